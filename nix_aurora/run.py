@@ -1,0 +1,58 @@
+"""The one door to other programs."""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nix_aurora import log
+from nix_aurora.errors import ToolError
+
+
+def run(
+    command: Sequence[str | Path],
+    *,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    log_file: Path | None = None,
+) -> str:
+    """Run ``command`` to its end and give its stdout.
+
+    ``env`` is added to our own environment. With ``log_file``, stdout and stderr go there, and
+    the result is empty. Raises ToolError, with the command ready to paste, when the program is
+    missing or exits non-zero.
+    """
+    argv = [str(word) for word in command]
+    log.detail(shlex.join(argv))
+    environment = {**os.environ, **(env or {})}
+    try:
+        if log_file is None:
+            done = subprocess.run(
+                argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+            )
+            output = done.stderr or done.stdout
+        else:
+            with log_file.open("w", encoding="utf-8") as sink:
+                done = subprocess.run(
+                    argv,
+                    cwd=cwd,
+                    env=environment,
+                    stdout=sink,
+                    stderr=subprocess.STDOUT,
+                    text=True,
+                    check=False,
+                )
+            output = log_file.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError as error:
+        raise ToolError(
+            f"running a tool: {argv[0]}: not found in PATH", hint="make setup"
+        ) from error
+    if done.returncode != 0:
+        tail = "\n".join(output.strip().splitlines()[-15:])
+        where = f"\nlog: {log_file}" if log_file else ""
+        raise ToolError(
+            f"running a tool: {argv[0]}: expected exit code 0, got {done.returncode}\n"
+            f"{tail}\ncommand: {shlex.join(argv)}{where}"
+        )
+    return done.stdout or ""
