@@ -1,5 +1,6 @@
 """What the user sees on stderr: steps, details, progress. Results go to stdout instead."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -75,9 +76,9 @@ def step(title: str) -> Iterator[None]:
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     """Show a bar over ``total`` bytes; yields a function that takes the bytes newly done.
 
-    On anything but a terminal nothing is drawn.
+    On anything but a terminal, or with NO_COLOR set, nothing is drawn.
     """
-    if _level == Level.QUIET or not sys.stderr.isatty():
+    if _level == Level.QUIET or not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
         yield lambda _done: None
         return
     columns = (

@@ -44,9 +44,9 @@ def run(
                     check=False,
                 )
             output = log_file.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError as error:
+    except OSError as error:
         raise ToolError(
-            f"running a tool: {argv[0]}: not found in PATH", hint="make setup"
+            f"running a tool: {argv[0]}: cannot be started: {error.strerror}", hint="make setup"
         ) from error
     if done.returncode != 0:
         tail = "\n".join(output.strip().splitlines()[-15:])

@@ -1,0 +1,105 @@
+"""What a packed closure says of itself: closure.json for programs, closure.env for shells."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora import hashes, reginfo
+from nix_aurora.closure import Closure
+from nix_aurora.errors import VerificationError
+
+_SCHEMA = 1
+# Means itself to a POSIX shell, unquoted, to the right of an assignment's `=`.
+_SHELL_SAFE = re.compile(r"[0-9A-Za-z/._+,:@=-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A closure, and the archive that it is packed into.
+
+    ``size`` is what it needs on disk once it is unpacked, ``archive_size`` the archive's, both in
+    bytes; ``archive_sha256`` is in hex.
+    """
+
+    closure: Closure
+    size: int
+    archive_name: str
+    archive_size: int
+    archive_sha256: str
+    origin: Mapping[str, str | int]
+
+
+def closure_id(closure: Closure) -> str:
+    """Give 32 hex digits that are the same for the same paths in the same roles, only."""
+    digest = hashlib.sha256(reginfo.render(closure.paths).encode())
+    for root in (closure.nix, closure.cacert, closure.manual or ""):
+        digest.update(f"{root}\n".encode())
+    return digest.hexdigest()[:32]
+
+
+def to_json(manifest: Manifest) -> str:
+    """Render closure.json: keys sorted, indented by two, a newline at the end."""
+    closure = manifest.closure
+    content = {
+        "schema": _SCHEMA,
+        "id": closure_id(closure),
+        "name": "nix",
+        "version": closure.version,
+        "system": closure.system,
+        "nix": closure.nix,
+        "cacert": closure.cacert,
+        "manual": closure.manual,
+        "commands": closure.commands,
+        "size": manifest.size,
+        "paths": [
+            {
+                "path": info.path,
+                "narHash": hashes.to_sri(info.nar_hash),
+                "narSize": info.nar_size,
+                "references": sorted(info.references),
+            }
+            for info in closure.paths
+        ],
+        "archive": {
+            "name": manifest.archive_name,
+            "size": manifest.archive_size,
+            "sha256": manifest.archive_sha256,
+        },
+        "source": dict(manifest.origin),
+    }
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def to_env(manifest: Manifest) -> str:
+    """Render closure.env: ``KEY=value`` lines that a POSIX shell can source as they are.
+
+    Raises VerificationError on a value that a shell could take for more than text.
+    """
+    closure = manifest.closure
+    values = {
+        "CLOSURE_ID": closure_id(closure),
+        "CLOSURE_VERSION": closure.version,
+        "CLOSURE_SYSTEM": closure.system,
+        "CLOSURE_NIX": closure.nix,
+        "CLOSURE_CACERT": closure.cacert,
+        "CLOSURE_MANUAL": closure.manual or "",
+        "CLOSURE_SIZE": str(manifest.size),
+        "CLOSURE_PATHS": str(len(closure.paths)),
+        "ARCHIVE_SHA256": manifest.archive_sha256,
+        "ARCHIVE_SIZE": str(manifest.archive_size),
+    }
+    for key, value in values.items():
+        if not _SHELL_SAFE.fullmatch(value):
+            raise VerificationError(
+                f"writing closure.env: {key}: expected a value safe in a shell, got {value!r}"
+            )
+    return "".join(f"{key}={value}\n" for key, value in values.items())
+
+
+def write(manifest: Manifest, directory: Path) -> None:
+    """Write closure.json and closure.env into ``directory``."""
+    (directory / "closure.json").write_text(to_json(manifest), encoding="ascii")
+    (directory / "closure.env").write_text(to_env(manifest), encoding="ascii")

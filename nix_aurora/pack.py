@@ -1,0 +1,176 @@
+"""Packing a staged closure: closure.tar.zst and what describes it, the same bytes everywhere.
+
+Formats: POSIX ustar, with pax headers for names that do not fit; RFC 8878 (Zstandard).
+"""
+
+import datetime
+import os
+import stat
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import zstandard
+
+from nix_aurora import files, log, manifest, sbom
+from nix_aurora.errors import UsageError, VerificationError
+from nix_aurora.stage import Staged
+
+ARCHIVE = "closure.tar.zst"
+_OURS = frozenset({ARCHIVE, "closure.json", "closure.env", "closure.spdx.json"})
+_CHUNK = 1 << 20
+_BLOCK = 512
+_RECORD = 20 * _BLOCK  # what a tar archive's size is a multiple of, by default
+_DISK_BLOCK = 4096  # bytes, of the usual file systems
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A packed closure.
+
+    ``directory`` holds the archive, closure.json, closure.env and closure.spdx.json;
+    ``archive_sha256`` is in hex, ``archive_size`` in bytes.
+    """
+
+    directory: Path
+    archive: Path
+    archive_sha256: str
+    archive_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    path: bytes
+    header: bytes
+    size: int  # bytes of content
+    is_file: bool
+
+
+def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: int = 19) -> Packed:
+    """Pack ``staged`` into ``destination_dir``, which is replaced as a whole.
+
+    ``date`` is what the SBOM says. The bytes depend on the closure, the origin, date, level and
+    the version of libzstd, on nothing else. Raises UsageError where ``destination_dir`` holds
+    files of others.
+    """
+    if destination_dir.is_dir():
+        for entry in destination_dir.iterdir():
+            if entry.name not in _OURS:
+                raise UsageError(
+                    f"packing the closure: {destination_dir}: expected a directory of its own, "
+                    f"got one with {entry.name}"
+                )
+    with (
+        log.step(f"Packing the closure of {staged.closure.name}"),
+        files.new_directory(destination_dir) as fresh,
+    ):
+        members = list(_members(staged.root))
+        _write(members, fresh / ARCHIVE, level)
+        written = manifest.Manifest(
+            closure=staged.closure,
+            size=_size_on_disk(members),
+            archive_name=ARCHIVE,
+            archive_size=(fresh / ARCHIVE).stat().st_size,
+            archive_sha256=files.sha256_file(fresh / ARCHIVE),
+            origin=staged.origin,
+        )
+        manifest.write(written, fresh)
+        document = sbom.render(staged.closure, date)
+        (fresh / "closure.spdx.json").write_text(document, encoding="ascii")
+    return Packed(
+        destination_dir, destination_dir / ARCHIVE, written.archive_sha256, written.archive_size
+    )
+
+
+def _members(root: Path) -> Iterator[_Member]:
+    """Give the archive's members in byte order of their names, a directory's ending in ``/``."""
+    base = os.fsencode(root)
+    yield _member(base, b".reginfo")
+    yield from _walk(base, b"store")
+
+
+def _walk(base: bytes, name: bytes) -> Iterator[_Member]:
+    yield _member(base, name)
+    with os.scandir(base + b"/" + name) as entries:
+        children = [
+            (entry.name + b"/" if entry.is_dir(follow_symlinks=False) else entry.name)
+            for entry in entries
+        ]
+    for child in sorted(children):
+        if child.endswith(b"/"):
+            yield from _walk(base, name + b"/" + child[:-1])
+        else:
+            yield _member(base, name + b"/" + child)
+
+
+def _member(base: bytes, name: bytes) -> _Member:
+    path = base + b"/" + name
+    status = os.lstat(path)
+    info = tarfile.TarInfo(name.decode("utf-8", "surrogateescape"))
+    info.mtime = 1
+    info.mode = 0o555 if status.st_mode & stat.S_IXUSR else 0o444
+    if stat.S_ISREG(status.st_mode):
+        info.size = status.st_size
+    elif stat.S_ISDIR(status.st_mode):
+        info.type = tarfile.DIRTYPE
+        info.mode = 0o555
+    elif stat.S_ISLNK(status.st_mode):
+        info.type = tarfile.SYMTYPE
+        info.mode = 0o777
+        info.linkname = os.readlink(path).decode("utf-8", "surrogateescape")  # noqa: PTH115
+    else:
+        raise VerificationError(
+            f"packing the closure: {info.name}: expected a file, directory or symlink, "
+            "got something else"
+        )
+    header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+    return _Member(path, header, info.size, info.isreg())
+
+
+def _padding(size: int, unit: int) -> int:
+    return -size % unit
+
+
+def _write(members: list[_Member], archive: Path, level: int) -> None:
+    content = sum(len(m.header) + m.size + _padding(m.size, _BLOCK) for m in members)
+    end = 2 * _BLOCK + _padding(content + 2 * _BLOCK, _RECORD)
+    # With workers, be it one, zstd cuts its input into jobs: the output is then the same for any
+    # number of them, but not the same as without.
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level,
+        threads=os.cpu_count() or 1,
+        write_content_size=True,
+        write_checksum=True,
+    )
+    compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    with (
+        archive.open("wb") as file,
+        log.progress(f"packing {archive.name}", content) as done,
+        compressor.stream_writer(file, size=content + end, closefd=False) as sink,
+    ):
+        for member in members:
+            sink.write(member.header)
+            if member.is_file:
+                _copy(member, sink)
+                sink.write(bytes(_padding(member.size, _BLOCK)))
+            done(len(member.header) + member.size)
+        sink.write(bytes(end))
+
+
+def _copy(member: _Member, sink: zstandard.ZstdCompressionWriter) -> None:
+    written = 0
+    with open(member.path, "rb", buffering=0) as file:  # noqa: PTH123 - bytes
+        while chunk := file.read(_CHUNK):
+            written += len(chunk)
+            sink.write(chunk)
+    if written != member.size:
+        raise VerificationError(
+            f"packing the closure: {os.fsdecode(member.path)}: expected {member.size} bytes, "
+            f"got {written}"
+        )
+
+
+def _size_on_disk(members: list[_Member]) -> int:
+    """Give the bytes that the members need: their content in whole blocks, a block per inode."""
+    return sum(m.size + _padding(m.size, _DISK_BLOCK) + _DISK_BLOCK for m in members)

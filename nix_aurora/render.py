@@ -1,0 +1,101 @@
+"""Templates to files: ``payload/``, ``scriptlets/`` and ``nix-aurora.spec.in``.
+
+A file named ``*.in`` is rendered, every other one is copied byte for byte. Delimiters are
+``@@ value @@`` and, for whole lines, ``#% statement``: the usual ones clash with RPM's
+``%{...}`` and the shell's ``${#array[@]}``.
+"""
+
+import os
+import tarfile
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+
+import jinja2
+
+from nix_aurora.errors import VerificationError
+
+_SHEBANG = "#!"
+
+
+def _environment() -> jinja2.Environment:
+    return jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        variable_start_string="@@",
+        variable_end_string="@@",
+        block_start_string="@%",
+        block_end_string="%@",
+        comment_start_string="@#",
+        comment_end_string="#@",
+        line_statement_prefix="#%",
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 - shell, unit files and a spec, no HTML
+    )
+
+
+def render(template: str, context: Mapping[str, object], name: str) -> str:
+    """Render the text of a template; VerificationError names ``name`` and what is undefined."""
+    try:
+        return _environment().from_string(template).render(context)
+    except jinja2.TemplateError as error:
+        raise VerificationError(f"rendering a template: {name}: {error}") from error
+
+
+def scriptlet(path: Path) -> str:
+    """Give a scriptlet's body as it goes into a spec.
+
+    rpmbuild expands macros in scriptlets, so that the shell's ``${name%%.*}`` would lose a ``%``:
+    each is doubled. A shebang, there for the linters, is left out.
+    """
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    if lines and lines[0].startswith(_SHEBANG):
+        del lines[0]
+    return "".join(lines).replace("%", "%%").rstrip("\n")
+
+
+def render_payload(
+    payload: Path,
+    context: Mapping[str, object],
+    *,
+    links: Mapping[str, str],
+    extra: Mapping[str, Path],
+    destination: Path,
+    mtime: int,
+) -> None:
+    """Write the payload as an uncompressed tar: what the spec unpacks into the build root.
+
+    ``links`` are symlinks, ``extra`` files from elsewhere, both by their path below ``/``.
+    Everything is root's, of mode 0755 where the owner may execute it and 0644 else, ``mtime``
+    seconds old since 1970, and in byte order: the same inputs give the same bytes.
+    """
+    files: dict[str, tuple[bytes, bool]] = {}
+    for path in sorted(payload.rglob("*")):
+        if path.is_dir():
+            continue
+        name = path.relative_to(payload).as_posix()
+        content = path.read_bytes()
+        if path.suffix == ".in":
+            name = name.removesuffix(".in")
+            content = render(content.decode(), context, name).encode()
+        files[name] = content, os.access(path, os.X_OK)
+    for name, path in extra.items():
+        files[name] = path.read_bytes(), False
+
+    folders = {parent.as_posix() for name in {*files, *links} for parent in Path(name).parents} - {
+        "."
+    }
+    with tarfile.open(destination, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted({*files, *links, *folders}, key=os.fsencode):
+            member = tarfile.TarInfo(name)
+            member.mtime = mtime
+            member.uname = member.gname = "root"
+            if name in links:
+                member.type, member.linkname, member.mode = tarfile.SYMTYPE, links[name], 0o777
+                archive.addfile(member)
+            elif name in files:
+                content, executable = files[name]
+                member.size, member.mode = len(content), 0o755 if executable else 0o644
+                archive.addfile(member, BytesIO(content))
+            else:
+                member.type, member.mode = tarfile.DIRTYPE, 0o755
+                archive.addfile(member)

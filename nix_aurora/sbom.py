@@ -1,0 +1,84 @@
+"""The closure's software bill of materials.
+
+Format: SPDX 2.3, JSON (ISO/IEC 5962; https://spdx.github.io/spdx-spec/v2.3/).
+"""
+
+import datetime
+import json
+import re
+
+from nix_aurora.closure import Closure
+from nix_aurora.manifest import closure_id
+from nix_aurora.reginfo import PathInfo
+
+_NAMESPACE = "https://spdx.org/spdxdocs/nix-aurora"
+_HASH_LENGTH = 32  # characters of a store path's name before the dash
+# nix `src/libstore/names.cc`, DrvName: the version follows the first dash before a non-letter.
+_NAME = re.compile(r"(?P<name>.*?)(?:-(?P<version>[^A-Za-z].*))?")
+_NOT_IN_ID = re.compile(r"[^0-9A-Za-z.-]")
+
+
+def render(closure: Closure, date: datetime.date) -> str:
+    """Render the document: a package for each store path, said to be created on ``date``."""
+    roots = [path for path in (closure.nix, closure.cacert, closure.manual) if path]
+    document_id = "SPDXRef-DOCUMENT"
+    content = {
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": document_id,
+        "name": f"nix-{closure.version}-{closure.system}",
+        "documentNamespace": f"{_NAMESPACE}/{closure_id(closure)}",
+        "creationInfo": {
+            "created": f"{date.isoformat()}T00:00:00Z",
+            "creators": ["Tool: nix-aurora"],
+        },
+        "packages": [_package(info) for info in closure.paths],
+        "relationships": [
+            *(_relation(document_id, "DESCRIBES", _id(path)) for path in roots),
+            *(
+                _relation(_id(info.path), "DEPENDS_ON", _id(reference))
+                for info in closure.paths
+                for reference in sorted(info.references)
+                if reference != info.path
+            ),
+        ],
+    }
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """Split a store path's name, without its hash, into name and version (maybe empty)."""
+    match = _NAME.fullmatch(name)
+    return (match["name"], match["version"] or "") if match else (name, "")
+
+
+def _package(info: PathInfo) -> dict[str, object]:
+    name, version = split_name(info.name[_HASH_LENGTH + 1 :])
+    package: dict[str, object] = {
+        "SPDXID": _id(info.path),
+        "name": name,
+        "packageFileName": info.path,
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": False,
+        "licenseConcluded": "NOASSERTION",
+        "licenseDeclared": "NOASSERTION",
+        "copyrightText": "NOASSERTION",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": info.nar_hash.hex()}],
+        "comment": "The checksum is that of the store path's NAR serialisation.",
+    }
+    if version:
+        package["versionInfo"] = version
+    return package
+
+
+def _id(path: str) -> str:
+    """Give a package's SPDXID; the hash in it makes it unique."""
+    return "SPDXRef-" + _NOT_IN_ID.sub("-", path.rpartition("/")[2])
+
+
+def _relation(element: str, kind: str, related: str) -> dict[str, str]:
+    return {
+        "spdxElementId": element,
+        "relationshipType": kind,
+        "relatedSpdxElement": related,
+    }

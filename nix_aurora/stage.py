@@ -1,0 +1,70 @@
+"""The staged tree ``out/stage/<arch>/var/lib/nix``: a proven closure as it will lie on a host."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora import files, log, reginfo
+from nix_aurora.closure import Closure, check
+from nix_aurora.unpack import unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A staged closure.
+
+    ``root`` is its ``…/var/lib/nix``, with ``store``, an empty ``var/nix`` and a canonical
+    ``.reginfo``; ``origin`` says where the tarball came from and is handed on as it is.
+    """
+
+    closure: Closure
+    root: Path
+    origin: Mapping[str, str | int]
+
+
+def stage(tarball: Path, out: Path, origin: Mapping[str, str | int]) -> Staged:
+    """Unpack and prove ``tarball``, and put it to ``out/stage/<arch>/var/lib/nix``.
+
+    Only a proven closure gets there, in place of a former one; after a fault (VerificationError)
+    the former one is what is there.
+    """
+    base = out / "stage"
+    base.mkdir(parents=True, exist_ok=True)
+    with _workspace(base) as work:
+        root = work / "var/lib/nix"
+        (root / "var/nix").mkdir(parents=True)
+        with log.step(f"Unpacking {tarball.name}"):
+            unpacked = unpack(tarball, root)
+        with log.step("Checking the closure"):
+            closure = check(unpacked, root / "store")
+        (root / ".reginfo").write_text(reginfo.render(closure.paths), encoding="ascii")
+        final = base / closure.arch
+        with files.new_directory(final) as fresh:
+            (work / "var").rename(fresh / "var")
+    return Staged(closure, final / "var/lib/nix", origin)
+
+
+@contextmanager
+def _workspace(base: Path) -> Iterator[Path]:
+    """Yield a temporary directory in ``base``; what killed runs have left there goes first.
+
+    One run at a time has ``base``: the next one waits, as what it clears away may be in use.
+    """
+    lock = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for leftover in base.glob(".*"):
+            log.detail(f"removing what an interrupted run has left: {leftover}")
+            files.remove_tree(leftover)
+        work = Path(tempfile.mkdtemp(dir=base, prefix=".unpacking."))
+        try:
+            work.chmod(0o755)
+            yield work
+        finally:
+            files.remove_tree(work)
+    finally:
+        os.close(lock)

@@ -1,0 +1,38 @@
+"""Every program that our host scripts call, and the Fedora package that has it.
+
+The spec requires exactly these packages, and the lint tier reads every script and finds each
+command that it calls in this table.
+"""
+
+from types import MappingProxyType
+
+TOOLS = MappingProxyType(
+    {
+        "bash": "bash",
+        "cat": "coreutils",
+        "chmod": "coreutils",
+        "cp": "coreutils",
+        "flock": "util-linux",
+        "grep": "grep",
+        "ln": "coreutils",
+        "mkdir": "coreutils",
+        "mktemp": "coreutils",
+        "mount": "util-linux",
+        "mv": "coreutils",
+        "pivot_root": "util-linux",
+        "readlink": "coreutils",
+        "rm": "coreutils",
+        "sed": "sed",
+        "sha256sum": "coreutils",
+        "stat": "coreutils",
+        "sync": "coreutils",
+        "systemd-sysusers": "systemd",
+        "tar": "tar",
+        "touch": "coreutils",
+        "umount": "util-linux",
+        "unshare": "util-linux",
+        "zstd": "zstd",  # tar --zstd calls it
+    }
+)
+
+REQUIRES = tuple(sorted(set(TOOLS.values())))

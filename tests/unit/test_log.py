@@ -1,0 +1,79 @@
+import io
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from nix_aurora import log
+from nix_aurora.log import Level
+
+
+class Terminal(io.StringIO):
+    """A stderr that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for variable in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS"):
+        monkeypatch.delenv(variable, raising=False)
+    yield
+    monkeypatch.undo()
+    log.configure(Level.NORMAL)
+
+
+def told(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Say one of everything, and give what came out."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    log.configure(level)
+    log.info("an [info]")
+    log.detail("a [detail]")
+    log.warn("a [warning]")
+    log.error("an [error]", hint="a [hint]")
+    with log.progress("a [bar]", 10) as done:
+        done(10)
+    return stream.getvalue()
+
+
+def test_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+    rest = "warning: a [warning]\nerror: an [error]\nhint: a [hint]\n"
+    assert told(io.StringIO(), Level.QUIET, monkeypatch) == rest
+    assert told(io.StringIO(), Level.NORMAL, monkeypatch) == "an [info]\n" + rest
+    assert told(io.StringIO(), Level.VERBOSE, monkeypatch) == "an [info]\n  a [detail]\n" + rest
+
+
+def test_colour_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = told(Terminal(), Level.NORMAL, monkeypatch)
+    assert "\x1b[31merror:\x1b[0m an [error]" in text
+    assert "a [bar]" in text
+
+
+def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = told(Terminal(), Level.NORMAL, monkeypatch)
+    assert "\x1b[3" not in text
+    assert "error: an [error]\n" in text
+
+
+def test_nothing_is_drawn_when_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "a [bar]" not in told(Terminal(), Level.QUIET, monkeypatch)
+
+
+def test_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    log.configure(Level.NORMAL)
+    with log.step("Doing it"):
+        stream.write("inside\n")
+    assert stream.getvalue().splitlines()[:2] == ["Doing it ...", "inside"]
+    assert stream.getvalue().splitlines()[2].startswith("Doing it: done in 0.")
+
+
+def test_results_stay_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    log.configure(Level.VERBOSE)
+    log.info("x")
+    log.error("x")
+    assert capsys.readouterr().out == ""
