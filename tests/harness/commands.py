@@ -1,0 +1,113 @@
+"""One command run to its end, with its output kept and a time limit that reaches its children."""
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
+
+from nix_aurora.errors import ToolError
+from tests.harness.processes import children
+
+# What a script of a test starts with: nothing of the environment of the tests themselves.
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "TERM": "dumb"}
+_REAPING = 2.0  # seconds
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command left: its exit code and its decoded output."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """Stdout, then stderr: for searching in both."""
+        return self.stdout + self.stderr
+
+
+def script_command(
+    script: str, environment: Mapping[str, str] | None = None, *, user: str | None = None
+) -> list[str]:
+    """Give the argument list that runs a bash script, ``-euo pipefail``, in ``/``.
+
+    It sees a minimal environment and ``environment``. ``user``, who has a group of the same name,
+    gets no login.
+    """
+    variables = {**_ENVIRONMENT, **(environment or {})}
+    if user is None:
+        begin = ["/usr/bin/env", "-i", "-C", "/", "HOME=/root"]
+    else:
+        identity = [f"--reuid={user}", f"--regid={user}", "--init-groups", "--reset-env"]
+        begin = ["/usr/bin/setpriv", *identity, "--", "/usr/bin/env", "-C", "/"]
+    pairs = [f"{name}={value}" for name, value in variables.items()]
+    return [*begin, *pairs, "bash", "-euo", "pipefail", "-c", script]
+
+
+def execute(
+    command: Sequence[str | Path],
+    *,
+    timeout: float,
+    check: bool = True,
+    stdin: IO[bytes] | None = None,
+    name: str | None = None,
+) -> Result:
+    """Run ``command`` until it exits, whatever children it leaves behind.
+
+    ``name`` is what the error calls it. Raises ToolError with the whole output for a non-zero
+    exit code (with ``check``) and after ``timeout`` seconds, when its process group is killed.
+    """
+    argv = [str(word) for word in command]
+    # Files, not pipes: a daemon that the command starts may keep its output open.
+    with TemporaryFile() as out, TemporaryFile() as err:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            umask=0o022,  # whatever the tests' is: files of a root depend on it
+        )
+        late = False
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            late = True
+        finally:
+            if process.returncode is None:
+                _end(process)
+        result = Result(process.returncode, _read(out), _read(err))
+    if late or (check and result.returncode != 0):
+        got = f"nothing for {timeout} s" if late else str(result.returncode)
+        raise ToolError(
+            f"running a command: {name or shlex.join(argv)}: expected exit code 0, got {got}\n"
+            f"--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+        )
+    return result
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill a command and its process group."""
+    # Children first: nsenter has to reap the one that it has in another PID namespace. As an
+    # orphan that would wait for our own PID 1, and the end of the namespace with it.
+    for pid in children(process.pid):
+        with suppress(ProcessLookupError):  # it may have ended just now
+            os.kill(pid, signal.SIGKILL)
+    with suppress(subprocess.TimeoutExpired):  # a command that goes on without its children
+        process.wait(_REAPING)
+    with suppress(ProcessLookupError):  # most often nothing is left
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _read(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode(errors="replace")

@@ -1,0 +1,109 @@
+"""What a host keeps between its boots, and the mounts that it boots from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora.files import remove_tree
+from tests.harness.namespace import Namespace
+from tests.harness.scratch import OVERLAY_OPTIONS
+from tests.harness.tree import Tree
+
+# nspawn needs a /run to write to and one cgroup2 tree; $1 is our own group in it.
+_PREPARE = """
+set -eu
+mount -t tmpfs -o mode=0755 run /run
+mkdir -p /run/systemd/system /run/lock
+umount --lazy /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir "$1"
+"""
+# $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options.
+_MOUNT_TREE = """
+set -eu
+cd "$1"
+mount -t overlay -o "ro,lowerdir=$2,$4" root root
+mount -t overlay -o "lowerdir=$3,upperdir=$1/etc.upper,workdir=$1/etc.work,$4" etc etc
+"""
+# $1 is the state directory, $2 our control group: what nspawn left in it is in the way.
+_UNMOUNT_TREE = """
+set -eu
+umount --lazy "$1/etc" "$1/root"
+for attempt in 1 2 3 4 5 6 7 8 9; do
+    find "$2" -mindepth 1 -depth -type d -exec rmdir {} + && exit
+    sleep 0.1 # the last processes are on their way out
+done
+exit 1
+"""
+# In a mount namespace of its own: the tree with this host's /etc and /var, before the first boot.
+_ADD_USERS = """
+set -eu
+cd "$1"
+mount --bind etc root/etc
+mount --bind var root/var
+mkdir -p var/home
+chroot root useradd --create-home --base-dir /var/home --shell /bin/bash --groups wheel "$2"
+shift 2
+for user; do
+    chroot root useradd --create-home --base-dir /var/home --shell /bin/bash "$user"
+done
+"""
+
+
+class HostState:
+    """The directory ``path`` with a host's /etc and /var, and namespaces to mount things in.
+
+    ``root``, ``etc`` and ``var`` are what nspawn gets. ``var_size`` is in bytes; without one, /var
+    is a directory. ``cgroup`` is the control group, in the namespaces, that the host is to use.
+    """
+
+    def __init__(self, path: Path, cgroup: Path, var_size: int | None) -> None:
+        self.path = path.resolve()
+        self.root = self.path / "root"
+        self.etc = self.path / "etc"
+        self.var = self.path / "var"
+        self.ostree_booted = self.path / "ostree-booted"
+        self._work = self.path / "etc.work"
+        self.is_new = not (self.path / "etc.upper").exists()
+        for directory in (self.root, self.etc, self.var, self.path / "etc.upper", self._work):
+            directory.mkdir(parents=True, exist_ok=True)
+            directory.chmod(0o755)  # /var's, and with the upper one /etc's own
+        self.ostree_booted.touch()
+        self._cgroup = cgroup
+        self.namespace = Namespace(cgroup=cgroup)
+        try:
+            self.namespace.execute(["sh", "-c", _PREPARE, "prepare", cgroup])
+            if var_size is not None:
+                self._mount_var(var_size)
+        except BaseException:
+            self.close()
+            raise
+
+    def _mount_var(self, size: int) -> None:
+        image = self.path / "var.ext4"
+        if not image.exists():
+            with image.open("wb") as file:
+                file.truncate(size)
+            # No blocks set aside for root: full is full.
+            self.namespace.execute(["mkfs.ext4", "-q", "-m", "0", image])
+        self.namespace.execute(["mount", "-o", "loop", image, self.var])
+
+    def mount(self, tree: Tree) -> None:
+        """Show ``tree`` in ``root``, read-only, and its /etc with the host's changes in ``etc``."""
+        root = ":".join(str(layer) for layer in tree.layers)
+        etc = ":".join(str(layer / "etc") for layer in tree.layers if (layer / "etc").is_dir())
+        script = ["sh", "-c", _MOUNT_TREE, "mount", str(self.path), root, etc, OVERLAY_OPTIONS]
+        self.namespace.execute(script)
+
+    def unmount(self) -> None:
+        """Take ``root`` and ``etc`` away, and the control groups that the guest has left."""
+        self.namespace.execute(["sh", "-c", _UNMOUNT_TREE, "unmount", self.path, self._cgroup])
+
+    def add_users(self, users: Sequence[str]) -> None:
+        """Make users, the first one in ``wheel``, where the tree is mounted and not running."""
+        script = ["sh", "-c", _ADD_USERS, "users", str(self.path), *users]
+        self.namespace.execute(["unshare", "--mount", *script])
+
+    def close(self) -> None:
+        """End the namespaces; what the host keeps stays."""
+        self.namespace.close()
+        remove_tree(self._work)
