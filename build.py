@@ -1,0 +1,15 @@
+#!/usr/bin/env python3
+"""Build nix-aurora's RPMs: see ``./build.py --help``."""
+
+import sys
+
+try:
+    from nix_aurora.cli import main
+except ModuleNotFoundError as error:
+    sys.exit(
+        f"build.py: {error.name}: expected it to be installed, got nothing\n"
+        "hint: make setup; then .venv/bin/python build.py"
+    )
+
+if __name__ == "__main__":
+    sys.exit(main())

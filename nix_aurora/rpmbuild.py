@@ -1,0 +1,110 @@
+"""Prepared closures to an SRPM, and an SRPM to RPMs, by rpmbuild.
+
+An RPM is always rebuilt from the SRPM, the way that COPR, mock and anybody else would do it.
+"""
+
+import calendar
+import datetime
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora import files, log
+from nix_aurora.closure import Closure
+from nix_aurora.errors import VerificationError
+from nix_aurora.pack import Packed
+from nix_aurora.render import render_payload
+from nix_aurora.run import run
+from nix_aurora.spec import render_spec
+from nix_aurora.verify import verify
+
+_DESCRIPTIONS = ("closure.env", "closure.json", "closure.spdx.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One architecture's part of the SRPM."""
+
+    closure: Closure
+    packed: Packed
+
+
+def build_srpm(
+    prepared: Sequence[Prepared], top: Path, out: Path, *, release: int, date: datetime.date
+) -> Path:
+    """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and give its path.
+
+    ``top`` is the project's directory. Raises VerificationError where the architectures differ in
+    version, ToolError where rpmbuild fails.
+    """
+    versions = {item.closure.arch: item.closure.version for item in prepared}
+    if len(set(versions.values())) != 1:
+        raise VerificationError(
+            "building the SRPM: sources: expected one version for all architectures, got "
+            + ", ".join(f"{version} for {arch}" for arch, version in sorted(versions.items()))
+        )
+    mtime = calendar.timegm(date.timetuple())
+    with log.step("Building the SRPM"), files.new_directory(out / "rpmbuild") as work:
+        sources = work / "SOURCES"
+        sources.mkdir()
+        for item in sorted(prepared, key=lambda item: item.closure.arch):
+            _write_sources(item, top, sources, mtime)
+        spec = work / "SPECS" / "nix-aurora.spec"
+        spec.parent.mkdir()
+        text = render_spec(
+            top,
+            version=next(iter(versions.values())),
+            release=release,
+            date=date,
+            arches=sorted(versions),
+            sources=sorted(path.name for path in sources.iterdir()),
+        )
+        spec.write_text(text, encoding="utf-8")
+        for path in (spec, *sources.iterdir()):
+            os.utime(path, (mtime, mtime))  # the SRPM records it
+            path.chmod(0o644)
+        run(["rpmbuild", *_topdir(work), "-bs", spec], log_file=work / "srpm.log")
+        return _publish(work / "SRPMS", out)[0]
+
+
+def build_rpm(srpm: Path, arch: str, out: Path) -> Path:
+    """Rebuild ``srpm`` for ``arch`` and give the path of ``out/nix-aurora-….<arch>.rpm``."""
+    with log.step(f"Building the RPM for {arch}"), files.new_directory(out / f"rpm-{arch}") as work:
+        target = ("--target", f"{arch}-linux")
+        run(["rpmbuild", *_topdir(work), *target, "--rebuild", srpm], log_file=work / "rpm.log")
+        return _publish(work / "RPMS", out)[0]
+
+
+def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None:
+    closure, packed = item.closure, item.packed
+    shutil.copyfile(packed.archive, sources / f"closure-{closure.arch}.tar.zst")
+    extra = {f"usr/lib/nix-aurora/{name}": packed.directory / name for name in _DESCRIPTIONS}
+    extra["usr/share/licenses/nix-aurora/LICENSE"] = top / "LICENSE"
+    render_payload(
+        top / "payload",
+        {"closure": closure},
+        links={f"usr/bin/{name}": "nix" for name in closure.commands if name != "nix"},
+        extra=extra,
+        destination=sources / f"payload-{closure.arch}.tar",
+        mtime=mtime,
+    )
+
+
+def _topdir(work: Path) -> list[str]:
+    # Only where it works and writes is ours; all that shapes the packages is in the spec.
+    return ["--define", f"_topdir {work.absolute()}"]
+
+
+def _publish(built: Path, out: Path) -> list[Path]:
+    """Move what rpmbuild has written below ``built`` to ``out``, once it is verified."""
+    results = []
+    for path in sorted(built.rglob("*.rpm")):
+        final = out / path.name
+        verify(path)
+        path.replace(final)
+        results.append(final)
+    if not results:
+        raise VerificationError(f"looking for what rpmbuild wrote: {built}: expected a package")
+    return results

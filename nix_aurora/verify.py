@@ -1,0 +1,203 @@
+"""Built packages against the policy that design.md and rpm-ostree's importer set for them."""
+
+import hashlib
+import json
+import re
+import stat
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import rpm
+
+from nix_aurora import log
+from nix_aurora.errors import VerificationError
+from nix_aurora.tools import REQUIRES
+
+_ALLOWED = ("/usr/", "/etc/")
+_ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
+_MANIFEST = "/usr/lib/nix-aurora/closure.json"
+_KEPT = frozenset({_MANIFEST, "/usr/lib/nix-aurora/closure.env", "/usr/bin/nix"})
+_CHUNK = 1 << 20
+# What rpm's dependency generators write: sonames, interpreters, pkg-config and the like.
+_GENERATED = re.compile(r".*\(.*\)(\(64bit\))?$|/.*|.*\.so(\.|$)")
+_SCRIPTS = ("prein", "postin", "preun", "postun", "pretrans", "posttrans")
+_FORBIDDEN_SCRIPTS = ("pretrans", "verifyscript")  # rpm-ostree never runs them
+_TRIGGERS = ("triggerscripts", "filetriggerscripts", "transfiletriggerscripts")
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    path: Path
+    header: Any  # rpm.hdr: the bindings have no types
+    digests: dict[str, str]  # SHA-256 in hex of every regular file, by name
+    contents: dict[str, bytes]  # of the few files that are looked into
+
+    def fault(self, subject: str, expected: str, got: str) -> VerificationError:
+        return VerificationError(
+            f"verifying {self.path.name}: {subject}: expected {expected}, got {got}"
+        )
+
+
+def verify(path: Path) -> None:
+    """Check the RPM or SRPM at ``path``; VerificationError tells the first fault.
+
+    Payload and headers are read by the rpm bindings. What is checked is in the functions below,
+    one rule each.
+    """
+    with log.step(f"Verifying {path.name}"):
+        package = _read(path)
+        checks = _SOURCE_CHECKS if package.header.isSource() else _BINARY_CHECKS
+        for check in checks:
+            check(package)
+
+
+def _read(path: Path) -> _Package:
+    transaction = rpm.TransactionSet()
+    # Digests are checked; signatures are the repository's matter, and there may be none yet.
+    transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)
+    digests: dict[str, str] = {}
+    contents: dict[str, bytes] = {}
+    try:
+        with path.open("rb") as file:
+            header = transaction.hdrFromFdno(file.fileno())
+            descriptor = rpm.fd(file.fileno(), "r", header[rpm.RPMTAG_PAYLOADCOMPRESSOR])
+            archive = rpm.files(header).archive(descriptor)
+            for entry in archive:
+                if not stat.S_ISREG(entry.mode) or not archive.hascontent():
+                    continue
+                name = entry.name
+                kept = name in _KEPT or (header.isSource() and name.startswith("payload-"))
+                digests[name], contents[name] = _digest(archive, entry.size, keep=kept)
+    except (rpm.error, OSError) as error:
+        raise VerificationError(
+            f"verifying {path.name}: expected a readable RPM, got: {error}"
+        ) from error
+    return _Package(path, header, digests, {name: data for name, data in contents.items() if data})
+
+
+def _digest(archive: rpm.archive, size: int, *, keep: bool) -> tuple[str, bytes]:
+    digest = hashlib.sha256()
+    kept = bytearray()
+    while size > 0:
+        piece = archive.read(min(size, _CHUNK))
+        if not piece:
+            raise OSError("the payload ends early")
+        digest.update(piece)
+        if keep:
+            kept += piece
+        size -= len(piece)
+    return digest.hexdigest(), bytes(kept)
+
+
+def _files(package: _Package) -> Iterator[Any]:
+    yield from rpm.files(package.header)
+
+
+def _check_paths(package: _Package) -> None:
+    for entry in _files(package):
+        if not entry.name.startswith(_ALLOWED):
+            raise package.fault(entry.name, "a path below /usr or /etc", "another")
+
+
+def _check_owners(package: _Package) -> None:
+    for entry in _files(package):
+        if (entry.user, entry.group) != ("root", "root"):
+            raise package.fault(entry.name, "owner root:root", f"{entry.user}:{entry.group}")
+
+
+def _check_modes(package: _Package) -> None:
+    for entry in _files(package):
+        mode = stat.S_IMODE(entry.mode)
+        if mode & (stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX) or entry.caps:
+            raise package.fault(entry.name, "no special bits or capabilities", f"{mode:04o}")
+        if not stat.S_ISLNK(entry.mode) and mode not in {0o644, 0o755}:
+            raise package.fault(entry.name, "mode 0644 or 0755", f"{mode:04o}")
+
+
+def _check_settings(package: _Package) -> None:
+    wanted = rpm.RPMFILE_CONFIG | rpm.RPMFILE_NOREPLACE
+    for entry in _files(package):
+        is_setting = entry.name.startswith("/etc/") and stat.S_ISREG(entry.mode)
+        if is_setting and entry.fflags & wanted != wanted:
+            raise package.fault(entry.name, "%config(noreplace)", "another kind of file")
+
+
+def _check_scriptlets(package: _Package) -> None:
+    for name in _SCRIPTS:
+        interpreter = " ".join(package.header[f"{name}prog"] or ())
+        if "<lua>" in interpreter:
+            raise package.fault(f"%{name}", "a shell scriptlet", "one in Lua")
+    for name in _FORBIDDEN_SCRIPTS:
+        if package.header[name]:
+            raise package.fault(f"%{name}", "none, for rpm-ostree never runs it", "one")
+    for name in _TRIGGERS:
+        if package.header[name]:
+            raise package.fault(name, "none, for rpm-ostree refuses them", "some")
+
+
+def _check_requires(package: _Package) -> None:
+    required = {name for name in package.header["requirename"] if not name.startswith("rpmlib(")}
+    for name in REQUIRES:
+        if name not in required:
+            raise package.fault("Requires", f"{name}, whose programs our scripts call", "none")
+    for name in sorted(required - {"/bin/sh"}):  # of the scriptlets
+        if _GENERATED.fullmatch(name):
+            raise package.fault("Requires", "none generated from the closure", name)
+
+
+def _check_provides(package: _Package) -> None:
+    name, arch = package.header["name"], package.header["arch"]
+    bits = {"x86_64": "x86-64", "aarch64": "aarch-64"}[arch]  # rpm's %{_isa}
+    for provided in package.header["providename"]:
+        if provided not in {name, f"{name}({bits})"}:
+            raise package.fault("Provides", f"{name} alone", provided)
+
+
+def _check_archive(package: _Package) -> None:
+    manifest = json.loads(package.contents[_MANIFEST])
+    got = package.digests.get(_ARCHIVE, "no such file")
+    if got != manifest["archive"]["sha256"]:
+        raise package.fault(_ARCHIVE, f"SHA-256 {manifest['archive']['sha256']}", got)
+    arch = package.header["arch"]
+    if manifest["system"] != f"{arch}-linux":
+        raise package.fault(_MANIFEST, f"system {arch}-linux", manifest["system"])
+    if f"\nnix={manifest['nix']}\n".encode() not in package.contents["/usr/bin/nix"]:
+        raise package.fault("/usr/bin/nix", f"a line nix={manifest['nix']}", "none")
+
+
+def _check_sources(package: _Package) -> None:
+    """Each closure in an SRPM is the one that its payload's closure.json tells of."""
+    arches = package.header["exclusivearch"]
+    expected = {"nix-aurora.spec"} | {
+        name for arch in arches for name in (f"closure-{arch}.tar.zst", f"payload-{arch}.tar")
+    }
+    if set(package.digests) != expected:
+        raise package.fault("files", " ".join(sorted(expected)), " ".join(sorted(package.digests)))
+    for arch in arches:
+        with tarfile.open(fileobj=BytesIO(package.contents[f"payload-{arch}.tar"])) as payload:
+            member = payload.extractfile(_MANIFEST.lstrip("/"))
+            manifest = json.loads(member.read() if member else "{}")
+        wanted = manifest["archive"]["sha256"]
+        if package.digests[f"closure-{arch}.tar.zst"] != wanted:
+            raise package.fault(
+                f"closure-{arch}.tar.zst",
+                f"SHA-256 {wanted}",
+                package.digests[f"closure-{arch}.tar.zst"],
+            )
+
+
+_BINARY_CHECKS: tuple[Callable[[_Package], None], ...] = (
+    _check_paths,
+    _check_owners,
+    _check_modes,
+    _check_settings,
+    _check_scriptlets,
+    _check_requires,
+    _check_provides,
+    _check_archive,
+)
+_SOURCE_CHECKS: tuple[Callable[[_Package], None], ...] = (_check_owners, _check_sources)
