@@ -13,7 +13,16 @@ PACKAGES = (
     *("bash", "bubblewrap", "ca-certificates", "curl", "dbus", "dbus-broker", "diffutils", "fish"),
     *("gawk", "iproute2", "jq", "kmod", "less", "libnss-myhostname", "libnss-systemd"),
     *("libpam-systemd", "passwd", "polkitd", "procps", "python3", "python3-minimal", "rpm", "sudo"),
-    *("systemd", "systemd-container", "systemd-sysv", "tar", "uidmap", "util-linux", "xz-utils"),
+    *(
+        "systemd",
+        "systemd-container",
+        "systemd-sysv",
+        "tar",
+        "uidmap",
+        "util-linux",
+        "util-linux-extra",
+        "xz-utils",
+    ),
     *("zsh", "zstd"),
 )
 _RECIPE = "1"
