@@ -65,7 +65,9 @@ def build_srpm(
         for path in (spec, *sources.iterdir()):
             os.utime(path, (mtime, mtime))  # the SRPM records it
             path.chmod(0o644)
-        run(["rpmbuild", *_topdir(work), "-bs", spec], log_file=work / "srpm.log")
+        # An SRPM's header has the spec with its macros expanded: no path of this build may be in it.
+        command = ["rpmbuild", "--define", "_topdir .", "-bs", "SPECS/nix-aurora.spec"]
+        run(command, cwd=work, log_file=work / "srpm.log")
         return _publish(work / "SRPMS", out)[0]
 
 

@@ -27,6 +27,7 @@ TOOLS = MappingProxyType(
         "stat": "coreutils",
         "sync": "coreutils",
         "systemd-sysusers": "systemd",
+        "systemd-tmpfiles": "systemd",  # nix-setup.service does
         "tar": "tar",
         "touch": "coreutils",
         "umount": "util-linux",

@@ -1,32 +1,73 @@
 # shellcheck shell=sh
-# Nix for login shells: profiles on PATH, certificates, desktop files. POSIX sh; sourced, so it
-# never exits. Sourcing it twice changes nothing, and what the user has set already wins.
+# Nix for bash, zsh and every other shell that reads profile.d. POSIX sh; sourced, also by the
+# user-environment-generator, so it never exits, and stands set -e and set -u. Sourcing it twice
+# changes nothing. fish has the same in vendor_conf.d/nix-aurora.fish: change both.
+#
+# PATH: the user's profile, the default profile, what was there. So Nix's programs come before the
+# system's, and those before Homebrew's, which Universal Blue's brew.sh appends.
+# XDG_DATA_DIRS: what was there first, because the desktop must find its own schemas, icons and
+# MIME types before those of another build of the same library.
+# What a user has set stays, and no directory is added that is not there: a link into a store that
+# is not mounted, or a profile without a package, stays out.
 
-if [ -n "${HOME-}" ] && [ -e /nix/var/nix/profiles ]; then
-    # The default profile first, so that the user's own ends up in front of it.
-    for __nix_profile in /nix/var/nix/profiles/default "$HOME/.nix-profile"; do
-        # A link that does not resolve stays out; so does what is there already.
-        [ -d "$__nix_profile/" ] || continue
-        case ":$PATH:" in
-            *":$__nix_profile/bin:"*) ;;
-            *) PATH="$__nix_profile/bin:$PATH" ;;
-        esac
-        case ":${XDG_DATA_DIRS:=/usr/local/share:/usr/share}:" in
-            *":$__nix_profile/share:"*) ;;
-            *) XDG_DATA_DIRS="$__nix_profile/share:$XDG_DATA_DIRS" ;;
-        esac
-        export PATH XDG_DATA_DIRS
-    done
-
-    : "${NIX_PROFILES:=/nix/var/nix/profiles/default $HOME/.nix-profile}"
-    export NIX_PROFILES
-
-    # The host's bundle has the company's own authorities, the packaged one does not.
-    for __nix_bundle in /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem \
-        /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt \
-        /nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt; do
-        [ -z "${NIX_SSL_CERT_FILE-}" ] || break
-        [ ! -r "$__nix_bundle" ] || export NIX_SSL_CERT_FILE="$__nix_bundle"
-    done
-    unset __nix_profile __nix_bundle
+# The link that nix profile makes: in one of two places, by Nix's use-xdg-base-directories.
+__nix_link=
+if [ -n "${HOME-}" ]; then
+    __nix_link=$HOME/.nix-profile
+    if [ -d "${XDG_STATE_HOME:-$HOME/.local/state}/nix/profile/" ]; then
+        __nix_link=${XDG_STATE_HOME:-$HOME/.local/state}/nix/profile
+    fi
 fi
+
+for __nix_profile in /nix/var/nix/profiles/default "$__nix_link"; do
+    [ -n "$__nix_profile" ] && [ -d "$__nix_profile/" ] || continue
+    # The default profile comes first here, so that the user's gets in front of it.
+    case ":${PATH-}:" in
+        *":$__nix_profile/bin:"*) ;;
+        *)
+            if [ -d "$__nix_profile/bin/" ]; then
+                export PATH="$__nix_profile/bin${PATH:+:$PATH}"
+            fi
+            ;;
+    esac
+    # Nix's wrappers split this at spaces: there is no way to name a profile that has one.
+    case " ${NIX_PROFILES-} " in
+        *" $__nix_profile "*) ;;
+        *)
+            case $__nix_profile in
+                *' '*) ;;
+                *) export NIX_PROFILES="${NIX_PROFILES:+$NIX_PROFILES }$__nix_profile" ;;
+            esac
+            ;;
+    esac
+done
+
+for __nix_profile in "$__nix_link" /nix/var/nix/profiles/default; do
+    case ":${XDG_DATA_DIRS-}:" in
+        *":$__nix_profile/share:"*) ;;
+        *)
+            if [ -n "$__nix_profile" ] && [ -d "$__nix_profile/share/" ]; then
+                __nix_data=${XDG_DATA_DIRS:-/usr/local/share:/usr/share}
+                export XDG_DATA_DIRS="$__nix_data:$__nix_profile/share"
+            fi
+            ;;
+    esac
+done
+
+# The host's bundle has the company's own authorities, the packaged one does not.
+for __nix_bundle in /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem \
+    /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt \
+    /nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt; do
+    [ -z "${NIX_SSL_CERT_FILE-}" ] || break
+    if [ -r "$__nix_bundle" ]; then
+        export NIX_SSL_CERT_FILE="$__nix_bundle"
+    fi
+done
+
+# A first package makes the profile, and its programs should start at once. So an interactive bash
+# or zsh that has begun without one looks again before each prompt, until it finds it.
+case $-:${PATH-}: in
+    *i*:*":$__nix_link/bin:"* | *i*:"$__nix_link/bin:"*) __nix_bundle=found ;;
+    *i*:*) __nix_bundle=wanted ;;
+    *) __nix_bundle= ;;
+esac

@@ -1,0 +1,70 @@
+# Every target sets up what it needs: on a fresh machine none of them has a step before it.
+# Needed for that: make, python3 with venv, and root (or sudo) where packages are missing.
+
+PYTHON := .venv/bin/python
+TOX := .venv/bin/tox
+OUT ?= out
+ARCH ?=
+SOURCE ?=
+SHA256 ?=
+# All architectures of the sample, or those that ARCH names.
+SAMPLE_ARCHES := $(or $(ARCH),$(shell uname -m))
+
+ARCH_FLAGS := $(foreach arch,$(ARCH),--arch $(arch))
+ifeq ($(SOURCE),sample)
+SOURCE_FLAGS = $(foreach arch,$(SAMPLE_ARCHES),--source "$$(readlink -f $(OUT)/sample/$(arch))")
+else
+SOURCE_FLAGS = $(foreach source,$(SOURCE),--source '$(source)') $(foreach digest,$(SHA256),--sha256 $(digest))
+endif
+BUILD = $(PYTHON) build.py $(1) --out $(OUT) $(ARCH_FLAGS) $(SOURCE_FLAGS) $(FLAGS)
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  SOURCE=sample        a real Nix from Debian's packages, where the release hosts are out of reach"
+	@echo "  SOURCE=FILE|URL      an installer or a Nix binary tarball (a URL needs SHA256=HEX)"
+	@echo "  ARCH='x86_64 aarch64'  default: this machine's"
+
+.PHONY: setup
+setup: ## install what is missing: packages by apt or dnf, Python's into .venv
+	@tools/setup
+
+.PHONY: sample
+sample: setup ## make the sample closure's tarball, from Debian's packages
+	@$(foreach arch,$(SAMPLE_ARCHES), \
+	    tarball=$$($(PYTHON) -m sample --arch $(arch) --out $(OUT)/sample) \
+	    && ln -sf "$${tarball##*/}" $(OUT)/sample/$(arch) &&) true
+
+ifeq ($(SOURCE),sample)
+rpm srpm stage: sample
+endif
+
+.PHONY: fetch stage srpm rpm
+fetch: setup ## download the pinned release into the cache, and prove it
+	@$(call BUILD,fetch)
+stage: setup ## unpack and check the closure: out/stage
+	@$(call BUILD,stage)
+srpm: setup ## build the source package
+	@$(call BUILD,srpm)
+rpm: setup ## build the source package and the packages from it
+	@$(call BUILD,rpm)
+
+.PHONY: pins
+pins: setup ## show what is pinned
+	@$(PYTHON) build.py pins
+
+.PHONY: lint types test check
+lint: setup ## ruff, shellcheck, shfmt, rpmlint
+	@$(TOX) run -e lint
+types: setup ## mypy
+	@$(TOX) run -e types
+test: setup ## lint, types, and the tiers unit, rpm and host
+	@$(TOX) run -e lint,types,unit,rpm,host
+check: test ## every tier
+
+.PHONY: clean
+clean: ## remove what was built (the cache stays)
+	chmod -R u+w $(OUT) 2>/dev/null; rm -rf $(OUT) .tox .venv
