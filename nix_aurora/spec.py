@@ -9,7 +9,13 @@ from nix_aurora.errors import VerificationError
 from nix_aurora.render import render, scriptlet
 from nix_aurora.tools import REQUIRES
 
-UNITS = ("nix.mount", "nix-setup.service", "nix-daemon.socket", "nix-daemon.service")
+UNITS = (
+    "nix-root.service",
+    "nix.mount",
+    "nix-setup.service",
+    "nix-daemon.socket",
+    "nix-daemon.service",
+)
 
 # Fedora's own Nix owns /usr/bin/nix and the units' names.
 CONFLICTS = ("nix", "nix-core", "nix-daemon", "nix-filesystem", "nix-legacy", "nix-system")

@@ -15,6 +15,7 @@ TOOLS = MappingProxyType(
         "flock": "util-linux",
         "grep": "grep",
         "ln": "coreutils",
+        "ls": "coreutils",
         "mkdir": "coreutils",
         "mktemp": "coreutils",
         "mount": "util-linux",

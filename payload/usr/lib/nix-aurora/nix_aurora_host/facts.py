@@ -1,0 +1,207 @@
+"""What is known about a host: data alone, the seam between gathering and judging.
+
+None means that it could not be read, or that there is none, as the attribute says.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+# What /nix is.
+OURS = "ours"  # /var/lib/nix
+OTHER_MOUNT = "other mount"
+OTHER_STORE = "other store"  # a directory with a store of its own
+DIRECTORY = "directory"
+LINK = "link"
+NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit, in systemd's words; ``file_state`` is is-enabled's."""
+
+    name: str
+    load: str = "loaded"
+    active: str = "active"
+    sub: str = ""
+    result: str = "success"
+    file_state: str = "enabled"
+    fragment: str = ""
+    pid: int = 0
+
+    @property
+    def masked(self) -> bool:
+        """Whether the unit is masked, for now or for good."""
+        return self.load == "masked"
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """The packaged Nix; ``paths`` are store paths, sizes are in bytes."""
+
+    id: str
+    version: str
+    system: str
+    nix: str
+    cacert: str
+    archive_size: int
+    archive_sha256: str
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The packed closure as it is; both are None where there is none, or none that can be read."""
+
+    size: int | None
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """/var/lib/nix and what /nix is; sizes are in bytes."""
+
+    layout: str
+    nix: str
+    free: int
+    size: int
+    exists: bool = True
+    listable: bool = True
+    group: int | None = None
+    stamp: str | None = None
+    database: bool = True
+    valid_paths: int | None = None  # None: the database cannot be read
+    content: int | None = None
+    missing: tuple[str, ...] = ()  # of the closure, not on disk
+    unregistered: tuple[str, ...] = ()  # of the closure, on disk and not in the database
+    roots: Mapping[str, str] = field(default_factory=dict)
+    aside: tuple[str, ...] | None = ()  # None: cannot be read
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """The default profile; ``nix`` is the store path that has the program."""
+
+    exists: bool
+    nix: str | None
+    owner: str  # packaged, imported (by us, of another closure), administrator, none
+    script: bool  # etc/profile.d/nix-daemon.sh
+    version: tuple[int, ...] | None = None  # of its Nix, where that was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The build users: ``ids`` of those that are there, ``absent`` those that should be."""
+
+    group: int | None
+    members: tuple[str, ...]
+    ids: Mapping[str, int]
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The running daemon: ``program`` is its path in the store."""
+
+    pid: int
+    program: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An SELinux context, and the one that the policy wants."""
+
+    path: str
+    context: str | None
+    wanted: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Basics:
+    """What status shows. ``labels`` is None where SELinux is off."""
+
+    closure: Closure
+    units: Mapping[str, Unit]
+    store: Store
+    profile: Profile
+    users: Users
+    daemon: Daemon | None
+    listening: frozenset[str]  # physical paths of sockets
+    labels: tuple[Label, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What a login in ``name`` has; ``environment`` is None where it did not come to its end.
+
+    ``script`` is the packaged file below /etc that sets it up, if it has one, and
+    ``script_intact`` tells whether that is as packaged. ``startup`` is the user's last file.
+    """
+
+    name: str
+    environment: Mapping[str, str] | None
+    script: str | None
+    script_intact: bool
+    startup: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A setting of NIX_REMOTE; ``path`` is None for the environment of this process."""
+
+    path: str | None
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose logins are looked at: the caller, or who called sudo."""
+
+    uid: int
+    gid: int
+    name: str
+    home: str
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Traces of another Nix."""
+
+    receipt: bool = False
+    uninstaller: bool = False
+    nixd: bool = False
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """/etc/nix/nix.conf, and what Nix says about all of its settings."""
+
+    exists: bool = True
+    differs: bool = False
+    error: str | None = None
+    error_path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What kind of host it is; ``layered`` means by rpm-ostree, onto an image without us."""
+
+    ostree: bool
+    layered: bool
+    systemd: bool
+    root_writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that doctor looks at. ``answers`` is None where the daemon could not be asked."""
+
+    basics: Basics
+    host: Host
+    archive: Archive
+    person: Person
+    shells: tuple[Shell, ...]
+    remotes: tuple[Remote, ...]
+    foreign: Foreign
+    settings: Settings
+    answers: bool | None

@@ -1,0 +1,25 @@
+"""What doctor says about a fault."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """How bad it is. ERROR: Nix does not work, or soon will not. NOTE: good to know."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault: ``id`` is ``kind`` or ``kind:subject`` and stays the same between releases.
+
+    ``fix`` is one line for a shell that cures it, run literally; None where no command can.
+    """
+
+    id: str
+    severity: Severity
+    message: str
+    fix: str | None

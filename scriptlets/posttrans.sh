@@ -1,0 +1,12 @@
+# On a running system that no ostree assembles, the new Nix works without a reboot. Units that
+# the administrator has disabled or masked stay as they are.
+if [ -d /run/systemd/system ] && [ ! -e /run/ostree-booted ]; then
+    systemctl daemon-reload || :
+    for unit in nix-root.service nix.mount nix-setup.service nix-daemon.socket; do
+        systemctl is-enabled --quiet "$unit" || continue
+        # Restarted, the import looks for what the new package brings; the others only start.
+        [ "$unit" = nix-setup.service ] && verb=restart || verb=start
+        systemctl "$verb" "$unit" || echo "nix-aurora: systemctl status $unit tells more" >&2
+    done
+    systemctl try-restart nix-daemon.service || :
+fi
