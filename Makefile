@@ -4,6 +4,7 @@
 PYTHON := .venv/bin/python
 TOX := .venv/bin/tox
 OUT ?= out
+SAMPLE_OUT := out/sample
 ARCH ?=
 SOURCE ?=
 SHA256 ?=
@@ -12,7 +13,7 @@ SAMPLE_ARCHES := $(or $(ARCH),$(shell uname -m))
 
 ARCH_FLAGS := $(foreach arch,$(ARCH),--arch $(arch))
 ifeq ($(SOURCE),sample)
-SOURCE_FLAGS = $(foreach arch,$(SAMPLE_ARCHES),--source "$$(readlink -f $(OUT)/sample/$(arch))")
+SOURCE_FLAGS = $(foreach arch,$(SAMPLE_ARCHES),--source "$$(readlink -f $(SAMPLE_OUT)/$(arch))")
 else
 SOURCE_FLAGS = $(foreach source,$(SOURCE),--source '$(source)') $(foreach digest,$(SHA256),--sha256 $(digest))
 endif
@@ -35,8 +36,8 @@ setup: ## install what is missing: packages by apt or dnf, Python's into .venv
 .PHONY: sample
 sample: setup ## make the sample closure's tarball, from Debian's packages
 	@$(foreach arch,$(SAMPLE_ARCHES), \
-	    tarball=$$($(PYTHON) -m sample --arch $(arch) --out $(OUT)/sample) \
-	    && ln -sf "$${tarball##*/}" $(OUT)/sample/$(arch) &&) true
+	    tarball=$$($(PYTHON) -m sample --arch $(arch) --out $(SAMPLE_OUT)) \
+	    && ln -sf "$${tarball##*/}" $(SAMPLE_OUT)/$(arch) &&) true
 
 ifeq ($(SOURCE),sample)
 rpm srpm stage: sample
@@ -55,6 +56,16 @@ rpm: setup ## build the source package and the packages from it
 .PHONY: pins
 pins: setup ## show what is pinned
 	@$(PYTHON) build.py pins
+
+.PHONY: demo
+demo: setup ## build the package, boot a host with it, use Nix there as a user would (root)
+	@rm -f $(OUT)/demo/*.rpm
+	@$(MAKE) --no-print-directory rpm SOURCE=sample OUT=$(OUT)/demo FLAGS='--level 3 --quiet'
+	@$(PYTHON) -m tests.demo $(OUT)/demo
+
+.PHONY: bench
+bench: sample ## measure builder and host, each figure beside a floor (root)
+	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
 .PHONY: lint types test check
 lint: setup ## ruff, shellcheck, shfmt, rpmlint

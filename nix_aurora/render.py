@@ -70,7 +70,7 @@ def render_payload(
     """
     files: dict[str, tuple[bytes, bool]] = {}
     for path in sorted(payload.rglob("*")):
-        if path.is_dir():
+        if path.is_dir() or path.parent.name == "__pycache__":  # left by whoever ran our Python
             continue
         name = path.relative_to(payload).as_posix()
         content = path.read_bytes()

@@ -65,9 +65,9 @@ def build_srpm(
         for path in (spec, *sources.iterdir()):
             os.utime(path, (mtime, mtime))  # the SRPM records it
             path.chmod(0o644)
-        # An SRPM's header has the spec with its macros expanded: no path of this build may be in it.
+        # An SRPM's header has the spec with its macros expanded: it must not name this build's path.
         command = ["rpmbuild", "--define", "_topdir .", "-bs", "SPECS/nix-aurora.spec"]
-        run(command, cwd=work, log_file=work / "srpm.log")
+        run(command, cwd=work, log_file=_log_file(out, "srpm"))
         return _publish(work / "SRPMS", out)[0]
 
 
@@ -75,7 +75,8 @@ def build_rpm(srpm: Path, arch: str, out: Path) -> Path:
     """Rebuild ``srpm`` for ``arch`` and give the path of ``out/nix-aurora-….<arch>.rpm``."""
     with log.step(f"Building the RPM for {arch}"), files.new_directory(out / f"rpm-{arch}") as work:
         target = ("--target", f"{arch}-linux")
-        run(["rpmbuild", *_topdir(work), *target, "--rebuild", srpm], log_file=work / "rpm.log")
+        command = ["rpmbuild", *_topdir(work), *target, "--rebuild", str(srpm)]
+        run(command, log_file=_log_file(out, f"rpm-{arch}"))
         return _publish(work / "RPMS", out)[0]
 
 
@@ -92,6 +93,13 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
         destination=sources / f"payload-{closure.arch}.tar",
         mtime=mtime,
     )
+
+
+def _log_file(out: Path, name: str) -> Path:
+    # Beside the work directory, which goes when rpmbuild fails.
+    path = out / "logs" / f"{name}.log"
+    path.parent.mkdir(exist_ok=True)
+    return path
 
 
 def _topdir(work: Path) -> list[str]:

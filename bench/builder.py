@@ -1,0 +1,66 @@
+"""The builder's stages beside what the plain tools need for the same."""
+
+import platform
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from bench.measure import Command, Figure, medians, run
+from nix_aurora.cli import TOP
+
+_STAGE = """
+import sys
+from pathlib import Path
+from nix_aurora import log
+from nix_aurora.stage import stage
+log.configure(log.Level.QUIET)
+stage(Path(sys.argv[1]), Path(sys.argv[2]), {})
+"""
+_PACK = """
+import datetime, sys
+from pathlib import Path
+from nix_aurora import log
+from nix_aurora.pack import pack
+from nix_aurora.stage import stage
+log.configure(log.Level.QUIET)
+staged = stage(Path(sys.argv[1]), Path(sys.argv[2]), {})
+pack(staged, Path(sys.argv[2], "closure"), date=datetime.date(2026, 1, 1))
+"""
+_UNPACK = 'rm -rf "$2" && mkdir -p "$2" && tar -xJf "$1" -C "$2"'
+_HASH = 'find "$2" -type f -print0 | xargs -0 sha256sum'
+_COMPRESS = 'tar -C "$2" -cf - . | zstd -q -19 -T0 >"$2.tar.zst"'
+_RPMBUILD = """
+rm -rf "$2" && mkdir -p "$2"
+rpmbuild --quiet --define "_topdir $2" --rebuild "$1" 2>/dev/null
+"""
+
+
+def figures(tarball: Path, work: Path, times: int) -> Iterator[Figure]:
+    """Measure check and stage, pack, rpmbuild and the whole, of ``tarball``, in ``work``."""
+    ours: Command = [sys.executable, "-c", _STAGE, tarball, work / "out"]
+    floor: Command = ["sh", "-ec", f"{_UNPACK}; {_HASH}", "floor", tarball, work / "floor"]
+    stage, stage_floor = medians(times, ours, floor)
+    peak = run(ours)[1]
+    yield Figure(
+        "check and stage", stage, stage_floor, "s", "<= 2 x", "tar -x, sha256sum of the tree", peak
+    )
+
+    once, peak = run([sys.executable, "-c", _PACK, tarball, work / "out"])
+    pack = once - stage
+    (pack_floor,) = medians(1, ["sh", "-ec", _COMPRESS, "floor", tarball, work / "floor"])
+    yield Figure("pack", pack, pack_floor, "s", "", "tar | zstd -19 -T0", peak)
+
+    whole, peak = run(
+        [sys.executable, TOP / "build.py", "rpm", "-q", "--source", tarball, "--out", work / "out"]
+    )
+    (package,) = (work / "out").glob(f"*.{platform.machine()}.rpm")
+    (source,) = (work / "out").glob("*.src.rpm")
+    (rebuild,) = medians(times, ["sh", "-ec", _RPMBUILD, "floor", source, work / "rpmbuild"])
+    yield Figure(
+        "rpmbuild", whole - stage - pack, rebuild, "s", "", "rpmbuild --rebuild of the same SRPM"
+    )
+    total = stage_floor + pack_floor + rebuild
+    yield Figure("whole build", whole, total, "s", "<= 1.3 x", "the three floors together", peak)
+    yield Figure(
+        "RPM's size", package.stat().st_size, tarball.stat().st_size, "B", "<= 1.12 x", "the tar.xz"
+    )

@@ -1,0 +1,65 @@
+"""The host side beside the least that it could cost, on a booted host."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from bench.measure import Figure
+from tests.harness.nspawn import Host
+from tests.harness.tree import atomic_tree, layer_rpms
+
+_UNITS = ("nix-root.service", "nix.mount", "nix-setup.service")
+_CLEAR = """
+systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
+find /var/lib/nix -mindepth 1 -delete
+systemd-tmpfiles --create nix-aurora.conf
+sync
+"""
+_TIMER = 'start=${EPOCHREALTIME/./}; %s; echo "took $(( ${EPOCHREALTIME/./} - start ))"'
+_FIRST = "systemctl start nix-daemon.socket nix-setup.service; nix store info >/dev/null 2>&1"
+# Unpacked into the store itself: a Nix that runs is needed to load the database.
+_PLAIN = """tar --zstd -xf /usr/lib/nix-aurora/closure.tar.zst -C /var/lib/nix
+. /usr/lib/nix-aurora/closure.env
+NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --load-db </var/lib/nix/.reginfo"""
+_CALLS = 100
+_CALL = f"for ((i = 0; i < {_CALLS}; i++)); do %s --version >/dev/null; done"
+
+
+def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
+    """Measure the first start, a later boot, and the wrapper, of ``package``, in ``work``."""
+    tree = layer_rpms(atomic_tree(nix_dir=True), [package], work / "layer")
+    with Host(tree, work / "state") as host:
+        first = median(_seconds(host, _FIRST, before=_CLEAR) for _ in range(times))
+        plain = median(_seconds(host, _PLAIN, before=_CLEAR) for _ in range(times))
+        yield Figure(
+            "import to first answer", first, plain, "s", "<= 1.5 x", "tar -x, nix-store --load-db"
+        )
+        host.run(_CLEAR + _FIRST)
+        later = median(_second_boot(host) for _ in range(times))
+        yield Figure("our units, later boots", later * 1000, None, "ms", "<= 100 ms")
+
+        direct = ". /usr/lib/nix-aurora/closure.env; " + _CALL % '"$CLOSURE_NIX/bin/nix"'
+        pairs = [(_seconds(host, _CALL % "nix"), _seconds(host, direct)) for _ in range(times)]
+        ours, floor = (median(values) * 1000 / _CALLS for values in zip(*pairs, strict=True))
+        yield Figure("nix --version", ours, floor, "ms", "+ <= 3 ms", "the program itself")
+
+
+def _seconds(host: Host, script: str, before: str = "") -> float:
+    output = host.run(before + _TIMER % script).stdout
+    (took,) = re.findall(r"^took (\d+)$", output, re.MULTILINE)
+    return int(took) / 1e6
+
+
+def _second_boot(host: Host) -> float:
+    """Reboot; give the seconds that our units took from the start of their jobs' work."""
+    host.reboot()
+    total = 0
+    for unit in _UNITS:
+        text = host.run(
+            f"systemctl show {unit} --property=InactiveExitTimestampMonotonic,"
+            "ActiveEnterTimestampMonotonic --value"
+        ).stdout
+        exited, entered = sorted(int(value) for value in text.split())
+        total += entered - exited
+    return total / 1e6

@@ -1,0 +1,121 @@
+"""``python -m tests.demo DIR``: what a user sees of the package in DIR, on a booted host."""
+
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from nix_aurora import log
+from nix_aurora.errors import AuroraError, UsageError
+from tests.harness.commands import Result
+from tests.harness.nspawn import Host
+from tests.harness.tree import atomic_tree, layer_rpms
+
+_SAMPLE_SETTINGS = """
+. /usr/lib/nix-aurora/closure.env
+printf '%s\\n' "!include $CLOSURE_NIX/etc/nix/sandbox.conf" 'substituters =' \
+    >>/etc/nix/nix.custom.conf
+"""
+_HELLO = """
+derivation {
+  name = "hello";
+  system = builtins.currentSystem;
+  PATH = "${builtins.storePath @busybox@}/bin";
+  builder = "/bin/sh";
+  args = [ "-c" ''
+    mkdir -p $out/bin
+    printf '%s\\n' '#!/bin/sh' 'echo Hello from my profile' > $out/bin/hello
+    chmod +x $out/bin/hello
+    echo "built as $(id -un), where / has: $(ls /)"
+  '' ];
+}
+"""
+
+_console = Console(highlight=False, soft_wrap=True)
+
+
+def _show(prompt: str, command: str, action: Callable[[], Result]) -> None:
+    """Print the command as it is typed, run it, print what it says and how long it took."""
+    _console.print(Text.assemble((prompt, "bold green"), " ", (command, "bold")))
+    start = time.monotonic()
+    result = action()
+    took = time.monotonic() - start
+    for line in result.output.strip().splitlines():
+        _console.print(Text(f"  {line}"))
+    _console.print(Text(f"  ({took:.1f} s)\n", style="dim"))
+
+
+def _title(text: str) -> None:
+    _console.print(Text(f"── {text}", style="bold cyan"))
+
+
+def demo(package: Path) -> None:
+    """Boot a host with ``package`` and walk through what a user does there."""
+    with tempfile.TemporaryDirectory(prefix="nix-aurora-demo-") as place:
+        tree = layer_rpms(atomic_tree(nix_dir=True), [package], Path(place, "layer"))
+        # The sample's Nix has its sandbox's shell in the closure; there is no network in the host.
+        tree = tree.changed(Path(place, "settings"), _SAMPLE_SETTINGS)
+        host = Host(tree, Path(place, "state"))
+
+        def as_user(command: str) -> None:
+            _show("tester$", command, lambda: host.run_as("tester", command))
+
+        def as_root(command: str) -> None:
+            _show("root#", command, lambda: host.run(command))
+
+        start = time.monotonic()
+        with host:
+            _title(f"A host with a read-only root and {package.name}, booted from nothing")
+            _console.print(Text(f"  ({time.monotonic() - start:.1f} s)\n", style="dim"))
+            as_root("touch /x 2>&1 || :; systemctl is-system-running; systemctl --failed")
+            as_root("journalctl --boot --output=cat --unit=nix-root --unit=nix-setup")
+            if host.run("command -v nix-aurora", check=False).returncode == 0:
+                as_root("nix-aurora status")
+            _title("An ordinary user builds through the daemon, in a sandbox, and installs it")
+            host.run("cat >/var/home/tester/hello.nix <<'E'\n" + _hello(host) + "E")
+            as_user("nix --version")
+            as_user("nix build --impure --print-build-logs --file hello.nix")
+            as_user("nix profile install ./result")
+            as_user("hello")
+            _title("Garbage collection spares what is in use")
+            as_root("nix-collect-garbage --delete-old 2>&1 | tail -n 2")
+            as_user("nix --version && hello")
+            _title("A reboot: nothing is imported again")
+            _show("root#", "systemctl reboot", lambda: _reboot(host))
+            as_root("journalctl --boot --output=cat --unit=nix-setup")
+            as_user("hello")
+
+
+def _hello(host: Host) -> str:
+    busybox = host.run("ls -d /nix/store/*-busybox-*").stdout.split()[0]
+    return _HELLO.replace("@busybox@", busybox).lstrip()
+
+
+def _reboot(host: Host) -> Result:
+    host.reboot()
+    return host.run("systemctl is-system-running")
+
+
+def main() -> int:
+    """Run the demo; give the exit code."""
+    try:
+        if os.geteuid() != 0:
+            raise UsageError("make demo: booting a host: expected root", hint="sudo make demo")
+        packages = sorted(Path(sys.argv[1]).glob(f"*.{platform.machine()}.rpm"))
+        if len(packages) != 1:
+            raise UsageError(f"make demo: {sys.argv[1]}: expected one RPM, got {len(packages)}")
+        demo(packages[0])
+    except AuroraError as error:
+        log.error(error.message, error.hint)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
