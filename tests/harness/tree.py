@@ -112,8 +112,16 @@ def layer_rpms(tree: Tree, rpms: Sequence[Path], directory: Path, *, sysusers: b
         _refuse_unsupported_paths(rpm)
     _new_layer(directory)
     with Scratch(tree.layers, upper=directory) as scratch:
+        before = _top_level(scratch)
         _install(scratch, rpms, sysusers=sysusers)
+        # What scriptlets write outside /usr and /etc is lost: a layer makes no directory in /.
+        for name in _top_level(scratch) - before:
+            scratch.run(f"rm -r /{shlex.quote(name)}")
     return Tree((directory, *tree.layers))
+
+
+def _top_level(scratch: Scratch) -> set[str]:
+    return set(scratch.run("ls -A /").stdout.splitlines())
 
 
 def _new_layer(directory: Path) -> None:
