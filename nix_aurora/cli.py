@@ -188,7 +188,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     common.add_argument("--pins", type=Path, default=TOP / "pins.toml", help="default: pins.toml")
     common.add_argument("--out", type=Path, default=Path("out"), help="default: out")
-    common.add_argument("--cache-dir", type=Path, help=f"default: {default_cache()}")
+    default = str(default_cache()).replace("%", "%%")  # argparse formats it
+    common.add_argument("--cache-dir", type=Path, help=f"default: {default}")
     common.add_argument("--offline", action="store_true", help="use what is cached, or fail")
     common.add_argument(
         "--level",

@@ -65,7 +65,7 @@ def build_srpm(
         for path in (spec, *sources.iterdir()):
             os.utime(path, (mtime, mtime))  # the SRPM records it
             path.chmod(0o644)
-        # An SRPM's header has the spec with its macros expanded: it must not name this build's path.
+        # An SRPM has the spec with its macros expanded: no path of this build may be in it.
         command = ["rpmbuild", "--define", "_topdir .", "-bs", "SPECS/nix-aurora.spec"]
         run(command, cwd=work, log_file=_log_file(out, "srpm"))
         return _publish(work / "SRPMS", out)[0]

@@ -25,8 +25,10 @@ TOOLS = MappingProxyType(
         "rm": "coreutils",
         "sed": "sed",
         "sha256sum": "coreutils",
+        "sleep": "coreutils",
         "stat": "coreutils",
         "sync": "coreutils",
+        "systemctl": "systemd",
         "systemd-sysusers": "systemd",
         "systemd-tmpfiles": "systemd",  # nix-setup.service does
         "tar": "tar",

@@ -26,6 +26,7 @@ _CHUNK = 1 << 20
 _GENERATED = re.compile(r".*\(.*\)(\(64bit\))?$|/.*|.*\.so(\.|$)")
 _SCRIPTS = ("prein", "postin", "preun", "postun", "pretrans", "posttrans")
 _FORBIDDEN_SCRIPTS = ("pretrans", "verifyscript")  # rpm-ostree never runs them
+_ISA = {"x86_64": "x86-64", "aarch64": "aarch-64"}  # rpm's %{_isa}
 _TRIGGERS = ("triggerscripts", "filetriggerscripts", "transfiletriggerscripts")
 
 
@@ -64,7 +65,9 @@ def _read(path: Path) -> _Package:
     try:
         with path.open("rb") as file:
             header = transaction.hdrFromFdno(file.fileno())
-            descriptor = rpm.fd(file.fileno(), "r", header[rpm.RPMTAG_PAYLOADCOMPRESSOR])
+            # A payload that is not compressed names no compressor.
+            compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
+            descriptor = rpm.fd(file.fileno(), "r", compressor)
             archive = rpm.files(header).archive(descriptor)
             for entry in archive:
                 if not stat.S_ISREG(entry.mode) or not archive.hascontent():
@@ -95,6 +98,15 @@ def _digest(archive: rpm.archive, size: int, *, keep: bool) -> tuple[str, bytes]
 
 def _files(package: _Package) -> Iterator[Any]:
     yield from rpm.files(package.header)
+
+
+def _check_payload(package: _Package) -> None:
+    """The payload is what the header says: rpm itself looks only when it installs."""
+    for entry in _files(package):
+        if stat.S_ISREG(entry.mode) and not entry.fflags & rpm.RPMFILE_GHOST:
+            got = package.digests.get(entry.name, "no such file")
+            if got != entry.digest:
+                raise package.fault(entry.name, f"SHA-256 {entry.digest}", got)
 
 
 def _check_paths(package: _Package) -> None:
@@ -151,22 +163,34 @@ def _check_requires(package: _Package) -> None:
 
 def _check_provides(package: _Package) -> None:
     name, arch = package.header["name"], package.header["arch"]
-    bits = {"x86_64": "x86-64", "aarch64": "aarch-64"}[arch]  # rpm's %{_isa}
+    if arch not in _ISA:
+        raise package.fault("architecture", " or ".join(_ISA), arch)
     for provided in package.header["providename"]:
-        if provided not in {name, f"{name}({bits})"}:
+        if provided not in {name, f"{name}({_ISA[arch]})"}:
             raise package.fault("Provides", f"{name} alone", provided)
 
 
+def _manifest(package: _Package, content: bytes | None) -> tuple[str, str, str]:
+    """Give the archive's SHA-256, the system and the Nix path that a closure.json tells."""
+    if content is None:
+        raise package.fault(_MANIFEST, "a file", "none")
+    try:
+        manifest = json.loads(content)
+        return manifest["archive"]["sha256"], manifest["system"], manifest["nix"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise package.fault(_MANIFEST, "JSON that tells of a closure", repr(error)) from error
+
+
 def _check_archive(package: _Package) -> None:
-    manifest = json.loads(package.contents[_MANIFEST])
+    sha256, system, nix = _manifest(package, package.contents.get(_MANIFEST))
     got = package.digests.get(_ARCHIVE, "no such file")
-    if got != manifest["archive"]["sha256"]:
-        raise package.fault(_ARCHIVE, f"SHA-256 {manifest['archive']['sha256']}", got)
+    if got != sha256:
+        raise package.fault(_ARCHIVE, f"SHA-256 {sha256}", got)
     arch = package.header["arch"]
-    if manifest["system"] != f"{arch}-linux":
-        raise package.fault(_MANIFEST, f"system {arch}-linux", manifest["system"])
-    if f"\nnix={manifest['nix']}\n".encode() not in package.contents["/usr/bin/nix"]:
-        raise package.fault("/usr/bin/nix", f"a line nix={manifest['nix']}", "none")
+    if system != f"{arch}-linux":
+        raise package.fault(_MANIFEST, f"system {arch}-linux", system)
+    if f"\nnix={nix}\n".encode() not in package.contents.get("/usr/bin/nix", b""):
+        raise package.fault("/usr/bin/nix", f"a line nix={nix}", "none")
 
 
 def _check_sources(package: _Package) -> None:
@@ -178,19 +202,26 @@ def _check_sources(package: _Package) -> None:
     if set(package.digests) != expected:
         raise package.fault("files", " ".join(sorted(expected)), " ".join(sorted(package.digests)))
     for arch in arches:
-        with tarfile.open(fileobj=BytesIO(package.contents[f"payload-{arch}.tar"])) as payload:
-            member = payload.extractfile(_MANIFEST.lstrip("/"))
-            manifest = json.loads(member.read() if member else "{}")
-        wanted = manifest["archive"]["sha256"]
-        if package.digests[f"closure-{arch}.tar.zst"] != wanted:
-            raise package.fault(
-                f"closure-{arch}.tar.zst",
-                f"SHA-256 {wanted}",
-                package.digests[f"closure-{arch}.tar.zst"],
-            )
+        content = _from_tar(package, f"payload-{arch}.tar", _MANIFEST.lstrip("/"))
+        wanted, _, _ = _manifest(package, content)
+        got = package.digests[f"closure-{arch}.tar.zst"]
+        if got != wanted:
+            raise package.fault(f"closure-{arch}.tar.zst", f"SHA-256 {wanted}", got)
+
+
+def _from_tar(package: _Package, archive: str, name: str) -> bytes | None:
+    try:
+        with tarfile.open(fileobj=BytesIO(package.contents.get(archive, b""))) as members:
+            member = members.extractfile(name)
+            return member.read() if member else None
+    except KeyError:  # no such member
+        return None
+    except tarfile.TarError as error:
+        raise package.fault(archive, "a tar", str(error)) from error
 
 
 _BINARY_CHECKS: tuple[Callable[[_Package], None], ...] = (
+    _check_payload,
     _check_paths,
     _check_owners,
     _check_modes,
@@ -200,4 +231,8 @@ _BINARY_CHECKS: tuple[Callable[[_Package], None], ...] = (
     _check_provides,
     _check_archive,
 )
-_SOURCE_CHECKS: tuple[Callable[[_Package], None], ...] = (_check_owners, _check_sources)
+_SOURCE_CHECKS: tuple[Callable[[_Package], None], ...] = (
+    _check_payload,
+    _check_owners,
+    _check_sources,
+)

@@ -32,6 +32,7 @@ class Host:
     first boot, ids from 1000 on, homes in /var/home; the first is in ``wheel``. ``binds`` maps
     directories of this machine to where the guest sees them, read-only, and ``flags`` go to
     nspawn. The network is a loopback. Used in a ``with``, it boots and is killed in the end.
+    With ``ordinary`` it is no ostree host: its root is writable, and kept like /var.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Host:
         var_size: int | None = None,
         binds: Mapping[Path, str] | None = None,
         flags: Sequence[str] = (),
+        ordinary: bool = False,
     ) -> None:
         self.tree = tree
         self.console = state / "console.log"
@@ -50,6 +52,7 @@ class Host:
         self._users = list(users)
         self._binds = dict(binds or {})
         self._flags = list(flags)
+        self._ordinary = ordinary
         self._cgroup = Path(f"/sys/fs/cgroup/nix-aurora-{os.getpid()}-{id(self):x}")
         self._path = state
         self._var_size = var_size
@@ -61,7 +64,7 @@ class Host:
 
     def open(self) -> None:
         """Prepare the state and the namespaces; the host is off."""
-        self._state = HostState(self._path, self._cgroup, self._var_size)
+        self._state = HostState(self._path, self._cgroup, self._var_size, self._ordinary)
         if self._state.is_new and self._users:
             try:
                 self._state.mount(self.tree)
@@ -239,13 +242,14 @@ class Host:
         state = self._ready
         binds = [f"--bind-ro={source}:{target}" for source, target in self._binds.items()]
         command = [
-            *("systemd-nspawn", "--quiet", "--boot", "--read-only", "--machine=atomic-host"),
+            *("systemd-nspawn", "--quiet", "--boot", "--machine=atomic-host"),
             *("--register=no", "--keep-unit", "--console=read-only", "--link-journal=no"),
             *("--private-network", "--resolv-conf=off", "--timezone=off"),
             *(f"--directory={state.root}", f"--bind={state.etc}:/etc", f"--bind={state.var}:/var"),
-            f"--bind-ro={state.ostree_booted}:/run/ostree-booted",
             *(*binds, *self._flags),
         ]
+        if not self._ordinary:
+            command += ["--read-only", f"--bind-ro={state.ostree_booted}:/run/ostree-booted"]
         return in_group(self._cgroup, command)
 
     def _wait_for_systemd(self, nspawn: subprocess.Popen[bytes], deadline: float) -> None:

@@ -17,11 +17,12 @@ umount --lazy /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "$1"
 """
-# $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options.
+# $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options, and
+# $5 those of root alone.
 _MOUNT_TREE = """
 set -eu
 cd "$1"
-mount -t overlay -o "ro,lowerdir=$2,$4" root root
+mount -t overlay -o "$5,lowerdir=$2,$4" root root
 mount -t overlay -o "lowerdir=$3,upperdir=$1/etc.upper,workdir=$1/etc.work,$4" etc etc
 """
 # $1 is the state directory, $2 our control group: what nspawn left in it is in the way.
@@ -54,17 +55,27 @@ class HostState:
 
     ``root``, ``etc`` and ``var`` are what nspawn gets. ``var_size`` is in bytes; without one, /var
     is a directory. ``cgroup`` is the control group, in the namespaces, that the host is to use.
+    With ``keep_root`` changes to ``root`` are kept, too; else it is read-only.
     """
 
-    def __init__(self, path: Path, cgroup: Path, var_size: int | None) -> None:
+    def __init__(
+        self, path: Path, cgroup: Path, var_size: int | None, keep_root: bool = False
+    ) -> None:
         self.path = path.resolve()
         self.root = self.path / "root"
         self.etc = self.path / "etc"
         self.var = self.path / "var"
         self.ostree_booted = self.path / "ostree-booted"
         self._work = self.path / "etc.work"
+        self._root_work = self.path / "root.work"
+        self._root_options = "ro"
         self.is_new = not (self.path / "etc.upper").exists()
-        for directory in (self.root, self.etc, self.var, self.path / "etc.upper", self._work):
+        directories = [self.root, self.etc, self.var, self.path / "etc.upper", self._work]
+        if keep_root:
+            upper = self.path / "root.upper"
+            directories += [upper, self._root_work]
+            self._root_options = f"upperdir={upper},workdir={self._root_work}"
+        for directory in directories:
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o755)  # /var's, and with the upper one /etc's own
         self.ostree_booted.touch()
@@ -88,11 +99,11 @@ class HostState:
         self.namespace.execute(["mount", "-o", "loop", image, self.var])
 
     def mount(self, tree: Tree) -> None:
-        """Show ``tree`` in ``root``, read-only, and its /etc with the host's changes in ``etc``."""
+        """Show ``tree`` in ``root`` and its /etc with the host's changes in ``etc``."""
         root = ":".join(str(layer) for layer in tree.layers)
         etc = ":".join(str(layer / "etc") for layer in tree.layers if (layer / "etc").is_dir())
         script = ["sh", "-c", _MOUNT_TREE, "mount", str(self.path), root, etc, OVERLAY_OPTIONS]
-        self.namespace.execute(script)
+        self.namespace.execute([*script, self._root_options])
 
     def unmount(self) -> None:
         """Take ``root`` and ``etc`` away, and the control groups that the guest has left."""
@@ -106,4 +117,5 @@ class HostState:
     def close(self) -> None:
         """End the namespaces; what the host keeps stays."""
         self.namespace.close()
-        remove_tree(self._work)
+        for work in (self._work, self._root_work):
+            remove_tree(work)

@@ -65,9 +65,40 @@ for __nix_bundle in /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem \
 done
 
 # A first package makes the profile, and its programs should start at once. So an interactive bash
-# or zsh that has begun without one looks again before each prompt, until it finds it.
-case $-:${PATH-}: in
-    *i*:*":$__nix_link/bin:"* | *i*:"$__nix_link/bin:"*) __nix_bundle=found ;;
-    *i*:*) __nix_bundle=wanted ;;
-    *) __nix_bundle= ;;
+# or zsh that begins without one looks for it before each prompt, until it is there.
+case :${PATH-}: in
+    *:"$__nix_link/bin":*) ;;
+    *)
+        if [ "${-#*i}" != "$-" ] && [ -n "$__nix_link" ] && [ -d /nix/var/nix/ ]; then
+            __nix_seek() {
+                for __nix_link in "${HOME-}/.nix-profile" \
+                    "${XDG_STATE_HOME:-${HOME-}/.local/state}/nix/profile"; do
+                    if [ -d "$__nix_link/bin/" ]; then
+                        eval '__nix_seek() { :; }'
+                        # shellcheck source=/dev/null # this file
+                        . /etc/profile.d/nix.sh
+                        break
+                    fi
+                done
+                unset __nix_link
+            }
+            # No POSIX sh has arrays. Users assign to the first element of bash's.
+            case ${BASH_VERSION:+bash}${ZSH_VERSION:+zsh} in
+                bash)
+                    eval 'case " ${PROMPT_COMMAND[*]-} " in
+                        *" __nix_seek "*) ;;
+                        *) PROMPT_COMMAND[0]=${PROMPT_COMMAND[0]-} PROMPT_COMMAND+=(__nix_seek) ;;
+                    esac'
+                    ;;
+                zsh)
+                    eval 'case " ${precmd_functions[*]-} " in
+                        *" __nix_seek "*) ;;
+                        *) precmd_functions+=(__nix_seek) ;;
+                    esac'
+                    ;;
+                *) unset -f __nix_seek ;;
+            esac
+        fi
+        ;;
 esac
+unset __nix_link __nix_profile __nix_data __nix_bundle

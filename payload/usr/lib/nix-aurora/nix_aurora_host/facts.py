@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 # What /nix is.
 OURS = "ours"  # /var/lib/nix
 OTHER_MOUNT = "other mount"
-OTHER_STORE = "other store"  # a directory with a store of its own
-DIRECTORY = "directory"
+OTHER_STORE = "other store"  # a directory with anything in it
+DIRECTORY = "directory"  # an empty one
 LINK = "link"
 NOTHING = "nothing"
 
@@ -160,6 +160,7 @@ class Person:
     gid: int
     name: str
     home: str
+    through_sudo: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ ROOT = "nix-root.service"
 MOUNT = "nix.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
+OUR_UNITS = "/usr/lib/systemd/system/"
 UNITS = (ROOT, MOUNT, SETUP, SOCKET, DAEMON)
 
 

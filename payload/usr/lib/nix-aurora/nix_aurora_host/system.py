@@ -4,6 +4,7 @@ import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from nix_aurora_host import paths
 from nix_aurora_host.facts import Person
@@ -65,8 +66,7 @@ def run(
 def read(path: str) -> str | None:
     """Give a file's text, or None where it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:  # noqa: PTH123 - starts faster
-            return file.read()
+        return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
 
@@ -74,7 +74,7 @@ def read(path: str) -> str | None:
 def names(path: str) -> tuple[str, ...] | None:
     """Give what a directory has, sorted: nothing where there is none, None where it is closed."""
     try:
-        return tuple(sorted(os.listdir(path)))  # noqa: PTH208 - names are wanted
+        return tuple(sorted(entry.name for entry in Path(path).iterdir()))
     except FileNotFoundError:
         return ()
     except OSError:
@@ -84,7 +84,7 @@ def names(path: str) -> tuple[str, ...] | None:
 def link(path: str) -> str | None:
     """Give where a link leads, or None for anything else."""
     try:
-        return os.readlink(path)  # noqa: PTH115 - text is wanted
+        return str(Path(path).readlink())
     except OSError:
         return None
 

@@ -1,0 +1,1 @@
+"""Findings from facts: pure functions, one for each thing that can be wrong."""

@@ -1,0 +1,13 @@
+"""All checks, the causes before what comes of them."""
+
+from nix_aurora_host.checks import environment, store, units
+from nix_aurora_host.facts import Facts
+from nix_aurora_host.finding import Finding
+
+CHECKS = (*units.CHECKS, *store.CHECKS, *environment.CHECKS)
+
+
+def judge(facts: Facts) -> list[Finding]:
+    """Give what is wrong, each fault once."""
+    findings = [finding for check in CHECKS for finding in check(facts)]
+    return list({finding.id: finding for finding in findings}.values())

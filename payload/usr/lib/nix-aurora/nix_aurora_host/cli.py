@@ -1,0 +1,108 @@
+"""The command line: arguments, output, exit codes."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+
+from nix_aurora_host.errors import CommandError
+
+_INTERRUPTED = 130
+_LOOKS = {
+    "status": "show layout, versions, units, users and space",
+    "doctor": "find faults, and name a fix for each",
+}
+_EXAMPLES = """\
+examples:
+  nix-aurora status                what is installed, imported and running
+  nix-aurora doctor                what is wrong, each with one command that cures it
+  nix-aurora doctor --json         the same for a program
+  sudo nix-aurora purge --dry-run  what purge would remove
+
+exit codes: 0 all is well or done, 1 faults found or something failed, 2 usage or refused
+"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Give the parser; it exits with 2 on its own where the usage is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="nix-aurora",
+        description="Look after Nix on this host.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="print the package's version")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, summary in _LOOKS.items():
+        command = commands.add_parser(name, help=summary, allow_abbrev=False)
+        command.add_argument("--json", action="store_true", help="for programs")
+    purge = commands.add_parser(
+        "purge", help="remove the store and everything in it, after asking", allow_abbrev=False
+    )
+    purge.add_argument("--yes", action="store_true", help="do not ask")
+    purge.add_argument("--dry-run", action="store_true", help="say what would go, and stop")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line and give the exit code."""
+    parser = make_parser()
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.version:
+            return _version()
+        if arguments.command is None:
+            parser.print_usage(sys.stderr)
+            return 2
+        return {"status": _status, "doctor": _doctor, "purge": _purge}[arguments.command](arguments)
+    except CommandError as error:
+        sys.stderr.write(f"nix-aurora: {error.message}\n")
+        if error.hint:
+            sys.stderr.write(f"hint: {error.hint}\n")
+        return error.code
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read us has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+# Each command loads what it needs, and no other's.
+# ruff: noqa: PLC0415
+
+
+def _version() -> int:
+    from nix_aurora_host.gather.closure import gather_closure
+
+    print(f"nix-aurora {gather_closure().version}")
+    return 0
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import status
+    from nix_aurora_host.gather.everything import gather_basics
+
+    basics = gather_basics()
+    text = json.dumps(status.describe(basics), indent=2) + "\n"
+    sys.stdout.write(text if arguments.json else status.render(basics))
+    return 0
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import doctor
+    from nix_aurora_host.checks.everything import judge
+    from nix_aurora_host.gather.everything import gather_all
+
+    findings = judge(gather_all())
+    text = json.dumps(doctor.describe(findings), indent=2) + "\n"
+    root = os.geteuid() == 0
+    sys.stdout.write(text if arguments.json else doctor.render(findings, root=root))
+    return 0 if doctor.is_well(findings) else 1
+
+
+def _purge(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import purge
+
+    return purge.purge(yes=arguments.yes, dry_run=arguments.dry_run)

@@ -1,0 +1,1 @@
+"""Facts from the running host. All of it is read-only, and works for any user."""

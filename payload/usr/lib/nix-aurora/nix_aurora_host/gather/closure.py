@@ -1,0 +1,42 @@
+"""The packaged closure: what it says of itself, and whether its archive is whole."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from nix_aurora_host import paths
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.facts import Archive, Closure
+from nix_aurora_host.system import read
+
+
+def gather_closure() -> Closure:
+    """Read closure.json; CommandError where the package is damaged."""
+    path = f"{paths.PACKAGE}/closure.json"
+    try:
+        content = json.loads(read(path) or "")
+        return Closure(
+            id=content["id"],
+            version=content["version"],
+            system=content["system"],
+            nix=content["nix"],
+            cacert=content["cacert"],
+            archive_size=content["archive"]["size"],
+            archive_sha256=content["archive"]["sha256"],
+            paths=tuple(entry["path"] for entry in content["paths"]),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise CommandError(
+            f"reading the package: {path}: expected the closure's description, got {error!r}",
+            "reinstall the package nix-aurora",
+        ) from error
+
+
+def gather_archive() -> Archive:
+    """Hash the archive: the slow part of doctor, some tenths of a second."""
+    try:
+        with Path(paths.ARCHIVE).open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256")
+            return Archive(file.tell(), digest.hexdigest())
+    except OSError:
+        return Archive(None, None)

@@ -1,0 +1,74 @@
+"""All facts, in the order in which they build on each other."""
+
+from nix_aurora_host import facts, paths
+from nix_aurora_host.facts import Archive, Basics, Closure, Facts
+from nix_aurora_host.gather.closure import gather_archive, gather_closure
+from nix_aurora_host.gather.host import (
+    gather_foreign,
+    gather_host,
+    gather_labels,
+    gather_settings,
+)
+from nix_aurora_host.gather.logins import gather_remotes, gather_shells
+from nix_aurora_host.gather.store import gather_profile, gather_store
+from nix_aurora_host.gather.units import (
+    daemon_answers,
+    gather_daemon,
+    gather_listening,
+    gather_units,
+)
+from nix_aurora_host.gather.users import find_person, gather_users
+
+_PATIENCE = 30.0  # seconds, for a daemon that has to start
+
+
+def gather_basics(*, ask_version: bool = False) -> Basics:
+    """Gather what status shows."""
+    closure = gather_closure()
+    units = gather_units()
+    listening = gather_listening()
+    return Basics(
+        closure=closure,
+        units=units,
+        store=gather_store(closure),
+        profile=gather_profile(closure, ask_version=ask_version),
+        users=gather_users(),
+        daemon=gather_daemon(units),
+        listening=listening,
+        labels=gather_labels(listening),
+    )
+
+
+def gather_all() -> Facts:
+    """Gather what doctor looks at."""
+    basics = gather_basics(ask_version=True)
+    archive = gather_archive()
+    person = find_person()
+    return Facts(
+        basics=basics,
+        host=gather_host(ask_rpm_ostree=not is_whole(archive, basics.closure)),
+        archive=archive,
+        person=person,
+        shells=gather_shells(person) if basics.store.nix == facts.OURS else (),
+        remotes=gather_remotes(person),
+        foreign=gather_foreign(),
+        settings=gather_settings(basics.closure, basics.store, person),
+        answers=_answers(basics),
+    )
+
+
+def is_whole(archive: Archive, closure: Closure) -> bool:
+    """Tell whether the archive is the one that the package describes."""
+    return archive.size == closure.archive_size and archive.sha256 == closure.archive_sha256
+
+
+def _answers(basics: Basics) -> bool | None:
+    setup = basics.units.get(paths.SETUP)
+    daemon = basics.units.get(paths.DAEMON)
+    if setup is None or setup.active == "activating" or not basics.store.database:
+        return None  # it cannot answer yet, and asking would make a new database
+    if daemon is None or not daemon.fragment.startswith(paths.OUR_UNITS):
+        return None  # masked, or another one that need not know us
+    if paths.SOCKETS[0] not in basics.listening:
+        return None
+    return daemon_answers(paths.SOCKETS[0], _PATIENCE)

@@ -1,0 +1,120 @@
+"""/var/lib/nix: space, import, database, roots, and the default profile."""
+
+import os
+from collections.abc import Collection
+from pathlib import Path
+
+from nix_aurora_host import facts, paths
+from nix_aurora_host.facts import Closure, Profile, Store
+from nix_aurora_host.system import link, names, read, resolve, run
+
+
+def gather_store(closure: Closure) -> Store:
+    """Look at the store; a few hundred stats, and one query."""
+    try:
+        space = os.statvfs(paths.STORE)
+        status = Path(paths.STORE).stat()
+    except OSError:
+        space, status = os.statvfs("/var"), None
+    present = {path for path in closure.paths if os.path.lexists(_physical(path))}
+    valid, content = _read_database(present)
+    kind = _what_nix_is()
+    roots = {name: link(f"{paths.ROOTS}/{name}") or "" for name in names(paths.ROOTS) or ()}
+    stamp = read(paths.STAMP)
+    return Store(
+        layout=_layout(kind),
+        nix=kind,
+        free=space.f_bavail * space.f_frsize,
+        size=space.f_blocks * space.f_frsize,
+        exists=status is not None,
+        listable=os.access(paths.STORE, os.R_OK | os.X_OK),
+        group=status.st_gid if status else None,
+        stamp=stamp.strip() if stamp is not None else None,
+        database=os.path.lexists(paths.DATABASE),
+        valid_paths=content[0] if content else None,
+        content=content[1] if content else None,
+        missing=tuple(path for path in closure.paths if path not in present),
+        unregistered=tuple(sorted(present - valid)) if valid is not None else (),
+        roots={name: target for name, target in roots.items() if target},
+        aside=names(paths.ASIDE),
+    )
+
+
+def gather_profile(closure: Closure, *, ask_version: bool) -> Profile:
+    """Look at the default profile, and ask its Nix for its version where that is wanted."""
+    shown = resolve(f"{paths.PROFILE}/bin/nix")
+    script = resolve(f"{paths.PROFILE}/etc/profile.d/nix-daemon.sh") is not None
+    ours = (read(f"{paths.OWN}/profile") or "").strip()
+    if shown is None:
+        owner = "none"
+    elif shown == resolve(f"{closure.nix}/bin/nix"):
+        owner = "packaged"
+    else:
+        owner = "imported" if ours and resolve(ours) == shown else "administrator"
+    exists = os.path.lexists(paths.PROFILE)
+    version = _version(shown) if shown and ask_version else None
+    return Profile(exists, shown, owner, script, version)
+
+
+def _version(program: str) -> tuple[int, ...] | None:
+    """Give the version that a Nix tells, (2, 34, 8); its last word: Determinate's is an upstream's.
+
+    It runs from /nix alone, and so gives None where that is not the store.
+    """
+    words = run([program.replace(paths.BASE, "/nix", 1), "--version"]).stdout.split()
+    numbers = words[-1].split(".") if words else []
+    digits = [part for part in numbers if part.isdigit()]
+    return tuple(int(part) for part in digits) or None
+
+
+def _physical(path: str) -> str:
+    return path.replace("/nix", paths.BASE, 1)
+
+
+def _what_nix_is() -> str:
+    nix, base = Path("/nix"), Path(paths.BASE)
+    if nix.is_symlink():
+        return facts.LINK
+    if not nix.is_dir():
+        return facts.NOTHING
+    if base.is_dir() and nix.samefile(base):
+        return facts.OURS
+    if nix.is_mount():
+        return facts.OTHER_MOUNT
+    return facts.OTHER_STORE if names("/nix") else facts.DIRECTORY
+
+
+def _layout(kind: str) -> str:
+    reported = (read(f"{paths.RUN}/layout") or "").split()
+    if reported:
+        return reported[0]
+    return {facts.OURS: "mount", facts.NOTHING: "namespace"}.get(kind, "none")
+
+
+def _read_database(
+    present: Collection[str],
+) -> tuple[set[str] | None, tuple[int, int] | None]:
+    """Give which of the paths are valid, and the number of valid paths and their size."""
+    import sqlite3  # noqa: PLC0415 - status and doctor alone need it
+
+    if not Path(paths.DATABASE).is_file():
+        return None, None
+    # A user may not join a database in WAL mode that nobody has open; nothing changes it then.
+    for mode in ("mode=ro", "immutable=1"):
+        try:
+            connection = sqlite3.connect(f"file:{paths.DATABASE}?{mode}", uri=True, timeout=5)
+            try:
+                marks = ",".join("?" * len(present))
+                rows = connection.execute(
+                    f"select path from ValidPaths where path in ({marks})",  # noqa: S608 - marks
+                    tuple(present),
+                )
+                valid = {row[0] for row in rows}
+                total = connection.execute("select count(*), sum(narSize) from ValidPaths")
+                count, size = total.fetchone()
+                return valid, (count, size or 0)
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            continue
+    return None, None

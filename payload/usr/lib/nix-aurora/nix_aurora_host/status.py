@@ -1,0 +1,158 @@
+"""What status prints: for people, one line for each thing, or JSON."""
+
+from nix_aurora_host import facts as kinds
+from nix_aurora_host import paths
+from nix_aurora_host.facts import Basics
+
+_OWNERS = {
+    "packaged": "the packaged one",
+    "imported": "of an earlier import",
+    "administrator": "the administrator's own, which stays",
+}
+_NIX = {
+    kinds.OURS: f"{paths.BASE} on /nix",
+    kinds.OTHER_MOUNT: "/nix is another mount",
+    kinds.OTHER_STORE: "/nix has files of its own",
+    kinds.DIRECTORY: "/nix is an empty directory",
+    kinds.LINK: "/nix is a link",
+    kinds.NOTHING: "no /nix",
+}
+
+
+def describe(basics: Basics) -> dict[str, object]:
+    """Give the state as JSON has it; sizes are in bytes, null is unknown or none."""
+    closure, store, profile = basics.closure, basics.store, basics.profile
+    return {
+        "layout": store.layout,
+        "nix": store.nix,
+        "packaged": {"version": closure.version, "nix": closure.nix, "id": closure.id},
+        "commands_run": closure.nix,
+        "imported": {"id": store.stamp, "current": store.stamp == closure.id},
+        "profile": {"nix": profile.nix, "owner": profile.owner},
+        "daemon": None
+        if basics.daemon is None
+        else {"pid": basics.daemon.pid, "program": basics.daemon.program},
+        "sockets": {path: path in basics.listening for path in paths.SOCKETS},
+        "units": {
+            name: {"load": unit.load, "enabled": unit.file_state, "active": unit.active}
+            for name, unit in basics.units.items()
+        },
+        "users": {"group": basics.users.group, "ids": dict(basics.users.ids)},
+        "space": {"free": store.free, "size": store.size},
+        "store": {"paths": store.valid_paths, "size": store.content},
+        "selinux": None
+        if basics.labels is None
+        else {label.path: label.context for label in basics.labels},
+        "aside": None if store.aside is None else list(store.aside),
+    }
+
+
+def render(basics: Basics) -> str:
+    """Give the state in lines."""
+    rows = {
+        "layout": f"{basics.store.layout}: {_NIX[basics.store.nix]}",
+        "packaged": _packaged(basics),
+        "imported": _imported(basics),
+        "profile": _profile(basics),
+        "daemon": _daemon(basics),
+        "sockets": _sockets(basics),
+        "units": _units(basics),
+        "users": _users(basics),
+        "space": _space(basics),
+        "selinux": _labels(basics),
+        "aside": _aside(basics),
+    }
+    return "".join(f"{name:<9} {line}\n" for name, text in rows.items() for line in _hang(text))
+
+
+def _hang(text: str) -> list[str]:
+    return text.replace("\n", "\n" + 10 * " ").split("\0")
+
+
+def _packaged(basics: Basics) -> str:
+    closure = basics.closure
+    return (
+        f"Nix {closure.version} ({closure.system}): {closure.nix}\n"
+        "which /usr/bin/nix and the daemon run, whatever is in a profile"
+    )
+
+
+def _imported(basics: Basics) -> str:
+    store, closure = basics.store, basics.closure
+    if store.stamp == closure.id and not store.missing:
+        return f"yes: {len(closure.paths)} store paths"
+    if store.stamp is None:
+        return "no: sudo nix-aurora doctor"
+    return "not as packaged: sudo nix-aurora doctor"
+
+
+def _profile(basics: Basics) -> str:
+    profile = basics.profile
+    if profile.nix is None:
+        return "no Nix in the default profile"
+    return f"{paths.store_name(profile.nix)} in the default profile: {_OWNERS[profile.owner]}"
+
+
+def _daemon(basics: Basics) -> str:
+    daemon = basics.daemon
+    if daemon is None:
+        return "not running: the first connection starts it"
+    same = (daemon.program or "").startswith(f"{basics.closure.nix}/")
+    name = paths.store_name(daemon.program) if daemon.program else "an unknown program"
+    return f"runs {name}{', the packaged one' if same else ''} (process {daemon.pid})"
+
+
+def _sockets(basics: Basics) -> str:
+    return "\n".join(
+        f"{path}: {'listening' if path in basics.listening else 'nobody listens'}"
+        for path in paths.SOCKETS
+    )
+
+
+def _units(basics: Basics) -> str:
+    if not basics.units:
+        return "systemd does not answer"
+    return "\n".join(
+        f"{name:<18} {unit.file_state or unit.load:<8} {unit.active} ({unit.sub})"
+        for name, unit in basics.units.items()
+    )
+
+
+def _users(basics: Basics) -> str:
+    users = basics.users
+    if users.group is None:
+        return "no group nixbld"
+    ids = sorted(users.ids.values())
+    spread = f", ids {ids[0]} to {ids[-1]}" if ids else ""
+    return f"{len(ids)} build users{spread}; group nixbld {users.group}"
+
+
+def _space(basics: Basics) -> str:
+    store = basics.store
+    text = f"{human(store.free)} of {human(store.size)} free"
+    if store.content is None or store.valid_paths is None:
+        return f"{text}; the database cannot be read"
+    # Hard links between equal files make it less on disk.
+    return f"{text}; the store has {store.valid_paths} paths of {human(store.content)}"
+
+
+def _labels(basics: Basics) -> str:
+    if basics.labels is None:
+        return "off"
+    return "\n".join(f"{label.path}: {label.context or 'no label'}" for label in basics.labels)
+
+
+def _aside(basics: Basics) -> str:
+    aside = basics.store.aside
+    if aside is None:
+        return "cannot be read by this user"
+    return f"{len(aside)} damaged paths in {paths.ASIDE}" if aside else "nothing"
+
+
+def human(size: float) -> str:
+    """Give a number of bytes as people read it: 69.3 MiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

@@ -1,0 +1,221 @@
+"""Boots of a host with the real package: what comes up, in which order, and what faults say."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.nspawn import Host
+from tests.harness.tree import Tree
+from tests.host.conftest import HostMaker, NixTreeMaker
+
+_SOCKETS = ("/var/lib/nix/var/nix/daemon-socket/socket", "/var/lib/nix/daemon-socket/socket")
+_STAMP = "/var/lib/nix/.nix-aurora/imported"
+# A display manager is ordered like this one, and nothing of ours may hold it up.
+_SLOW_IMPORT = """
+mkdir -p /etc/systemd/system/nix-setup.service.d /etc/systemd/system/graphical.target.wants
+cat >/etc/systemd/system/nix-setup.service.d/slow.conf <<'END'
+[Service]
+ExecStartPre=/usr/bin/sleep 5
+END
+cat >/etc/systemd/system/display-manager.service <<'END'
+[Unit]
+After=systemd-user-sessions.service
+[Service]
+ExecStart=/usr/bin/sleep infinity
+END
+ln -s ../display-manager.service /etc/systemd/system/graphical.target.wants/
+"""
+# A client of the daemon: it says hello, and tells when it has connected and when it is answered.
+_HELLO = r"""
+import socket, struct, sys, time
+with socket.socket(socket.AF_UNIX) as client:
+    client.connect(sys.argv[1])
+    print(time.monotonic())
+    client.sendall(struct.pack("<QQ", 0x6E697863, 0x126))
+    magic, = struct.unpack("<Q", client.recv(8, socket.MSG_WAITALL))
+    assert magic == 0x6478696F, magic
+    print(time.monotonic())
+"""
+_BUILD = """
+nix build --no-link --print-out-paths --impure --expr 'derivation {
+    name = "made"; system = builtins.currentSystem; builder = "/bin/sh";
+    args = [ "-c" "cat /proc/self/uid_map >$out" ];
+}'
+"""
+
+
+@pytest.fixture(scope="module")
+def slow_host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Give a host that is in its first boot, and whose import takes some time."""
+    place = tmp_path_factory.mktemp("slow")
+    host = Host(nix_tree.changed(place / "tree", _SLOW_IMPORT), place / "host")
+    host.open()
+    try:
+        host.boot(wait=False)
+        host.run("until [ -S /var/lib/nix/daemon-socket/socket ]; do sleep 0.1; done")
+        yield host
+    finally:
+        host.close()
+
+
+def _moment(host: Host, unit: str, name: str) -> int:
+    """Give one of a unit's time stamps, in microseconds since the machine was switched on."""
+    moment = host.run(f"systemctl show --property={name}Monotonic --value {unit}").stdout
+    assert int(moment) > 0, f"{unit}: {name}"
+    return int(moment)
+
+
+def _builds(host: Host) -> None:
+    """Fail unless a user's build runs in a sandbox, as one of the build users."""
+    path = host.run_as("tester", _BUILD).stdout.strip()
+    number = host.read(path).split()[1]
+    assert re.fullmatch("nixbld[0-9]+", host.run(f"id -un {number}").stdout.strip())
+
+
+# --- first boots
+
+
+def test_a_first_boot_is_whole_and_a_second_imports_nothing(
+    nix_tree: Tree, make_host: HostMaker
+) -> None:
+    host = make_host(nix_tree)
+    host.boot()
+    assert host.failed_units() == []
+    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    assert host.run("findmnt --noheadings --output OPTIONS /nix").stdout.startswith("rw")
+    assert host.run("[ /nix/store -ef /var/lib/nix/store ]; touch /x", check=False).returncode
+    for socket in _SOCKETS:
+        host.run(f"[ -S {socket} ]")
+    mounted = _moment(host, "nix.mount", "ActiveEnterTimestamp")
+    assert mounted < _moment(host, "systemd-user-sessions.service", "InactiveExitTimestamp")
+    assert mounted < _moment(host, "nix-setup.service", "ExecMainStartTimestamp")
+    journal = host.journal("nix-setup.service")
+    assert re.search(r"nix-aurora: imported Nix 2\.34\.8: (\d+) of \1 .*\d+ ms", journal)
+    _builds(host)
+    stamp = host.run(f"stat --format=%y {_STAMP}; ls /nix/store").stdout
+
+    host.reboot()
+    assert host.failed_units() == []
+    assert "imported" not in host.journal("nix-setup.service")
+    assert host.run(f"stat --format=%y {_STAMP}; ls /nix/store").stdout == stamp
+    _builds(host)
+
+
+@pytest.mark.parametrize("suite", ["forky", "trixie"])
+def test_a_host_that_ran_without_the_package_gets_it(
+    tree_with_nix: Tree, make_nix_tree: NixTreeMaker, make_host: HostMaker, suite: str
+) -> None:
+    """Where nothing runs systemd-sysusers: neither rpm-ostree nor, /etc being old, the boot."""
+    host = make_host(tree_with_nix)
+    host.boot()
+    host.run("useradd third")  # /etc/passwd is the host's own from now on
+    host.reboot(make_nix_tree(suite, sysusers=False))
+    assert host.failed_units() == []
+    assert len(host.run("getent group nixbld").stdout.split(",")) == 32
+    _builds(host)
+
+
+# --- while the import runs
+
+
+def test_connections_and_commands_wait_for_the_import(slow_host: Host, tmp_path: Path) -> None:
+    hello = tmp_path / "hello.py"
+    hello.write_text(_HELLO)
+    slow_host.copy_in(hello, "/run/hello.py")
+    script = "\n".join(
+        f"setpriv --reuid=tester --clear-groups python3 /run/hello.py {socket} >/run/hello-{n} &"
+        for n, socket in enumerate(_SOCKETS)
+    )
+    # Ctrl-C is a signal to the foreground process group.
+    script += """
+    su --login tester --command 'nix --version; nix store info' >/run/nix.out 2>/run/nix.err &
+    timeout --signal=INT 1 nix --version >/run/interrupted 2>&1 || echo "exit $?" >>/run/interrupted
+    systemctl is-active nix-setup.service >>/run/interrupted || :
+    wait"""
+    slow_host.run(script)
+    ended = _moment(slow_host, "nix-setup.service", "ActiveEnterTimestamp") / 1e6
+    for n in range(len(_SOCKETS)):
+        connected, answered = map(float, slow_host.read(f"/run/hello-{n}").split())
+        assert connected < ended < answered
+    assert slow_host.read("/run/nix.out") == "nix (Nix) 2.34.8\n"
+    errors = slow_host.read("/run/nix.err")
+    assert errors.count("nix: waiting for nix-setup.service") == 1
+    assert "Version: 2.34.8" in errors
+    waiting, code, state = slow_host.read("/run/interrupted").splitlines()
+    assert waiting.startswith("nix: waiting for nix-setup.service")
+    assert (code, state) == ("exit 124", "activating")
+
+
+def test_a_first_import_holds_up_no_login(slow_host: Host) -> None:
+    slow_host.wait_until_up()
+    login = _moment(slow_host, "display-manager.service", "ActiveEnterTimestamp")
+    began = _moment(slow_host, "nix-setup.service", "InactiveExitTimestamp")
+    assert login < _moment(slow_host, "nix-setup.service", "ExecMainStartTimestamp")
+    assert login - began < 5e6  # not just before its end
+    assert slow_host.failed_units() == []
+
+
+# --- what the commands say when something is wrong
+
+
+def test_a_failed_import_is_named_and_its_repair_works(
+    nix_tree: Tree, make_host: HostMaker, tmp_path: Path
+) -> None:
+    archive = "/usr/lib/nix-aurora/closure.tar.zst"
+    host = make_host(nix_tree.changed(tmp_path / "broken", f"truncate --size=1000 {archive}"))
+    host.boot()
+    assert host.failed_units() == ["nix-setup.service"]
+    result = host.run_as("tester", "nix --version", check=False)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "nix: setting up Nix has failed.",
+        "hint: journalctl -u nix-setup.service",
+        "hint: sudo systemctl restart nix-setup.service",
+    ]
+    host.reboot(nix_tree)
+    assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
+    _builds(host)
+
+
+def test_each_state_of_the_host_has_its_word_and_its_cure(nix_host: Host) -> None:
+    host = nix_host
+    path = host.run("readlink /var/lib/nix/var/nix/gcroots/nix-aurora/nix").stdout.strip()
+    lose = f"chmod u+w /var/lib{path}; rm -r /var/lib{path}"
+
+    def said() -> str:
+        """Give what the command says, and do what it hints at."""
+        result = host.run_as("tester", "/usr/bin/nix --version", check=False)
+        assert result.returncode == 1
+        first, *hints = result.stderr.splitlines()
+        for hint in hints:
+            host.run_as("tester", hint.removeprefix("hint: "))
+        host.run_as("tester", "/usr/bin/nix --version")
+        return first
+
+    host.run("systemctl stop nix-daemon.service nix-daemon.socket nix.mount")
+    assert said() == "nix: Nix is set up, but /nix is not its store."
+    host.run(lose)
+    assert said() == f"nix: {path}/bin/nix is missing, though Nix has been set up."
+    host.run(f"{lose}; systemctl stop nix-setup.service")
+    assert said() == "nix: Nix is not set up yet."
+    host.run(f"{lose}; systemctl mask nix-setup.service")
+    assert said() == "nix: Nix is not set up: nix-setup.service is masked."
+    host.run("systemctl start nix-daemon.socket")
+    _builds(host)
+    assert host.failed_units() == []
+
+
+def test_where_the_root_can_have_no_nix_the_commands_say_so(
+    make_nix_tree: NixTreeMaker, make_host: HostMaker
+) -> None:
+    host = make_host(make_nix_tree(nix_dir=False))
+    host.boot()
+    assert host.failed_units() == []
+    assert host.read("/run/nix-aurora/layout") == "namespace\n"
+    result = host.run_as("tester", "nix --version", check=False)
+    assert result.returncode == 1
+    assert result.stderr.startswith("nix: Nix is set up, but the root directory has no /nix for it")
+    # Nothing that does not resolve is in the environment.
+    assert "nix" not in host.run_as("tester", "echo $PATH $NIX_PROFILES $XDG_DATA_DIRS").stdout

@@ -1,0 +1,129 @@
+"""An ordinary host: its root is writable, and rpm changes it while it runs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.nspawn import Host
+from tests.harness.tree import Tree
+from tests.host.conftest import PackageMaker
+from tests.host.whole import add_program, build, check_profile, check_whole, derivation, version
+
+_SETTINGS = """
+. /usr/lib/nix-aurora/closure.env
+printf '%s\\n' "!include $CLOSURE_NIX/etc/nix/sandbox.conf" 'substituters =' \
+    >/etc/nix/nix.custom.conf
+"""
+_UNITS = "nix-root.service nix.mount nix-setup.service nix-daemon.socket"
+
+
+@pytest.fixture(scope="module")
+def host(
+    tree: Tree, package: PackageMaker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Host]:
+    """Give a host that has booted, without the package and without /nix."""
+    with Host(tree, tmp_path_factory.mktemp("ordinary") / "host", ordinary=True) as host:
+        for suite in ("trixie", "forky"):
+            host.copy_in(package(suite), f"/root/{suite}.rpm")
+        yield host
+
+
+def _rpm(host: Host, action: str) -> str:
+    done = host.run(f"rpm --nosignature {action}")
+    assert "error" not in done.output
+    assert "fail" not in done.output.lower()
+    return done.output
+
+
+def _install(host: Host, action: str, suite: str) -> None:
+    assert _rpm(host, f"{action} /root/{suite}.rpm") == ""
+    host.run(_SETTINGS)
+    host.run("systemctl restart nix-daemon.service")
+
+
+def test_its_life(host: Host) -> None:
+    """One host, from the first package to the last."""
+    # At once, without a reboot.
+    _install(host, "--install", "trixie")
+    assert host.run(f"systemctl is-active {_UNITS}").stdout.split() == ["active"] * 4
+    add_program(host)
+    check_whole(host)
+    assert version(host) == "2.26.3"
+
+    # A newer one while a build runs: it ends well, and who asks next is answered by the newer.
+    log = "/var/home/tester/build.log"
+    held = derivation("trap 'echo held >$out; exit' USR1; echo started; while :; do :; done")
+    host.run_as(
+        "tester",
+        f"(nix build --impure -o held -L --expr {held}; echo code $?) >{log} 2>&1 </dev/null &",
+    )
+    host.run(f"until grep -q started {log}; do sleep 0.05; done")
+    _install(host, "--upgrade", "forky")
+    check_whole(host)
+    assert version(host) == "2.34.8"
+    host.run(f"pkill -USR1 --group nixbld; until grep ^code {log}; do sleep 0.05; done")
+    assert host.read(log).splitlines()[-1] == "code 0"
+    assert host.run_as("tester", "cat held").stdout == "held\n"
+
+    _install(host, "--upgrade --oldpackage", "trixie")
+    check_whole(host)
+    assert version(host) == "2.26.3"
+    _install(host, "--upgrade --replacepkgs", "trixie")
+    check_whole(host)
+
+    # Without the package the store stays, and so does what a user has built.
+    said = _rpm(host, "--erase nix-aurora")
+    assert "your store and profiles are kept in /var/lib/nix" in said
+    for unit in (*_UNITS.split(), "nix-daemon.service"):
+        assert host.run(f"systemctl is-active {unit}", check=False).stdout != "active\n"
+    assert host.run("systemctl list-units --state=failed --no-legend").stdout == ""
+    assert host.run("pgrep nix-daemon", check=False).stdout == ""
+    assert host.run("findmnt /nix", check=False).stdout == ""
+    assert host.run("ls /var/lib/nix/store/*/bin/greet").stdout
+
+    _install(host, "--install", "forky")
+    check_whole(host)
+    assert host.run_as("tester", "cat held").stdout == "held\n"
+
+    # And it boots.
+    host.reboot()
+    check_whole(host)
+    assert build(host)
+    check_profile(host)
+
+
+def test_masked_units_stay_masked(host: Host) -> None:
+    """An administrator's decision outlives a reinstallation."""
+    host.run("systemctl stop nix-daemon.socket nix-daemon.service")
+    host.run("systemctl mask nix-daemon.socket; systemctl disable nix-setup.service")
+    _rpm(host, "--upgrade --replacepkgs /root/forky.rpm")
+    assert host.run("systemctl is-active nix-daemon.socket", check=False).stdout == "inactive\n"
+    assert host.run("systemctl is-enabled nix-setup.service", check=False).stdout == "disabled\n"
+
+
+def test_where_no_system_runs_nothing_is_started(tree: Tree, package: PackageMaker) -> None:
+    """Of systemctl only what prepares the next boot is called."""
+    rpm: Path = package("forky")
+    with tree.scratch() as scratch:
+        scratch.run("mkdir -p /var/home /var/roothome")
+        scratch.copy_in(rpm, "/run/nix-aurora.rpm")
+        scratch.run(
+            """
+            mv /usr/bin/systemctl /usr/bin/systemctl.real
+            cat >/usr/bin/systemctl <<'END'
+#!/bin/sh
+echo "$*" >>/run/calls
+exec /usr/bin/systemctl.real "$@"
+END
+            chmod +x /usr/bin/systemctl
+            """
+        )
+        for action in ("--install", "--upgrade --replacepkgs"):
+            done = scratch.run(f"rpm {action} --nosignature /run/nix-aurora.rpm")
+            assert done.output == ""
+        said = scratch.run("rpm --erase --nosignature nix-aurora").output
+        assert said == ""  # there is no store to speak of
+        calls = scratch.read("/run/calls").splitlines()
+        assert len(calls) == 1
+        assert calls[0].startswith("--no-reload preset ")

@@ -1,0 +1,91 @@
+"""nix-aurora purge asks, removes everything that Nix has, and nothing else."""
+
+from tests.harness.commands import Result
+from tests.harness.nspawn import Host
+from tests.harness.tree import Tree
+from tests.host.conftest import HostMaker
+
+_TYPED = "script --quiet --return --command '{command}' /dev/null"
+
+
+def _booted(tree: Tree, make_host: HostMaker) -> Host:
+    host = make_host(tree)
+    host.boot()
+    return host
+
+
+def _type(host: Host, answer: str) -> Result:
+    """Run purge on a terminal, where somebody types ``answer``."""
+    command = _TYPED.format(command="nix-aurora purge")
+    return host.run(f"(sleep 1; echo {answer}; sleep 5) | {command}", check=False)
+
+
+def test_purge_leaves_nothing_and_the_next_start_imports_again(
+    nix_tree: Tree, make_host: HostMaker
+) -> None:
+    host = _booted(nix_tree, make_host)
+    # What purge must not follow, and what it must not choke on.
+    host.run(
+        "mkdir /var/precious; echo kept >/var/precious/file\n"
+        "ln -s /var/precious /var/lib/nix/link; ln -s /var/precious /var/lib/nix/store/link\n"
+        "chattr +i /var/lib/nix/none 2>/dev/null || :\n"
+        "cd /var/lib/nix; for n in $(seq 1100); do mkdir d; cd d; done; cd /\n"
+        "systemctl start nix-daemon.service"
+    )
+    host.run_as("tester", "ln -s /nix/var/nix/profiles/per-user/tester/profile .nix-profile")
+    result = host.run("nix-aurora purge --yes")
+    assert "/var/lib/nix: removed\n" in result.stderr
+    assert "/var/home/tester/.nix-profile\n" in result.stderr
+    assert "MiB: every store path" in result.stderr
+    host.run('[ ! -e /var/lib/nix ] && ! mountpoint /nix && [ -z "$(ls -A /nix)" ]')
+    assert host.read("/var/precious/file") == "kept\n"
+    assert host.failed_units() == []
+    assert "Purging" not in result.stdout
+    host.run("nix-aurora purge --yes")  # again: nothing is there, and that is fine
+
+    line = next(line for line in result.stderr.splitlines() if "systemctl start" in line)
+    host.run_as("tester", line.strip())
+    assert host.run("nix-aurora doctor").stdout == "nix-aurora doctor: all is well\n"
+
+
+def test_the_boot_after_a_purge_imports_again(nix_tree: Tree, make_host: HostMaker) -> None:
+    host = _booted(nix_tree, make_host)
+    host.run("nix-aurora purge --yes")
+    host.reboot()
+    assert host.failed_units() == []
+    assert host.run("nix-aurora doctor").stdout == "nix-aurora doctor: all is well\n"
+
+
+def test_purge_asks(nix_tree: Tree, make_host: HostMaker) -> None:
+    host = _booted(nix_tree, make_host)
+    for answer in ("no", "y", "''"):
+        result = _type(host, answer)
+        assert result.returncode == 1
+        assert "nothing was removed" in result.output
+    host.run("nix-aurora doctor")
+    assert _type(host, "yes").returncode == 0
+    host.run("[ ! -e /var/lib/nix ]")
+
+
+def test_purge_refuses(nix_host: Host) -> None:
+    nobody = nix_host.run("nix-aurora purge", check=False)
+    assert nobody.returncode == 2
+    assert "there is no terminal to ask on\nhint: sudo nix-aurora purge --yes" in nobody.stderr
+    user = nix_host.run_as("tester", "nix-aurora purge --yes", check=False)
+    assert user.returncode == 2
+    assert "hint: sudo nix-aurora purge" in user.stderr
+    shown = nix_host.run_as("tester", "nix-aurora purge --dry-run")
+    assert "/var/lib/nix: " in shown.stderr
+
+    nix_host.run("mkdir /var/lib/nix/disk; mount -t tmpfs tmpfs /var/lib/nix/disk")
+    inside = nix_host.run("nix-aurora purge --yes", check=False)
+    assert inside.returncode == 1
+    assert "something is mounted inside the store, and nothing was removed" in inside.stderr
+    nix_host.run("umount /var/lib/nix/disk; rmdir /var/lib/nix/disk")
+
+    nix_host.run("cd /nix/store; sleep 600 </dev/null >/dev/null 2>&1 & echo $! >/run/pid")
+    used = nix_host.run("nix-aurora purge --yes", check=False)
+    assert used.returncode == 1
+    assert f"hint: sudo kill {nix_host.read('/run/pid').strip()}" in used.stderr
+    nix_host.run("kill $(cat /run/pid)")
+    assert nix_host.run("nix-aurora doctor").stdout == "nix-aurora doctor: all is well\n"

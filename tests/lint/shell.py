@@ -1,0 +1,177 @@
+"""The project's shell files, as the linters and the host see them: rendered, with their dialect."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nix_aurora.closure import Closure
+from nix_aurora.render import render
+from nix_aurora.run import run
+from tests.closures import CACERT, MANUAL, NIX
+
+TOP = Path(__file__).resolve().parents[2]
+# Where the scripts lie that run on a host; the others run where the project is built.
+_HOST = ("payload/", "scriptlets/")
+_SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(bash|sh)\b")
+_PREFIXES = frozenset({"builtin", "command", "exec"})  # builtins that run their argument
+_RUNNERS = frozenset({"unshare"})  # programs that run what comes after ``--``
+
+
+@dataclass(frozen=True)
+class Script:
+    """A shell file: its path in the project, its text after rendering, bash or POSIX sh."""
+
+    path: str
+    text: str
+    dialect: str  # as shellcheck calls it: bash or sh
+
+    @property
+    def shfmt_dialect(self) -> str:
+        """The dialect as shfmt calls it."""
+        return {"bash": "bash", "sh": "posix"}[self.dialect]
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What a script runs: names and absolute paths; ``functions`` are the ones that it defines."""
+
+    commands: frozenset[str]
+    functions: frozenset[str]
+
+
+def tool(name: str) -> str:
+    """Give the path of a linter: the one beside our python, else the one in PATH."""
+    beside = Path(sys.executable).with_name(name)
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:  # on CI as anywhere: what is not run has not passed
+        raise FileNotFoundError(f"{name}: expected it to be installed, got nothing: make setup")
+    return found
+
+
+def project_files() -> list[str]:
+    """Give every file of the project, new ones that git does not track yet included."""
+    listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=TOP)
+    return sorted(name for name in set(listed.split("\0")) if name and (TOP / name).is_file())
+
+
+def shell_paths() -> list[str]:
+    """Give the shell files among them, told by shebang or suffix."""
+    return [name for name in project_files() if _dialect(name) is not None]
+
+
+def host_paths() -> list[str]:
+    """Give the shell files that run on a host."""
+    return [name for name in shell_paths() if name.startswith(_HOST)]
+
+
+def load(name: str) -> Script:
+    """Read and render a shell file."""
+    text = (TOP / name).read_text(encoding="utf-8")
+    if name.endswith(".in"):
+        context = {
+            "closure": synthetic_closure(),
+            **{"nix": f"/nix/store/{NIX}", "cacert": f"/nix/store/{CACERT}"},
+            "manual": f"/nix/store/{MANUAL}",
+        }
+        text = render(text, context, name)
+    return Script(name, text, _dialect(name) or "sh")
+
+
+def synthetic_closure() -> Closure:
+    """Give what templates are rendered with."""
+    return Closure(
+        version="3.22.1",
+        system="x86_64-linux",
+        arch="x86_64",
+        nix=f"/nix/store/{NIX}",
+        cacert=f"/nix/store/{CACERT}",
+        manual=f"/nix/store/{MANUAL}",
+        paths=(),
+        commands=("nix", "nix-store"),
+        name="nix-3.22.1-x86_64-linux",
+    )
+
+
+def calls(script: Script) -> Calls:
+    """Give what a script calls, by its syntax tree."""
+    tree = _parse(script.text, script.shfmt_dialect)
+    functions = {node["Name"]["Value"] for node in _nodes(tree) if node.get("Type") == "FuncDecl"}
+    commands = set(_commands(tree, script.shfmt_dialect))
+    return Calls(frozenset(commands), frozenset(functions))
+
+
+def _dialect(name: str) -> str | None:
+    if Path(name).suffix in {".fish", ".zsh"}:
+        return None
+    with (TOP / name).open("rb") as file:
+        start = file.read(100).decode("utf-8", "replace")
+    if match := _SHEBANG.match(start):
+        return match[1]
+    return "sh" if name.endswith(".sh") else None
+
+
+def _parse(text: str, dialect: str) -> dict[str, Any]:
+    done = subprocess.run(
+        [tool("shfmt"), "-ln", dialect, "--to-json"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    tree: dict[str, Any] = json.loads(done.stdout)
+    return tree
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+        tree = list(tree.values())
+    if isinstance(tree, list):
+        for child in tree:
+            yield from _nodes(child)
+
+
+def _commands(tree: object, dialect: str) -> Iterator[str]:
+    for node in _nodes(tree):
+        if node.get("Type") == "CallExpr" and node.get("Args"):
+            yield from _called([_literal(word) for word in node["Args"]], dialect)
+
+
+def _called(words: list[str | None], dialect: str) -> Iterator[str]:
+    """Give what a simple command runs; None is a word that only its run time knows."""
+    while words and words[0] in _PREFIXES:
+        yield words[0] or ""
+        del words[0]
+        while words and (words[0] or "").startswith("-"):
+            del words[0]
+    if not words or not words[0]:
+        return
+    yield words[0]
+    if words[0] == "trap" and len(words) > 1 and words[1]:
+        yield from _commands(_parse(words[1], dialect), dialect)
+    if words[0] in _RUNNERS and "--" in words:
+        yield from _called(words[words.index("--") + 1 :], dialect)
+    if words[0] == "tar" and "--zstd" in words:
+        yield "zstd"
+
+
+def _literal(word: dict[str, Any]) -> str | None:
+    """Give a word's text where nothing in it is expanded."""
+    text = ""
+    for part in word["Parts"]:
+        if part["Type"] in {"Lit", "SglQuoted"}:
+            text += part.get("Value", "")
+        elif part["Type"] == "DblQuoted":
+            inner = _literal({"Parts": part.get("Parts", [])})
+            if inner is None:
+                return None
+            text += inner
+        else:
+            return None
+    return text

@@ -1,0 +1,164 @@
+"""One build, in the ways in which other people would do it again."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from nix_aurora.files import sha256_file
+from nix_aurora.run import run
+from tests.rpm.builder import PACKAGED, TOP, Built, build, build_py, query, unpack
+
+_NOBODY = "65534"
+
+
+@pytest.fixture
+def anywhere() -> Iterator[Path]:
+    """Give a directory that every user may write to; a test's own are for root alone."""
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        yield Path(place)
+
+
+def _rebuild(
+    srpm: Path, home: Path, *options: str, before: Sequence[str] = (), **environment: str
+) -> Path:
+    """Rebuild an SRPM with plain rpmbuild, without network and without anything of ours."""
+    env = [f"HOME={home}", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
+    env += [f"{name}={value}" for name, value in environment.items()]
+    command = ("env", "-i", "-C", "/", *env, "rpmbuild", "--rebuild", *options, str(srpm))
+    run(["unshare", "--net", "--", *before, *command])
+    (result,) = (home / "rpmbuild" / "RPMS").rglob("*.rpm")
+    return result
+
+
+def test_it_prints_the_paths_alone(built: Built, tarballs: dict[str, Path], tmp_path: Path) -> None:
+    assert [path.parent for path in built.paths] == [built.out] * 3
+    assert [path.name.partition("-1.")[2] for path in built.paths] == [
+        "src.rpm",
+        "x86_64.rpm",
+        "aarch64.rpm",
+    ]
+    done = build_py("srpm", "--source", tarballs["x86_64"], "--out", tmp_path, "--level", "1", "-q")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path / built.srpm.name}\n"
+
+
+def test_nothing_else_is_left(built: Built) -> None:
+    kept = {"closure", "logs", "stage", "rpmbuild", "rpm-x86_64", "rpm-aarch64"}
+    assert {path.name for path in built.out.iterdir()} == kept | {p.name for p in built.paths}
+
+
+def test_a_second_build_is_the_same(
+    built: Built, tarballs: dict[str, Path], tmp_path: Path
+) -> None:
+    """In another place, with the sources in another order, and under another umask."""
+    before = os.umask(0o077)
+    try:
+        again = build(tmp_path / "elsewhere" / "out", list(reversed(tarballs.values())))
+    finally:
+        os.umask(before)
+    assert {path.name: sha256_file(path) for path in again.paths} == {
+        path.name: sha256_file(path) for path in built.paths
+    }
+
+
+def test_a_build_for_one_architecture(
+    built: Built, tarballs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Its SRPM is another, its RPM the same but for the name of its source."""
+    single = build(tmp_path / "out", [tarballs["aarch64"]])
+    assert query(single.srpm, "[%{SOURCE} ]") == "payload-aarch64.tar closure-aarch64.tar.zst "
+    assert query(single.srpm, "[%{EXCLUSIVEARCH} ]") == "aarch64 "
+    (rpm,) = single.rpms.values()
+    assert sha256_file(rpm) == sha256_file(built.rpms["aarch64"])
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_plain_rpmbuild_gives_the_same(built: Built, arch: str, tmp_path: Path) -> None:
+    result = _rebuild(built.srpm, tmp_path, "--target", f"{arch}-linux")
+    assert sha256_file(result) == sha256_file(built.rpms[arch])
+
+
+def test_plain_rpmbuild_of_another_user_gives_the_same(built: Built, anywhere: Path) -> None:
+    """Whatever their umask, time zone, language and the machine's name are."""
+    srpm = anywhere / built.srpm.name
+    shutil.copyfile(built.srpm, srpm)
+    srpm.chmod(0o644)
+    before = (
+        *("unshare", "--uts", "sh", "-c", 'hostname elsewhere; umask 027; exec "$@"', "sh"),
+        *("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--"),
+    )
+    result = _rebuild(srpm, anywhere, before=before, TZ="Asia/Kathmandu", LANG="tr_TR.UTF-8")
+    assert result.stat().st_uid == int(_NOBODY)
+    assert sha256_file(result) == sha256_file(built.rpms["x86_64"])
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_the_package_has_the_packed_closure(built: Built, arch: str, tmp_path: Path) -> None:
+    """The one from ``out/closure``, with what describes it, byte for byte."""
+    packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
+    packed = built.out / "closure" / arch
+    names = {"closure.env", "closure.json", "closure.spdx.json", "closure.tar.zst"}
+    assert {path.name for path in packed.iterdir()} == names
+    for name in sorted(names):
+        assert sha256_file(packaged / name) == sha256_file(packed / name), name
+
+
+def test_nothing_of_this_machine_is_in_the_headers(built: Built) -> None:
+    for path in built.paths:
+        # An SRPM has the spec with its macros expanded.
+        assert str(built.out) not in run(["rpm", "-qp", "--nosignature", "--xml", path])
+        assert query(path, "%{BUILDHOST} %{PACKAGER} %{VENDOR} %{DISTRIBUTION}") == (
+            "nix-aurora (none) (none) (none)"
+        )
+        assert query(path, "%{SIGPGP:pgpsig}") == "(none)"
+        # The changelog's time is noon of the day in pins.toml; nothing has the time of the build.
+        assert query(path, "%{BUILDTIME:day}") == query(path, "%{CHANGELOGTIME:day}")
+        (mtime,) = set(query(path, "[%{FILEMTIMES} ]").split())
+        assert 0 <= int(query(path, "%{CHANGELOGTIME}")) - int(mtime) < 86400
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["Packing the closure", "Building the SRPM", "Building the RPM"])
+def test_an_interrupted_build_leaves_no_half_made_package(
+    tarballs: dict[str, Path], tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    """Signalled as a terminal does, with all that it runs, or alone, as by a supervisor."""
+    words: list[str | Path] = ["rpm", "--source", tarballs["x86_64"], "--out", tmp_path]
+    process = subprocess.Popen(
+        [sys.executable, TOP / "build.py", *words, "--level", "3"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout
+    assert process.stderr
+    with process.stdout, process.stderr:
+        for line in process.stderr:
+            if line.startswith(moment):
+                break
+        time.sleep(0.1)  # into the middle of it
+        if number == signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        errors = process.stderr.read()
+        assert process.stdout.read() == ""
+    assert process.wait(30) == 130, errors
+    assert errors.splitlines()[-1] == "error: interrupted: nothing half-made is left"
+    whole = {"closure", "logs", "stage"}
+    if moment == "Building the RPM":
+        whole |= {"rpmbuild", "nix-aurora-2.34.8-1.src.rpm"}
+    names = {path.name for path in tmp_path.iterdir()}
+    assert {name for name in names if not name.startswith("nix-aurora")} <= whole
+    for path in tmp_path.glob("*.rpm"):
+        assert build_py("verify", path).returncode == 0

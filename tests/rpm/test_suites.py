@@ -1,0 +1,94 @@
+"""The SRPM rebuilt by a newer rpm, and with systemd's own macros in place of our fallbacks."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.run import run
+from nix_aurora.spec import UNITS
+from tests.harness.roots import debian_root
+from tests.harness.scratch import Scratch
+from tests.rpm.builder import Built, build_py, files, query
+from tests.rpm.systemd_macros import systemd_macros
+
+_SHARED = "/mnt"  # where the scratch root sees the test's directory
+_HELPER = "/usr/lib/systemd/systemd-update-helper"
+# All that a package says but for its files: what it needs, and what it runs.
+_RELATIONS = (
+    "%{NVRA} %{SUMMARY} %{LICENSE} %{URL} %{LONGSIZE} %{PAYLOADCOMPRESSOR}\n"
+    "[requires %{REQUIRES:deptype} %{REQUIRENEVRS}\n][provides %{PROVIDENEVRS}\n]"
+    "[conflicts %{CONFLICTNEVRS}\n]"
+)
+_SCRIPTS = "post %{POSTINPROG}\n%{POSTIN}\npreun %{PREUN}\npostun %{POSTUN}\n"
+
+
+@pytest.fixture
+def newer(tmp_path: Path, built: Built) -> Iterator[Scratch]:
+    """Give a root with rpm 6, without network, that sees the SRPM at ``/mnt``."""
+    shutil.copy(built.srpm, tmp_path)
+    with Scratch(debian_root(), binds={tmp_path: _SHARED}) as scratch:
+        yield scratch
+
+
+def _rebuild(scratch: Scratch, directory: Path, *options: str) -> Path:
+    options = ("--define", f"'_rpmdir {_SHARED}'", *options)
+    scratch.run(f"rpmbuild --rebuild {' '.join(options)} {_SHARED}/*.src.rpm")
+    (rpm,) = directory.glob("*/*.rpm")
+    return rpm
+
+
+def _relations(rpm: Path) -> list[str]:
+    """Give them without what rpm needs of itself, which depends on its version."""
+    lines = query(rpm, _RELATIONS).splitlines()
+    return [line for line in lines if " rpmlib(" not in line]
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_a_newer_rpm_builds_the_same(
+    built: Built, newer: Scratch, tmp_path: Path, arch: str
+) -> None:
+    assert int(newer.run("rpm --version").stdout.split()[-1].partition(".")[0]) >= 6
+    ours = built.rpms[arch]
+    theirs = _rebuild(newer, tmp_path, "--target", f"{arch}-linux")
+    assert query(theirs, "%{RPMVERSION}") != query(ours, "%{RPMVERSION}")
+    assert files(theirs) == files(ours)
+    assert _relations(theirs) == _relations(ours)
+    assert query(theirs, _SCRIPTS) == query(ours, _SCRIPTS)
+    done = build_py("verify", theirs)
+    assert (done.returncode, done.stdout) == (0, f"{theirs}\n"), done.stderr
+
+
+def test_a_newer_rpm_builds_the_same_twice(newer: Scratch, tmp_path: Path) -> None:
+    first = _rebuild(newer, tmp_path).rename(tmp_path / "first")
+    run(["cmp", first, _rebuild(newer, tmp_path)])
+
+
+def test_the_macros_of_systemd_take_the_place_of_ours(
+    built: Built, newer: Scratch, provides: Path, tmp_path: Path
+) -> None:
+    """They are used, the package is sound, and its scriptlets do what they should."""
+    newer.copy_in(systemd_macros(), "/run/systemd-macros")
+    rpm = _rebuild(newer, tmp_path, "--load", "/run/systemd-macros/macros.systemd")
+    ours = built.rpms["x86_64"]
+    assert files(rpm) == files(ours)
+    assert _relations(rpm) == _relations(ours)
+    post, preun, postun = (query(rpm, f"%{{{tag}}}") for tag in ("POSTIN", "PREUN", "POSTUN"))
+    units = " ".join(UNITS)
+    assert f"{_HELPER} install-system-units {units} || :" in post
+    assert f"{_HELPER} remove-system-units {units} || :" in preun
+    for script in (post, preun, postun):
+        assert "systemctl" not in script  # our fallbacks call it
+        assert not re.search(r"%", script)
+    # What is ours in them is there all the same.
+    assert post.endswith(query(ours, "%{POSTIN}").partition("fi\n")[2])
+    assert build_py("verify", rpm).returncode == 0
+
+    newer.run(f"install -m 0755 /run/systemd-macros/systemd-update-helper {_HELPER}")
+    newer.copy_in(provides, "/run/provides.rpm")
+    newer.run(f"rpm --install --nosignature /run/provides.rpm {_SHARED}/x86_64/*.rpm")
+    assert newer.run("systemctl is-enabled nix.mount").stdout == "enabled\n"
+    newer.run("rpm --erase nix-aurora")
+    assert newer.run("find /etc/systemd -name 'nix*'").stdout == ""
