@@ -5,9 +5,9 @@ import sys
 
 try:
     from nix_aurora.cli import main
-except ModuleNotFoundError as error:
+except ImportError as error:  # the shim for rpm raises it, too, without the bindings
     sys.exit(
-        f"build.py: {error.name}: expected it to be installed, got nothing\n"
+        f"build.py: {error.name or error}: expected it to be installed, got nothing\n"
         "hint: make setup; then .venv/bin/python build.py"
     )
 

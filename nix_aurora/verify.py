@@ -211,7 +211,8 @@ def _check_sources(package: _Package) -> None:
 
 def _from_tar(package: _Package, archive: str, name: str) -> bytes | None:
     try:
-        with tarfile.open(fileobj=BytesIO(package.contents.get(archive, b""))) as members:
+        content = BytesIO(package.contents.get(archive, b""))
+        with tarfile.open(fileobj=content, mode="r:") as members:
             member = members.extractfile(name)
             return member.read() if member else None
     except KeyError:  # no such member

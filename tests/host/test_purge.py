@@ -17,7 +17,7 @@ def _booted(tree: Tree, make_host: HostMaker) -> Host:
 def _type(host: Host, answer: str) -> Result:
     """Run purge on a terminal, where somebody types ``answer``."""
     command = _TYPED.format(command="nix-aurora purge")
-    return host.run(f"(sleep 1; echo {answer}; sleep 5) | {command}", check=False)
+    return host.run(f"(sleep 1; echo {answer}; sleep 1) | {command}", check=False)
 
 
 def test_purge_leaves_nothing_and_the_next_start_imports_again(
@@ -28,8 +28,8 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     host.run(
         "mkdir /var/precious; echo kept >/var/precious/file\n"
         "ln -s /var/precious /var/lib/nix/link; ln -s /var/precious /var/lib/nix/store/link\n"
-        "chattr +i /var/lib/nix/none 2>/dev/null || :\n"
-        "cd /var/lib/nix; for n in $(seq 1100); do mkdir d; cd d; done; cd /\n"
+        "cd /var/lib/nix; python3 -c 'import os\n"
+        'for _ in range(3000): os.mkdir("d"); os.chdir("d")\'; cd /\n'
         "systemctl start nix-daemon.service"
     )
     host.run_as("tester", "ln -s /nix/var/nix/profiles/per-user/tester/profile .nix-profile")
@@ -40,7 +40,6 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     host.run('[ ! -e /var/lib/nix ] && ! mountpoint /nix && [ -z "$(ls -A /nix)" ]')
     assert host.read("/var/precious/file") == "kept\n"
     assert host.failed_units() == []
-    assert "Purging" not in result.stdout
     host.run("nix-aurora purge --yes")  # again: nothing is there, and that is fine
 
     line = next(line for line in result.stderr.splitlines() if "systemctl start" in line)

@@ -1,18 +1,13 @@
 """Newer packages, older ones, none, and what stays through all of it."""
 
 import re
-from collections.abc import Iterator
-
-import pytest
 
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
-from tests.host.conftest import HostMaker, NixTreeMaker, PackageMaker
-from tests.host.store import Store, prepare
+from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.whole import add_program, build, check_whole, version
 
 _OLDER, _NEWER = "2.26.3", "2.34.8"
-_PROFILE = "/nix/var/nix/profiles/default"
 
 
 def _imported(host: Host) -> str:
@@ -103,87 +98,3 @@ def test_away_to_another_image_and_back(
     assert _imported(host) == ""
     check_whole(host)
     assert host.read("/var/lib/nix/mark") == ""
-
-
-# --- the default profile, in a root that is not booted
-
-
-@pytest.fixture(scope="module")
-def prepared(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Store]:
-    """Give a root in which 2.34 is to be imported over 2.26, once."""
-    with make_nix_tree("trixie").scratch() as scratch:
-        yield prepare(scratch, package("forky"))
-
-
-@pytest.fixture
-def store(prepared: Store) -> Store:
-    """Give it in its first state."""
-    prepared.restore()
-    return prepared
-
-
-# What an administrator does to the default profile with nix-env and with nix profile. $OLDER is
-# the packaged Nix.
-_ADD = {
-    "nix-env": "nix-env --profile $PROFILE --install {}",
-    "nix profile": "nix profile install --profile $PROFILE {}",
-}
-_REMOVE = {
-    "nix-env": "nix-env --profile $PROFILE --uninstall nix",
-    "nix profile": "nix profile remove --profile $PROFILE --regex '.*-nix-2.*'",
-}
-_ADMIN = """
-export NIX_REMOTE=local PATH=$OLDER/bin:$PATH HOME=/root
-export NIX_CONFIG='sandbox = false
-substitute = false
-experimental-features = nix-command flakes'
-# A package with one program.
-package() { # NAME COMMAND
-    mkdir -p /run/$1-1.0/bin
-    printf '#!/bin/sh\\n%s\\n' "$2" >/run/$1-1.0/bin/${3:-$1}
-    chmod +x /run/$1-1.0/bin/*
-    nix-store --add /run/$1-1.0
-}
-"""
-
-
-def _administer(store: Store, script: str) -> None:
-    store.scratch.run(_ADMIN + script, env={"OLDER": store.older, "PROFILE": _PROFILE})
-
-
-@pytest.mark.parametrize("way", list(_ADD))
-def test_what_an_administrator_has_added_stays(store: Store, way: str) -> None:
-    """The packaged Nix moves on beside it."""
-    _administer(store, _ADD[way].format('"$(package tool "echo a tool")"'))
-    store.run_import()
-    store.check_whole()
-    assert store.scratch.run(f"{_PROFILE}/bin/tool").stdout == "a tool\n"
-    assert store.scratch.run(f"{_PROFILE}/bin/nix --version").stdout.endswith(f"{_NEWER}\n")
-    manifest = "manifest.json" if way == "nix profile" else "manifest.nix"
-    assert _OLDER not in store.scratch.read(f"{_PROFILE}/{manifest}")
-    # And once more, with the manifest that the newer one has written.
-    store.scratch.run(f"rm {_PROFILE}; rm /nix/.nix-aurora/imported")
-    store.scratch.run(f"ln -s $(ls -d {_PROFILE}-*-link | tail -n 2 | head -n 1) {_PROFILE}")
-    store.run_import()
-    store.check_whole()
-    assert store.scratch.run(f"{_PROFILE}/bin/tool").stdout == "a tool\n"
-
-
-@pytest.mark.parametrize("way", list(_ADD))
-def test_an_own_nix_of_the_administrator_stays(store: Store, way: str) -> None:
-    """With whatever else is in the profile; what runs by default is the packaged one."""
-    _administer(
-        store,
-        f"""
-        {_REMOVE[way]}
-        {_ADD[way].format('"$(package own "echo an own Nix" nix)"')}
-        {_ADD[way].format('"$(package tool "echo a tool")"')}
-        """,
-    )
-    before = store.scratch.run(f"readlink -f {_PROFILE}").stdout
-    said = store.run_import().stdout
-    assert "the default profile has another Nix, which stays: /nix/store/" in said
-    assert store.scratch.run(f"readlink -f {_PROFILE}").stdout == before
-    assert store.scratch.run(f"{_PROFILE}/bin/nix").stdout == "an own Nix\n"
-    assert store.scratch.run(f"{_PROFILE}/bin/tool").stdout == "a tool\n"
-    assert store.run_import().output == ""

@@ -13,7 +13,7 @@ from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.status import human
 from nix_aurora_host.system import link, names, read
 
-_STOPPED = (paths.SOCKET, paths.DAEMON, paths.SETUP, paths.MOUNT, paths.ROOT)
+_STOPPED = (paths.DAEMON, paths.SETUP, paths.MOUNT, paths.ROOT)
 _STARTED = (paths.ROOT, paths.MOUNT, paths.SETUP, paths.SOCKET)
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
@@ -120,10 +120,11 @@ def _control_group() -> str:
 
 
 def _stop() -> None:
+    _systemctl("stop", paths.SOCKET)
     # Builds outlive a stopped daemon by its unit's design, but not their store.
     _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)
-    for unit in _STOPPED:
-        _systemctl("stop", unit)
+    _systemctl("stop", *_STOPPED)
+    _systemctl("reset-failed", *_STOPPED)
 
 
 def _systemctl(*words: str) -> None:

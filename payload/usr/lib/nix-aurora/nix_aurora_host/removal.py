@@ -1,6 +1,7 @@
 """Directory trees, measured and removed without following a link or leaving a file system."""
 
 import os
+import resource
 import stat
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -11,22 +12,30 @@ class CrossingError(OSError):
 
 
 def measure(path: str) -> int:
-    """Give the bytes that a tree takes on its file system; hard links count once."""
+    """Give the bytes that a tree takes on its file system, as far as it can be read.
+
+    Hard links count once.
+    """
     seen: set[int] = set()
     total = 0
     pending = [path]
     device = os.lstat(path).st_dev
     while pending:
-        with os.scandir(pending.pop()) as entries:
-            for entry in entries:
-                status = entry.stat(follow_symlinks=False)
-                if status.st_dev != device or status.st_ino in seen:
-                    continue
-                if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                    seen.add(status.st_ino)
-                total += status.st_blocks * 512
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(entry.path)
+        try:
+            found = [
+                (entry.path, entry.stat(follow_symlinks=False))
+                for entry in os.scandir(pending.pop())
+            ]
+        except OSError:  # gone by now, not for this user, or deeper than a path can be long
+            continue
+        for name, status in found:
+            if status.st_dev != device or status.st_ino in seen:
+                continue
+            if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
+                seen.add(status.st_ino)
+            total += status.st_blocks * 512
+            if stat.S_ISDIR(status.st_mode):
+                pending.append(name)
     return total
 
 
@@ -36,6 +45,8 @@ def empty(path: str) -> None:
     Every directory is opened by its parent and never through a link, so that nobody who may write
     somewhere in the tree can lead us out of it. Raises CrossingError before another file system.
     """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level
     descriptor = os.open(path, _OPEN)
     try:
         _empty(descriptor, path, os.fstat(descriptor).st_dev)

@@ -69,11 +69,16 @@ def check_shadowed(facts: Facts) -> Iterator[Finding]:
         steps = [aside, "sudo systemctl daemon-reload"]
         if name in {paths.SOCKET, paths.DAEMON}:
             stop = f"sudo systemctl stop {paths.SOCKET} {paths.DAEMON}"
-            steps = [stop, *steps, f"sudo systemctl reenable --now {paths.SOCKET}"]
+            steps = [stop, *steps, _begin(paths.SOCKET)]
         else:
-            steps.append(f"sudo systemctl reenable --now {name}")
+            steps.append(_begin(name))
         message = f"{path} takes the place of the packaged {name}: another Nix put it there"
         yield Finding(f"unit-shadowed:{name}", Severity.ERROR, message, " && ".join(steps))
+
+
+def _begin(name: str) -> str:
+    # Links that enabled the other one may lead to it still.
+    return f"sudo systemctl reenable {name} && sudo systemctl start {name}"
 
 
 def check_missing(facts: Facts) -> Iterator[Finding]:

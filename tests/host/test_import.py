@@ -1,0 +1,490 @@
+"""The import, in a root that is not booted: whatever happens to it, the next run makes it whole.
+
+An import takes half a second there, where a boot takes many.
+"""
+
+import random
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.host.conftest import NixTreeMaker, PackageMaker
+from tests.host.store import RESTORE, Store, prepare
+from tests.host.whole import IMPORT
+
+_KILLED = -9
+_PROFILE = "/nix/var/nix/profiles/default"
+
+
+@pytest.fixture(scope="module")
+def prepared(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Store]:
+    """Give the store, once."""
+    with make_nix_tree("trixie").scratch() as scratch:
+        yield prepare(scratch, package("forky"))
+
+
+@pytest.fixture
+def store(prepared: Store) -> Store:
+    """Give the store in its first state."""
+    prepared.restore()
+    return prepared
+
+
+# --- killed
+
+
+# What an import has done, and the last command before that is so, as it begins.
+_STAGES = (
+    ("begun", "mkdir -p"),
+    ("unpacked", "tar --zstd --extract --file"),
+    ("renamed", "mv --no-copy --no-clobber"),
+    ("registered", '"$CLOSURE_NIX/bin/nix-store" --load-db'),
+    ("rooted", "root cacert"),
+)
+
+
+def _points(trace: list[str], chooser: random.Random) -> list[tuple[int, str]]:
+    """Choose where to die: 20 numbers of commands, four in each stage, with the stages' names.
+
+    A command that is repeated counts once, or the loops over the paths would get all of them.
+    """
+    starts = [_number(trace, command) + 1 for _, command in _STAGES]
+    points = []
+    for (stage, _), start, end in zip(_STAGES, starts, [*starts[1:], len(trace)], strict=True):
+        places: dict[str, list[int]] = {}
+        for number in range(start, end):
+            places.setdefault(trace[number - 1], []).append(number)
+        chosen = chooser.sample(list(places.values()), 4)
+        points += [(number, stage) for number in sorted(map(chooser.choice, chosen))]
+    return points
+
+
+def _number(trace: list[str], beginning: str) -> int:
+    return next(n for n, command in enumerate(trace, start=1) if command.startswith(beginning))
+
+
+def test_killed_at_twenty_points(store: Store) -> None:
+    """Each from the same beginning; the next run finishes the work."""
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}")
+    chooser = random.Random(seed)  # noqa: S311 - anything will do
+    for number, stage in _points(store.trace, chooser):
+        print(f"{number} of {len(store.trace)}, {stage}: {store.trace[number - 1]}")
+        store.restore()
+        killed = store.run_import(ACTION="kill -KILL $$", AT=number, check=False)
+        assert killed.returncode == _KILLED
+        assert f"reached: {number}: {store.trace[number - 1]}" in killed.stdout
+        assert _stage(store) == stage
+        store.check_still_works()
+        store.run_import()
+        store.check_whole()
+        store.check_still_works()
+
+
+def _stage(store: Store) -> str:
+    """Tell how far an import has come, from what is there."""
+    done = store.scratch.run(
+        """
+        . /usr/lib/nix-aurora/closure.env
+        export NIX_REMOTE=local
+        roots=/nix/var/nix/gcroots/nix-aurora unpacked=/nix/.nix-aurora/unpack/store
+        if [ "$(readlink $roots/nix)" = $CLOSURE_NIX ]; then echo rooted
+        elif $OLDER/bin/nix-store --check-validity $CLOSURE_NIX 2>/dev/null; then echo registered
+        elif [ -e $CLOSURE_NIX ]; then echo renamed
+        elif [ -e $unpacked/${CLOSURE_NIX##*/} ]; then echo unpacked
+        else echo begun
+        fi
+        """,
+        env={"OLDER": store.older},
+    )
+    return done.stdout.strip()
+
+
+def test_killed_with_its_children_at_any_time(store: Store) -> None:
+    """As systemd and a power cut do; each run starts where the last one was stopped."""
+    seed = random.SystemRandom().getrandbits(32)
+    print(f"seed {seed}")
+    chooser = random.Random(seed)  # noqa: S311 - anything will do
+    for _ in range(8):
+        delay = chooser.uniform(0.05, 0.6)  # an import takes about half a second
+        ended = store.scratch.run(
+            f"setsid {IMPORT} & sleep {delay}; kill -KILL -- -$! || :; wait $! || echo $?"
+        ).stdout
+        print(f"after {delay:.2f} s: {ended.splitlines()[-1:]}")
+        store.check_still_works()
+    store.run_import()
+    store.check_whole()
+    store.check_still_works()
+
+
+@pytest.mark.parametrize(
+    ("command", "action"),
+    [
+        # The extraction stops after some of the paths, and in the middle of one.
+        (
+            "tar --zstd --extract --file",
+            "zstd -dc $archive | head -c 30M | tar -x --directory=$work 2>/dev/null || :;"
+            "kill -KILL $$",
+        ),
+        (
+            "mv --no-copy --no-clobber",
+            'mv --target-directory="$store" -- "${new[@]:0:${#new[@]}/2}"; kill -KILL $$',
+        ),
+        # The database has its own journal; it is killed while it may be at it.
+        (
+            '"$CLOSURE_NIX/bin/nix-store" --load-db',
+            "(sleep 0.01; kill -KILL 0) &",
+        ),
+        (
+            '"$CLOSURE_NIX/bin/nix-env"',
+            "(sleep 0.03; kill -KILL 0) &",
+        ),
+    ],
+    ids=["unpacking", "renaming", "registering", "installing"],
+)
+def test_killed_half_way(store: Store, command: str, action: str) -> None:
+    killed = store.run_import(ACTION=action, COMMAND=command, check=False)
+    assert killed.returncode == _KILLED
+    assert f": {command}" in killed.stdout
+    store.check_still_works()
+    store.run_import()
+    store.check_whole()
+
+
+def test_killed_before_anything_was_imported(store: Store) -> None:
+    """The first import of all has no older Nix to lean on."""
+    for command in ("mv --no-copy --no-clobber", "root cacert"):
+        store.scratch.run("find /var/lib/nix -mindepth 1 -delete")
+        store.scratch.run("systemd-tmpfiles --create nix-aurora.conf")
+        store.run_import(ACTION="kill -KILL $$", COMMAND=command, check=False)
+        store.run_import()
+        store.check_whole()
+
+
+def test_two_at_once(store: Store) -> None:
+    done = store.scratch.run(f"{IMPORT} >/run/first & {IMPORT}; wait $!; cat /run/first")
+    assert done.stdout.count("another import is running: waiting for it") == 1
+    assert done.stdout.count("imported Nix") == 1
+    store.check_whole()
+
+
+# --- the disk
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tar --zstd --extract --file",
+        "mv --no-copy --no-clobber",
+        '"$CLOSURE_NIX/bin/nix-store" --load-db',
+        'mkdir -p "$roots"',
+        '"$CLOSURE_NIX/bin/nix-env"',
+        'printf \'%s\\n\' "$2" > "$1.new"',
+    ],
+    ids=["unpacking", "renaming", "registering", "rooting", "installing", "stamping"],
+)
+def test_the_disk_fills_up(store: Store, command: str) -> None:
+    """Somebody else takes the space that the import has counted on."""
+    store.scratch.run("mount -t tmpfs -o mode=0755,size=250m small /var/lib/nix")
+    try:
+        store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
+        full = "dd if=/dev/zero of=/var/lib/nix/ballast bs=4k 2>/dev/null || true"
+        failed = store.run_import(ACTION=full, COMMAND=command, check=False)
+        assert f": {command}" in failed.stdout
+        assert failed.returncode == 1 or "imported Nix" in failed.stdout
+        assert "import failed" in failed.stderr or failed.returncode == 0
+        print(failed.output)
+        store.check_still_works()
+        store.scratch.run("rm /var/lib/nix/ballast")
+        store.run_import()
+        store.check_whole()
+        store.check_still_works()
+    finally:
+        store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
+
+
+def test_too_little_space_is_told_before_anything_is_done(store: Store) -> None:
+    store.scratch.run("mount -t tmpfs -o mode=0755,size=150m small /var/lib/nix")
+    try:
+        store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
+        failed = store.run_import(check=False)
+        assert failed.returncode == 1
+        assert "MiB of free space, got" in failed.stderr
+        assert "hint: free some, then: systemctl restart nix-setup.service" in failed.stderr
+        store.check_still_works()
+        store.scratch.run("mount -o remount,size=250m /var/lib/nix")
+        store.run_import()
+        store.check_whole()
+    finally:
+        store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
+
+
+def test_a_read_only_store_is_told(store: Store) -> None:
+    store.scratch.run("mount --bind -o ro /var/lib/nix /var/lib/nix; umount /nix")
+    store.scratch.run("mount --bind /var/lib/nix /nix")
+    try:
+        failed = store.run_import(check=False)
+        assert failed.returncode == 1
+        assert "Read-only file system" in failed.stderr
+        assert "import failed" in failed.stderr
+    finally:
+        store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
+    store.run_import()
+    store.check_whole()
+
+
+# --- the archive
+
+_ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("truncate --size=-1000 {}", "expected [0-9]* bytes, got [0-9]*"),
+        (
+            'byte=$(od -An -tu1 -j 5000000 -N 1 {}); printf "\\\\x$(printf %x $((byte ^ 4)))"'
+            " | dd of={} bs=1 seek=5000000 conv=notrunc",
+            "expected SHA-256 [0-9a-f]*, got [0-9a-f]*",
+        ),
+        ("rm {}", "cannot be read"),
+    ],
+    ids=["truncated", "one bit flipped", "gone"],
+)
+def test_a_corrupt_archive_is_refused(store: Store, damage: str, message: str) -> None:
+    store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; {damage.replace('{}', _ARCHIVE)}")
+    try:
+        before = store.listing()
+        failed = store.run_import(check=False)
+        assert failed.returncode == 1
+        assert re.search(rf"import failed: {_ARCHIVE}: {message}\nhint: reinstall", failed.stderr)
+        assert store.listing() == before
+        store.check_still_works()
+    finally:
+        store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
+    store.run_import()
+    store.check_whole()
+
+
+# --- the state
+
+
+@pytest.fixture
+def imported(store: Store) -> Store:
+    """Give the store after an import."""
+    store.run_import()
+    return store
+
+
+@pytest.mark.parametrize(
+    ("damage", "missing"),
+    [
+        ("rm /nix/.nix-aurora/imported", 0),
+        (": >/nix/.nix-aurora/imported", 0),
+        ("rm -r /nix/.nix-aurora", 0),
+        ("rm -r /nix/var/nix/gcroots/nix-aurora", 0),
+        ("rm /nix/var/nix/profiles/default", 0),
+        ("rm -r /nix/var/nix/profiles", 0),
+        ("rm /nix/var/nix/db/db.sqlite", 62),
+        ("rm -r /nix/var/nix/db", 62),
+        ("rm -r /nix/var/nix/db /nix/var/nix/gcroots", 62),
+    ],
+)
+def test_lost_state_is_made_again(imported: Store, damage: str, missing: int) -> None:
+    imported.scratch.run(damage)
+    done = imported.run_import()
+    assert f"{missing} of 62 store paths were missing" in done.stdout
+    imported.check_whole()
+    assert imported.run_import().output == ""
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "find $CLOSURE_NIX/ -type f,l -delete",
+        "rm -r $CLOSURE_NIX; echo wrong >$CLOSURE_NIX",
+        "rm -r $CLOSURE_NIX; ln -s /etc $CLOSURE_NIX",
+        "rm -r $CLOSURE_NIX",
+        # A run with nothing to do reads no files.
+        "echo wrong >>$(readlink -f $CLOSURE_CACERT/etc/ssl/certs/ca-bundle.crt)"
+        "; rm /nix/.nix-aurora/imported",
+    ],
+    ids=["emptied", "a file", "a link", "gone", "another content"],
+)
+def test_a_damaged_path_is_replaced(imported: Store, damage: str) -> None:
+    """The database says that it is valid."""
+    imported.scratch.run(f". /usr/lib/nix-aurora/closure.env; {damage}")
+    imported.run_import()
+    imported.check_whole()
+
+
+def test_a_path_that_is_half_there_is_replaced(store: Store) -> None:
+    """Nobody knows it, and what it was is kept."""
+    store.scratch.run(
+        """
+        . /usr/lib/nix-aurora/closure.env
+        mkdir -p $CLOSURE_NIX/bin
+        echo half >$CLOSURE_NIX/bin/nix
+        echo wrong >$CLOSURE_CACERT
+        """
+    )
+    said = store.run_import().stdout
+    assert said.count("is not what it should be") == 2
+    store.check_whole()
+    kept = store.scratch.run("cat /nix/.nix-aurora/aside/*/*-nix-2.34.8/bin/nix").stdout
+    assert kept == "half\n"
+
+
+def test_a_variant_that_was_built_here_is_left_alone(store: Store) -> None:
+    """Valid in the database, by a hash of its own."""
+    store.scratch.run(
+        """
+        . /usr/lib/nix-aurora/closure.env
+        export NIX_REMOTE=local
+        mkdir -p $CLOSURE_CACERT/etc/ssl/certs
+        echo "an own one" >$CLOSURE_CACERT/etc/ssl/certs/ca-bundle.crt
+        hash=$($OLDER/bin/nix-hash --type sha256 --base32 $CLOSURE_CACERT)
+        size=$($OLDER/bin/nix-store --dump $CLOSURE_CACERT | wc -c)
+        printf '%s\n' $CLOSURE_CACERT sha256:$hash $size '' 0 | $OLDER/bin/nix-store --load-db
+        """,
+        env={"OLDER": store.older},
+    )
+    done = store.run_import()
+    assert "61 of 62 store paths were missing" in done.stdout
+    store.scratch.run("rm /nix/.nix-aurora/imported")
+    assert "0 of 62 store paths were missing" in store.run_import().stdout
+    store.check_whole()
+    profile = "/nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt"
+    assert store.scratch.read(profile) == "an own one\n"
+
+
+# --- collections
+
+
+def test_collections_go_on_during_an_import(store: Store) -> None:
+    """One after the other, from before it to after it, four times."""
+    for _ in range(4):
+        store.restore()
+        done = store.scratch.run(
+            f"""
+            export NIX_REMOTE=local
+            : >/run/collections
+            while [ ! -e /run/stop ]; do
+                "$OLDER/bin/nix-collect-garbage" -d >/run/log 2>&1 || cat /run/log
+                echo >>/run/collections
+            done &
+            until [ -s /run/collections ]; do sleep 0.01; done
+            before=$(wc -l </run/collections)
+            {IMPORT}
+            after=$(wc -l </run/collections)
+            touch /run/stop
+            wait
+            rm /run/stop
+            echo "collections: $((after - before))"
+            """,
+            env={"OLDER": store.older},
+        )
+        print(done.stdout)
+        assert int(done.stdout.rsplit(": ", 1)[1]) >= 1
+        store.check_whole()
+
+
+def test_a_collection_between_the_look_and_the_lock(store: Store) -> None:
+    """It takes what the import has found to be there: the import unpacks that, too."""
+    store.run_import()
+    store.scratch.run(
+        """
+        rm -r /nix/var/nix/profiles/default* /nix/var/nix/gcroots/nix-aurora/* /nix/.nix-aurora
+        ln -s $OLDER /nix/var/nix/gcroots/nix-aurora/nix
+        """,
+        env={"OLDER": store.older},
+    )
+    collect = f'"{store.older}/bin/nix-collect-garbage" >/dev/null 2>&1'
+    done = store.run_import(ACTION=collect, COMMAND="lock_collector")
+    assert "62 of 62 store paths were missing" in done.stdout
+    store.check_whole()
+
+
+def test_an_import_waits_for_a_collection(store: Store) -> None:
+    """Nix's own lock tells."""
+    done = store.scratch.run(
+        f"""
+        exec 7>>/nix/var/nix/gc.lock
+        flock 7
+        {IMPORT} >/run/said 2>&1 7>&- &
+        until grep -q "a garbage collection is running: waiting for it" /run/said; do
+            sleep 0.01
+        done
+        . /usr/lib/nix-aurora/closure.env
+        [ ! -e $CLOSURE_NIX ]
+        exec 7>&-
+        wait $!
+        cat /run/said
+        """
+    )
+    assert "62 of 62 store paths were missing" in done.stdout
+    store.check_whole()
+
+
+# --- the default profile
+
+# What an administrator does to the default profile with nix-env and with nix profile. $OLDER is
+# the packaged Nix.
+_ADD = {
+    "nix-env": "nix-env --profile $PROFILE --install {}",
+    "nix profile": "nix profile install --profile $PROFILE {}",
+}
+_REMOVE = {
+    "nix-env": "nix-env --profile $PROFILE --uninstall nix",
+    "nix profile": "nix profile remove --profile $PROFILE nix",
+}
+_ADMIN = """
+export NIX_REMOTE=local PATH=$OLDER/bin:$PATH HOME=/root
+export NIX_CONFIG='sandbox = false
+substitute = false
+experimental-features = nix-command flakes'
+# A package with one program.
+package() { # NAME COMMAND
+    mkdir -p /run/$1-1.0/bin
+    printf '#!/bin/sh\\n%s\\n' "$2" >/run/$1-1.0/bin/${3:-$1}
+    chmod +x /run/$1-1.0/bin/*
+    nix-store --add /run/$1-1.0
+}
+"""
+
+
+def _administer(store: Store, script: str) -> None:
+    store.scratch.run(_ADMIN + script, env={"OLDER": store.older, "PROFILE": _PROFILE})
+
+
+@pytest.mark.parametrize("way", list(_ADD))
+def test_what_an_administrator_has_added_stays(store: Store, way: str) -> None:
+    """The packaged Nix moves on beside it."""
+    _administer(store, _ADD[way].format('"$(package tool "echo a tool")"'))
+    store.run_import()
+    store.check_whole()
+    assert store.scratch.run(f"{_PROFILE}/bin/tool").stdout == "a tool\n"
+    assert store.scratch.run(f"{_PROFILE}/bin/nix --version").stdout.endswith("2.34.8\n")
+    manifest = "manifest.json" if way == "nix profile" else "manifest.nix"
+    assert "2.26.3" not in store.scratch.read(f"{_PROFILE}/{manifest}")
+
+
+@pytest.mark.parametrize("way", list(_ADD))
+def test_an_own_nix_of_the_administrator_stays(store: Store, way: str) -> None:
+    """With whatever else is in the profile; what runs by default is the packaged one."""
+    _administer(
+        store,
+        f"""
+        {_REMOVE[way]}
+        {_ADD[way].format('"$(package own "echo an own Nix" nix)"')}
+        {_ADD[way].format('"$(package tool "echo a tool")"')}
+        """,
+    )
+    before = store.scratch.run(f"readlink -f {_PROFILE}").stdout
+    said = store.run_import().stdout
+    assert "the default profile has another Nix, which stays: /nix/store/" in said
+    assert store.scratch.run(f"readlink -f {_PROFILE}").stdout == before
+    assert store.scratch.run(f"{_PROFILE}/bin/nix").stdout == "an own Nix\n"
+    assert store.scratch.run(f"{_PROFILE}/bin/tool").stdout == "a tool\n"
+    assert store.run_import().output == ""

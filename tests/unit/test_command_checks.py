@@ -1,0 +1,246 @@
+"""nix-aurora doctor's judgement: from facts to findings and fixes."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from nix_aurora_host import facts as kinds
+from nix_aurora_host import paths
+from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.facts import (
+    Archive,
+    Basics,
+    Closure,
+    Daemon,
+    Facts,
+    Foreign,
+    Host,
+    Label,
+    Person,
+    Profile,
+    Remote,
+    Settings,
+    Shell,
+    Store,
+    Unit,
+    Users,
+)
+from nix_aurora_host.finding import Severity
+
+NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
+CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
+OTHER = f"/nix/store/{'c' * 32}-nix-2.26.3"
+PROGRAM = NIX.replace("/nix", paths.BASE, 1) + "/bin/nix"
+CLOSURE = Closure("id", "2.34.8", "x86_64-linux", NIX, CACERT, 9, "digest", (NIX, CACERT))
+UNITS = {name: Unit(name, fragment=f"{paths.OUR_UNITS}{name}") for name in paths.UNITS}
+BASICS = Basics(
+    closure=CLOSURE,
+    units=UNITS,
+    store=Store(
+        layout="mount",
+        nix=kinds.OURS,
+        free=8 << 30,
+        size=10 << 30,
+        group=30000,
+        stamp="id",
+        valid_paths=2,
+        content=1 << 20,
+        roots={"nix": NIX, "cacert": CACERT},
+    ),
+    profile=Profile(True, PROGRAM, "packaged", script=True, version=(2, 34, 8)),
+    users=Users(30000, ("nixbld1",), {"nixbld1": 30001}, ()),
+    daemon=Daemon(7, f"{NIX}/bin/nix-daemon"),
+    listening=frozenset(paths.SOCKETS),
+    labels=None,
+)
+LOGIN = {"PATH": f"{paths.PROFILE_BIN}:/usr/bin"}
+BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
+WELL = Facts(
+    basics=BASICS,
+    host=Host(ostree=True, layered=False, systemd=True, root_writable=False),
+    archive=Archive(9, "digest"),
+    person=Person(1000, 1000, "u", "/home/u"),
+    shells=(BASH,),
+    remotes=(),
+    foreign=Foreign(),
+    settings=Settings(),
+    answers=True,
+)
+
+
+def _with(**changes: object) -> Facts:
+    return replace(WELL, basics=replace(BASICS, **changes))  # type: ignore[arg-type]
+
+
+def _store(**changes: object) -> Facts:
+    return _with(store=replace(BASICS.store, **changes))  # type: ignore[arg-type]
+
+
+def _unit(name: str, **changes: str) -> Facts:
+    units = {**UNITS, name: replace(UNITS[name], **changes)}  # type: ignore[arg-type]
+    return _with(units=units)
+
+
+def _found(facts: Facts) -> Mapping[str, str | None]:
+    return {finding.id: finding.fix for finding in judge(facts)}
+
+
+def test_nothing_is_found_where_all_is_well() -> None:
+    assert judge(WELL) == []
+
+
+@pytest.mark.parametrize(
+    ("facts", "ids"),
+    [
+        (_unit(paths.SETUP, load="masked"), {f"unit-masked:{paths.SETUP}"}),
+        (_unit(paths.SETUP, load="not-found"), {f"unit-missing:{paths.SETUP}"}),
+        (_unit(paths.SETUP, file_state="disabled"), {f"unit-disabled:{paths.SETUP}"}),
+        (_unit(paths.SETUP, active="failed"), {f"unit-failed:{paths.SETUP}"}),
+        (_unit(paths.SETUP, fragment="/etc/systemd/system/x"), {f"unit-shadowed:{paths.SETUP}"}),
+        (_unit(paths.SETUP, active="activating"), {"import-running"}),
+        (_unit(paths.SOCKET, active="inactive"), {"socket-stopped"}),
+        (_unit(paths.SOCKET, active="inactive", load="masked"), {f"unit-masked:{paths.SOCKET}"}),
+        (
+            _unit(paths.SOCKET, active="inactive", file_state="disabled"),
+            {f"unit-disabled:{paths.SOCKET}"},
+        ),
+        (_unit(paths.DAEMON, file_state="static"), set()),
+        (_with(units={}), {"systemd-silent"}),
+        (_with(listening=frozenset()), {"socket-gone"}),
+        (replace(WELL, answers=False), {"daemon-silent"}),
+        (replace(WELL, answers=None), set()),
+        (_with(daemon=Daemon(7, f"{OTHER}/bin/nix-daemon")), {"daemon-outdated"}),
+        (_with(daemon=Daemon(7, None)), set()),
+        (_with(daemon=None), set()),
+        (_store(nix=kinds.DIRECTORY), {"nix-not-mounted"}),
+        (_store(nix=kinds.DIRECTORY, layout="namespace"), set()),
+        (_store(nix=kinds.OTHER_MOUNT), {"nix-foreign-mount"}),
+        (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
+        (_store(nix=kinds.NOTHING, layout="namespace"), {"nix-directory-missing"}),
+        (replace(WELL, archive=Archive(9, "other")), {"archive-corrupt"}),
+        (replace(WELL, archive=Archive(8, "digest")), {"archive-corrupt"}),
+        (replace(WELL, archive=Archive(None, None)), {"archive-corrupt"}),
+        (_store(free=100 << 20), {"space-full"}),
+        (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it free
+        (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
+        (_with(users=Users(30000, (), {}, ("nixbld1",))), {"nixbld-users-missing"}),
+        (_with(users=Users(987, ("nixbld1",), {"nixbld1": 5}, ())), {"store-group"}),
+        (_store(missing=(NIX,), stamp=None, database=False, roots={}), {"import-missing"}),
+        (_store(missing=(CACERT,)), {"closure-incomplete"}),
+        (_store(unregistered=(NIX,)), {"closure-incomplete"}),
+        (_store(database=False, valid_paths=None), {"database-missing"}),
+        (_store(valid_paths=None), {"database-unread"}),
+        (_store(stamp=None), {"import-unfinished"}),
+        (_store(stamp="other"), {"import-stale"}),
+        (_store(roots={"nix": NIX}), {"gcroot-missing:cacert"}),
+        (_store(roots={"nix": OTHER, "cacert": CACERT}), {"gcroot-missing:nix"}),
+        (_store(listable=False), {"store-unreadable"}),
+        (_store(aside=("x",)), {"paths-set-aside"}),
+        (_store(aside=None), {"aside-unread"}),
+        (_with(profile=Profile(False, None, "none", script=False)), {"profile-missing"}),
+        (_with(profile=Profile(True, None, "none", script=False)), {"profile-without-nix"}),
+        (_with(profile=replace(BASICS.profile, owner="imported")), {"profile-stale"}),
+        (_with(profile=replace(BASICS.profile, owner="administrator")), set()),
+        (_with(profile=replace(BASICS.profile, script=False)), {"devbox-script"}),
+        (_with(profile=replace(BASICS.profile, version=(2, 17))), {"devbox-version"}),
+        (replace(WELL, shells=(replace(BASH, environment={"PATH": "/bin"}),)), {"path:bash"}),
+        (replace(WELL, shells=(replace(BASH, environment=None),)), {"login-broken:bash"}),
+        (replace(WELL, remotes=(Remote("/etc/environment", "daemon"),)), set()),
+        (replace(WELL, remotes=(Remote(None, "local"),)), {"nix-remote"}),
+        (
+            replace(WELL, remotes=(Remote("/home/u/.zshenv", "local"), Remote(None, "local"))),
+            {"nix-remote:/home/u/.zshenv"},
+        ),
+        (replace(WELL, settings=Settings(exists=False)), {"nix-conf-missing"}),
+        (replace(WELL, settings=Settings(differs=True)), {"nix-conf-changed"}),
+        (replace(WELL, settings=Settings(error="bad")), {"nix-conf-broken"}),
+        (replace(WELL, foreign=Foreign(receipt=True)), {"foreign-receipt"}),
+        (replace(WELL, foreign=Foreign(nixd=True)), {"foreign-nixd"}),
+        (replace(WELL, foreign=Foreign(packages=("nix-core",))), {"foreign-packages"}),
+        (_with(labels=(Label("/", "u:r:tmpfs_t:s0", "u:r:root_t:s0"),)), {"label:/"}),
+        (_with(labels=(Label("/", "u:r:root_t:s0", "x:r:root_t:s0"),)), set()),
+        (_with(labels=(Label("/", None, "x:r:root_t:s0"),)), set()),
+    ],
+)
+def test_each_fault_has_its_finding_and_no_other(facts: Facts, ids: set[str]) -> None:
+    assert set(_found(facts)) == ids
+
+
+def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
+    for name in paths.UNITS:
+        for state in ({"load": "masked"}, {"active": "failed"}, {"file_state": "disabled"}):
+            for fix in _found(_unit(name, **state)).values():
+                assert fix
+                assert "\n" not in fix
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        (Host(True, False, True, False), "sudo bootc upgrade"),
+        (Host(True, True, True, False), "sudo rpm-ostree install nix-aurora"),
+        (Host(False, False, True, True), "sudo systemctl restart nix-setup.service"),
+    ],
+)
+def test_a_corrupt_archive_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
+    facts = replace(_store(stamp=None), host=host, archive=Archive(9, "other"))
+    fixes = _found(facts)
+    # Importing again would fail: the archive comes first, and its fix is everybody's.
+    assert fixes["import-unfinished"] == fixes["archive-corrupt"]
+    fix = fixes["archive-corrupt"] or ""
+    assert fix.endswith(wanted)
+    assert ("sudo dnf reinstall nix-aurora" in fix) == (not host.ostree)
+
+
+def test_an_import_is_repeated_even_where_setup_is_masked() -> None:
+    units = {**UNITS, paths.SETUP: replace(UNITS[paths.SETUP], load="masked")}
+    basics = replace(BASICS, units=units, store=replace(BASICS.store, stamp=None))
+    fixes = _found(replace(WELL, basics=basics))
+    assert fixes["import-unfinished"] == (
+        "sudo systemctl unmask nix-setup.service && "
+        "sudo rm -f /var/lib/nix/.nix-aurora/imported && "
+        "sudo systemctl restart nix-setup.service"
+    )
+
+
+def test_a_runtime_mask_is_taken_away_as_one() -> None:
+    facts = _unit(paths.MOUNT, load="masked", file_state="masked-runtime", active="inactive")
+    fix = _found(facts)[f"unit-masked:{paths.MOUNT}"]
+    assert fix is not None
+    assert fix.startswith("sudo systemctl unmask --runtime nix.mount && ")
+
+
+def test_a_running_daemon_is_stopped_before_its_socket_is_started() -> None:
+    running = _found(_unit(paths.SOCKET, active="inactive"))["socket-stopped"]
+    assert running is not None
+    assert running.startswith("sudo systemctl stop nix-daemon.service && ")
+    units = {
+        **UNITS,
+        paths.SOCKET: replace(UNITS[paths.SOCKET], active="inactive"),
+        paths.DAEMON: replace(UNITS[paths.DAEMON], active="inactive"),
+    }
+    assert _found(_with(units=units, daemon=None))["socket-stopped"] == (
+        "sudo systemctl enable --now nix-daemon.socket"
+    )
+
+
+def test_a_login_is_repaired_where_it_is_broken() -> None:
+    bare = replace(BASH, environment={"PATH": "/bin"})
+    whole = _found(replace(WELL, shells=(bare,)))["path:bash"] or ""
+    assert whole.endswith(" >>/home/u/.bash_profile")
+    assert "sudo" not in whole
+    script = _found(replace(WELL, shells=(replace(bare, script_intact=False),)))["path:bash"] or ""
+    assert script.endswith(" /usr/lib/nix-aurora/etc/profile.d/nix.sh /etc/profile.d/nix.sh")
+    # root looks at a user's logins, and writes the user's files as the user.
+    person = replace(WELL.person, through_sudo=True)
+    through = _found(replace(WELL, shells=(bare,), person=person))["path:bash"] or ""
+    assert through.startswith("sudo -u u sh -c ")
+
+
+def test_only_errors_and_warnings_are_faults() -> None:
+    (note,) = judge(_store(aside=("x",)))
+    assert note.severity is Severity.NOTE
+    (full,) = judge(_store(free=1 << 20))
+    assert full.severity is Severity.ERROR
+    (scarce,) = judge(_store(free=500 << 20))
+    assert scarce.severity is Severity.WARNING

@@ -1,0 +1,147 @@
+"""What nix-aurora prints, its arguments, and its exit codes."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from nix_aurora_host import cli, doctor, paths, purge, status
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.finding import Finding, Severity
+
+from tests.unit.test_command_checks import BASICS, CLOSURE, NIX, OTHER
+
+_ERROR = Finding("broken:it", Severity.ERROR, "it is broken", "sudo mend it")
+_NOTE = Finding("note", Severity.NOTE, "by the way", None)
+_UNREAD = Finding("unread", Severity.NOTE, "not seen", "sudo nix-aurora doctor")
+
+
+def test_findings_are_printed_with_their_fixes() -> None:
+    assert doctor.render([_ERROR, _NOTE], root=True) == (
+        "error: it is broken [broken:it]\n"
+        "  fix: sudo mend it\n"
+        "note: by the way [note]\n"
+        "nix-aurora doctor: 1 fault; start with the first fix, then look again\n"
+    )
+    assert doctor.render([], root=False) == "nix-aurora doctor: all is well\n"
+
+
+def test_a_user_is_told_what_root_alone_can_look_at() -> None:
+    assert doctor.render([_UNREAD], root=False).endswith("root look at: sudo nix-aurora doctor\n")
+    assert not doctor.render([_UNREAD], root=True).endswith("sudo nix-aurora doctor\n")
+
+
+def test_notes_leave_a_host_well() -> None:
+    assert doctor.is_well([_NOTE])
+    assert not doctor.is_well([_NOTE, _ERROR])
+    assert doctor.describe([_ERROR]) == {
+        "well": False,
+        "findings": [
+            {
+                "id": "broken:it",
+                "severity": "error",
+                "message": "it is broken",
+                "fix": "sudo mend it",
+            }
+        ],
+    }
+
+
+def test_status_has_a_line_for_everything() -> None:
+    text = status.render(BASICS)
+    heads = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
+    assert heads == [
+        *("layout", "packaged", "imported", "profile", "daemon", "sockets", "units", "users"),
+        *("space", "selinux", "aside"),
+    ]
+    assert "which /usr/bin/nix and the daemon run" in text
+    assert "yes: 2 store paths" in text
+    assert "runs nix-2.34.8, the packaged one (process 7)" in text
+    assert "8.0 GiB of 10.0 GiB free; the store has 2 paths of 1.0 MiB" in text
+
+
+def test_status_says_what_is_amiss() -> None:
+    store = replace(
+        BASICS.store, stamp=None, missing=(NIX,), valid_paths=None, aside=("one", "two")
+    )
+    profile = replace(BASICS.profile, nix=f"{OTHER}/bin/nix", owner="administrator")
+    text = status.render(
+        replace(BASICS, store=store, profile=profile, daemon=None, units={}, listening=frozenset())
+    )
+    assert "imported  no: sudo nix-aurora doctor" in text
+    assert "nix-2.26.3 in the default profile: the administrator's own, which stays" in text
+    assert "the first connection starts it" in text
+    assert text.count("nobody listens") == 2
+    assert "systemd does not answer" in text
+    assert "the database cannot be read" in text
+    assert "2 damaged paths" in text
+
+
+def test_status_as_json_survives_a_round_trip() -> None:
+    described = status.describe(BASICS)
+    assert json.loads(json.dumps(described)) == described
+    assert described["packaged"] == {"version": "2.34.8", "nix": NIX, "id": CLOSURE.id}
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 B"), (1023, "1023 B"), (1024, "1.0 KiB"), (69 << 20, "69.0 MiB"), (3 << 40, "3072.0")],
+)
+def test_sizes_are_readable(size: int, text: str) -> None:
+    assert status.human(size).startswith(text)
+
+
+def test_store_paths_have_readable_names() -> None:
+    assert paths.store_name(f"{NIX}/bin/nix") == "nix-2.34.8"
+    assert paths.store_name(f"{NIX.replace('/nix', paths.BASE, 1)}/bin/nix") == "nix-2.34.8"
+
+
+@pytest.mark.parametrize("line", ["nonsense", "status --yes", "doctor --js", "purge --json"])
+def test_wrong_usage_is_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(line.split())
+    assert stop.value.code == 2
+    assert "usage: nix-aurora" in capsys.readouterr().err
+
+
+def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([]) == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["--help"])
+    assert stop.value.code == 0
+    assert "sudo nix-aurora purge --dry-run" in capsys.readouterr().out
+
+
+def test_a_damaged_package_is_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "PACKAGE", "/nowhere")
+    assert cli.main(["--version"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("nix-aurora: reading the package: /nowhere/closure.json: expected")
+    assert error.endswith("hint: reinstall the package nix-aurora\n")
+
+
+def test_purge_is_refused_to_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(CommandError, match="only root") as refusal:
+        purge.purge(yes=True, dry_run=False)
+    assert refusal.value.code == 2
+
+
+def test_purge_is_refused_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: False, raising=False)
+    with pytest.raises(CommandError, match="no terminal") as refusal:
+        purge.purge(yes=False, dry_run=False)
+    assert refusal.value.code == 2
+
+
+def test_mounts_inside_the_store_are_found() -> None:
+    line = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw"
+    points = ("/", "/nix", "/var/lib/nix", "/var/lib/nixos/x", "/nixos", "/var/lib/nix/store")
+    text = "\n".join(line.format(point) for point in points)
+    assert purge.find_mounts(text) == ["/var/lib/nix/store"]

@@ -1,0 +1,106 @@
+"""What nix-aurora does to files, and how it reads them."""
+
+import os
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import paths, removal, system
+from nix_aurora_host.gather.logins import find_assignments
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a directory that stands for /var/lib/nix."""
+    monkeypatch.setattr(paths, "BASE", str(tmp_path))
+    return tmp_path
+
+
+def test_links_into_the_store_are_followed_below_the_base(base: Path) -> None:
+    program = base / "store" / "x" / "bin" / "nix"
+    program.parent.mkdir(parents=True)
+    program.touch()
+    (base / "profile-1-link").symlink_to("/nix/store/x")
+    (base / "profile").symlink_to("profile-1-link")
+    (base / "store" / "y").symlink_to("../store/./x")
+    assert system.resolve(f"{base}/profile/bin/nix") == str(program)
+    assert system.resolve("/nix/store/y/bin/../bin/nix") == str(program)
+
+
+def test_links_that_lead_nowhere_are_none(base: Path) -> None:
+    (base / "gone").symlink_to("/nix/store/gone")
+    (base / "loop").symlink_to("loop")
+    for name in ("gone", "loop", "loop/x", "none", "none/x"):
+        assert system.resolve(f"/nix/{name}") is None
+
+
+def test_commands_have_an_end() -> None:
+    assert system.run(["sleep", "5"], timeout=0.1).code == system.TIMED_OUT
+    assert system.run(["/nowhere/program"]).code == system.NOT_STARTED
+    assert system.run(["sh", "-c", "echo $HOME$X; exit 3"], environment={"X": "x"}) == (
+        system.Outcome(3, "x\n", "")
+    )
+
+
+def test_what_cannot_be_read_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+    assert system.names(str(tmp_path / "none")) == ()
+    (tmp_path / "file").touch()
+    assert system.names(str(tmp_path / "file")) is None
+    assert system.read(str(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("export NIX_REMOTE=daemon", ["daemon"]),
+        ("  NIX_REMOTE='unix:///x'  # old", ["unix:///x"]),
+        ('declare -x NIX_REMOTE="local"; true', ["local"]),
+        ("set -gx NIX_REMOTE local\nset -Ux NIX_REMOTE ''", ["local", ""]),
+        ("NIX_REMOTE=\nNIX_REMOTE=auto", ["", "auto"]),
+        ("# export NIX_REMOTE=local\n: # export NIX_REMOTE=local", []),
+        ("unset NIX_REMOTE\nMY_NIX_REMOTE=x\nNIX_REMOTE_X=y", []),
+    ],
+)
+def test_assignments_are_found(text: str, values: list[str]) -> None:
+    assert find_assignments(text) == values
+
+
+def test_a_tree_is_removed_and_its_links_are_not_followed(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").touch()
+    tree = tmp_path / "tree"
+    (tree / "store" / "path" / "bin").mkdir(parents=True)
+    (tree / "store" / "path" / "bin" / "program").touch()
+    (tree / "link").symlink_to(precious)
+    (tree / "store" / "path" / "link").symlink_to(precious / "file")
+    os.mkfifo(tree / "pipe")
+    for path in ("store/path/bin", "store/path"):
+        (tree / path).chmod(0o555)
+    removal.empty(str(tree))
+    assert list(tree.iterdir()) == []
+    assert (precious / "file").exists()
+    (tmp_path / "way").symlink_to(precious)
+    with pytest.raises(NotADirectoryError):
+        removal.empty(str(tmp_path / "way"))
+    assert (precious / "file").exists()
+
+
+def test_a_deep_tree_is_removed(tmp_path: Path) -> None:
+    here = os.open(tmp_path, os.O_RDONLY)
+    for _ in range(1500):  # deeper than Python recurses, and than a path is long
+        os.mkdir("directory", dir_fd=here)
+        inner = os.open("directory", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = inner
+    os.close(here)
+    assert removal.measure(str(tmp_path)) >= 0
+    removal.empty(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hard_links_are_measured_once(tmp_path: Path) -> None:
+    (tmp_path / "one").write_bytes(b"x" * 100_000)
+    once = removal.measure(str(tmp_path))
+    (tmp_path / "two").hardlink_to(tmp_path / "one")
+    (tmp_path / "link").symlink_to("/")
+    assert removal.measure(str(tmp_path)) - once < 8192
