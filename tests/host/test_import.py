@@ -37,10 +37,10 @@ def store(prepared: Store) -> Store:
 # What an import has done, and the last command before that is so, as it begins.
 _STAGES = (
     ("begun", "mkdir -p"),
-    ("unpacked", "tar --zstd --extract --file"),
+    ("unpacked", "head -n 3"),  # the end of tar's pipeline
     ("renamed", "mv --no-copy --no-clobber"),
     ("registered", '"$CLOSURE_NIX/bin/nix-store" --load-db'),
-    ("rooted", "root cacert"),
+    ("rooted", "mv --force --no-target-directory"),
 )
 
 
@@ -53,7 +53,8 @@ def _points(trace: list[str], chooser: random.Random) -> list[tuple[int, str]]:
     points = []
     for (stage, _), start, end in zip(_STAGES, starts, [*starts[1:], len(trace)], strict=True):
         places: dict[str, list[int]] = {}
-        for number in range(start, end):
+        # As head begins, tar is at work: that is neither the one stage nor the other.
+        for number in range(start, end - 1 if stage == "begun" else end):
             places.setdefault(trace[number - 1], []).append(number)
         chosen = chooser.sample(list(places.values()), 4)
         points += [(number, stage) for number in sorted(map(chooser.choice, chosen))]

@@ -246,7 +246,7 @@ def test_erase_keeps_the_store_and_says_so(host: Scratch) -> None:
     done = host.run("rpm --erase nix-aurora")
     assert done.stdout == (
         "nix-aurora: your store and profiles are kept in /var/lib/nix.\n"
-        "nix-aurora: to remove them too: sudo rm -rf /var/lib/nix /nix\n"
+        "nix-aurora: to remove them, too: sudo rm -rf /var/lib/nix && sudo rmdir /nix\n"
     )
     assert host.run("ls /nix/store").stdout.count("\n") > 50
     left = host.run("ls -d /usr/bin/nix* /usr/lib/nix-aurora /etc/nix 2>/dev/null", check=False)

@@ -57,7 +57,7 @@ LOGIN = {"PATH": f"{paths.PROFILE_BIN}:/usr/bin"}
 BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
 WELL = Facts(
     basics=BASICS,
-    host=Host(ostree=True, layered=False, systemd=True, root_writable=False),
+    host=Host(ostree=True, layered=False, root_writable=False),
     archive=Archive(9, "digest"),
     person=Person(1000, 1000, "u", "/home/u"),
     shells=(BASH,),
@@ -113,7 +113,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_with(daemon=Daemon(7, None)), set()),
         (_with(daemon=None), set()),
         (_store(nix=kinds.DIRECTORY), {"nix-not-mounted"}),
-        (_store(nix=kinds.DIRECTORY, layout="namespace"), set()),
+        (_store(nix=kinds.DIRECTORY, layout="namespace"), {"layout-namespace"}),
         (_store(nix=kinds.OTHER_MOUNT), {"nix-foreign-mount"}),
         (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
         (_store(nix=kinds.NOTHING, layout="namespace"), {"nix-directory-missing"}),
@@ -177,9 +177,9 @@ def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        (Host(True, False, True, False), "sudo bootc upgrade"),
-        (Host(True, True, True, False), "sudo rpm-ostree install nix-aurora"),
-        (Host(False, False, True, True), "sudo systemctl restart nix-setup.service"),
+        (Host(True, False, False), "sudo bootc upgrade"),
+        (Host(True, True, False), "sudo rpm-ostree install nix-aurora"),
+        (Host(False, False, True), "sudo systemctl restart nix-setup.service"),
     ],
 )
 def test_a_corrupt_archive_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:

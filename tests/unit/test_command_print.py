@@ -73,7 +73,7 @@ def test_status_says_what_is_amiss() -> None:
     assert text.count("nobody listens") == 2
     assert "systemd does not answer" in text
     assert "the database cannot be read" in text
-    assert "2 damaged paths" in text
+    assert "2 damaged, in /var/lib/nix/.nix-aurora/aside" in text
 
 
 def test_status_as_json_survives_a_round_trip() -> None:

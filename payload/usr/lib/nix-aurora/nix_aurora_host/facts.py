@@ -55,6 +55,10 @@ class Archive:
     size: int | None
     sha256: str | None
 
+    def is_of(self, closure: Closure) -> bool:
+        """Tell whether it is what the package says that it is."""
+        return (self.size, self.sha256) == (closure.archive_size, closure.archive_sha256)
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -189,7 +193,6 @@ class Host:
 
     ostree: bool
     layered: bool
-    systemd: bool
     root_writable: bool
 
 

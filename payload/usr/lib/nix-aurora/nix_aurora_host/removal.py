@@ -22,10 +22,8 @@ def measure(path: str) -> int:
     device = os.lstat(path).st_dev
     while pending:
         try:
-            found = [
-                (entry.path, entry.stat(follow_symlinks=False))
-                for entry in os.scandir(pending.pop())
-            ]
+            with os.scandir(pending.pop()) as entries:
+                found = [(entry.path, entry.stat(follow_symlinks=False)) for entry in entries]
         except OSError:  # gone by now, not for this user, or deeper than a path can be long
             continue
         for name, status in found:

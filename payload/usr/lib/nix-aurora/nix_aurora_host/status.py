@@ -146,7 +146,7 @@ def _aside(basics: Basics) -> str:
     aside = basics.store.aside
     if aside is None:
         return "cannot be read by this user"
-    return f"{len(aside)} damaged paths in {paths.ASIDE}" if aside else "nothing"
+    return f"{len(aside)} damaged, in {paths.ASIDE}" if aside else "nothing"
 
 
 def human(size: float) -> str:

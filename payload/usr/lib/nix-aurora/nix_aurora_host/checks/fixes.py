@@ -4,7 +4,6 @@ import shlex
 
 from nix_aurora_host import paths
 from nix_aurora_host.facts import Facts, Unit
-from nix_aurora_host.gather.everything import is_whole
 
 _FORGET = f"sudo rm -f {paths.STAMP}"
 
@@ -34,7 +33,7 @@ def repeat_import(facts: Facts) -> str:
 
 def cure_import(facts: Facts) -> str:
     """Get what the import brings: from the archive, if that is whole."""
-    if not is_whole(facts.archive, facts.basics.closure):
+    if not facts.archive.is_of(facts.basics.closure):
         return reinstall(facts)
     return repeat_import(facts)
 

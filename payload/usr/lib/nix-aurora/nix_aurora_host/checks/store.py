@@ -6,18 +6,16 @@ from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding, Severity
-from nix_aurora_host.gather.everything import is_whole
 
 _FULL = 64 << 20  # bytes: the import keeps half of it free
 _SCARCE = 1 << 30
 _DEVBOX = (2, 18)  # jetify-com/devbox: internal/nix/install.go
-_ROOT_COLUMN = {"nix": "nix", "cacert": "cacert"}
 
 
 def check_archive(facts: Facts) -> Iterator[Finding]:
     """The closure is to be what the package says that it is."""
     archive, closure = facts.archive, facts.basics.closure
-    if is_whole(archive, closure):
+    if archive.is_of(closure):
         return
     if archive.sha256 is None:
         got = "none that can be read"
@@ -152,13 +150,15 @@ def _replace_profile(facts: Facts) -> str:
 
 
 def check_aside(facts: Facts) -> Iterator[Finding]:
-    """What an import found damaged is kept, and takes space."""
+    """What an import found damaged, store paths or a database, is kept, and takes space."""
     aside = facts.basics.store.aside
     if aside is None:
         message = f"{paths.ASIDE} cannot be read by this user"
         yield Finding("aside-unread", Severity.NOTE, message, "sudo nix-aurora doctor")
     elif aside:
-        message = f"{len(aside)} damaged store paths were replaced, and are kept in {paths.ASIDE}"
+        message = (
+            f"an import has replaced what was damaged, and keeps it in {paths.ASIDE}: {len(aside)}"
+        )
         fix = f"sudo rm -rf --one-file-system {paths.ASIDE}"
         yield Finding("paths-set-aside", Severity.NOTE, message, fix)
 

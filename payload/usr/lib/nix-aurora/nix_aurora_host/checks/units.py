@@ -124,7 +124,7 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
 
 
 def check_mount(facts: Facts) -> Iterator[Finding]:
-    """/nix is to be the store wherever the root directory can have one, and nobody decided else."""
+    """/nix is to be the store wherever the root directory can have one."""
     kind, unit = facts.basics.store.nix, fixes.unit(facts, paths.MOUNT)
     if kind == kinds.OURS or unit.masked or unit.active == "failed":
         return
@@ -150,6 +150,10 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
     elif facts.basics.store.layout == "mount" or kind == kinds.NOTHING:
         message = "/nix is not the store: programs from it do not start"
         yield Finding("nix-not-mounted", Severity.ERROR, message, start)
+    else:
+        message = "/etc/nix-aurora.conf asks for the namespace layout: programs see no /nix"
+        comment = "sudo sed --in-place '/^STORE_LAYOUT=/s/^/#/' /etc/nix-aurora.conf"
+        yield Finding("layout-namespace", Severity.WARNING, message, f"{comment} && {start}")
 
 
 CHECKS = (

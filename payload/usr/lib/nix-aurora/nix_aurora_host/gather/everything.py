@@ -1,7 +1,7 @@
 """All facts, in the order in which they build on each other."""
 
 from nix_aurora_host import facts, paths
-from nix_aurora_host.facts import Archive, Basics, Closure, Facts
+from nix_aurora_host.facts import Basics, Facts
 from nix_aurora_host.gather.closure import gather_archive, gather_closure
 from nix_aurora_host.gather.host import (
     gather_foreign,
@@ -46,7 +46,7 @@ def gather_all() -> Facts:
     person = find_person()
     return Facts(
         basics=basics,
-        host=gather_host(ask_rpm_ostree=not is_whole(archive, basics.closure)),
+        host=gather_host(ask_rpm_ostree=not archive.is_of(basics.closure)),
         archive=archive,
         person=person,
         shells=gather_shells(person) if basics.store.nix == facts.OURS else (),
@@ -55,11 +55,6 @@ def gather_all() -> Facts:
         settings=gather_settings(basics.closure, basics.store, person),
         answers=_answers(basics),
     )
-
-
-def is_whole(archive: Archive, closure: Closure) -> bool:
-    """Tell whether the archive is the one that the package describes."""
-    return archive.size == closure.archive_size and archive.sha256 == closure.archive_sha256
 
 
 def _answers(basics: Basics) -> bool | None:

@@ -22,7 +22,6 @@ def gather_host(*, ask_rpm_ostree: bool) -> Host:
     return Host(
         ostree=ostree,
         layered=ostree and ask_rpm_ostree and _is_layered(),
-        systemd=Path("/run/systemd/system").is_dir(),
         root_writable=not os.statvfs("/").f_flag & os.ST_RDONLY,
     )
 
