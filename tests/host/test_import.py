@@ -37,7 +37,7 @@ def store(prepared: Store) -> Store:
 # What an import has done, and the last command before that is so, as it begins.
 _STAGES = (
     ("begun", "mkdir -p"),
-    ("unpacked", "head -n 3"),  # the end of tar's pipeline
+    ("unpacked", "sed -n 1,3p"),  # the end of tar's pipeline
     ("renamed", "mv --no-copy --no-clobber"),
     ("registered", '"$CLOSURE_NIX/bin/nix-store" --load-db'),
     ("rooted", "mv --force --no-target-directory"),
@@ -53,7 +53,7 @@ def _points(trace: list[str], chooser: random.Random) -> list[tuple[int, str]]:
     points = []
     for (stage, _), start, end in zip(_STAGES, starts, [*starts[1:], len(trace)], strict=True):
         places: dict[str, list[int]] = {}
-        # As head begins, tar is at work: that is neither the one stage nor the other.
+        # As sed begins, tar is at work: that is neither the one stage nor the other.
         for number in range(start, end - 1 if stage == "begun" else end):
             places.setdefault(trace[number - 1], []).append(number)
         chosen = chooser.sample(list(places.values()), 4)
