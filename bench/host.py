@@ -13,6 +13,7 @@ _UNITS = ("nix-root.service", "nix.mount", "nix-setup.service")
 _CLEAR = """
 systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
 find /var/lib/nix -mindepth 1 -delete
+systemctl reset-failed nix-setup.service
 systemd-tmpfiles --create nix-aurora.conf
 sync
 """

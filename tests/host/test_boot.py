@@ -219,3 +219,25 @@ def test_where_the_root_can_have_no_nix_the_commands_say_so(
     assert result.stderr.startswith("nix: Nix is set up, but the root directory has no /nix for it")
     # Nothing that does not resolve is in the environment.
     assert "nix" not in host.run_as("tester", "echo $PATH $NIX_PROFILES $XDG_DATA_DIRS").stdout
+
+
+def test_the_daemon_downloads_as_the_host_does(
+    nix_tree: Tree, make_host: HostMaker, tmp_path: Path
+) -> None:
+    """The host's authorities and the proxies of its logins are in the daemon's environment."""
+    proxies = """\
+https_proxy="http://proxy.example:3128"
+NO_PROXY=localhost,.example
+LD_LIBRARY_PATH=/nowhere
+"""
+    tree = nix_tree.changed(tmp_path / "proxies", f"cat >>/etc/environment <<'E'\n{proxies}E")
+    host = make_host(tree)
+    host.boot()
+    host.run("nix store info")
+    environment = host.run(
+        "tr '\\0' '\\n' </proc/$(systemctl show --property=MainPID --value nix-daemon)/environ"
+    ).stdout.splitlines()
+    assert "https_proxy=http://proxy.example:3128" in environment
+    assert "NO_PROXY=localhost,.example" in environment
+    assert "NIX_SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt" in environment
+    assert not any(line.startswith("LD_LIBRARY_PATH=") for line in environment)
