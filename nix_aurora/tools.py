@@ -14,6 +14,7 @@ TOOLS = MappingProxyType(
         "cp": "coreutils",
         "flock": "util-linux",
         "grep": "grep",
+        "id": "coreutils",
         "ln": "coreutils",
         "ls": "coreutils",
         "mkdir": "coreutils",
@@ -30,7 +31,7 @@ TOOLS = MappingProxyType(
         "sync": "coreutils",
         "systemctl": "systemd",
         "systemd-sysusers": "systemd",
-        "systemd-tmpfiles": "systemd",  # nix-setup.service does
+        "systemd-tmpfiles": "systemd",
         "tar": "tar",
         "touch": "coreutils",
         "umount": "util-linux",
