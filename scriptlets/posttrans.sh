@@ -1,5 +1,6 @@
 # On a running system that no ostree assembles, the new Nix works without a reboot. Units that
-# the administrator has disabled or masked stay as they are.
+# the administrator has disabled or masked stay as they are. The package is in place by now: what
+# systemctl cannot do, it says, and the next boot does.
 if [ -d /run/systemd/system ] && [ ! -e /run/ostree-booted ]; then
     systemctl daemon-reload || :
     for unit in nix-root.service nix.mount nix-setup.service nix-daemon.socket; do
