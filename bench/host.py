@@ -9,11 +9,11 @@ from bench.measure import Figure
 from tests.harness.nspawn import Host
 from tests.harness.tree import atomic_tree, layer_rpms
 
-_UNITS = ("nix-root.service", "nix.mount", "nix-setup.service")
+_UNITS = ("nix-layout.service", "nix.mount", "nix-setup.service")
 _CLEAR = """
 systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
 find /var/lib/nix -mindepth 1 -delete
-systemctl reset-failed nix-setup.service
+systemctl reset-failed nix-daemon.socket nix-daemon.service nix-setup.service
 systemd-tmpfiles --create nix-aurora.conf
 sync
 """

@@ -11,6 +11,8 @@ from nix_aurora.tools import REQUIRES
 
 UNITS = (
     "nix-root.service",
+    "nix-root-good.service",
+    "nix-layout.service",
     "nix.mount",
     "nix-setup.service",
     "nix-daemon.socket",

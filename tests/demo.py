@@ -74,7 +74,7 @@ def demo(package: Path) -> None:
             _title(f"A host with a read-only root and {package.name}, booted from nothing")
             _console.print(Text(f"  ({time.monotonic() - start:.1f} s)\n", style="dim"))
             as_root("touch /x 2>&1 || :; systemctl is-system-running; systemctl --failed")
-            as_root("journalctl --boot --output=cat --unit=nix-root --unit=nix-setup")
+            as_root("journalctl --boot --output=cat --unit=nix-layout --unit=nix-setup")
             if host.run("command -v nix-aurora", check=False).returncode == 0:
                 as_root("nix-aurora status")
             _title("An ordinary user builds through the daemon, in a sandbox, and installs it")

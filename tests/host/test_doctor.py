@@ -64,7 +64,7 @@ _FAULTS = (
     Fault(
         "another layout asked for",
         f"{_END_BUILDS}; systemctl stop nix.mount;"
-        " echo STORE_LAYOUT=namespace >>/etc/nix-aurora.conf; systemctl restart nix-root.service",
+        " echo STORE_LAYOUT=namespace >>/etc/nix-aurora.conf; systemctl restart nix-layout.service",
         ("layout-namespace",),
     ),
     Fault("mount disabled", "systemctl disable nix.mount", ("unit-disabled:nix.mount",)),

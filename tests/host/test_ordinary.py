@@ -18,7 +18,7 @@ printf '%s\\n' '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.con
 systemctl try-restart nix-daemon.service
 """
 _FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in what scriptlets say
-_UNITS = "nix-root.service nix.mount nix-setup.service nix-daemon.socket"
+_UNITS = "nix-layout.service nix.mount nix-setup.service nix-daemon.socket"
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,7 @@ examples:
   nix-aurora status                what is installed, imported and running
   nix-aurora doctor                what is wrong, each with one command that cures it
   nix-aurora doctor --json         the same for a program
+  sudo nix-aurora mount enable     have every boot make a /nix, where the root can have none
   sudo nix-aurora purge --dry-run  what purge would remove
 
 exit codes: 0 all is well or done, 1 faults found or something failed, 2 usage or refused
@@ -38,12 +39,29 @@ def make_parser() -> argparse.ArgumentParser:
     for name, summary in _LOOKS.items():
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
         command.add_argument("--json", action="store_true", help="for programs")
+    _add_mount(commands)
     purge = commands.add_parser(
         "purge", help="remove the store and everything in it, after asking", allow_abbrev=False
     )
     purge.add_argument("--yes", action="store_true", help="do not ask")
     purge.add_argument("--dry-run", action="store_true", help="say what would go, and stop")
     return parser
+
+
+def _add_mount(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    mount = commands.add_parser(
+        "mount", help="a /nix for a host that can have none", allow_abbrev=False
+    )
+    actions = mount.add_subparsers(dest="action", metavar="ACTION", required=True)
+    enable = actions.add_parser(
+        "enable", help="have every boot make a /nix, after asking", allow_abbrev=False
+    )
+    enable.add_argument("--now", action="store_true", help="move the running system, too")
+    enable.add_argument("--yes", action="store_true", help="do not ask")
+    enable.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
+    actions.add_parser("disable", help="have no boot make one any more", allow_abbrev=False)
+    status = actions.add_parser("status", help="show how it stands", allow_abbrev=False)
+    status.add_argument("--json", action="store_true", help="for programs")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +74,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser.print_usage(sys.stderr)
             return 2
-        return {"status": _status, "doctor": _doctor, "purge": _purge}[arguments.command](arguments)
+        return {"status": _status, "doctor": _doctor, "purge": _purge, "mount": _mount}[
+            arguments.command
+        ](arguments)
     except CommandError as error:
         sys.stderr.write(f"nix-aurora: {error.message}\n")
         if error.hint:
@@ -100,6 +120,20 @@ def _doctor(arguments: argparse.Namespace) -> int:
     root = os.geteuid() == 0
     sys.stdout.write(text if arguments.json else doctor.render(findings, root=root))
     return 0 if doctor.is_well(findings) else 1
+
+
+def _mount(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import mount
+    from nix_aurora_host.gather.pivot import gather_pivot
+
+    if arguments.action == "enable":
+        return mount.enable(yes=arguments.yes, now=arguments.now, dry_run=arguments.dry_run)
+    if arguments.action == "disable":
+        return mount.disable()
+    pivot = gather_pivot()
+    text = json.dumps(mount.describe(pivot), indent=2) + "\n"
+    sys.stdout.write(text if arguments.json else mount.render(pivot))
+    return 0
 
 
 def _purge(arguments: argparse.Namespace) -> int:

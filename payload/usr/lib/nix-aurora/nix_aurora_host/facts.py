@@ -120,6 +120,23 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
+class Pivot:
+    """How nix-root.service stands, which ``nix-aurora mount`` enables.
+
+    ``done`` is how this boot's root directory was made, overlay or binds. ``stopped`` means that
+    an earlier boot with it did not come up, ``off`` that the kernel's arguments switch it off,
+    ``asked`` is STORE_LAYOUT.
+    """
+
+    enabled: bool = False
+    failed: bool = False
+    done: str | None = None
+    stopped: bool = False
+    off: bool = False
+    asked: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
 class Basics:
     """What status shows. ``labels`` is None where SELinux is off."""
 
@@ -131,6 +148,7 @@ class Basics:
     daemon: Daemon | None
     listening: frozenset[str]  # physical paths of sockets
     labels: tuple[Label, ...] | None
+    pivot: Pivot = field(default_factory=Pivot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,21 @@ ARCHIVE = f"{PACKAGE}/closure.tar.zst"
 PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 RUN = "/run/nix-aurora"
+SETTINGS = "/etc/nix-aurora.conf"
+PENDING = "/etc/nix-aurora.root-pending"  # nix-root's: a boot with its root is under way
 
 PROFILE_BIN = "/nix/var/nix/profiles/default/bin"  # as logins have it in PATH
 
 SETUP = "nix-setup.service"
 ROOT = "nix-root.service"
+ROOT_GOOD = "nix-root-good.service"
+ROOT_OFF = "nix_aurora.root=off"  # the kernel argument
+LAYOUT = "nix-layout.service"
 MOUNT = "nix.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
-UNITS = (ROOT, MOUNT, SETUP, SOCKET, DAEMON)
+UNITS = (LAYOUT, MOUNT, SETUP, SOCKET, DAEMON)
 
 
 def store_name(path: str) -> str:

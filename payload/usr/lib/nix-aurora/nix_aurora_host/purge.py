@@ -13,8 +13,8 @@ from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.status import human
 from nix_aurora_host.system import link, names, read
 
-_STOPPED = (paths.DAEMON, paths.SETUP, paths.MOUNT, paths.ROOT)
-_STARTED = (paths.ROOT, paths.MOUNT, paths.SETUP, paths.SOCKET)
+_STOPPED = (paths.DAEMON, paths.SETUP, paths.MOUNT, paths.LAYOUT)
+_STARTED = (paths.LAYOUT, paths.MOUNT, paths.SETUP, paths.SOCKET)
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")

@@ -9,7 +9,7 @@ from nix_aurora_host.facts import Facts, Unit
 from nix_aurora_host.finding import Finding, Severity
 
 _EFFECT = {
-    paths.ROOT: "no boot makes /nix or decides where the store appears",
+    paths.LAYOUT: "no boot makes /nix or decides where the store appears",
     paths.MOUNT: "no boot shows the store on /nix",
     paths.SETUP: "no boot imports the packaged Nix",
     paths.SOCKET: "no client reaches the daemon",
@@ -135,7 +135,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         )
         yield Finding("nix-directory-missing", Severity.WARNING, message, None)
         return
-    start = f"sudo systemctl restart {paths.ROOT} {paths.MOUNT}"
+    start = f"sudo systemctl restart {paths.LAYOUT} {paths.MOUNT}"
     if kind == kinds.OTHER_MOUNT:
         message = "something else is mounted on /nix: another Nix's store, most likely"
         yield Finding("nix-foreign-mount", Severity.ERROR, message, f"sudo umount /nix && {start}")

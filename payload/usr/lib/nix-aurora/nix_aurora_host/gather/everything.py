@@ -10,6 +10,7 @@ from nix_aurora_host.gather.host import (
     gather_settings,
 )
 from nix_aurora_host.gather.logins import gather_remotes, gather_shells
+from nix_aurora_host.gather.pivot import gather_pivot
 from nix_aurora_host.gather.store import gather_profile, gather_store
 from nix_aurora_host.gather.units import (
     daemon_answers,
@@ -36,6 +37,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         daemon=gather_daemon(units),
         listening=listening,
         labels=gather_labels(listening),
+        pivot=gather_pivot(),
     )
 
 
