@@ -12,7 +12,8 @@ SUITE = "forky"
 PACKAGES = (
     *("bash", "bubblewrap", "ca-certificates", "curl", "dbus", "dbus-broker", "diffutils", "fish"),
     *("gawk", "iproute2", "jq", "kmod", "less", "libnss-myhostname", "libnss-systemd"),
-    *("libpam-systemd", "passwd", "polkitd", "procps", "python3", "python3-minimal", "rpm", "sudo"),
+    *("libpam-systemd", "ostree", "passwd", "polkitd", "procps", "python3", "python3-minimal"),
+    *("rpm", "sudo"),
     *(
         "systemd",
         "systemd-container",

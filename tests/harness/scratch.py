@@ -56,8 +56,9 @@ class Scratch:
 
     Changes go to memory and are lost in the end, unless ``upper`` names a directory that keeps
     them as an overlay layer. Mounts and daemons that a run leaves are there for the next one.
-    ``binds`` maps directories of this machine to where they are seen in the root. There is no
-    network but a loopback of its own, unless ``network``.
+    ``binds`` maps directories of this machine to where they are seen in the root, and ``images``
+    files with file systems to where these are mounted. There is no network but a loopback of its
+    own, unless ``network``.
     """
 
     def __init__(
@@ -67,11 +68,13 @@ class Scratch:
         upper: Path | None = None,
         network: bool = False,
         binds: Mapping[Path, str] | None = None,
+        images: Mapping[Path, str] | None = None,
     ) -> None:
         self._layers = [layers] if isinstance(layers, Path) else list(layers)
         self._upper = upper
         self._network = network
         self._binds = dict(binds or {})
+        self._images = dict(images or {})
         self._namespace: Namespace | None = None
 
     def open(self) -> None:
@@ -90,10 +93,12 @@ class Scratch:
             lower = ":".join(str(layer) for layer in self._layers)
             options = f"lowerdir={lower},upperdir={upper},workdir={work},{OVERLAY_OPTIONS}"
             namespace.execute(["sh", "-c", _MOUNT, "mount", place, options, upper, work])
-            for source, target in self._binds.items():
+            mounts = [("--rbind", *bind) for bind in self._binds.items()]
+            mounts += [("--options=loop", *image) for image in self._images.items()]
+            for option, source, target in mounts:
                 inside = Path(place, "root", target.lstrip("/"))
                 namespace.execute(["mkdir", "-p", inside])
-                namespace.execute(["mount", "--rbind", source, inside])
+                namespace.execute(["mount", option, source, inside])
             namespace.execute(["sh", "-c", _PIVOT, "pivot", place])
 
     def run(

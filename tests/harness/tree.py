@@ -1,22 +1,19 @@
 """Fedora Atomic trees, as rpm-ostree deploys them, made of Debian packages and overlay layers."""
 
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from nix_aurora.errors import ToolError
-from nix_aurora.run import run
 from tests.harness.cache import cached, digest
 from tests.harness.provides import provides_rpm
 from tests.harness.roots import debian_root
+from tests.harness.rpm_ostree.assemble import layer
+from tests.harness.rpm_ostree.container import WORK, Root
 from tests.harness.scratch import Scratch
 
 _ATOMIC = Path(__file__).parent / "atomic"
-# What rpm-ostree's importer takes (path_is_ostree_compliant). It moves /opt, which we do not.
-_ALLOWED = ("/usr/", "/etc/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/var/", "/run/")
-_GHOST = 1 << 6  # RPMFILE_GHOST: listed, and not in the payload that the importer sees
+_RPM_OSTREE = Path(__file__).parent / "rpm_ostree"
 # Fedora Atomic's layout. What Debian's packages put into /var is lost, dpkg's database included.
 # systemd starts no mount unit for up to a second after a burst of mounts (it limits the rate of
 # its monitor), and nspawn's guest begins with one: without that unit a boot takes half the time.
@@ -30,24 +27,17 @@ ln -s var/mnt /mnt
 ln -s run/media /media
 ln -s ../var/usrlocal /usr/local
 ln -s sysroot/ostree /ostree
-mkdir -p /boot /var /sysroot /usr/share/rpm /usr/lib/sysimage
+mkdir -p /boot /var /sysroot /usr/share/empty /usr/share/rpm /usr/lib/sysimage
 ln -s ../../share/rpm /usr/lib/sysimage/rpm
 : >/etc/machine-id
 rm -r /etc/systemd/system/timers.target.wants
 ln -s /dev/null /etc/systemd/system/var-lib-machines.mount
 """
-_RPMS = "/run/rpms"
-# As rpm-ostree runs scriptlets: no network, /var lost, no running system.
-_AS_RPM_OSTREE = f"""\
-bwrap --bind / / --proc /proc --dev /dev --ro-bind /sys /sys \
-    --tmpfs /var --dir /var/tmp --dir /var/home --dir /var/roothome --dir /var/lib \
-    --tmpfs /tmp --tmpfs /run --ro-bind {_RPMS} {_RPMS} \
-    --unshare-pid --unshare-net --unshare-ipc --die-with-parent \
-    --setenv HOME /var/roothome --setenv SYSTEMD_OFFLINE 1 --chdir / -- \
-    bash -euo pipefail -c """
 # ostree gives everything mtime 0, and with /usr's, ConditionNeedsUpdate= is false on any host
-# that has booted before. A database in WAL mode cannot be read on a read-only root.
+# that has booted before. A database in WAL mode cannot be read on a read-only root. A deployment
+# shows nothing of its commit's /var.
 _FINISH = """
+find /var -mindepth 1 -delete
 python3 -c '
 import sqlite3
 with sqlite3.connect("/usr/share/rpm/rpmdb.sqlite") as database:
@@ -86,18 +76,20 @@ def atomic_tree(*, nix_dir: bool = False, extra: tuple[str, ...] = ()) -> Tree:
     empty ``/nix`` at the top; ``extra`` names Debian packages.
     """
     root = debian_root(extra)
-    recipe = (_CONVERT, _FINISH, Path(__file__).with_name("provides.py").read_text())
+    modules = [Path(__file__).with_name("provides.py"), *sorted(_RPM_OSTREE.glob("*.py"))]
+    recipe = (_CONVERT, _FINISH, *(module.read_text() for module in modules))
     key = digest(root.name, *recipe, _ATOMIC, str(nix_dir))
     return Tree((cached("trees", key, lambda layer: _convert(root, layer, nix_dir)), root))
 
 
 def _convert(root: Path, layer: Path, nix_dir: bool) -> None:
-    with Scratch(root, upper=layer) as scratch, TemporaryDirectory() as place:
+    with Scratch(root, upper=layer) as scratch:
         scratch.run(_CONVERT)
         scratch.copy_in(_ATOMIC, "/")
         if nix_dir:
             scratch.run("mkdir /nix")
-        _install(scratch, [provides_rpm(Path(place))], sysusers=True)
+    with TemporaryDirectory() as place:
+        _add((root,), [provides_rpm(Path(place))], layer, sysusers=True)
 
 
 def layer_rpms(tree: Tree, rpms: Sequence[Path], directory: Path, *, sysusers: bool = True) -> Tree:
@@ -105,23 +97,12 @@ def layer_rpms(tree: Tree, rpms: Sequence[Path], directory: Path, *, sysusers: b
 
     ``directory``, which must not exist yet, becomes the topmost layer. An upgrade is made like
     rpm-ostree's: from the same base with the newer RPMs, so ``%preun`` and ``%postun`` never run.
-    ``sysusers`` runs systemd-sysusers in the end, as rpm-ostree does on Fedora 42 and later.
-    Raises ToolError with rpm's output, and for a path that rpm-ostree refuses.
+    ``sysusers`` runs systemd-sysusers first, as rpm-ostree does on Fedora 42 and later.
+    Raises ToolError with the message of rpm-ostree, or of rpm for relations that do not hold.
     """
-    for rpm in rpms:
-        _refuse_unsupported_paths(rpm)
     _new_layer(directory)
-    with Scratch(tree.layers, upper=directory) as scratch:
-        before = _top_level(scratch)
-        _install(scratch, rpms, sysusers=sysusers)
-        # What scriptlets write outside /usr and /etc is lost: a layer makes no directory in /.
-        for name in _top_level(scratch) - before:
-            scratch.run(f"rm -r /{shlex.quote(name)}")
+    _add(tree.layers, rpms, directory, sysusers=sysusers)
     return Tree((directory, *tree.layers))
-
-
-def _top_level(scratch: Scratch) -> set[str]:
-    return set(scratch.run("ls -A /").stdout.splitlines())
 
 
 def _new_layer(directory: Path) -> None:
@@ -129,19 +110,10 @@ def _new_layer(directory: Path) -> None:
     directory.chmod(0o755)  # it is the root directory, too
 
 
-def _install(scratch: Scratch, rpms: Sequence[Path], *, sysusers: bool) -> None:
-    for rpm in rpms:
-        scratch.copy_in(rpm, f"{_RPMS}/{rpm.name}")
-    script = f"rpm --upgrade --verbose --nosignature {_RPMS}/*.rpm"
-    if sysusers:
-        script += "\nsystemd-sysusers"
-    scratch.run(_AS_RPM_OSTREE + shlex.quote(script))
-    scratch.run(_FINISH)
-
-
-def _refuse_unsupported_paths(rpm: Path) -> None:
-    form = "[%{FILEFLAGS} %{FILENAMES}\\n]"
-    for line in run(["rpm", "-qp", "--nosignature", "--queryformat", form, rpm]).splitlines():
-        flags, name = line.split(" ", 1)
-        if not int(flags) & _GHOST and not name.startswith(_ALLOWED):
-            raise ToolError(f"layering: {rpm.name}: expected paths in /usr and /etc, got {name}")
+def _add(layers: Sequence[Path], rpms: Sequence[Path], directory: Path, *, sysusers: bool) -> None:
+    with (
+        TemporaryDirectory(prefix="rpm-ostree-") as work,
+        Scratch(layers, upper=directory, binds={Path(work): WORK}) as scratch,
+    ):
+        layer(Root(scratch, Path(work)), rpms, sysusers=sysusers)
+        scratch.run(_FINISH)

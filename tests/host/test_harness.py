@@ -31,7 +31,7 @@ mkdir -p %{{buildroot}}{owns}
 echo content >%{{buildroot}}{owns}/sample
 %post
 echo scriptlet >/etc/sample-post
-echo lost >/var/lost
+echo lost >/var/tmp/lost
 %files
 {owns}/sample
 """

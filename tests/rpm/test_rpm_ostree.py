@@ -1,0 +1,154 @@
+"""The real package, layered as rpm-ostree does it: nothing refused, nothing lost, no fault."""
+
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.files import sha256_file
+from tests.harness.rpm_ostree.commit import DEPLOYMENT, commit
+from tests.harness.rpm_ostree.container import Root
+from tests.harness.rpm_ostree.importer import TMPFILES, import_package
+from tests.harness.rpm_ostree.package import read_package
+from tests.harness.tree import atomic_tree
+from tests.rpm.builder import PACKAGED, Built, environment
+from tests.rpm.tiny import ALTFILES, base, layered
+
+_ARCH = "x86_64"
+_LINK = re.compile(r"Created symlink '/etc/systemd/system/\S+' -> '/usr/lib/systemd/system/\S+'\.")
+_USER = re.compile(r"Creating (group|user) 'nixbld\d*' .*")
+_IDS = "getent passwd nixbld1 nixbld32; getent group nixbld"
+_ENABLED = "find /etc/systemd/system -name 'nix*' -printf '%P -> %l\\n' | sort"
+
+
+@pytest.fixture(scope="module")
+def installed(built: Built) -> Iterator[tuple[Root, dict[str, str]]]:
+    """Give a host's tree with the package, and what its scriptlets have said."""
+    with base() as root:
+        said = layered(root, built.rpms[_ARCH])
+        yield root, said
+
+
+def test_nothing_is_refused_dropped_or_changed(built: Built, tmp_path: Path) -> None:
+    """Each file of the header is in the commit, with its bytes, its mode or its target."""
+    rpm = built.rpms[_ARCH]
+    package = import_package(rpm, tmp_path / "commit")
+    for file in package.files:
+        there = tmp_path / "commit" / re.sub("^/etc", "usr/etc", file.name).lstrip("/")
+        if stat.S_ISLNK(file.mode):
+            assert str(there.readlink()) == file.linkto
+            continue
+        assert there.stat().st_mode == file.mode, file.name
+        if stat.S_ISREG(file.mode):
+            assert sha256_file(there) == file.digest, file.name
+    assert not (tmp_path / "commit" / TMPFILES).exists()
+
+
+def test_two_scriptlets_run_and_complain_of_nothing(
+    installed: tuple[Root, dict[str, str]],
+) -> None:
+    """%post enables the units; the users are there before it."""
+    _, said = installed
+    assert list(said) == ["nix-aurora.post", "nix-aurora.posttrans"]
+    assert said["nix-aurora.posttrans"] == ""
+    lines = said["nix-aurora.post"].splitlines()
+    assert lines
+    for line in lines:
+        assert _LINK.fullmatch(line)
+
+
+def test_the_tree_is_as_the_package_says(installed: tuple[Root, dict[str, str]]) -> None:
+    """But for times, which ostree sets to 0."""
+    root, _ = installed
+    assert root.scratch.run("rpm --verify --nomtime nix-aurora").output == ""
+    found = root.scratch.run("rpm --verify nix-aurora", check=False).stdout.splitlines()
+    assert {line.split()[0] for line in found if line} == {".......T."}
+    tmpfiles = root.scratch.read("/usr/lib/tmpfiles.d/rpm-ostree-autovar.conf")
+    assert "nix" not in tmpfiles
+
+
+def test_users_and_units_are_in_place(installed: tuple[Root, dict[str, str]]) -> None:
+    root, _ = installed
+    ids = root.scratch.run(_IDS).stdout.splitlines()
+    assert [line.split(":")[2] for line in ids] == ["30001", "30032", "30000"]
+    assert len(ids[2].split(":")[3].split(",")) == 32
+    preset = root.scratch.read("/usr/lib/systemd/system-preset/80-nix-aurora.preset")
+    links = root.scratch.run(_ENABLED).stdout
+    for unit in re.findall(r"^enable (\S+)$", preset, re.MULTILINE):
+        assert f"{unit} -> /usr/lib/systemd/system/{unit}\n" in links
+    assert root.scratch.run("[ ! -e /nix ] && [ ! -e /var/lib/nix ]").output == ""
+
+
+def test_the_package_makes_its_users_where_rpm_does_not(
+    installed: tuple[Root, dict[str, str]], built: Built
+) -> None:
+    """Before Fedora 42; with the same ids."""
+    ids = installed[0].scratch.run(_IDS).stdout
+    with base() as root:
+        said = layered(root, built.rpms[_ARCH], sysusers=False)
+        lines = said["nix-aurora.post"].splitlines()
+        made = [line for line in lines if _USER.fullmatch(line)]
+        assert len(made) == 33
+        assert all(_LINK.fullmatch(line) for line in lines if line not in made)
+        assert root.scratch.run(_IDS).stdout == ids
+
+
+def test_users_are_below_usr_where_the_host_has_them(built: Built, tmp_path: Path) -> None:
+    """With altfiles /etc/group does not have nixbld: a Nix with a libc of its own sees none."""
+    tree = atomic_tree().changed(tmp_path / "altfiles", ALTFILES)
+    with base(tree) as root:
+        layered(root, built.rpms[_ARCH])
+        count = "grep -c ^nixbld /etc/passwd /etc/group /usr/lib/passwd /usr/lib/group || :"
+        assert root.scratch.run(count).stdout.splitlines() == [
+            *("/etc/passwd:0", "/etc/group:0", "/usr/lib/passwd:32", "/usr/lib/group:1")
+        ]
+
+
+def test_an_upgrade_starts_from_the_same_base(
+    installed: tuple[Root, dict[str, str]], older: Built
+) -> None:
+    """The two trees differ in nothing but the package: no %preun, no %postun, nothing left over."""
+    newer_root, said = installed
+    with base() as older_root:
+        assert list(layered(older_root, older.rpms[_ARCH])) == list(said)
+        for script in (_IDS, _ENABLED, "ls -A / /etc /usr/lib /var"):
+            assert older_root.scratch.run(script).stdout == newer_root.scratch.run(script).stdout
+        shown = [
+            root.scratch.run(
+                "rpm --query nix-aurora; sed -n s/^nix=//p /usr/bin/nix"
+            ).stdout.split()
+            for root in (older_root, newer_root)
+        ]
+    assert [len(words) for words in shown] == [2, 2]
+    assert shown[0][0] != shown[1][0]
+    assert shown[0][1] != shown[1][1]
+
+
+def test_a_deployment_of_the_commit_has_it_all(built: Built) -> None:
+    """A real commit, checked by ostree and checked out as hard links to it."""
+    rpm = built.rpms[_ARCH]
+    with base() as root:
+        layered(root, rpm)
+        assert re.fullmatch("[0-9a-f]{64}", commit(root))
+        deployment = root.work / Path(DEPLOYMENT).name
+        assert not {path.name for path in deployment.iterdir()} - {
+            *("bin", "boot", "dev", "etc", "home", "lib", "lib64", "media", "mnt", "opt", "ostree"),
+            *("proc", "root", "run", "sbin", "srv", "sys", "sysroot", "tmp", "usr", "var"),
+        }
+        for file in read_package(rpm).files:
+            there = deployment / file.name.lstrip("/")
+            if stat.S_ISREG(file.mode):
+                assert sha256_file(there) == file.digest, file.name
+                assert there.stat().st_mtime == 0, file.name
+                assert there.stat().st_mode == file.mode, file.name
+        verified = root.scratch.run(f"chroot {DEPLOYMENT} rpm --verify --nomtime nix-aurora")
+        assert verified.output == ""
+        archive = deployment / PACKAGED[1:] / "closure.tar.zst"
+        assert sha256_file(archive) == environment(deployment)["ARCHIVE_SHA256"]
+        enabled = deployment / "etc/systemd/system/sockets.target.wants/nix-daemon.socket"
+        assert str(enabled.readlink()) == "/usr/lib/systemd/system/nix-daemon.socket"
+        assert "nixbld32:" in (deployment / "etc/passwd").read_text()
+        assert (deployment / "usr/lib/sysusers.d/nix-aurora.conf").exists()
+        assert (deployment / "usr/lib/tmpfiles.d/nix-aurora.conf").exists()
