@@ -67,14 +67,16 @@ demo: setup ## build the package, boot a host with it, use Nix there as a user w
 bench: sample ## measure builder and host, each figure beside a floor (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
-.PHONY: lint types test check
+.PHONY: lint types test test-ostree check
 lint: setup ## ruff, shellcheck, shfmt, rpmlint
 	@$(TOX) run -e lint
 types: setup ## mypy
 	@$(TOX) run -e types
 test: setup ## lint, types, and the tiers unit, rpm and host
 	@$(TOX) run -e lint,types,unit,rpm,host
-check: test ## every tier
+test-ostree: setup ## the package on a composefs host, emulated by QEMU (root)
+	@$(TOX) run -e ostree
+check: test test-ostree ## every tier
 
 .PHONY: clean
 clean: ## remove what was built (the cache stays)

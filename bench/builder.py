@@ -26,6 +26,14 @@ log.configure(log.Level.QUIET)
 staged = stage(Path(sys.argv[1]), Path(sys.argv[2]), {})
 pack(staged, Path(sys.argv[2], "closure"), date=datetime.date(2026, 1, 1))
 """
+_RPM = """
+import sys
+from pathlib import Path
+from nix_aurora import log
+from nix_aurora.rpmbuild import build_rpm
+log.configure(log.Level.QUIET)
+build_rpm(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
+"""
 _UNPACK = 'rm -rf "$2" && mkdir -p "$2" && tar -xJf "$1" -C "$2"'
 _HASH = 'find "$2" -type f -print0 | xargs -0 sha256sum'
 _COMPRESS = 'tar -C "$2" -cf - . | zstd -q -19 -T0 >"$2.tar.zst"'
@@ -55,10 +63,12 @@ def figures(tarball: Path, work: Path, times: int) -> Iterator[Figure]:
     )
     (package,) = (work / "out").glob(f"*.{platform.machine()}.rpm")
     (source,) = (work / "out").glob("*.src.rpm")
-    (rebuild,) = medians(times, ["sh", "-ec", _RPMBUILD, "floor", source, work / "rpmbuild"])
-    yield Figure(
-        "rpmbuild", whole - stage - pack, rebuild, "s", "", "rpmbuild --rebuild of the same SRPM"
+    built, rebuild = medians(
+        times,
+        [sys.executable, "-c", _RPM, source, platform.machine(), work / "rebuilt"],
+        ["sh", "-ec", _RPMBUILD, "floor", source, work / "rpmbuild"],
     )
+    yield Figure("rpmbuild", built, rebuild, "s", "", "rpmbuild --rebuild of the same SRPM")
     total = stage_floor + pack_floor + rebuild
     yield Figure("whole build", whole, total, "s", "<= 1.3 x", "the three floors together", peak)
     yield Figure(

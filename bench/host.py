@@ -1,7 +1,7 @@
 """The host side beside the least that it could cost, on a booted host."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
@@ -31,8 +31,10 @@ def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
     """Measure the first start, a later boot, and the wrapper, of ``package``, in ``work``."""
     tree = layer_rpms(atomic_tree(nix_dir=True), [package], work / "layer")
     with Host(tree, work / "state") as host:
-        first = median(_seconds(host, _FIRST, before=_CLEAR) for _ in range(times))
-        plain = median(_seconds(host, _PLAIN, before=_CLEAR) for _ in range(times))
+        first, plain = _medians(
+            (_seconds(host, _FIRST, before=_CLEAR), _seconds(host, _PLAIN, before=_CLEAR))
+            for _ in range(times)
+        )
         yield Figure(
             "import to first answer", first, plain, "s", "<= 1.5 x", "tar -x, nix-store --load-db"
         )
@@ -41,9 +43,18 @@ def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
         yield Figure("our units, later boots", later * 1000, None, "ms", "<= 100 ms")
 
         direct = ". /usr/lib/nix-aurora/closure.env; " + _CALL % '"$CLOSURE_NIX/bin/nix"'
-        pairs = [(_seconds(host, _CALL % "nix"), _seconds(host, direct)) for _ in range(times)]
-        ours, floor = (median(values) * 1000 / _CALLS for values in zip(*pairs, strict=True))
-        yield Figure("nix --version", ours, floor, "ms", "+ <= 3 ms", "the program itself")
+        ours, floor = _medians(
+            (_seconds(host, _CALL % "nix"), _seconds(host, direct)) for _ in range(times)
+        )
+        scale = 1000 / _CALLS
+        yield Figure(
+            "nix --version", ours * scale, floor * scale, "ms", "+ <= 3 ms", "the program itself"
+        )
+
+
+def _medians(pairs: Iterable[tuple[float, float]]) -> list[float]:
+    """Give the median of each; they are measured in turns, on a machine that has other work."""
+    return [median(values) for values in zip(*pairs, strict=True)]
 
 
 def _seconds(host: Host, script: str, before: str = "") -> float:

@@ -1,30 +1,25 @@
 """A Fedora Atomic host, booted in systemd-nspawn."""
 
-import json
 import os
-import shlex
 import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
-from nix_aurora.errors import ToolError
-from tests.harness.archive import archive_of, unpack_command
-from tests.harness.commands import Result, script_command
+from tests.harness.commands import Result
 from tests.harness.guest import execute_in, find_leader, in_group
 from tests.harness.processes import children
 from tests.harness.state import HostState
+from tests.harness.system import PAUSE, TIMEOUT, System
 from tests.harness.tree import Tree
 
 _REBOOT = 133  # nspawn's exit code when the guest wants to start again
-_PAUSE = 0.03
 
 
-class Host:
+class Host(System):
     """A host that runs ``tree``, with its /etc and /var in the directory ``state``.
 
     The root is read-only, /etc an overlay, /var a directory or, with ``var_size`` in bytes, a
@@ -46,9 +41,8 @@ class Host:
         flags: Sequence[str] = (),
         ordinary: bool = False,
     ) -> None:
+        super().__init__(state / "console.log")
         self.tree = tree
-        self.console = state / "console.log"
-        """What the guest and nspawn said, in all boots."""
         self._users = list(users)
         self._binds = dict(binds or {})
         self._flags = list(flags)
@@ -74,7 +68,9 @@ class Host:
                 self.close()
                 raise
 
-    def boot(self, tree: Tree | None = None, *, wait: bool = True, timeout: float = 120) -> float:
+    def boot(
+        self, tree: Tree | None = None, *, wait: bool = True, timeout: float = TIMEOUT
+    ) -> float:
         """Start the host, with another ``tree`` if one is given; give the seconds it took.
 
         Returns as soon as scripts can run or, with ``wait``, when wait_until_up() does.
@@ -101,40 +97,25 @@ class Host:
             raise
         return time.monotonic() - start
 
-    def reboot(self, tree: Tree | None = None, *, timeout: float = 120) -> float:
+    def reboot(self, tree: Tree | None = None, *, timeout: float = TIMEOUT) -> float:
         """Shut the guest down and start it again, into another ``tree`` if one is given."""
         self.run("systemctl --no-block reboot")
         self.wait_for_exit(_REBOOT, timeout=timeout)
         return self.boot(tree, timeout=timeout)
 
-    def poweroff(self, *, timeout: float = 120) -> None:
+    def poweroff(self, *, timeout: float = TIMEOUT) -> None:
         """Shut the guest down."""
         self.run("systemctl --no-block poweroff")
         self.wait_for_exit(0, timeout=timeout)
 
-    def wait_until_up(self, *, timeout: float = 120) -> str:
-        """Wait until the boot has no jobs left; give ``running`` or ``degraded``.
-
-        What made it degraded is in failed_units(). Raises ToolError with the jobs that are left.
-        """
-        command = f"timeout {timeout} systemctl is-system-running --wait"
-        deadline = time.monotonic() + timeout
-        while time.monotonic() < deadline:
-            state = self.run(command, check=False, timeout=timeout + 10).stdout.strip()
-            if state in {"running", "degraded"}:
-                return state
-            time.sleep(_PAUSE)
-        jobs = self.run("systemctl --no-pager list-jobs", check=False).output
-        raise self._fault("booting", "no jobs left", jobs)
-
-    def wait_for_exit(self, code: int, *, timeout: float = 120) -> None:
+    def wait_for_exit(self, code: int, *, timeout: float = TIMEOUT) -> None:
         """Wait until nspawn ends by itself; raises ToolError if that is not with ``code``."""
         got: int | str = "none"
         if self._nspawn is not None:
             with suppress(subprocess.TimeoutExpired):  # then got stays as it is
                 got = self._nspawn.wait(timeout)
         if got != code:
-            raise self._fault("shutting down", f"exit code {code}", str(got))
+            raise self.fault("shutting down", f"exit code {code}", str(got))
         self._switched_off()
 
     def kill(self) -> None:
@@ -157,78 +138,6 @@ class Host:
             finally:
                 self._state.close()
                 self._state = None
-
-    # --- use
-
-    def run(
-        self,
-        script: str,
-        *,
-        check: bool = True,
-        timeout: float = 120,
-        env: Mapping[str, str] | None = None,
-        stdin: IO[bytes] | None = None,
-    ) -> Result:
-        """Run a bash script (``-euo pipefail``) as root in the guest, in ``/``.
-
-        It sees ``env`` and a minimal environment, is no login and belongs to no unit. Raises
-        ToolError with the output for a non-zero exit code, unless ``check`` is false, and after
-        ``timeout`` seconds.
-        """
-        command = script_command(script, env)
-        return self._execute(command, check, timeout, stdin, script)
-
-    def run_as(
-        self,
-        user: str,
-        script: str,
-        *,
-        shell: str = "bash",
-        login: bool = True,
-        check: bool = True,
-        timeout: float = 120,
-    ) -> Result:
-        """Run a script in ``shell`` as ``user`` in the user's home.
-
-        A login gets a PAM session (logind, user manager, XDG_RUNTIME_DIR) and what login shells
-        read; without, it is a plain ``shell -c`` with a minimal environment. The script is as
-        strict as it makes itself.
-        """
-        if login:
-            command = ["su", "--login", user, f"--shell=/bin/{shell}", f"--command={script}"]
-        else:
-            inner = f'cd; exec env -u SCRIPT -u OLDPWD {shell} -c "$SCRIPT"'
-            command = script_command(inner, {"SCRIPT": script}, user=user)
-        return self._execute(command, check, timeout, None, f"{user} ({shell}): {script}")
-
-    def linger(self, user: str) -> None:
-        """Keep a user manager for ``user`` from now on, and wait until it is up."""
-        self.run(
-            f"loginctl enable-linger {shlex.quote(user)}\n"
-            f"systemctl start user@$(id --user {shlex.quote(user)}).service"
-        )
-
-    def copy_in(self, source: Path, target: str) -> None:
-        """Copy a file or a directory of this machine to ``target``, owned by root.
-
-        Parents are made; a directory is merged into one that is there.
-        """
-        with archive_of(source) as archive:
-            self._execute(unpack_command(source, target), True, 120, archive, f"copy to {target}")
-
-    def read(self, path: str) -> str:
-        """Give the text of a file in the guest."""
-        return self.run(f"cat -- {shlex.quote(path)}").stdout
-
-    def journal(self, unit: str | None = None) -> str:
-        """Give the messages of this boot, of ``unit`` or of all."""
-        only = f"--unit={shlex.quote(unit)}" if unit else ""
-        return self.run(f"journalctl --sync; journalctl -b --no-pager {only}").stdout
-
-    def failed_units(self) -> list[str]:
-        """Give the names of the units that have failed."""
-        listing = self.run("systemctl --failed --output=json").stdout
-        return [str(unit["unit"]) for unit in json.loads(listing)]
 
     # --- inside
 
@@ -255,8 +164,8 @@ class Host:
     def _wait_for_systemd(self, nspawn: subprocess.Popen[bytes], deadline: float) -> None:
         while not (leader := find_leader(nspawn.pid)):
             if nspawn.poll() is not None or time.monotonic() > deadline:
-                raise self._fault("booting", "systemd to answer", f"exit {nspawn.returncode}")
-            time.sleep(_PAUSE)
+                raise self.fault("booting", "systemd to answer", f"exit {nspawn.returncode}")
+            time.sleep(PAUSE)
         self._leader = leader
 
     def _switched_off(self) -> None:
@@ -278,24 +187,3 @@ class Host:
         return execute_in(
             self._leader, holder, command, check=check, timeout=timeout, stdin=stdin, name=name
         )
-
-    def _fault(self, what: str, expected: str, got: str) -> ToolError:
-        tail = "\n".join(self.console.read_text(errors="replace").splitlines()[-40:])
-        return ToolError(f"{what}: {self.console.parent}: expected {expected}, got {got}\n{tail}")
-
-    def __enter__(self) -> Self:
-        self.open()
-        try:
-            self.boot()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

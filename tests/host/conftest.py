@@ -1,7 +1,5 @@
 """Trees and hosts for the tests of this tier."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -10,18 +8,9 @@ from typing import Protocol
 
 import pytest
 
-from tests.harness.cache import cache_directory
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
-
-_TOP = Path(__file__).parents[2]
-# The sample's sandbox has its shell from a file that it names itself. There is no network: nothing
-# is asked of a cache but of those that a test names.
-_SAMPLE_SETTINGS = """
-. /usr/lib/nix-aurora/closure.env
-printf '%s\\n' "!include $CLOSURE_NIX/etc/nix/sandbox.conf" 'substituters =' \
-    'flake-registry =' >>/etc/nix/nix.custom.conf
-"""
+from tests.packages import PackageMaker, fit_for_sample
 
 
 class HostMaker(Protocol):
@@ -29,13 +18,6 @@ class HostMaker(Protocol):
 
     def __call__(self, tree: Tree, *, var_size: int | None = None) -> Host:
         """Give a new host with a state of its own."""
-
-
-class PackageMaker(Protocol):
-    """Makes the real RPM of a sample closure."""
-
-    def __call__(self, suite: str = "forky") -> Path:
-        """Give the RPM of ``suite``'s Nix: forky 2.34, trixie 2.26; built once in a session."""
 
 
 class NixTreeMaker(Protocol):
@@ -48,38 +30,6 @@ class NixTreeMaker(Protocol):
 
         ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms().
         """
-
-
-def fit_for_sample(tree: Tree, directory: Path) -> Tree:
-    """Give a tree with the package, whose Nix can build in a sandbox and asks no network.
-
-    ``directory``, which must not exist yet, becomes its topmost layer.
-    """
-    return tree.changed(directory, _SAMPLE_SETTINGS)
-
-
-def _result_of(*command: str | Path) -> Path:
-    """Run one of the project's own commands; the last line that it prints names its result."""
-    run = subprocess.run(
-        [sys.executable, *command], cwd=_TOP, check=True, text=True, stdout=subprocess.PIPE
-    )
-    return Path(run.stdout.splitlines()[-1])
-
-
-@pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> PackageMaker:
-    """Give a maker of the real RPM."""
-
-    @cache
-    def make(suite: str) -> Path:
-        samples = cache_directory() / "sample" / "tarballs"
-        tarball = _result_of("-m", "sample", "--suite", suite, "--out", samples)
-        out = tmp_path_factory.mktemp(f"package-{suite}")
-        return _result_of(
-            *("build.py", "rpm", "--quiet", "--source", tarball, "--level", "3", "--out", out)
-        )
-
-    return lambda suite="forky": make(suite)
 
 
 @pytest.fixture(scope="session")

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.host.conftest import NixTreeMaker, PackageMaker
+from tests.host.conftest import NixTreeMaker
 from tests.host.store import RESTORE, Store, prepare
 from tests.host.whole import IMPORT
+from tests.packages import PackageMaker
 
 _KILLED = -9
 _PROFILE = "/nix/var/nix/profiles/default"
@@ -40,7 +41,7 @@ _STAGES = (
     ("unpacked", "sed -n 1,3p"),  # the end of tar's pipeline
     ("renamed", "mv --no-copy --no-clobber"),
     ("registered", '"$CLOSURE_NIX/bin/nix-store" --load-db'),
-    ("rooted", "mv --force --no-target-directory"),
+    ("rooted", "ln --symbolic --force"),
 )
 
 

@@ -9,61 +9,9 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
+from tests.host.expressions import ADD_BASH, copy_expressions
 
 _SHELLS = ["bash", "zsh", "fish"]
-# Local expressions: there is no network, and the sandbox has a busybox as /bin/sh.
-_EXPRESSIONS = {
-    "who.nix": """
-{ name, seconds ? "0" }: derivation {
-  inherit name seconds;
-  system = builtins.currentSystem;
-  builder = "/bin/sh";
-  args = [ "-c" ''
-    { read start _ </proc/uptime; sleep $seconds; read end _ </proc/uptime
-      echo map $(cat /proc/self/uid_map); echo id $(id); echo top $(cd / && echo *)
-      echo span $start $end; } >$out
-  '' ];
-}
-""",
-    "greet.nix": """
-{ name ? "greet" }: derivation {
-  inherit name;
-  greeting = "from ${name}";
-  system = builtins.currentSystem;
-  builder = "/bin/sh";
-  args = [ "-c" ''
-    mkdir -p $out/bin $out/share/systemd/user
-    printf '#!/bin/sh\\necho greeting %s\\n' "$greeting" >$out/bin/$name
-    chmod +x $out/bin/$name
-    printf '[Service]\\nType=oneshot\\nRemainAfterExit=yes\\nExecStart=%s\\n' \\
-      $out/bin/$name >$out/share/systemd/user/$name.service
-  '' ];
-}
-""",
-    "develop.nix": """
-{ bash }: derivation {
-  name = "develop";
-  outputs = [ "out" ]; # nix develop looks for the variable
-  greeting = "from develop";
-  system = builtins.currentSystem;
-  builder = "${builtins.storePath bash}/bin/bash";
-}
-""",
-}
-# nix develop insists on a bash as the builder, and the sandbox sees the store alone: the host's
-# own, with the libraries that it needs, started by the sandbox's shell.
-_ADD_BASH = """
-set -euo pipefail
-mkdir -p ~/bash/bin ~/bash/lib
-cp -L /usr/bin/bash $(ldd /usr/bin/bash | grep -o '/[^ ]*') ~/bash/lib/
-cat >~/bash/bin/bash <<'END'
-#!/bin/sh
-lib=${0%/bin/bash}/lib
-exec $lib/ld-linux-*.so.* --argv0 bash --library-path $lib $lib/bash "$@"
-END
-chmod +x ~/bash/bin/bash
-nix store add --name bash ~/bash
-"""
 _SANDBOX = "bin build dev etc nix proc tmp"  # its top directories: nothing else of the host
 _PEOPLE = ("tester", "other")
 
@@ -71,15 +19,9 @@ _PEOPLE = ("tester", "other")
 @pytest.fixture(scope="module")
 def host(nix_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Give a host with the expressions in /srv."""
-    _copy_expressions(nix_host, tmp_path_factory.mktemp("expressions"))
+    copy_expressions(nix_host, tmp_path_factory.mktemp("expressions"))
     yield nix_host
     assert nix_host.failed_units() == []
-
-
-def _copy_expressions(host: Host, place: Path) -> None:
-    for name, text in _EXPRESSIONS.items():
-        (place / name).write_text(text)
-        host.copy_in(place / name, f"/srv/{name}")
 
 
 def _build(name: str, *, seconds: int = 0) -> str:
@@ -138,7 +80,7 @@ def test_the_older_nix_shell_enters_a_local_expression(host: Host) -> None:
 
 
 def test_nix_develop_enters_a_local_expression(host: Host) -> None:
-    bash = host.run_as("tester", _ADD_BASH).stdout.strip()
+    bash = host.run_as("tester", ADD_BASH).stdout.strip()
     script = f"nix develop --file /srv/develop.nix --argstr bash {bash} -c printenv greeting"
     assert host.run_as("tester", script).stdout == "from develop\n"
 
@@ -318,6 +260,6 @@ def test_builds_work_where_the_usual_ids_are_taken(
         members = host.run("getent group nixbld").stdout.strip().split(":")
         assert not 30000 <= int(members[2]) <= 30033
         assert len(members[3].split(",")) == 32
-        _copy_expressions(host, tmp_path)
+        copy_expressions(host, tmp_path)
         path = host.run_as("tester", _build("who")).stdout.strip()
         assert _builder(host, _facts(host, path)) in members[3].split(",")

@@ -130,6 +130,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(unregistered=(NIX,)), {"closure-incomplete"}),
         (_store(database=False, valid_paths=None), {"database-missing"}),
         (_store(valid_paths=None), {"database-unread"}),
+        (_store(lost=(OTHER,)), {"paths-unregistered"}),
         (_store(stamp=None), {"import-unfinished"}),
         (_store(stamp="other"), {"import-stale"}),
         (_store(roots={"nix": NIX}), {"gcroot-missing:cacert"}),

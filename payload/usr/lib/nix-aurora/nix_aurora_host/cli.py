@@ -18,6 +18,7 @@ examples:
   nix-aurora status                what is installed, imported and running
   nix-aurora doctor                what is wrong, each with one command that cures it
   nix-aurora doctor --json         the same for a program
+  nix-aurora shell                 a shell that sees /nix, where the host has none
   sudo nix-aurora mount enable     have every boot make a /nix, where the root can have none
   sudo nix-aurora purge --dry-run  what purge would remove
 
@@ -39,13 +40,29 @@ def make_parser() -> argparse.ArgumentParser:
     for name, summary in _LOOKS.items():
         command = commands.add_parser(name, help=summary, allow_abbrev=False)
         command.add_argument("--json", action="store_true", help="for programs")
+    _add_shell(commands)
     _add_mount(commands)
+    recover = commands.add_parser(
+        "recover", help="register again what a lost database knew, after asking", allow_abbrev=False
+    )
+    recover.add_argument("--yes", action="store_true", help="do not ask")
+    recover.add_argument("--dry-run", action="store_true", help="say what it would be, and stop")
+    recover.add_argument("--json", action="store_true", help="for programs")
     purge = commands.add_parser(
         "purge", help="remove the store and everything in it, after asking", allow_abbrev=False
     )
     purge.add_argument("--yes", action="store_true", help="do not ask")
     purge.add_argument("--dry-run", action="store_true", help="say what would go, and stop")
     return parser
+
+
+def _add_shell(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    shell = commands.add_parser(
+        "shell", help="start your shell, or COMMAND, where it sees /nix", allow_abbrev=False
+    )
+    shell.add_argument(
+        "line", metavar="COMMAND", nargs=argparse.REMAINDER, help="with all its arguments"
+    )
 
 
 def _add_mount(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -74,9 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.command is None:
             parser.print_usage(sys.stderr)
             return 2
-        return {"status": _status, "doctor": _doctor, "purge": _purge, "mount": _mount}[
-            arguments.command
-        ](arguments)
+        return _COMMANDS[arguments.command](arguments)
     except CommandError as error:
         sys.stderr.write(f"nix-aurora: {error.message}\n")
         if error.hint:
@@ -122,6 +137,13 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 0 if doctor.is_well(findings) else 1
 
 
+def _shell(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import shell
+
+    line = arguments.line
+    shell.shell(line[1:] if line[:1] == ["--"] else line)
+
+
 def _mount(arguments: argparse.Namespace) -> int:
     from nix_aurora_host import mount
     from nix_aurora_host.gather.pivot import gather_pivot
@@ -136,7 +158,23 @@ def _mount(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _recover(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import recover
+
+    return recover.recover(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
+
+
 def _purge(arguments: argparse.Namespace) -> int:
     from nix_aurora_host import purge
 
     return purge.purge(yes=arguments.yes, dry_run=arguments.dry_run)
+
+
+_COMMANDS = {
+    "status": _status,
+    "doctor": _doctor,
+    "shell": _shell,
+    "mount": _mount,
+    "recover": _recover,
+    "purge": _purge,
+}

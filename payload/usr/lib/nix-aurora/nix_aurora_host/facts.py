@@ -77,6 +77,7 @@ class Store:
     content: int | None = None
     missing: tuple[str, ...] = ()  # of the closure, not on disk
     unregistered: tuple[str, ...] = ()  # of the closure, on disk and not in the database
+    lost: tuple[str, ...] = ()  # others that roots keep, on disk and not in the database
     roots: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] | None = ()  # None: cannot be read
 

@@ -50,7 +50,7 @@ def describe(basics: Basics) -> dict[str, object]:
 def render(basics: Basics) -> str:
     """Give the state in lines."""
     rows = {
-        "layout": f"{basics.store.layout}: {_NIX[basics.store.nix]}",
+        "layout": _layout(basics),
         "packaged": _packaged(basics),
         "imported": _imported(basics),
         "profile": _profile(basics),
@@ -67,6 +67,18 @@ def render(basics: Basics) -> str:
 
 def _hang(text: str) -> list[str]:
     return text.replace("\n", "\n" + 10 * " ").split("\0")
+
+
+def _layout(basics: Basics) -> str:
+    store = basics.store
+    if store.layout != "namespace":
+        return f"{store.layout}: {_NIX[store.nix]}"
+    if store.nix == kinds.OURS:
+        return f"namespace: {_NIX[store.nix]}, in nix-aurora shell alone"
+    return (
+        f"namespace: {_NIX[store.nix]}: nix commands bring their own; for programs of a profile:\n"
+        "nix-aurora shell, or, to have them everywhere, sudo nix-aurora mount enable"
+    )
 
 
 def _packaged(basics: Basics) -> str:

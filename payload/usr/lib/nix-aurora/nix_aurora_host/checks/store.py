@@ -96,6 +96,18 @@ def check_import(facts: Facts) -> Iterator[Finding]:
         yield Finding("import-stale", Severity.ERROR, message, fix)
 
 
+def check_lost(facts: Facts) -> Iterator[Finding]:
+    """What users keep is to be in the database: a new one knows nothing of it."""
+    store = facts.basics.store
+    if store.lost:
+        message = (
+            f"the database does not know {len(store.lost)} store paths that users keep "
+            f"({paths.store_name(store.lost[0])}, …): the next garbage collection takes them, and "
+            "all that they need"
+        )
+        yield Finding("paths-unregistered", Severity.ERROR, message, "sudo nix-aurora recover")
+
+
 def check_roots(facts: Facts) -> Iterator[Finding]:
     """Without its roots a garbage collection deletes the packaged Nix."""
     store, closure = facts.basics.store, facts.basics.closure
@@ -168,6 +180,7 @@ CHECKS = (
     check_space,
     check_users,
     check_import,
+    check_lost,
     check_roots,
     check_profile,
     check_devbox,

@@ -129,11 +129,14 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
     if kind == kinds.OURS or unit.masked or unit.active == "failed":
         return
     if kind in {kinds.NOTHING, kinds.LINK} and not facts.host.root_writable:
-        message = (
-            "the root directory has no /nix, and is read-only: the image has to bring one "
-            "(RUN mkdir -p /nix)"
-        )
-        yield Finding("nix-directory-missing", Severity.WARNING, message, None)
+        if not facts.basics.pivot.enabled:  # else nix-root.service has its own findings
+            message = (
+                "the root directory has no /nix, so Nix runs in a namespace that has one: every "
+                "nix command works, and programs of a profile start inside nix-aurora shell, "
+                "where sudo does not"
+            )
+            fix = "sudo nix-aurora mount enable"
+            yield Finding("nix-directory-missing", Severity.NOTE, message, fix)
         return
     start = f"sudo systemctl restart {paths.LAYOUT} {paths.MOUNT}"
     if kind == kinds.OTHER_MOUNT:

@@ -1,23 +1,27 @@
 """/var/lib/nix: space, import, database, roots, and the default profile."""
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 from nix_aurora_host import facts, paths
 from nix_aurora_host.facts import Closure, Profile, Store
+from nix_aurora_host.gather.roots import gather_roots
 from nix_aurora_host.system import link, names, read, resolve, run
 
 
 def gather_store(closure: Closure) -> Store:
-    """Look at the store; a few hundred stats, and one query."""
+    """Look at the store; a few hundred stats, and two queries."""
     try:
         space = os.statvfs(paths.STORE)
         status = Path(paths.STORE).stat()
     except OSError:
         space, status = os.statvfs("/var"), None
     present = {path for path in closure.paths if os.path.lexists(_physical(path))}
-    valid, content = _read_database(present)
+    kept = {f"/nix/store/{name}" for name in gather_roots().values()} - present
+    valid = _find_valid(present | kept)
+    content = query("select count(*), coalesce(sum(narSize), 0) from ValidPaths")
     kind = _what_nix_is()
     roots = {name: link(f"{paths.ROOTS}/{name}") or "" for name in names(paths.ROOTS) or ()}
     stamp = read(paths.STAMP)
@@ -28,13 +32,14 @@ def gather_store(closure: Closure) -> Store:
         size=space.f_blocks * space.f_frsize,
         exists=status is not None,
         listable=os.access(paths.STORE, os.R_OK | os.X_OK),
-        group=status.st_gid if status else None,
+        group=_group(status),
         stamp=stamp.strip() if stamp is not None else None,
         database=os.path.lexists(paths.DATABASE),
-        valid_paths=content[0] if content else None,
-        content=content[1] if content else None,
+        valid_paths=content[0][0] if content else None,
+        content=content[0][1] if content else None,
         missing=tuple(path for path in closure.paths if path not in present),
         unregistered=tuple(sorted(present - valid)) if valid is not None else (),
+        lost=tuple(sorted(kept - valid)) if valid is not None else (),
         roots={name: target for name, target in roots.items() if target},
         aside=names(paths.ASIDE),
     )
@@ -71,6 +76,12 @@ def _physical(path: str) -> str:
     return path.replace("/nix", paths.BASE, 1)
 
 
+def _group(status: os.stat_result | None) -> int | None:
+    # In nix-aurora shell every group but the user's own looks like this one.
+    unknown = int(read("/proc/sys/kernel/overflowgid") or 65534)
+    return None if status is None or status.st_gid == unknown else status.st_gid
+
+
 def _what_nix_is() -> str:
     nix, base = Path("/nix"), Path(paths.BASE)
     if nix.is_symlink():
@@ -91,30 +102,29 @@ def _layout(kind: str) -> str:
     return {facts.OURS: "mount", facts.NOTHING: "namespace"}.get(kind, "none")
 
 
-def _read_database(
-    present: Collection[str],
-) -> tuple[set[str] | None, tuple[int, int] | None]:
-    """Give which of the paths are valid, and the number of valid paths and their size."""
-    import sqlite3  # noqa: PLC0415 - status and doctor alone need it
+def _find_valid(wanted: Collection[str]) -> set[str] | None:
+    marks = ",".join("?" * len(wanted))
+    rows = query(
+        f"select path from ValidPaths where path in ({marks})",  # noqa: S608 - marks
+        tuple(wanted),
+    )
+    return None if rows is None else {path for (path,) in rows}
+
+
+def query(statement: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]] | None:
+    """Ask Nix's database; give the rows, or None where this user cannot read one."""
+    import sqlite3  # noqa: PLC0415 - status, doctor and recover alone need it
 
     if not Path(paths.DATABASE).is_file():
-        return None, None
+        return None
     # A user may not join a database in WAL mode that nobody has open; nothing changes it then.
     for mode in ("mode=ro", "immutable=1"):
         try:
             connection = sqlite3.connect(f"file:{paths.DATABASE}?{mode}", uri=True, timeout=5)
             try:
-                marks = ",".join("?" * len(present))
-                rows = connection.execute(
-                    f"select path from ValidPaths where path in ({marks})",  # noqa: S608 - marks
-                    tuple(present),
-                )
-                valid = {row[0] for row in rows}
-                total = connection.execute("select count(*), sum(narSize) from ValidPaths")
-                count, size = total.fetchone()
-                return valid, (count, size or 0)
+                return connection.execute(statement, values).fetchall()
             finally:
                 connection.close()
         except sqlite3.Error:
             continue
-    return None, None
+    return None

@@ -1,0 +1,47 @@
+"""The garbage collector's roots: the links that keep store paths."""
+
+import os
+from collections.abc import Iterator
+
+from nix_aurora_host import paths
+from nix_aurora_host.system import link
+
+
+def gather_roots() -> dict[str, str]:
+    """Give each link that is a root, with the name of the store path that it keeps.
+
+    As the collector finds them: below gcroots and profiles, directly or through one more link
+    (gcroots/auto), and where that path is on disk. What this user may not see is left out.
+    """
+    return dict(_roots())
+
+
+def _roots() -> Iterator[tuple[str, str]]:
+    for top in (f"{paths.STATE}/gcroots", f"{paths.STATE}/profiles"):
+        for directory, directories, files in os.walk(top):
+            for name in (*directories, *files):
+                path = f"{directory}/{name}"
+                kept = _kept_by(path)
+                if kept is not None and os.path.lexists(f"{paths.STORE}/{kept}"):
+                    yield path, kept
+
+
+def _kept_by(path: str) -> str | None:
+    target = _follow(path)
+    if target is None:
+        return None
+    return _name(target) or _name(_follow(target) or "")
+
+
+def _follow(path: str) -> str | None:
+    """Give where a link leads, below /var/lib/nix for what is below /nix."""
+    target = link(path)
+    if target is None:
+        return None
+    whole = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+    return paths.BASE + whole.removeprefix("/nix") if whole.startswith("/nix/") else whole
+
+
+def _name(path: str) -> str | None:
+    inside = path.removeprefix(f"{paths.STORE}/")
+    return inside.split("/", 1)[0] if inside != path else None

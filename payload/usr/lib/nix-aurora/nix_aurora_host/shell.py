@@ -1,0 +1,62 @@
+"""nix-aurora shell: a shell, or one command, for which /nix is the store."""
+
+import os
+import pwd
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from nix_aurora_host import paths
+from nix_aurora_host.system import read
+
+_START = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/shell")
+
+
+def shell(command: Sequence[str]) -> NoReturn:
+    """Become ``command``, or the user's shell if that is empty, with /nix and its environment."""
+    if not command and os.isatty(0) and os.isatty(2):
+        sys.stderr.write(greeting(namespace=_is_namespace(), inside=_is_inside(), root=_is_root()))
+    sys.stderr.flush()
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and what it starts inherits that
+        signal.signal(ignored, signal.SIG_DFL)
+    # No shell of ours in between: it is the user's, or none.
+    os.execv(_START[0], [*_START, *(command or [_users_shell()])])  # noqa: S606
+
+
+def greeting(*, namespace: bool, inside: bool, root: bool) -> str:
+    """Give the lines that an interactive shell starts with: none where /nix is everywhere."""
+    if not namespace:
+        return ""
+    if inside:
+        return "nix-aurora: a shell inside nix-aurora shell; exit leads back to the outer one\n"
+    limit = "" if root else "sudo, su and pkexec do not work in it. "
+    return (
+        "nix-aurora: a shell that sees /nix, and so your profile's programs; exit leaves it.\n"
+        f"{limit}Everywhere, and for good: sudo nix-aurora mount enable\n"
+    )
+
+
+def _is_namespace() -> bool:
+    return (read(f"{paths.RUN}/layout") or "").strip() == "namespace"
+
+
+def _is_inside() -> bool:
+    try:
+        return Path("/nix").samefile(paths.BASE)
+    except OSError:  # there is no /nix
+        return False
+
+
+def _is_root() -> bool:
+    return os.geteuid() == 0
+
+
+def _users_shell() -> str:
+    if shell := os.environ.get("SHELL"):
+        return shell
+    try:
+        return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
+    except KeyError:  # nobody knows this user
+        return "/bin/sh"

@@ -1,0 +1,19 @@
+"""What every tier that installs the package needs."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.packages import PackageMaker, build_package
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> PackageMaker:
+    """Give a maker of the real RPM."""
+
+    @cache
+    def make(suite: str) -> Path:
+        return build_package(suite, tmp_path_factory.mktemp(f"package-{suite}"))
+
+    return lambda suite="forky": make(suite)

@@ -1,0 +1,134 @@
+"""The way into a virtual machine: QEMU's guest agent, over a serial line."""
+
+import itertools
+import shlex
+import threading
+import time
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from typing import IO, Any
+
+from nix_aurora.errors import ToolError
+from tests.harness.channel import Channel
+from tests.harness.commands import Result
+
+NAME = "org.qemu.guest_agent.0"  # of the serial port; the guest starts the agent when it sees it
+_ANSWER = 60.0  # seconds
+_REAPING = 10.0
+_PIECE = 1 << 20  # bytes
+# Seconds between two looks, each of which costs the guest something.
+_PAUSE = 0.03
+_LONGEST_PAUSE = 0.3
+# $0 begins the names of the files with its input and output: files, since a daemon that the command
+# starts may keep its output open. It belongs to no unit, and is a session of its own, so that what
+# ends it reaches its children. Few programs are started: each takes an emulated processor 50 ms.
+_WRAPPER = """
+group=/sys/fs/cgroup/harness
+[ -d "$group" ] || mkdir "$group"
+echo 0 >"$group/cgroup.procs"
+setsid "$@" <"$0.in" >"$0.out" 2>"$0.err" &
+trap 'kill -KILL "-$!"' TERM
+wait "$!"
+code=$?
+[ ! -s "$0.out" ] || cat "$0.out"
+[ ! -s "$0.err" ] || cat "$0.err" >&2
+rm "$0.in" "$0.out" "$0.err"
+exit "$code"
+"""
+
+
+class Agent:
+    """Runs commands in a guest, also from several threads at once."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+
+    def answers(self, timeout: float) -> bool:
+        """Tell whether the agent answers within ``timeout`` seconds; what it said before is void.
+
+        Raises EOFError when the machine is gone.
+        """
+        number = next(self._numbers)
+        deadline = time.monotonic() + timeout
+        request = {"execute": "guest-sync-delimited", "arguments": {"id": number}}
+        with self._lock:
+            self._channel.send(request, prefix=b"\xff")
+            try:
+                while self._channel.receive(deadline - time.monotonic()).get("return") != number:
+                    pass
+            except TimeoutError:
+                return False
+        return True
+
+    def start(self, command: Sequence[str]) -> int:
+        """Start a command in the guest and give its process id there."""
+        path, *arguments = command
+        flags = {"capture-output": True}
+        return int(self._call("guest-exec", path=path, arg=arguments, **flags)["pid"])
+
+    def execute(
+        self,
+        command: Sequence[str],
+        *,
+        timeout: float,
+        check: bool = True,
+        stdin: IO[bytes] | None = None,
+        name: str | None = None,
+    ) -> Result:
+        """Run ``command`` in the guest to its end; see commands.execute."""
+        place = f"/run/agent.{next(self._numbers)}"
+        self._write(f"{place}.in", stdin)
+        pid = self.start(["/bin/sh", "-c", _WRAPPER, place, *command])
+        status = self._wait(pid, timeout)
+        late = not status["exited"]
+        if late:
+            self.start(["/bin/kill", "-TERM", str(pid)])
+            status = self._wait(pid, _REAPING)
+        result = Result(
+            status.get("exitcode", -status.get("signal", 0)),
+            _text(status.get("out-data", "")),
+            _text(status.get("err-data", "")),
+        )
+        if late or (check and result.returncode != 0):
+            got = f"nothing for {timeout} s" if late else str(result.returncode)
+            raise ToolError(
+                f"running a command: {name or shlex.join(command)}: expected exit code 0, got {got}"
+                f"\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
+            )
+        return result
+
+    def _wait(self, pid: int, timeout: float) -> dict[str, Any]:
+        """Give the status of a command when it has ended, or after ``timeout`` seconds."""
+        start = time.monotonic()
+        while True:
+            status: dict[str, Any] = self._call("guest-exec-status", pid=pid)
+            elapsed = time.monotonic() - start
+            if status["exited"] or elapsed > timeout:
+                return status
+            time.sleep(min(max(elapsed / 10, _PAUSE), _LONGEST_PAUSE))
+
+    def _write(self, path: str, source: IO[bytes] | None) -> None:
+        handle = self._call("guest-file-open", path=path, mode="w")
+        while source is not None and (piece := source.read(_PIECE)):
+            encoded = b64encode(piece).decode()
+            self._call("guest-file-write", handle=handle, **{"buf-b64": encoded})
+        self._call("guest-file-close", handle=handle)
+
+    def _call(self, request: str, **arguments: object) -> Any:  # noqa: ANN401 what it gives differs
+        with self._lock:
+            self._channel.send({"execute": request, "arguments": arguments})
+            try:
+                answer = self._channel.receive(_ANSWER)
+            except (TimeoutError, EOFError) as error:
+                raise ToolError(
+                    f"asking the guest agent: {request}: expected an answer, got none ({error})"
+                ) from error
+        if "return" not in answer:
+            raise ToolError(f"asking the guest agent: {request}: got {answer.get('error')}")
+        return answer["return"]
+
+
+def _text(encoded: str) -> str:
+    return b64decode(encoded).decode(errors="replace")

@@ -1,0 +1,53 @@
+"""The boot loader's part: which kernel a disk says that it wants to boot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora.errors import ToolError
+from nix_aurora.files import remove_tree
+from nix_aurora.run import run
+
+_ENTRIES = "/boot/loader/entries"
+
+
+@dataclass(frozen=True)
+class Boot:
+    """What a boot loader hands over: two files of this machine, and a command line."""
+
+    kernel: Path
+    initrd: Path
+    options: str
+
+
+def default_boot(disk: Path, directory: Path) -> Boot:
+    """Give what the disk boots by default, from the entry with the highest version.
+
+    The files are copied into ``directory``. Like a boot loader it reads the file system (ext4) as
+    it is on the disk, without its journal. Raises ToolError where there is nothing to boot.
+    """
+    entries = directory / "entries"
+    remove_tree(entries)
+    _debugfs(disk, f"rdump {_ENTRIES} {directory}")
+    found = [parse_entry(path.read_text()) for path in entries.glob("*.conf")]
+    if not found:
+        raise ToolError(f"reading boot entries: {disk}: expected some in {_ENTRIES}, got none")
+    entry = max(found, key=lambda entry: int(entry["version"]))
+    boot = Boot(directory / "vmlinuz", directory / "initrd", entry["options"])
+    for name, target in (("linux", boot.kernel), ("initrd", boot.initrd)):
+        target.unlink(missing_ok=True)
+        _debugfs(disk, f"dump /boot{entry[name]} {target}")
+        if not target.exists() or not target.stat().st_size:
+            raise ToolError(f"reading a boot entry: {disk}: expected {entry[name]}, got no file")
+    return boot
+
+
+def parse_entry(text: str) -> Mapping[str, str]:
+    """Give the values of a boot loader entry (Boot Loader Specification, type 1)."""
+    pairs = (line.split(None, 1) for line in text.splitlines() if line and line[0] != "#")
+    return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
+
+
+def _debugfs(disk: Path, request: str) -> None:
+    # Bitmaps and checksums may be those of before a power cut. The exit code says nothing.
+    run(["debugfs", "-c", "-n", "-R", request, disk])

@@ -1,0 +1,131 @@
+"""Trees as real ostree commits, and disk images that deploy them, with composefs."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from nix_aurora import log
+from nix_aurora.run import run
+from tests.harness.cache import cached, digest
+from tests.harness.scratch import Scratch
+from tests.harness.tree import Tree, atomic_tree
+
+# On top of what every tree has: a kernel, ostree, what the initramfs is made of, and the way in.
+PACKAGES = (
+    *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
+    "qemu-guest-agent",
+)
+USERS = ("tester", "other")
+_INITRAMFS = Path(__file__).parent / "initramfs"
+_PREPARE_ROOT = """\
+[composefs]
+enabled=yes
+[sysroot]
+readonly=true
+[root]
+transient={transient}
+"""
+# Not started: what no test looks at, and an emulated processor takes seconds for. udev starts the
+# agent when it finds its port, which it does once in a boot, and not again after a soft-reboot. And
+# it writes a line to the journal for each look of ours at a command.
+_BOOTABLE = """
+rm -f /vmlinuz* /initrd.img* /etc/systemd/system/multi-user.target.wants/e2scrub_reap.service
+systemctl mask --quiet systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \\
+    sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount \\
+    getty@tty1.service serial-getty@ttyS0.service dracut-shutdown.service \\
+    systemd-udev-load-credentials.service systemd-pstore.service modprobe@drm.service
+cd /usr/lib/systemd/system
+mkdir -p multi-user.target.wants qemu-guest-agent.service.d /usr/lib/ostree
+ln -s ../qemu-guest-agent.service multi-user.target.wants/
+printf '[Service]\\nLogLevelMax=notice\\n' >qemu-guest-agent.service.d/quiet.conf
+printf %s "$PREPARE_ROOT" >/usr/lib/ostree/prepare-root.conf
+bash /run/initramfs/build "$(ls /usr/lib/modules)"
+"""
+_DISK = "/run/disk"
+_REPOSITORY = f"{_DISK}/ostree/repo"
+# No boot loader is set up: the harness is it.
+_INITIALIZE = f"""
+ostree admin init-fs --modern {_DISK}
+ostree admin stateroot-init --sysroot={_DISK} default
+ostree config --repo={_REPOSITORY} set sysroot.bootloader none
+ostree config --repo={_REPOSITORY} set sysroot.readonly true
+"""
+# A second view of the root, without what is mounted in it. $BRANCH is the name of the commit.
+_COMMIT = f"""
+mkdir /run/tree
+mount --bind / /run/tree
+cd /run/tree
+find dev var -mindepth 1 -delete
+mv etc usr/etc
+ostree commit --repo={_REPOSITORY} --fsync=false --bootable --branch="$BRANCH" --tree=dir=.
+"""
+# systemd is told that the host has booted before, with the same /usr, as when packages are layered.
+_DEPLOY = f"""
+ostree admin deploy --sysroot={_DISK} --os=default \\
+    --karg=root=LABEL=root --karg=rw --karg=console=ttyS0 "$BRANCH"
+cd {_DISK}/ostree/deploy/default
+mkdir -p var/home
+deployment=$(echo deploy/*.0)
+mount --bind var "$deployment/var"
+groups=(--groups wheel)
+for user in $USERS; do
+    chroot "$deployment" useradd --create-home --base-dir /var/home --shell /bin/bash \\
+        "${{groups[@]}}" "$user"
+    groups=()
+done
+umount "$deployment/var"
+touch "$deployment/etc/.updated" var/.updated
+"""
+
+
+def bootable_tree(*, nix_dir: bool = False, transient: bool = False) -> Tree:
+    """Give a host without packages of ours that has a kernel and an initramfs, cached or new.
+
+    Its root is composefs; with ``transient`` it can be written to, and forgets. ``nix_dir`` puts
+    an empty ``/nix`` at the top.
+    """
+    base = atomic_tree(nix_dir=nix_dir, extra=PACKAGES)
+    settings = _PREPARE_ROOT.format(transient=str(transient).lower())
+    key = digest(*(str(layer) for layer in base.layers), settings, _BOOTABLE, _INITRAMFS)
+
+    def make(layer: Path) -> None:
+        with Scratch(base.layers, upper=layer) as scratch:
+            scratch.copy_in(_INITRAMFS, "/run/initramfs")
+            scratch.run(_BOOTABLE, env={"PREPARE_ROOT": settings})
+
+    return Tree((cached("trees", key, make), *base.layers))
+
+
+def make_disk(branches: Mapping[str, Tree], disk: Path, *, size: int = 4 << 30) -> None:
+    """Make the image ``disk``: an ext4 file system, labelled ``root``, with ostree on it.
+
+    Each of ``branches``, made of bootable_tree(), becomes a commit in its repository, of which
+    deploy() deploys one. ``size`` is in bytes; the image takes the room of what is in it.
+    """
+    with disk.open("wb") as file:
+        file.truncate(size)
+    run(["mkfs.ext4", "-q", "-L", "root", "-m", "0", "-E", "root_owner=0:0", disk])
+    for number, (branch, tree) in enumerate(branches.items()):
+        with log.step(f"committing {branch}"):
+            _on_disk(tree, disk, _COMMIT if number else _INITIALIZE + _COMMIT, branch)
+
+
+def deploy(tree: Tree, branch: str, disk: Path, users: Sequence[str] = USERS) -> None:
+    """Deploy a commit in a new disk's repository, the one of ``tree``.
+
+    ``users`` are made there, ids from 1000 on, homes in /var/home, the first in ``wheel``.
+    """
+    _on_disk(tree, disk, _DEPLOY, branch, users)
+
+
+def copy_disk(disk: Path, target: Path) -> None:
+    """Copy an image; what it does not use takes no room."""
+    run(["cp", "--sparse=auto", "--reflink=auto", disk, target])
+
+
+def _on_disk(tree: Tree, disk: Path, script: str, branch: str, users: Sequence[str] = ()) -> None:
+    """Run a script in ``tree``, by whose own ostree it is done, with the disk mounted."""
+    with Scratch(tree.layers, images={disk: _DISK}) as scratch:
+        # All is flushed when the disk is unmounted.
+        scratch.run(
+            f"{script}cd /\numount {_DISK}", env={"BRANCH": branch, "USERS": " ".join(users)}
+        )

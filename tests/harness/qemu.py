@@ -1,0 +1,248 @@
+"""A Fedora Atomic host on a disk of its own, booted in QEMU."""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from nix_aurora.errors import ToolError
+from tests.harness.agent import NAME, Agent
+from tests.harness.bls import Boot, default_boot
+from tests.harness.channel import Channel
+from tests.harness.commands import Result
+from tests.harness.namespace import Namespace
+from tests.harness.ostree import copy_disk
+from tests.harness.processes import children
+from tests.harness.system import TIMEOUT, System
+
+# QEMU's reasons for its own end.
+REBOOT = "guest-reset"
+POWEROFF = "guest-shutdown"
+# udev takes its time for every device, so there are few.
+_BOARD = "q35,hpet=off,i8042=off,sata=off,smbus=off,vmport=off"
+# Emulated, with or without KVM on this machine: what differs between machines, differs in tests.
+_HARDWARE = (
+    *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-machine", _BOARD),
+    *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
+    *("-device", "virtio-rng-pci"),
+)
+# A panic is a reset, and so the end of QEMU. What no test looks at costs time. Time limits are for
+# real processors.
+_ARGUMENTS = (
+    *("panic=-1", "loglevel=4", "mitigations=off", "lsm=capability", "8250.nr_uarts=1"),
+    *("tsc=reliable", "systemd.show_status=1", "systemd.default_timeout_start_sec=300"),
+    "systemd.default_device_timeout_sec=300",
+)
+
+
+class Machine(System):
+    """A host that boots from a copy, in the directory ``state``, of the image ``disk``.
+
+    The copy is made when there is none, and outlives boots and the object. QEMU gets kernel and
+    command line from us, who act as its boot loader: the entry that ostree made the default.
+    ``disks`` are further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are.
+    ``memory`` is in MiB. There is no network.
+    """
+
+    def __init__(
+        self, disk: Path, state: Path, *, memory: int = 2048, disks: Sequence[Path] = ()
+    ) -> None:
+        super().__init__(state / "console.log")
+        self.disk = state / "disk.img"
+        """The machine's own disk; not to be written to while it is on."""
+        self._origin = disk
+        self._path = state
+        self._memory = memory
+        self._disks = [self.disk, *disks]
+        self._namespace: Namespace | None = None
+        self._qemu: subprocess.Popen[bytes] | None = None
+        self._monitor: Channel | None = None
+        self._agent: Agent | None = None
+        self._channels: list[Channel] = []
+
+    # --- life
+
+    def open(self) -> None:
+        """Copy the disk, if that has not been done; the machine is off."""
+        self._path.mkdir(parents=True, exist_ok=True)
+        if not self.disk.exists():
+            part = self.disk.with_suffix(".part")
+            copy_disk(self._origin, part)
+            part.replace(self.disk)
+        self._namespace = Namespace(network=False)
+
+    def boot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
+        """Start what the disk boots by default; give the seconds it took.
+
+        ``arguments`` are added to the kernel's, for this boot. Returns as soon as scripts can run
+        or, with ``wait``, when wait_until_up() does.
+        """
+        if self._qemu is not None:
+            raise RuntimeError("the machine is on")
+        start = time.monotonic()
+        boot = default_boot(self.disk, self._path)
+        self._start(self._command(boot, arguments))
+        try:
+            self.wait_for_agent(timeout=timeout)
+            if wait:
+                self.wait_until_up(timeout=timeout)
+        except BaseException:
+            self.kill()
+            raise
+        return time.monotonic() - start
+
+    def reboot(self, *, arguments: str = "", timeout: float = TIMEOUT) -> float:
+        """Shut the guest down and boot what is the default then."""
+        self._ready.start(["systemctl", "reboot"])
+        self.wait_for_exit(REBOOT, timeout=timeout)
+        return self.boot(arguments=arguments, timeout=timeout)
+
+    def soft_reboot(self, *, timeout: float = TIMEOUT) -> None:
+        """Let systemd start the user space anew, under the same kernel."""
+        count = "systemctl show --property=SoftRebootsCount --value"
+        before = self.run(count).stdout
+        deadline = time.monotonic() + timeout
+        self._ready.start(["systemctl", "soft-reboot"])
+        while True:
+            self.wait_for_agent(timeout=timeout)
+            with suppress(ToolError):  # the agent has just been stopped
+                if self.run(count, timeout=10).stdout != before:
+                    break
+            if time.monotonic() > deadline:
+                raise self.fault("soft-rebooting", "another count", before)
+        self.wait_until_up(timeout=timeout)
+
+    def poweroff(self, *, timeout: float = TIMEOUT) -> None:
+        """Shut the guest down."""
+        self._ready.start(["systemctl", "poweroff"])
+        self.wait_for_exit(POWEROFF, timeout=timeout)
+
+    def wait_for_agent(self, *, timeout: float = TIMEOUT) -> None:
+        """Wait until scripts can run; raises ToolError when QEMU ends or the time is over."""
+        deadline = time.monotonic() + timeout
+        try:
+            while not self._ready.answers(1):
+                if time.monotonic() > deadline:
+                    raise self.fault("booting", "the guest agent to answer", "nothing")
+        except (EOFError, OSError) as error:
+            raise self.fault("booting", "the guest agent to answer", "the end of QEMU") from error
+
+    def wait_for_exit(self, reason: str, *, timeout: float = TIMEOUT) -> None:
+        """Wait until the guest ends itself; raises ToolError if not for ``reason``."""
+        got = "none"
+        if self._qemu is not None:
+            with suppress(subprocess.TimeoutExpired):  # then got stays as it is
+                self._qemu.wait(timeout)
+                got = self._end_reason()
+        if got != reason:
+            raise self.fault("shutting down", reason, got)
+        self._switched_off()
+
+    def kill(self) -> None:
+        """Cut the power: what the guest has not given to its disk is lost.
+
+        What it has given is kept, also where it did not ask for a flush: the write cache of this
+        disk survives (``cache=unsafe`` leaves it to this machine's kernel).
+        """
+        if self._qemu is None:
+            return
+        for pid in children(self._qemu.pid) or [self._qemu.pid]:  # what was started is nsenter
+            with suppress(ProcessLookupError):  # it may have ended just now
+                os.kill(pid, signal.SIGKILL)
+        self._qemu.wait()
+        self._switched_off()
+
+    def close(self) -> None:
+        """Cut the power; the disk stays."""
+        if self._namespace is not None:
+            try:
+                self.kill()
+            finally:
+                self._namespace.close()
+                self._namespace = None
+
+    # --- inside
+
+    @property
+    def _ready(self) -> Agent:
+        if self._agent is None:
+            raise RuntimeError("the machine is off")
+        return self._agent
+
+    def _command(self, boot: Boot, arguments: str) -> list[str]:
+        command = ["qemu-system-x86_64", *_HARDWARE, "-m", str(self._memory)]
+        command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd)]
+        command += ["-append", " ".join((boot.options, *_ARGUMENTS, arguments))]
+        for number, disk in enumerate(self._disks):
+            # A comma in a name is doubled.
+            file = str(disk).replace(",", ",,")
+            command += [
+                *("-drive", f"if=none,id=disk{number},file={file},format=raw,cache=unsafe"),
+                *("-device", f"virtio-blk-pci,drive=disk{number},serial=disk{number}"),
+            ]
+        log = str(self.console).replace(",", ",,")
+        command += [
+            "-chardev",
+            f"file,id=console,path={log},append=on",
+            "-serial",
+            "chardev:console",
+        ]
+        return command
+
+    def _start(self, command: list[str]) -> None:
+        if self._namespace is None:
+            raise RuntimeError("the machine is not open")
+        ours, theirs = zip(*(socket.socketpair() for _ in range(2)), strict=True)
+        monitor, agent = (end.fileno() for end in theirs)
+        command += [
+            *("-chardev", f"socket,id=monitor,fd={monitor}", "-mon", "monitor,mode=control"),
+            *("-chardev", f"socket,id=agent,fd={agent}", "-device", "virtio-serial-pci"),
+            *("-device", f"virtserialport,chardev=agent,name={NAME}"),
+        ]
+        with self.console.open("ab") as console:
+            self._qemu = subprocess.Popen(
+                self._namespace.enter(command),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                pass_fds=(monitor, agent),
+                start_new_session=True,
+            )
+        for end in theirs:
+            end.close()
+        self._channels = [Channel(end) for end in ours]
+        self._monitor = self._channels[0]
+        self._agent = Agent(self._channels[1])
+        with suppress(OSError):  # QEMU did not start: waiting for the agent tells
+            self._monitor.send({"execute": "qmp_capabilities"})
+
+    def _end_reason(self) -> str:
+        """Give the reason in QEMU's last words; all of them wait in the socket."""
+        reason = "none"
+        with suppress(EOFError):
+            while self._monitor is not None:
+                event = self._monitor.receive(1)
+                if event.get("event") == "SHUTDOWN":
+                    reason = str(event["data"]["reason"])
+        return reason
+
+    def _switched_off(self) -> None:
+        for channel in self._channels:
+            channel.close()
+        self._channels = []
+        self._qemu = self._monitor = self._agent = None
+
+    def _execute(
+        self,
+        command: Sequence[str],
+        check: bool,
+        timeout: float,
+        stdin: IO[bytes] | None,
+        name: str,
+    ) -> Result:
+        return self._ready.execute(command, check=check, timeout=timeout, stdin=stdin, name=name)

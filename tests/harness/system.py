@@ -1,0 +1,162 @@
+"""A booted system, whatever runs it: what tests do with it."""
+
+import json
+import shlex
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from nix_aurora.errors import ToolError
+from tests.harness.archive import archive_of, unpack_command
+from tests.harness.commands import Result, script_command
+
+PAUSE = 0.03  # seconds between two looks
+TIMEOUT = 300.0  # seconds: enough for an emulated machine that shares its processors
+
+
+class System(ABC):
+    """A guest that is opened, boots, is used, and is closed.
+
+    In a ``with`` it boots, and is killed in the end.
+    """
+
+    def __init__(self, console: Path) -> None:
+        self.console = console
+        """What the guest, and what runs it, said in all boots."""
+
+    @abstractmethod
+    def open(self) -> None:
+        """Prepare what the guest keeps; it is off."""
+
+    @abstractmethod
+    def boot(self, *, wait: bool = True, timeout: float = TIMEOUT) -> float:
+        """Start the guest; give the seconds it took.
+
+        Returns as soon as scripts can run or, with ``wait``, when wait_until_up() does.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Kill the guest; what it keeps stays."""
+
+    @abstractmethod
+    def _execute(
+        self,
+        command: Sequence[str],
+        check: bool,
+        timeout: float,
+        stdin: IO[bytes] | None,
+        name: str,
+    ) -> Result:
+        """Run ``command`` in the guest to its end, as commands.execute does."""
+
+    def wait_until_up(self, *, timeout: float = TIMEOUT) -> str:
+        """Wait until the boot has no jobs left; give ``running`` or ``degraded``.
+
+        What made it degraded is in failed_units(). Raises ToolError with the jobs that are left.
+        """
+        command = f"timeout {timeout} systemctl is-system-running --wait"
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            state = self.run(command, check=False, timeout=timeout + 10).stdout.strip()
+            if state in {"running", "degraded"}:
+                return state
+            time.sleep(PAUSE)
+        jobs = self.run("systemctl --no-pager list-jobs", check=False).output
+        raise self.fault("booting", "no jobs left", jobs)
+
+    def run(
+        self,
+        script: str,
+        *,
+        check: bool = True,
+        timeout: float = TIMEOUT,
+        env: Mapping[str, str] | None = None,
+        stdin: IO[bytes] | None = None,
+    ) -> Result:
+        """Run a bash script (``-euo pipefail``) as root in the guest, in ``/``.
+
+        It sees ``env`` and a minimal environment, is no login and belongs to no unit. Raises
+        ToolError with the output for a non-zero exit code, unless ``check`` is false, and after
+        ``timeout`` seconds.
+        """
+        command = script_command(script, env)
+        return self._execute(command, check, timeout, stdin, script)
+
+    def run_as(
+        self,
+        user: str,
+        script: str,
+        *,
+        shell: str = "bash",
+        login: bool = True,
+        check: bool = True,
+        timeout: float = TIMEOUT,
+    ) -> Result:
+        """Run a script in ``shell`` as ``user`` in the user's home.
+
+        A login gets a PAM session (logind, user manager, XDG_RUNTIME_DIR) and what login shells
+        read; without, it is a plain ``shell -c`` with a minimal environment. The script is as
+        strict as it makes itself.
+        """
+        if login:
+            command = ["su", "--login", user, f"--shell=/bin/{shell}", f"--command={script}"]
+        else:
+            inner = f'cd; exec env -u SCRIPT -u OLDPWD {shell} -c "$SCRIPT"'
+            command = script_command(inner, {"SCRIPT": script}, user=user)
+        return self._execute(command, check, timeout, None, f"{user} ({shell}): {script}")
+
+    def linger(self, user: str) -> None:
+        """Keep a user manager for ``user`` from now on, and wait until it is up."""
+        self.run(
+            f"loginctl enable-linger {shlex.quote(user)}\n"
+            f"systemctl start user@$(id --user {shlex.quote(user)}).service"
+        )
+
+    def copy_in(self, source: Path, target: str) -> None:
+        """Copy a file or a directory of this machine to ``target``, owned by root.
+
+        Parents are made; a directory is merged into one that is there.
+        """
+        with archive_of(source) as archive:
+            command = unpack_command(source, target)
+            self._execute(command, True, TIMEOUT, archive, f"copy to {target}")
+
+    def read(self, path: str) -> str:
+        """Give the text of a file in the guest."""
+        return self.run(f"cat -- {shlex.quote(path)}").stdout
+
+    def journal(self, unit: str | None = None) -> str:
+        """Give the messages of this boot, of ``unit`` or of all."""
+        only = f"--unit={shlex.quote(unit)}" if unit else ""
+        return self.run(f"journalctl --sync; journalctl -b --no-pager {only}").stdout
+
+    def failed_units(self) -> list[str]:
+        """Give the names of the units that have failed."""
+        listing = self.run("systemctl --failed --output=json").stdout
+        return [str(unit["unit"]) for unit in json.loads(listing)]
+
+    def fault(self, what: str, expected: str, got: str) -> ToolError:
+        """Give an error with the last lines of the console."""
+        tail = "\n".join(self.console.read_text(errors="replace").splitlines()[-40:])
+        return ToolError(f"{what}: {self.console.parent}: expected {expected}, got {got}\n{tail}")
+
+    def __enter__(self) -> Self:
+        self.open()
+        try:
+            self.boot()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,49 @@
+"""The power goes: the next boot is whole, whatever was under way."""
+
+from tests.harness.qemu import Machine
+from tests.ostree.conftest import MachineMaker
+from tests.whole import add_program, check_store, check_works, derivation
+
+_STAMP = "/var/lib/nix/.nix-aurora/imported"
+# What shows that an import has come as far as that.
+_PHASES = {
+    "unpacking": "[ $(ls /var/lib/nix/.nix-aurora/unpack/store | wc -l) -gt 20 ]",
+    "renaming": '[ -n "$(ls /var/lib/nix/store)" ]',
+    "registering": "[ -e /var/lib/nix/var/nix/db/db.sqlite ]",
+}
+_IMPORT_UNTIL = f"""
+systemctl --no-block start nix-setup.service
+until {{reached}} 2>/dev/null; do sleep 0.01; done
+[ ! -e {_STAMP} ]
+"""
+_BUILD_UNTIL = """
+systemd-run --quiet --uid=tester --property=WorkingDirectory=~ \\
+    nix build --impure --expr {expression}
+until [ -n "$(pgrep --uid nixbld1)" ]; do sleep 0.01; done
+sync
+"""
+
+
+def _cut_power(machine: Machine) -> None:
+    machine.kill()
+    machine.boot()
+    assert machine.failed_units() == []
+    check_store(machine)
+
+
+def test_an_import_that_loses_its_power_is_made_up_for(make_machine: MachineMaker) -> None:
+    machine = make_machine("nix-forky")
+    machine.boot(arguments="systemd.mask=nix-setup.service")
+    machine.run("systemctl --runtime unmask nix-setup.service; systemctl daemon-reload")
+    for reached in _PHASES.values():
+        machine.run(f"[ ! -e {_STAMP} ]")
+        machine.run(_IMPORT_UNTIL.format(reached=reached))
+        _cut_power(machine)
+        machine.run("nix-aurora purge --yes")
+    machine.reboot()
+    add_program(machine)
+    check_works(machine)
+
+    machine.run(_BUILD_UNTIL.format(expression=derivation("while :; do :; done")))
+    _cut_power(machine)
+    check_works(machine)

@@ -1,0 +1,107 @@
+"""What a host with the package is good for, whatever has happened to it."""
+
+import itertools
+import shlex
+
+from tests.harness.commands import Result
+from tests.harness.system import System
+
+IMPORT = "/usr/libexec/nix-aurora/import"
+_count = itertools.count()
+# What Nix says when it finds nothing.
+_CLEAN = {
+    *("reading the Nix store...", "checking path existence...", "checking link hashes..."),
+    "checking store hashes...",
+}
+# All that the import is for, in a root that is booted or not, and sees the store on /nix.
+WHOLE = """
+. /usr/lib/nix-aurora/closure.env
+export NIX_REMOTE=local
+own=/var/lib/nix/.nix-aurora
+[ "$(cat $own/imported)" = "$CLOSURE_ID" ]
+[ ! -e $own/unpack ]
+"$CLOSURE_NIX/bin/nix-store" --verify --check-contents
+"$CLOSURE_NIX/bin/nix-store" --check-validity \
+    $(tar --zstd -xOf /usr/lib/nix-aurora/closure.tar.zst .reginfo | grep ^/nix/store | sort -u)
+roots=/nix/var/nix/gcroots/nix-aurora
+[ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "$CLOSURE_NIX $CLOSURE_CACERT" ]
+profile=/nix/var/nix/profiles/default
+[ "$(readlink -f $profile/bin/nix)" = "$(readlink -f $CLOSURE_NIX/bin/nix)" ]
+[ -s $profile/etc/ssl/certs/ca-bundle.crt ]
+[ -z "$(find /nix/store -maxdepth 1 -name '.*' ! -name .links)" ]
+"""
+_CHECK = 'exec /usr/libexec/nix-aurora/with-nix bash -euo pipefail -c "$SCRIPT"'
+_GREET = """
+mkdir -p greet/bin
+printf '#!/bin/sh\\necho hello from a profile\\n' >greet/bin/greet
+chmod +x greet/bin/greet
+nix profile install "$(nix-store --add greet)"
+"""
+
+
+def check_clean(verification: Result) -> None:
+    """Fail if Nix's verification has said anything but what it is doing."""
+    assert set(verification.stderr.splitlines()) <= _CLEAN
+
+
+def add_program(host: System) -> None:
+    """Put a program into the profile of tester, which check_profile() runs."""
+    host.run_as("tester", _GREET)
+
+
+def check_profile(host: System) -> None:
+    """Fail unless tester's program starts, in the mount layout by its bare name."""
+    everywhere = host.read("/run/nix-aurora/layout") == "mount\n"
+    done = host.run_as("tester", "greet" if everywhere else "nix-aurora shell greet")
+    assert done.stdout == "hello from a profile\n"
+
+
+def derivation(script: str) -> str:
+    """Give the expression, in quotes for a shell, of a derivation that nobody has built yet."""
+    return shlex.quote(
+        """derivation { name = "built"; system = builtins.currentSystem; builder = "/bin/sh"; """
+        f"""args = [ "-c" "{script}" ]; unique = "{next(_count)}"; }}"""
+    )
+
+
+def build(host: System, options: str = "--no-link") -> str:
+    """Build something new as tester, sandboxed; give its store path."""
+    done = host.run_as(
+        "tester",
+        f"nix build --impure --print-out-paths {options} --expr "
+        + derivation("cat /proc/self/uid_map >$out"),
+    )
+    path = done.stdout.strip()
+    builder = host.read(path.replace("/nix", "/var/lib/nix", 1)).split()[1]
+    assert 30001 <= int(builder) <= 30032
+    return path
+
+
+def version(host: System) -> str:
+    """Give the version of the packaged Nix, which the wrapper and the daemon run."""
+    expected = host.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_VERSION").stdout.strip()
+    said = host.run_as("tester", "nix --version; nix store info 2>&1").stdout
+    assert f"nix (Nix) {expected}\n" in said
+    assert f"Version: {expected}\n" in said
+    return expected
+
+
+def check_store(host: System) -> None:
+    """Fail unless the packaged Nix is imported whole, and the database right about the store."""
+    check_clean(host.run(_CHECK, env={"SCRIPT": WHOLE}))
+
+
+def check_works(host: System) -> None:
+    """Fail unless all is up, a user's build runs, and so does the program in tester's profile."""
+    assert host.failed_units() == []
+    build(host)
+    check_profile(host)
+
+
+def check_whole(host: System) -> None:
+    """Fail unless the host is all that a boot with the package makes it."""
+    assert host.failed_units() == []
+    check_store(host)
+    version(host)
+    build(host)
+    check_profile(host)
