@@ -15,6 +15,7 @@ TOOLS = MappingProxyType(
         "chown": "coreutils",
         "cp": "coreutils",
         "flock": "util-linux",
+        "getent": "glibc-common",
         "grep": "grep",
         "id": "coreutils",
         "ln": "coreutils",

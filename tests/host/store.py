@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 
 from tests.harness.commands import Result
 from tests.harness.scratch import Scratch
-from tests.host.whole import IMPORT, WHOLE, check_clean
+from tests.whole import IMPORT, WHOLE, check_clean
 
 # The import is bash, and bash reads this file first: before each command of the main process, it
 # counts it, and either writes it down, or at one of them does what $ACTION says.

@@ -6,7 +6,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.store import HOOK
-from tests.host.whole import add_program, build, check_profile, check_whole, derivation
+from tests.whole import add_program, build, check_profile, check_whole, derivation
 
 _ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
 

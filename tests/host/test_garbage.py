@@ -3,7 +3,7 @@
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.host.whole import IMPORT, add_program, build, check_whole
+from tests.whole import IMPORT, add_program, build, check_whole
 
 _DAEMON = "systemctl show --property=MainPID --value nix-daemon.service"
 

@@ -11,8 +11,8 @@ import pytest
 
 from tests.host.conftest import NixTreeMaker
 from tests.host.store import RESTORE, Store, prepare
-from tests.host.whole import IMPORT
 from tests.packages import PackageMaker
+from tests.whole import IMPORT
 
 _KILLED = -9
 _PROFILE = "/nix/var/nix/profiles/default"

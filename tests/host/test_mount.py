@@ -8,7 +8,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
-from tests.host.whole import WHOLE, add_program, check_profile
+from tests.whole import WHOLE, add_program, check_profile
 
 _ENABLE = "nix-aurora mount enable --yes"
 # bash reads this file before the script, and so it has these functions in place of the programs.

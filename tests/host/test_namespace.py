@@ -13,7 +13,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.expressions import ADD_BASH, copy_expressions
-from tests.host.whole import derivation
+from tests.whole import derivation
 
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
 _INSIDE = "nix-aurora shell"

@@ -9,8 +9,8 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree, atomic_tree
-from tests.host.whole import add_program, build, check_profile, check_whole, derivation, version
 from tests.packages import PackageMaker
+from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
 # Fit for the sample, of any version.
 _SETTINGS = """

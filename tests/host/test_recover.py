@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.host.whole import add_program, check_clean, check_profile, check_whole
+from tests.whole import add_program, check_clean, check_profile, check_whole
 
 # Each result is told from the one before by its content; the last has a derivation with a root.
 _CHAIN = """

@@ -5,7 +5,7 @@ import re
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
-from tests.host.whole import add_program, build, check_whole, version
+from tests.whole import add_program, build, check_whole, version
 
 _OLDER, _NEWER = "2.26.3", "2.34.8"
 

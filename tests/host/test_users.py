@@ -9,11 +9,28 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
+from tests.host.conftest import HostMaker
 from tests.host.expressions import ADD_BASH, copy_expressions
+from tests.whole import build
 
 _SHELLS = ["bash", "zsh", "fish"]
 _SANDBOX = "bin build dev etc nix proc tmp"  # its top directories: nothing else of the host
 _PEOPLE = ("tester", "other")
+# The build users as nss-systemd's own records, and in none of the files in /etc.
+_IN_USERDB = """
+sed -i '/^nixbld/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
+mkdir -p /usr/lib/userdb
+cd /usr/lib/userdb
+echo '{"groupName": "nixbld", "gid": 30000}' >nixbld.group
+ln -s nixbld.group 30000.group
+for number in {1..32}; do
+    user=nixbld$number uid=$((30000 + number))
+    printf '{"userName": "%s", "uid": %s, "gid": 30000, "homeDirectory": "/var/empty"}\\n' \\
+        $user $uid >$user.user
+    ln -s $user.user $uid.user
+    : >$user:nixbld.membership
+done
+"""
 
 
 @pytest.fixture(scope="module")
@@ -263,3 +280,16 @@ def test_builds_work_where_the_usual_ids_are_taken(
         copy_expressions(host, tmp_path)
         path = host.run_as("tester", _build("who")).stdout.strip()
         assert _builder(host, _facts(host, path)) in members[3].split(",")
+
+
+def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
+    nix_tree: Tree, make_host: HostMaker, tmp_path: Path
+) -> None:
+    """As under rpm-ostree with nss-altfiles: the C library of Nix's closure has no such module."""
+    host = make_host(nix_tree.changed(tmp_path / "userdb", _IN_USERDB))
+    host.boot()
+    assert host.failed_units() == []
+    members = host.run("getent --service=files group nixbld").stdout.strip().split(":")[3]
+    assert len(members.split(",")) == 32
+    host.run("getent --service=files passwd nixbld{1..32}")
+    assert build(host)
