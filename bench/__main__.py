@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import builder, host
+from bench import boot, builder, host
 from bench.measure import Figure, machine
 
 
@@ -41,6 +41,8 @@ def main() -> None:
             table.add_row(*_row(figure))
         (package,) = (work / "out").glob(f"*.{platform.machine()}.rpm")
         for figure in host.figures(package, work, arguments.times):
+            table.add_row(*_row(figure))
+        for figure in boot.figures(package, work, arguments.times):
             table.add_row(*_row(figure))
     console = Console(width=140)
     console.print(f"{datetime.datetime.now(tz=datetime.UTC).date()}, {machine()}", highlight=False)

@@ -104,17 +104,18 @@ class Machine(System):
 
     def soft_reboot(self, *, timeout: float = TIMEOUT) -> None:
         """Let systemd start the user space anew, under the same kernel."""
-        count = "systemctl show --property=SoftRebootsCount --value"
-        before = self.run(count).stdout
+        # systemd's own count begins anew with another root directory.
+        moment = "systemctl show --property=ActiveEnterTimestampMonotonic --value basic.target"
+        before = self.run(moment).stdout
         deadline = time.monotonic() + timeout
         self._ready.start(["systemctl", "soft-reboot"])
         while True:
             self.wait_for_agent(timeout=timeout)
             with suppress(ToolError):  # the agent has just been stopped
-                if self.run(count, timeout=10).stdout != before:
+                if self.run(moment, timeout=10).stdout != before:
                     break
             if time.monotonic() > deadline:
-                raise self.fault("soft-rebooting", "another count", before)
+                raise self.fault("soft-rebooting", "another moment", before)
         self.wait_until_up(timeout=timeout)
 
     def poweroff(self, *, timeout: float = TIMEOUT) -> None:

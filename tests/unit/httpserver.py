@@ -68,6 +68,12 @@ class Handler(BaseHTTPRequestHandler):
         behaviour = route.pop(0) if len(route) > 1 else route[0]
         behaviour(self)
 
+    def do_POST(self) -> None:
+        self.do_GET()  # behaviours read the body, where they want it
+
+    def do_PUT(self) -> None:
+        self.do_GET()
+
     def do_CONNECT(self) -> None:
         self.server.tunnels.append(self.path)
         if self.server.tunnel_target is None:

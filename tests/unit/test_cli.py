@@ -15,7 +15,7 @@ from nix_aurora.cli import main
 from tests.closures import File, Sample, make_tarball
 
 TOP = Path(__file__).resolve().parents[2]
-COMMANDS = ("fetch", "stage", "srpm", "rpm", "verify", "pins")
+COMMANDS = ("fetch", "stage", "srpm", "rpm", "verify", "repo", "publish", "pins")
 PINS = """\
 [package]
 release = 1
@@ -105,7 +105,7 @@ def test_help_names_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
     assert caught.value.code == 0
     text = capsys.readouterr().out
     assert all(f"\n    {command} " in text for command in COMMANDS)
-    for code in (0, 2, 3, 4, 5, 6, 130):
+    for code in (0, 2, 3, 4, 5, 6, 7, 8, 130):
         assert re.search(rf"\b{code}\s[a-z]", text)
 
 
@@ -183,6 +183,10 @@ def test_words_that_are_not_known(capsys: pytest.CaptureFixture[str]) -> None:
     usage_error("rpm", "-v", "-q")
     usage_error("verify")
     usage_error("rpm", "--json")
+    usage_error("repo")
+    usage_error("repo", "x", "--key", "y", "--unsigned")
+    usage_error("publish")
+    usage_error("publish", "--project", "me/x", "--follow", "latest")
     assert capsys.readouterr().out == ""
 
 

@@ -77,3 +77,32 @@ def test_results_stay_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> Non
     log.info("x")
     log.error("x")
     assert capsys.readouterr().out == ""
+
+
+def shown(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Show two looks at two things, and give what came out."""
+    monkeypatch.setattr(sys, "stderr", stream)
+    log.configure(level)
+    with log.states("a [title]") as show:
+        show({"one": "running", "two": "pending"})
+        show({"one": "[odd]", "two": "pending"})
+    return stream.getvalue()
+
+
+def test_states_are_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a log there is nothing to overwrite."""
+    assert shown(io.StringIO(), Level.NORMAL, monkeypatch) == (
+        "a [title]: one: running\na [title]: two: pending\na [title]: one: [odd]\n"
+    )
+    assert shown(io.StringIO(), Level.QUIET, monkeypatch) == ""
+
+
+def test_states_are_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(Terminal(), Level.NORMAL, monkeypatch)
+    first, second = text.index("running"), text.index("[odd]")
+    assert first < second
+    assert "\x1b[1A" in text[first:second], "the second is drawn over the first"
+    assert "a [title]: one" not in text
+    assert shown(Terminal(), Level.QUIET, monkeypatch) == ""
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert shown(Terminal(), Level.NORMAL, monkeypatch).startswith("a [title]: one: running\n")

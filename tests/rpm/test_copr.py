@@ -1,0 +1,112 @@
+"""COPR's make_srpm method, called as COPR's builder does, and what the SRPM is good for."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.run import run
+from tests.closures import AARCH64, CLI, File, Sample, elf, make_tarball
+from tests.lint.shell import project_files
+from tests.rpm.builder import TOP, files, query
+
+
+def _aarch64(sample: Sample) -> None:
+    sample.top = "nix-3.22.1-aarch64-linux"
+    sample.store[CLI] = {
+        "bin": {"nix": File(elf(AARCH64), executable=True)},
+        "share": {"empty": {}},
+    }
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the project's files alone: nothing that was installed or built in it."""
+    top = tmp_path_factory.mktemp("clone") / "nix-aurora"
+    for name in project_files():
+        target = top / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(TOP / name, target, follow_symlinks=False)
+    return top
+
+
+@pytest.fixture(scope="module")
+def flags(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Give what stands in for the release, which hosts without internet do not reach."""
+    top = tmp_path_factory.mktemp("tarballs")
+    x86_64 = make_tarball(top / "nix-3.22.1-x86_64-linux.tar.xz")
+    aarch64 = make_tarball(top / "nix-3.22.1-aarch64-linux.tar.xz", mutate=_aarch64)
+    return f"--source {x86_64} --source {aarch64} --level 1"
+
+
+def make(clone: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Call make as rpmbuild/copr_rpmbuild/providers/scm.py in COPR's sources does."""
+    script = 'cd "$1" && shift && make -f "$PWD/.copr/Makefile" "$@"'
+    return subprocess.run(
+        ["sh", "-c", script, "sh", clone, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"},
+    )
+
+
+@pytest.fixture(scope="module")
+def srpm(clone: Path, flags: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    outdir = tmp_path_factory.mktemp("results")
+    done = make(clone, "srpm", f"outdir={outdir}", f"spec={clone}/", f"FLAGS={flags}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (result,) = outdir.iterdir()
+    return result
+
+
+def test_one_source_package_for_both_architectures(srpm: Path) -> None:
+    assert srpm.name == "nix-aurora-3.22.1-1.src.rpm"
+    assert query(srpm, "[%{EXCLUSIVEARCH} ]").split() == ["aarch64", "x86_64"]
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_it_builds_without_network(arch: str, srpm: Path, tmp_path: Path) -> None:
+    words = ("--define", f"_topdir {tmp_path}", "--target", f"{arch}-linux", "--rebuild", srpm)
+    run(["unshare", "--net", "rpmbuild", *words])
+    (package,) = tmp_path.glob(f"RPMS/{arch}/*.rpm")
+    assert any("/usr/lib/nix-aurora/closure.tar.zst" in line for line in files(package))
+
+
+def test_what_packit_takes(clone: Path, srpm: Path, flags: str) -> None:
+    """The spec, and beside it every source that it names."""
+    done = make(clone, "packit", f"FLAGS={flags}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    names = {path.name for path in (clone / "out/packit").iterdir()}
+    listed = run(["rpm", "-qpl", "--nosignature", srpm]).split()
+    assert names == set(listed)
+
+
+def test_without_an_outdir(clone: Path) -> None:
+    done = make(clone, "srpm")
+    assert done.returncode == 2
+    assert "outdir: expected a directory for the SRPM" in done.stderr
+
+
+def test_what_is_missing_is_installed_by_dnf(clone: Path, tmp_path: Path) -> None:
+    """On a host that has no apt and no rpmbuild, in its mount namespace alone."""
+    dnf = tmp_path / "dnf"
+    dnf.write_text('#!/bin/sh\necho "dnf $*" >&2\nexit 1\n')
+    dnf.chmod(0o755)
+    script = (
+        "for name in apt-get rpmbuild; do mount --bind /dev/null /usr/bin/$name; done; "
+        'PATH=$1:$PATH exec "$2" build'
+    )
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path, clone / "tools/setup"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert done.stderr.splitlines() == [
+        "setup: installing rpm-build",
+        "dnf install --assumeyes --setopt=install_weak_deps=False rpm-build",
+    ]
