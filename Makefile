@@ -53,6 +53,13 @@ srpm: setup ## build the source package
 rpm: setup ## build the source package and the packages from it
 	@$(call BUILD,rpm)
 
+.PHONY: repo publish
+REPO ?= $(OUT)/repo
+repo: setup ## a dnf repository of what is built: REPO=DIR, KEY=ID or FLAGS=--unsigned, BASEURL=URL
+	@$(call BUILD,repo '$(REPO)' $(if $(KEY),--key '$(KEY)') $(if $(BASEURL),--baseurl '$(BASEURL)'))
+publish: setup ## have COPR build the source package: PROJECT=OWNER/NAME
+	@$(call BUILD,publish --project '$(PROJECT)')
+
 .PHONY: pins
 pins: setup ## show what is pinned
 	@$(PYTHON) build.py pins

@@ -16,6 +16,8 @@ from nix_aurora import log, pins
 from nix_aurora.errors import AuroraError, UsageError
 from nix_aurora.fetch import default_cache, fetch
 from nix_aurora.pack import pack
+from nix_aurora.publish import CHROOTS, Publication, publish
+from nix_aurora.repository import Repository, make_repository
 from nix_aurora.rpmbuild import Prepared, build_rpm, build_srpm
 from nix_aurora.source import Source, from_argument, from_pins
 from nix_aurora.stage import Staged, stage
@@ -39,6 +41,8 @@ class Options:
     level: int
     json: bool
     packages: tuple[Path, ...]
+    repository: Repository | None
+    publication: Publication | None
 
 
 def _fetch(options: Options) -> list[str]:
@@ -74,6 +78,18 @@ def _verify(options: Options) -> list[str]:
     return [str(path) for path in options.packages]
 
 
+def _repo(options: Options) -> list[str]:
+    """build.py repo /srv/nix-aurora --key 0123456789ABCDEF --baseurl https://example.org/nix"""
+    assert options.repository  # noqa: S101 - the parser has made it
+    return [str(make_repository(options.repository, options.out))]
+
+
+def _publish(options: Options) -> list[str]:
+    """build.py publish --project me/nix-aurora --chroot fedora-44-x86_64"""
+    assert options.publication  # noqa: S101 - the parser has made it
+    return [publish(options.publication, options.out)]
+
+
 def _pins(options: Options) -> list[str]:
     """build.py pins --json"""
     release = pins.load(options.pins)
@@ -99,6 +115,8 @@ _COMMANDS: dict[str, tuple[Callable[[Options], list[str]], str]] = {
     "srpm": (_srpm, "build the source package, with every architecture at hand"),
     "rpm": (_rpm, "build the source package and the packages from it"),
     "verify": (_verify, "check built packages against the policy"),
+    "repo": (_repo, "make a dnf repository of the built packages"),
+    "publish": (_publish, "have COPR build the source package, and follow the builds"),
     "pins": (_pins, "show what is pinned"),
 }
 
@@ -207,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="build.py",
         description="Build nix-aurora's RPMs from a pinned Determinate Nix release.",
         epilog="exit codes: 0 done, 1 reading or writing, 2 usage, 3 pins, 4 fetch, "
-        "5 verification, 6 a tool failed, 130 interrupted",
+        "5 verification, 6 a tool failed, 7 asking COPR, 8 a build at COPR, 130 interrupted",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, (function, summary) in _COMMANDS.items():
@@ -220,9 +238,36 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name == "verify":
             command.add_argument("packages", nargs="+", type=Path, metavar="RPM")
+        if name == "repo":
+            _add_repository(command)
+        if name == "publish":
+            _add_publication(command)
         if name == "pins":
             command.add_argument("--json", action="store_true", help="for programs")
     return parser
+
+
+def _add_repository(command: argparse.ArgumentParser) -> None:
+    command.add_argument("directory", type=Path, metavar="DIR", help="new, or one to replace")
+    signing = command.add_mutually_exclusive_group()
+    signing.add_argument("--key", metavar="ID|FINGERPRINT", help="gpg key that signs")
+    signing.add_argument("--unsigned", action="store_true", help="sign nothing: for tests alone")
+    command.add_argument(
+        "--baseurl", metavar="URL", help="where hosts will find it; default: file://DIR"
+    )
+
+
+def _add_publication(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--project", required=True, metavar="OWNER/NAME", help="made if missing")
+    command.add_argument(
+        "--chroot",
+        action="append",
+        metavar="NAME",
+        help=f"may be repeated; default: {' '.join(CHROOTS)}",
+    )
+    command.add_argument("--srpm", type=Path, metavar="FILE", help="default: the one in --out")
+    command.add_argument("--config", type=Path, metavar="FILE", help="default: ~/.config/copr")
+    command.add_argument("--follow", type=int, metavar="BUILD", help="follow it, upload nothing")
 
 
 def _options(arguments: argparse.Namespace) -> Options:
@@ -237,6 +282,24 @@ def _options(arguments: argparse.Namespace) -> Options:
         level=arguments.level,
         json=getattr(arguments, "json", False),
         packages=tuple(getattr(arguments, "packages", ())),
+        repository=_repository(arguments) if arguments.command == "repo" else None,
+        publication=_publication(arguments) if arguments.command == "publish" else None,
+    )
+
+
+def _repository(arguments: argparse.Namespace) -> Repository:
+    return Repository(
+        arguments.directory.absolute(), arguments.key, arguments.unsigned, arguments.baseurl
+    )
+
+
+def _publication(arguments: argparse.Namespace) -> Publication:
+    return Publication(
+        arguments.project,
+        tuple(dict.fromkeys(arguments.chroot or ())),
+        arguments.srpm,
+        arguments.config,
+        arguments.follow,
     )
 
 

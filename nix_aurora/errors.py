@@ -44,3 +44,15 @@ class ToolError(AuroraError):
     """A program that we run is missing or has failed."""
 
     exit_code = 6
+
+
+class PublishError(AuroraError):
+    """COPR cannot be reached, or refuses what is asked of it."""
+
+    exit_code = 7
+
+
+class BuildError(AuroraError):
+    """A build at COPR has failed."""
+
+    exit_code = 8

@@ -3,11 +3,12 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 
 from rich.console import Console
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -17,6 +18,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Table
 
 
 class Level(IntEnum):
@@ -78,7 +80,7 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
     On anything but a terminal, or with NO_COLOR set, nothing is drawn.
     """
-    if _level == Level.QUIET or not sys.stderr.isatty() or os.environ.get("NO_COLOR"):
+    if _level == Level.QUIET or not _is_drawn():
         yield lambda _done: None
         return
     columns = (
@@ -91,3 +93,36 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=_console, transient=True) as bar:
         task = bar.add_task(escape(title), total=total)
         yield lambda done: bar.update(task, advance=done)
+
+
+@contextmanager
+def states(title: str) -> Iterator[Callable[[Mapping[str, str]], None]]:
+    """Show how things stand; yields a function that takes the present state of each by name.
+
+    On a terminal this is a table that is kept up to date; elsewhere a line for each change.
+    """
+    known: dict[str, str] = {}
+
+    def lines(current: Mapping[str, str]) -> None:
+        for name, state in current.items():
+            if known.get(name) != state:
+                info(f"{title}: {name}: {state}")
+        known.update(current)
+
+    if _level == Level.QUIET or not _is_drawn():
+        yield lines
+        return
+    with Live(console=_console, auto_refresh=False) as live:
+        yield lambda current: live.update(_table(title, current), refresh=True)
+
+
+def _table(title: str, current: Mapping[str, str]) -> Table:
+    table = Table(title=escape(title), title_justify="left", show_header=False)
+    for name, state in current.items():
+        colour = {"succeeded": "green", "failed": "red", "canceled": "red"}.get(state, "yellow")
+        table.add_row(escape(name), f"[{colour}]{escape(state)}[/{colour}]")
+    return table
+
+
+def _is_drawn() -> bool:
+    return sys.stderr.isatty() and not os.environ.get("NO_COLOR")

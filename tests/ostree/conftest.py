@@ -32,9 +32,9 @@ class MachineMaker(Protocol):
 def branches(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tree]:
     """Give the trees of the commits that every disk has.
 
-    ``base`` and ``transient-base`` are without the package, the latter with a transient root. The
-    others have it: ``nix-forky`` and ``nix-trixie`` of the suite's Nix, layered; ``nix-dir`` with
-    a /nix in the image, ``transient`` with a transient root, both of forky's.
+    ``base`` is without the package. The others have it: ``nix-forky`` and ``nix-trixie`` of the
+    suite's Nix, layered; ``nix-dir`` with a /nix in the image, ``transient`` with a transient
+    root, both of forky's.
     """
     place = tmp_path_factory.mktemp("branches")
 
@@ -42,14 +42,13 @@ def branches(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) ->
         layered = layer_rpms(base, [package(suite)], place / name / "rpms")
         return fit_for_sample(layered, place / name / "settings")
 
-    base, transient = bootable_tree(), bootable_tree(transient=True)
+    base = bootable_tree()
     return {
         "base": base,
-        "transient-base": transient,
         "nix-forky": with_nix("nix-forky", base),
         "nix-trixie": with_nix("nix-trixie", base, "trixie"),
         "nix-dir": with_nix("nix-dir", bootable_tree(nix_dir=True)),
-        "transient": with_nix("transient", transient),
+        "transient": with_nix("transient", bootable_tree(transient=True)),
     }
 
 

@@ -6,16 +6,26 @@ from tests.harness.qemu import Machine
 from tests.ostree.conftest import MachineMaker
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
-# rpm-ostree's apply-live: /usr is replaced under the running system, /etc is merged, and tmpfiles.d
-# is applied; sysusers is not. https://github.com/coreos/rpm-ostree rust/src/live.rs
+# What rpm-ostree's apply-live does: /usr gets a writable overlay, on which the new files appear,
+# /etc gets what is new there, and tmpfiles.d is applied; sysusers is not.
+# https://github.com/coreos/rpm-ostree rust/src/live.rs
 _APPLY_LIVE = """
-ostree admin unlock >&2
-ostree checkout --repo=/ostree/repo --union --subpath=/usr nix-forky /var/new
-cp -a --update=all /var/new/. /usr/
-cp -a --update=none /var/new/etc/. /etc/
-rm -rf /var/new
+ostree admin deploy --os=default nix-forky
+for new in /ostree/deploy/default/deploy/*.0; do
+    [ ! -e "$new/usr/bin/nix" ] || break
+done
+ostree admin unlock
+rpm --dbpath="$new/usr/share/rpm" -ql nix-aurora | sed -n 's|^/usr/|usr/|p' >/run/added
+tar --create --directory="$new" --no-recursion --files-from=/run/added | tar --extract --directory=/
+cp --archive --update=none "$new/usr/etc/." /etc/
 systemd-tmpfiles --create
-systemctl daemon-reload
+"""
+# An upgrade brings a newer commit of the same branch.
+_NEWER = """
+unshare --mount sh -euc '
+mount -o remount,rw /sysroot
+ostree commit --repo=/ostree/repo --bootable --branch=nix-trixie --tree=ref=nix-forky'
+ostree admin upgrade
 """
 _README = "systemctl start nix.mount nix-setup.service nix-daemon.socket"
 
@@ -35,7 +45,8 @@ def test_nix_goes_along_with_the_deployment(make_machine: MachineMaker) -> None:
     machine.run("nix-aurora mount enable --yes")
     assert version(machine).startswith("2.26.")
 
-    _switch(machine, "nix-forky")
+    machine.run(_NEWER)
+    machine.reboot()
     assert version(machine).startswith("2.34.")
     assert machine.read("/run/nix-aurora/layout") == "mount\n"
     check_works(machine)

@@ -71,11 +71,13 @@ def test_so_does_every_boot(machine: Machine) -> None:
 
 
 def test_so_does_a_soft_reboot(machine: Machine) -> None:
+    machine.run(f"{_ENABLE} --now")  # nothing to do, unless this test runs alone
     machine.soft_reboot()
     _check_everywhere(machine)
 
 
 def test_so_does_a_soft_reboot_into_a_prepared_deployment(machine: Machine) -> None:
+    machine.run(f"{_ENABLE} --now")  # nothing to do, unless this test runs alone
     machine.run("ostree admin deploy --os=default nix-forky; ostree admin prepare-soft-reboot 0")
     machine.soft_reboot()
     _check_everywhere(machine)

@@ -95,10 +95,9 @@ def test_what_is_missing_is_installed_by_dnf(clone: Path, tmp_path: Path) -> Non
     dnf = tmp_path / "dnf"
     dnf.write_text('#!/bin/sh\necho "dnf $*" >&2\nexit 1\n')
     dnf.chmod(0o755)
-    script = (
-        "for name in apt-get rpmbuild; do mount --bind /dev/null /usr/bin/$name; done; "
-        'PATH=$1:$PATH exec "$2" build'
-    )
+    for name in ("cat", "dirname", "sort"):
+        (tmp_path / name).symlink_to(f"/usr/bin/{name}")
+    script = 'mount --bind /dev/null /usr/bin/rpmbuild && PATH=$1 exec "$2" build'
     done = subprocess.run(
         ["unshare", "--mount", "sh", "-c", script, "sh", tmp_path, clone / "tools/setup"],
         capture_output=True,

@@ -164,6 +164,7 @@ def test_metadata_tells_of_the_signed_packages(signed: Path, small: Built) -> No
     assert "/usr/bin/nix" in {"".join(file[1:3]) for file in packages[0].files}
     repomd = createrepo_c.Repomd(str(signed / "repodata/repomd.xml"))
     assert repomd.revision == str(packages[0].time_build)
+    assert packages[0].time_file == packages[0].time_build, "not the time of the copy"
     for record in repomd.records:
         assert record.checksum == sha256_file(signed / record.location_href)
 
