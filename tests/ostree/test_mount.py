@@ -99,9 +99,9 @@ printf '[Service]\\nEnvironment=BASH_ENV=/etc/fault\\n' \\
 printf '%s\\n' "$FUNCTIONS" >/etc/fault
 """
 _FAULTS = {
-    "bind refused": 'mount() { [[ $* != *"--rbind /var"* ]] || return 32; command mount "$@"; }',
+    "bind refused": 'mount() { [[ $* != *"--rbind /usr"* ]] || return 32; command mount "$@"; }',
     "pivot refused": "pivot_root() { return 1; }",
-    "killed half-way": 'mount() { [[ $* != *"bind /var"* ]] || kill -9 $$; command mount "$@"; }',
+    "killed half-way": 'mount() { [[ $* != *"bind /usr"* ]] || kill -9 $$; command mount "$@"; }',
 }
 _HANG = """
 cat >/etc/systemd/system/hang.service <<'END'
