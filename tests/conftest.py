@@ -7,6 +7,8 @@ import pytest
 
 from tests.packages import PackageMaker, build_package
 
+pytest.register_assert_rewrite("tests.whole")
+
 
 @pytest.fixture(scope="session")
 def package(tmp_path_factory: pytest.TempPathFactory) -> PackageMaker:

@@ -149,6 +149,7 @@ def test_whatever_goes_wrong_the_boot_is_whole(make_machine: MachineMaker) -> No
     machine.run("until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done")
     machine.run("systemctl disable hang.service; systemctl stop hang.service")
     machine.wait_until_up()
+    machine.run("systemctl reset-failed hang.service")
     _is_as_before(machine)
     machine.run(f"{_ENABLE} --now")
     check_profile(machine)
