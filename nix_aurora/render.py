@@ -64,15 +64,20 @@ def render_payload(
 ) -> None:
     """Write the payload as an uncompressed tar: what the spec unpacks into the build root.
 
-    ``links`` are symlinks, ``extra`` files from elsewhere, both by their path below ``/``.
+    ``links`` are symlinks beside the payload's own, ``extra`` files from elsewhere, both by their
+    path below ``/``.
     Everything is root's, of mode 0755 where the owner may execute it and 0644 else, ``mtime``
     seconds old since 1970, and in byte order: the same inputs give the same bytes.
     """
     files: dict[str, tuple[bytes, bool]] = {}
+    links = dict(links)
     for path in sorted(payload.rglob("*")):
+        name = path.relative_to(payload).as_posix()
+        if path.is_symlink():
+            links[name] = os.fspath(path.readlink())
+            continue
         if path.is_dir() or path.parent.name == "__pycache__":  # left by whoever ran our Python
             continue
-        name = path.relative_to(payload).as_posix()
         content = path.read_bytes()
         if path.suffix == ".in":
             name = name.removesuffix(".in")

@@ -22,6 +22,7 @@ def payload(directory: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(mode)
+    (directory / "usr/bin/skip").symlink_to("run")
     return directory
 
 
@@ -102,7 +103,9 @@ def test_payload(tmp_path: Path) -> None:
         **dict.fromkeys(("etc", "usr", "usr/bin", "usr/lib", "usr/share"), "755"),
         **{"etc/made.conf": "644", "etc/plain.conf": "644", "usr/bin/run": "755"},
         **{"usr/lib/extra": "644", "usr/bin/walk": "777", "usr/share/a": "777"},
+        "usr/bin/skip": "777",
     }
+    assert members["usr/bin/skip"].linkname == "run"
     assert members["usr/bin/walk"].linkname == "run"
     assert members["usr/share/a"].linkname == "../b"
     for member in members.values():
