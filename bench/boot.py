@@ -11,7 +11,7 @@ from tests.harness.tree import Tree, layer_rpms
 
 # From the start of user space until somebody can log in, in microseconds.
 _LOGIN = """
-read_moment() { systemctl show --property="$1" --value $2; }
+read_moment() { systemctl show --property="$1" --value ${2-}; }
 start=$(read_moment UserspaceTimestampMonotonic)
 login=$(read_moment ActiveEnterTimestampMonotonic systemd-user-sessions.service)
 echo $((login - start))
