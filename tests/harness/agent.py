@@ -37,6 +37,10 @@ exit "$code"
 """
 
 
+class NoAnswerError(ToolError):
+    """The guest, or a command in it, takes too long."""
+
+
 class Agent:
     """Runs commands in a guest, also from several threads at once."""
 
@@ -62,11 +66,12 @@ class Agent:
                 return False
         return True
 
-    def start(self, command: Sequence[str]) -> int:
+    def start(self, command: Sequence[str], *, patience: float = _ANSWER) -> int:
         """Start a command in the guest and give its process id there."""
         path, *arguments = command
         flags = {"capture-output": True}
-        return int(self._call("guest-exec", path=path, arg=arguments, **flags)["pid"])
+        answer = self._call("guest-exec", patience, path=path, arg=arguments, **flags)
+        return int(answer["pid"])
 
     def execute(
         self,
@@ -79,8 +84,9 @@ class Agent:
     ) -> Result:
         """Run ``command`` in the guest to its end; see commands.execute."""
         place = f"/run/agent.{next(self._numbers)}"
-        self._write(f"{place}.in", stdin)
-        pid = self.start(["/bin/sh", "-c", _WRAPPER, place, *command])
+        patience = min(timeout, _ANSWER)
+        self._write(f"{place}.in", stdin, patience)
+        pid = self.start(["/bin/sh", "-c", _WRAPPER, place, *command], patience=patience)
         status = self._wait(pid, timeout)
         late = not status["exited"]
         if late:
@@ -93,7 +99,7 @@ class Agent:
         )
         if late or (check and result.returncode != 0):
             got = f"nothing for {timeout} s" if late else str(result.returncode)
-            raise ToolError(
+            raise (NoAnswerError if late else ToolError)(
                 f"running a command: {name or shlex.join(command)}: expected exit code 0, got {got}"
                 f"\n--- stdout\n{result.stdout}\n--- stderr\n{result.stderr}"
             )
@@ -102,27 +108,30 @@ class Agent:
     def _wait(self, pid: int, timeout: float) -> dict[str, Any]:
         """Give the status of a command when it has ended, or after ``timeout`` seconds."""
         start = time.monotonic()
+        patience = min(timeout, _ANSWER)
         while True:
-            status: dict[str, Any] = self._call("guest-exec-status", pid=pid)
+            status: dict[str, Any] = self._call("guest-exec-status", patience, pid=pid)
             elapsed = time.monotonic() - start
             if status["exited"] or elapsed > timeout:
                 return status
             time.sleep(min(max(elapsed / 10, _PAUSE), _LONGEST_PAUSE))
 
-    def _write(self, path: str, source: IO[bytes] | None) -> None:
-        handle = self._call("guest-file-open", path=path, mode="w")
+    def _write(self, path: str, source: IO[bytes] | None, patience: float) -> None:
+        handle = self._call("guest-file-open", patience, path=path, mode="w")
         while source is not None and (piece := source.read(_PIECE)):
             encoded = b64encode(piece).decode()
-            self._call("guest-file-write", handle=handle, **{"buf-b64": encoded})
-        self._call("guest-file-close", handle=handle)
+            self._call("guest-file-write", patience, handle=handle, **{"buf-b64": encoded})
+        self._call("guest-file-close", patience, handle=handle)
 
-    def _call(self, request: str, **arguments: object) -> Any:  # noqa: ANN401 what it gives differs
+    def _call(  # noqa: ANN401 what it gives differs
+        self, request: str, patience: float, **arguments: object
+    ) -> Any:
         with self._lock:
             self._channel.send({"execute": request, "arguments": arguments})
             try:
-                answer = self._channel.receive(_ANSWER)
+                answer = self._channel.receive(patience)
             except (TimeoutError, EOFError) as error:
-                raise ToolError(
+                raise NoAnswerError(
                     f"asking the guest agent: {request}: expected an answer, got none ({error})"
                 ) from error
         if "return" not in answer:

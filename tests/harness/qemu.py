@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from nix_aurora.errors import ToolError
-from tests.harness.agent import NAME, Agent
+from tests.harness.agent import NAME, Agent, NoAnswerError
 from tests.harness.bls import Boot, default_boot
 from tests.harness.channel import Channel
 from tests.harness.commands import Result
@@ -31,13 +31,15 @@ _HARDWARE = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-device", "virtio-rng-pci"),
 )
-# A panic is a reset, and so the end of QEMU. What no test looks at costs time. Time limits are for
-# real processors.
+# A panic is a reset, and so the end of QEMU; before that it shows what every processor is doing and
+# what is blocked, as does an NMI, which is how the harness asks. What no test looks at costs time.
+# Time limits are for real processors.
 _ARGUMENTS = (
     *("panic=-1", "loglevel=4", "mitigations=off", "lsm=capability", "8250.nr_uarts=1"),
     *("tsc=reliable", "systemd.show_status=1", "systemd.default_timeout_start_sec=300"),
-    "systemd.default_device_timeout_sec=300",
+    *("systemd.default_device_timeout_sec=300", "unknown_nmi_panic", "panic_print=0xc0"),
 )
+_PATIENCE = 60.0  # seconds, with a guest that is busy or has stopped
 _SPURIOUS_BREAKPOINT = b"Oops: int3"
 
 
@@ -106,14 +108,15 @@ class Machine(System):
     def soft_reboot(self, *, timeout: float = TIMEOUT) -> None:
         """Let systemd start the user space anew, under the same kernel."""
         # systemd's own count begins anew with another root directory.
-        moment = "systemctl show --property=ActiveEnterTimestampMonotonic --value basic.target"
-        before = self.run(moment).stdout
+        shown = "--property=ActiveEnterTimestampMonotonic"
+        moment = ("/usr/bin/systemctl", "show", shown, "--value", "basic.target")
+        before = self._ready.execute(moment, timeout=timeout).stdout
         deadline = time.monotonic() + timeout
         self._ready.start(["systemctl", "soft-reboot"])
         while True:
             self.wait_for_agent(timeout=timeout)
-            with suppress(ToolError):  # the agent has just been stopped
-                if self.run(moment, timeout=10).stdout != before:
+            with suppress(ToolError):  # the agent was stopped before it answered
+                if self._ready.execute(moment, timeout=2).stdout != before:
                     break
             if time.monotonic() > deadline:
                 raise self.fault("soft-rebooting", "another moment", before)
@@ -266,4 +269,19 @@ class Machine(System):
         stdin: IO[bytes] | None,
         name: str,
     ) -> Result:
-        return self._ready.execute(command, check=check, timeout=timeout, stdin=stdin, name=name)
+        agent = self._ready
+        try:
+            return agent.execute(command, check=check, timeout=timeout, stdin=stdin, name=name)
+        except NoAnswerError as error:
+            if agent.answers(_PATIENCE):
+                raise
+            raise self._autopsy(str(error)) from error
+
+    def _autopsy(self, problem: str) -> ToolError:
+        """Give an error with what the processors of a guest that has stopped are doing."""
+        if self._monitor is not None:
+            with suppress(OSError):
+                self._monitor.send({"execute": "inject-nmi"})
+        with suppress(ToolError):
+            self.wait_for_exit(REBOOT, timeout=_PATIENCE)
+        return self.fault(problem, "a guest that answers", "none", lines=200)

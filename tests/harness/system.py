@@ -139,9 +139,9 @@ class System(ABC):
         listing = self.run("systemctl --failed --output=json").stdout
         return [str(unit["unit"]) for unit in json.loads(listing)]
 
-    def fault(self, what: str, expected: str, got: str) -> ToolError:
-        """Give an error with the last lines of the console."""
-        tail = "\n".join(self.console.read_text(errors="replace").splitlines()[-40:])
+    def fault(self, what: str, expected: str, got: str, *, lines: int = 40) -> ToolError:
+        """Give an error with the last ``lines`` of the console."""
+        tail = "\n".join(self.console.read_text(errors="replace").splitlines()[-lines:])
         return ToolError(f"{what}: {self.console.parent}: expected {expected}, got {got}\n{tail}")
 
     def __enter__(self) -> Self:

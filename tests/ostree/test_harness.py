@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.errors import ToolError
+from tests.harness import qemu
 from tests.harness.qemu import Machine
 from tests.ostree.conftest import DiskMaker
 
@@ -94,3 +95,12 @@ def test_a_soft_reboot_keeps_the_kernel(machine: Machine) -> None:
     assert machine.read("/proc/sys/kernel/random/boot_id") == first
     assert machine.run("systemctl is-active ended", check=False).returncode != 0
     assert machine.failed_units() == []
+
+
+def test_a_guest_that_stops_tells_what_it_was_doing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last test of this machine."""
+    monkeypatch.setattr(qemu, "_PATIENCE", 5.0)
+    with pytest.raises(ToolError, match=r"(?s)guest-exec-status.*NMI.*Call Trace"):
+        machine.run("kill -STOP $(pidof qemu-ga)", timeout=5)
