@@ -123,9 +123,7 @@ class Agent:
             self._call("guest-file-write", patience, handle=handle, **{"buf-b64": encoded})
         self._call("guest-file-close", patience, handle=handle)
 
-    def _call(  # noqa: ANN401 what it gives differs
-        self, request: str, patience: float, **arguments: object
-    ) -> Any:
+    def _call(self, request: str, patience: float, **arguments: object) -> Any:  # noqa: ANN401 what it gives differs
         with self._lock:
             self._channel.send({"execute": request, "arguments": arguments})
             try:
