@@ -16,6 +16,12 @@ _SAMPLE_SETTINGS = """
 printf '%s\\n' "!include $CLOSURE_NIX/etc/nix/sandbox.conf" 'substituters =' \
     'flake-registry =' >>/etc/nix/nix.custom.conf
 """
+# For a host that is up, whatever version it gets.
+LIVE_SETTINGS = """
+printf '%s\\n' '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.conf' \\
+    'substituters =' >/etc/nix/nix.custom.conf
+systemctl try-restart nix-daemon.service
+"""
 
 
 class PackageMaker(Protocol):

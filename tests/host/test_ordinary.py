@@ -1,6 +1,5 @@
 """An ordinary host: its root is writable, and rpm changes it while it runs."""
 
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,36 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.harness.tree import Tree, atomic_tree
-from tests.packages import PackageMaker
+from tests.harness.tree import Tree
+from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
-# Fit for the sample, of any version.
-_SETTINGS = """
-printf '%s\\n' '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.conf' \
-    'substituters =' >/etc/nix/nix.custom.conf
-systemctl try-restart nix-daemon.service
-"""
-# A repository of one package. Fedora's dnf is a link, too; Debian's package leaves it out.
-_REPOSITORY = """
-ln -s dnf5 /usr/bin/dnf
-createrepo_c --quiet /srv/repository
-mkdir -p /etc/yum.repos.d
-cat >/etc/yum.repos.d/nix-aurora.repo <<'END'
-[nix-aurora]
-name=nix-aurora
-baseurl=file:///srv/repository
-gpgcheck=0
-END
-dnf --assumeyes install nix-aurora
-"""
-# The store has lost its Nix, and the package cannot give it back.
-_CORRUPT = """
-. /usr/lib/nix-aurora/closure.env
-printf '\\377' | dd of=/usr/lib/nix-aurora/closure.tar.zst bs=1 seek=1000000 conv=notrunc
-rm -r "$CLOSURE_NIX" /var/lib/nix/.nix-aurora/imported
-! systemctl restart nix-setup.service
-"""
 _FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in what scriptlets say
 _UNITS = "nix-layout.service nix.mount nix-setup.service nix-daemon.socket"
 
@@ -63,7 +36,7 @@ def _rpm(host: Host, action: str) -> str:
 
 def _install(host: Host, action: str, suite: str) -> None:
     _rpm(host, f"{action} /root/{suite}.rpm")
-    host.run(f"grep -q sandbox /etc/nix/nix.custom.conf || {{ {_SETTINGS} }}")
+    host.run(f"grep -q sandbox /etc/nix/nix.custom.conf || {{ {LIVE_SETTINGS} }}")
 
 
 def test_its_life(host: Host) -> None:
@@ -124,26 +97,6 @@ def test_masked_units_stay_masked(host: Host) -> None:
     _rpm(host, "--upgrade --replacepkgs /root/forky.rpm")
     assert host.run("systemctl is-active nix-daemon.socket", check=False).stdout == "inactive\n"
     assert host.run("systemctl is-enabled nix-setup.service", check=False).stdout == "disabled\n"
-
-
-def test_reinstalling_cures_a_corrupt_archive(package: PackageMaker, tmp_path: Path) -> None:
-    """With doctor's own words, to the real dnf5, whose question is answered with yes."""
-    tree = atomic_tree(extra=("createrepo-c", "dnf5"))
-    with Host(tree, tmp_path / "host", ordinary=True) as host:
-        host.copy_in(package("forky"), "/srv/repository/nix-aurora.rpm")
-        host.run(_REPOSITORY + _SETTINGS)
-        add_program(host)
-        check_whole(host)
-
-        host.run(_CORRUPT)
-        found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
-        faults = {finding["id"]: finding["fix"] for finding in found}
-        assert set(faults) == {"unit-failed:nix-setup.service", "archive-corrupt", "import-missing"}
-        (fix,) = set(faults.values())
-        assert fix.startswith("sudo dnf reinstall nix-aurora && ")
-        host.run_as("tester", f"yes | {{ {fix}; }}", login=False)
-        assert "all is well" in host.run("nix-aurora doctor").stdout
-        check_whole(host)
 
 
 def test_where_no_system_runs_nothing_is_started(tree: Tree, package: PackageMaker) -> None:

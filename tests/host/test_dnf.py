@@ -1,0 +1,116 @@
+"""An ordinary Fedora's way: the real dnf5, a repository, and packages that get in each other's way."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.spec import CONFLICTS
+from tests.harness.nspawn import Host
+from tests.harness.tree import atomic_tree
+from tests.packages import LIVE_SETTINGS, PackageMaker
+from tests.rpm.tiny import tiny_rpm
+from tests.whole import add_program, check_whole, version
+
+# Fedora's dnf is a link, too; Debian's package leaves it out.
+_REPOSITORY = """
+ln -s dnf5 /usr/bin/dnf
+createrepo_c --quiet /srv/repository
+mkdir -p /etc/yum.repos.d
+cat >/etc/yum.repos.d/nix-aurora.repo <<'END'
+[nix-aurora]
+name=nix-aurora
+baseurl=file:///srv/repository
+gpgcheck=0
+END
+"""
+# The store has lost its Nix, and the package cannot give it back.
+_CORRUPT = """
+. /usr/lib/nix-aurora/closure.env
+printf '\\377' | dd of=/usr/lib/nix-aurora/closure.tar.zst bs=1 seek=1000000 conv=notrunc
+rm -r "$CLOSURE_NIX" /var/lib/nix/.nix-aurora/imported
+! systemctl restart nix-setup.service
+"""
+_VERSIONS = {"trixie": "2.26.3", "forky": "2.34.8"}
+
+
+@pytest.fixture(scope="module")
+def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """Give a host with a repository of two versions of the package, and of Fedora's own Nix."""
+    place = tmp_path_factory.mktemp("dnf")
+    tree = atomic_tree(extra=("createrepo-c", "dnf5"))
+    with Host(tree, place / "host", ordinary=True) as host:
+        for suite in _VERSIONS:
+            host.copy_in(package(suite), f"/srv/repository/{suite}.rpm")
+        for name in CONFLICTS:
+            host.copy_in(tiny_rpm(place, name=name), f"/srv/repository/{name}.rpm")
+        host.run(_REPOSITORY)
+        yield host
+
+
+def _dnf(host: Host, words: str, *, check: bool = True) -> str:
+    # Nobody else changes packages five times in ten seconds, which is systemd's limit for starts.
+    host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
+    done = host.run(f"dnf --assumeyes {words}", check=check)
+    assert check or done.returncode != 0
+    return done.output
+
+
+def _check(host: Host, suite: str) -> None:
+    """Fail unless the host is whole with that version, and rpm finds nothing changed."""
+    host.run(LIVE_SETTINGS)
+    check_whole(host)
+    assert version(host) == _VERSIONS[suite]
+    changed = host.run("rpm --verify nix-aurora", check=False).stdout.splitlines()
+    assert [line.split()[-2:] for line in changed] == [["c", "/etc/nix/nix.custom.conf"]]
+
+
+def test_a_life_with_dnf(host: Host) -> None:
+    _dnf(host, f"install 'nix-aurora-{_VERSIONS['trixie']}'")
+    assert host.run("rpm --verify nix-aurora").output == ""
+    host.run(LIVE_SETTINGS)
+    add_program(host)
+    _check(host, "trixie")
+    _dnf(host, "upgrade nix-aurora")
+    _check(host, "forky")
+    _dnf(host, "downgrade nix-aurora")
+    _check(host, "trixie")
+    assert "your store and profiles are kept in /var/lib/nix" in _dnf(host, "remove nix-aurora")
+    assert host.failed_units() == []
+    _dnf(host, "install nix-aurora")
+    _check(host, "forky")
+
+
+def test_reinstalling_cures_a_corrupt_archive(host: Host) -> None:
+    """With doctor's own words, to the real dnf5, whose question is answered with yes."""
+    host.run(_CORRUPT)
+    found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
+    faults = {finding["id"]: finding["fix"] for finding in found}
+    assert set(faults) == {"unit-failed:nix-setup.service", "archive-corrupt", "import-missing"}
+    (fix,) = set(faults.values())
+    assert fix.startswith("sudo dnf reinstall nix-aurora && ")
+    host.run_as("tester", f"yes | {{ {fix}; }}", login=False)
+    assert "all is well" in host.run("nix-aurora doctor").stdout
+    _check(host, "forky")
+
+
+def test_fedoras_own_nix_and_ours_exclude_each_other(host: Host) -> None:
+    """Whichever is there first, dnf refuses the other and names both; nothing is changed."""
+    before = host.run("rpm --query --all | sort").stdout
+    for name in CONFLICTS:
+        said = _dnf(host, f"install {name}", check=False)
+        assert "conflicts with" in said
+        assert f"{name}-1-1.noarch" in said
+        assert "nix-aurora-" in said
+    assert host.run("rpm --query --all | sort").stdout == before
+    check_whole(host)
+
+    _dnf(host, "remove nix-aurora")
+    for name in CONFLICTS:
+        _dnf(host, f"install {name}")
+        said = _dnf(host, "install nix-aurora", check=False)
+        assert "conflicts with" in said
+        assert f"{name}-1-1.noarch" in said
+        assert host.run("rpm --query nix-aurora", check=False).returncode != 0
+        _dnf(host, f"remove {name}")
