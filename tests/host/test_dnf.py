@@ -1,8 +1,7 @@
-"""An ordinary Fedora's way: the real dnf5, a repository, and packages that get in each other's way."""
+"""An ordinary Fedora: the real dnf5, a repository, and packages that exclude each other."""
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
