@@ -18,7 +18,7 @@ import urllib3  # requests' own transport: a body's raw bytes come with its exce
 
 from nix_aurora import log
 from nix_aurora.errors import FetchError
-from nix_aurora.pins import Artifact, check_url
+from nix_aurora.pins import Artifact, Digest, check_url
 
 WITHOUT_NETWORK = (
     "without network: make rpm SOURCE=sample builds from Debian's packages, "
@@ -72,14 +72,32 @@ def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) 
     Proxies and certificates are what requests takes from the environment (HTTPS_PROXY,
     NO_PROXY, REQUESTS_CA_BUNDLE). OSError comes from ``file`` only.
     """
-    url = artifact.url
+    found = _download(artifact.url, artifact.size, file, patience, pinned=True)
+    if found.sha256 != artifact.sha256:
+        problem = f"expected SHA-256 {artifact.sha256}, got {found.sha256}"
+        raise fault(artifact.url, problem, "the file was replaced, or changed on its way here")
+
+
+def download_unpinned(url: str, file: BinaryIO, patience: Patience = PATIENCE) -> Digest:
+    """Write what ``url`` gives to ``file``, and give what it is: nothing vouches for it yet.
+
+    Otherwise as ``download``.
+    """
+    return _download(url, None, file, patience, pinned=False)
+
+
+def _download(
+    url: str, size: int | None, file: BinaryIO, patience: Patience, *, pinned: bool
+) -> Digest:
+    """Write all that ``url`` gives to ``file``, and give what that is; of ``size``, if not None."""
     log.info(f"downloading {url}")
     with requests.Session() as session:
         # The bytes that are pinned, not ones compressed for the way.
         session.headers.update({"Accept-Encoding": "identity", "User-Agent": "nix-aurora"})
-        for attempt in range(patience.retries + 1):
+        attempt = 0
+        while True:
             try:
-                _attempt(session, artifact, file, patience)
+                return _attempt(session, url, size, file, patience, pinned=pinned)
             except _TransientError as error:
                 if attempt == patience.retries:
                     problem = f"gave up after {attempt + 1} attempts: {error}"
@@ -93,14 +111,18 @@ def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) 
                     raise fault(url, problem, "try again later") from error
                 log.warn(f"downloading: {url}: {error}; trying again in {pause:.1f} s")
                 time.sleep(pause)
-            else:
-                return
+                attempt += 1
 
 
 def _attempt(
-    session: requests.Session, artifact: Artifact, file: BinaryIO, patience: Patience
-) -> None:
-    url, expected = artifact.url, artifact.size
+    session: requests.Session,
+    url: str,
+    expected: int | None,
+    file: BinaryIO,
+    patience: Patience,
+    *,
+    pinned: bool,
+) -> Digest:
     file.seek(0)
     file.truncate()
     digest = hashlib.sha256()
@@ -109,6 +131,9 @@ def _attempt(
         announced = _announced(response)
         if expected is not None and announced not in {None, expected}:
             raise fault(url, f"expected {expected} bytes, the server announces {announced}")
+        if not pinned and announced is None and not response.raw.chunked:
+            # Then a body that is cut off ends as a whole one does, and no digest would tell.
+            raise fault(url, "expected a server that announces the size, got one that does not")
         title = urlsplit(url).path.rpartition("/")[2]
         with log.progress(title, expected or announced) as progress:
             for chunk in _body(response, url):
@@ -122,9 +147,7 @@ def _attempt(
     least = expected if announced is None else announced
     if least is not None and size < least:
         raise _TransientError(f"expected {least} bytes, got {size}")
-    if digest.hexdigest() != artifact.sha256:
-        problem = f"expected SHA-256 {artifact.sha256}, got {digest.hexdigest()}"
-        raise fault(url, problem, "the file was replaced, or changed on its way here")
+    return Digest(size, digest.hexdigest())
 
 
 def _get(session: requests.Session, url: str, patience: Patience) -> requests.Response:
@@ -192,7 +215,7 @@ def _body(response: requests.Response, url: str) -> Iterator[bytes]:
 
 def _network_fault(url: str, error: Exception) -> Exception:
     """Tell what may pass from what will not: a retry against a wrong name only costs time."""
-    causes = list(_causes(error))
+    causes = list(causes_of(error))
     root = causes[-1]
     for cause in causes:
         if isinstance(cause, ssl.SSLCertVerificationError):
@@ -208,7 +231,7 @@ def _network_fault(url: str, error: Exception) -> Exception:
     return fault(url, f"expected a connection to {host}, got: {root}", WITHOUT_NETWORK)
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def causes_of(error: BaseException) -> Iterator[BaseException]:
     """Give an error and those behind it: requests and urllib3 wrap the system's."""
     cause: BaseException | None = error
     while cause is not None:

@@ -8,12 +8,20 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from nix_aurora import files, log
-from nix_aurora.download import PATIENCE, WITHOUT_NETWORK, Patience, download, fault
+from nix_aurora.download import (
+    PATIENCE,
+    WITHOUT_NETWORK,
+    Patience,
+    download,
+    download_unpinned,
+    fault,
+)
 from nix_aurora.errors import FetchError
-from nix_aurora.pins import Artifact
+from nix_aurora.pins import Artifact, Digest
 
 _STALE = 24 * 3600  # seconds after which a temporary file belongs to no running build
 
@@ -34,8 +42,8 @@ def fetch(
     With ``offline`` only from the cache. Raises FetchError.
     """
     folder = cache / "downloads"
-    final = folder / f"{artifact.sha256}-{_basename(artifact.url)}"
-    try:
+    final = folder / _cached_name(artifact.sha256, artifact.url)
+    with _keeping(folder):
         if _is_good(final, artifact):
             log.detail(f"in the cache: {final.name}")
             return final
@@ -52,12 +60,23 @@ def fetch(
                     final.unlink()
                 sweep(folder)
                 _fetch_new(artifact, final, patience)
-    except OSError as error:
-        raise FetchError(
-            f"keeping a download: {error.filename or folder}: {error.strerror}",
-            hint="XDG_CACHE_HOME names another place for the cache",
-        ) from error
     return final
+
+
+def fetch_unpinned(url: str, cache: Path, *, patience: Patience = PATIENCE) -> tuple[Path, Digest]:
+    """Download what no pin vouches for yet; give the file in the cache, and what it is.
+
+    Its name there is the one that it has once it is pinned as that. Raises FetchError.
+    """
+    folder = cache / "downloads"
+    with _keeping(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        sweep(folder)
+        with _new_part(folder, "unpinned") as (part, file):
+            found = download_unpinned(url, file, patience)
+            final = folder / _cached_name(found.sha256, url)
+            _finish(part, file, final)
+    return final, found
 
 
 def sweep(folder: Path) -> None:
@@ -73,9 +92,9 @@ def sweep(folder: Path) -> None:
             continue
 
 
-def _basename(url: str) -> str:
+def _cached_name(sha256: str, url: str) -> str:
     name = urlsplit(url).path.rpartition("/")[2]
-    return re.sub(r"[^A-Za-z0-9._+-]", "_", name)[-100:] or "download"
+    return f"{sha256}-" + (re.sub(r"[^A-Za-z0-9._+-]", "_", name)[-100:] or "download")
 
 
 def _is_good(path: Path, artifact: Artifact) -> bool:
@@ -96,14 +115,37 @@ def _locked(path: Path, waiting: str) -> Iterator[None]:
         yield
 
 
-def _fetch_new(artifact: Artifact, final: Path, patience: Patience) -> None:
-    handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{artifact.sha256}.", suffix=".part")
-    part = Path(name)
+@contextmanager
+def _keeping(folder: Path) -> Iterator[None]:
+    """Turn the faults of the cache's files into FetchError."""
+    try:
+        yield
+    except OSError as error:
+        raise FetchError(
+            f"keeping a download: {error.filename or folder}: {error.strerror}",
+            hint="XDG_CACHE_HOME names another place for the cache",
+        ) from error
+
+
+@contextmanager
+def _new_part(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
+    """Yield a temporary file of the cache, which is gone afterwards unless it was renamed."""
+    handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
-            download(artifact, file, patience)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(final)
+            yield Path(path), file
     finally:
-        part.unlink(missing_ok=True)
+        Path(path).unlink(missing_ok=True)
+
+
+def _finish(part: Path, file: BinaryIO, final: Path) -> None:
+    """Give what was downloaded its name in the cache, once it is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+    part.replace(final)
+
+
+def _fetch_new(artifact: Artifact, final: Path, patience: Patience) -> None:
+    with _new_part(final.parent, artifact.sha256) as (part, file):
+        download(artifact, file, patience)
+        _finish(part, file, final)

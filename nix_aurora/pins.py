@@ -3,12 +3,14 @@
 import datetime
 import re
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, MutableMapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+
+import tomlkit
 
 from nix_aurora.errors import PinError
 
@@ -77,6 +79,14 @@ def check_url(text: str) -> str:
     return text
 
 
+def check_version(text: str) -> str:
+    """Give ``text`` back if it is a version that RPM compares as numbers, else raise ValueError."""
+    # One with a letter or a hyphen would need a rule of its own.
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", text):
+        raise ValueError(f"expected a version such as 3.22.1, got {text!r}")
+    return text
+
+
 def load(path: Path) -> Pins:
     """Read and check pins.toml; PinError names the key and what was expected of it."""
     try:
@@ -86,6 +96,36 @@ def load(path: Path) -> Pins:
     except ValueError as error:  # not TOML, or not even UTF-8
         raise PinError(f"{path.name}: expected TOML, got: {error}", hint=_HINT) from error
     return _pins(_Table(path.name, "", content))
+
+
+def rewrite(text: str, pins: Pins) -> str:
+    """Give the text of a pins.toml with the values of ``pins``; comments and order are kept.
+
+    Tables that are not there yet come at the end.
+    """
+    document = tomlkit.parse(text)
+    _merge(
+        document,
+        {
+            "package": {"release": pins.package_release, "date": pins.date},
+            "release": {"version": pins.version},
+            "installer": {arch: asdict(pin) for arch, pin in pins.installer.items()},
+            "determinate-nixd": {arch: asdict(pin) for arch, pin in pins.nixd.items()},
+            "tarball": {arch: asdict(pin) for arch, pin in pins.tarball.items()},
+        },
+    )
+    return tomlkit.dumps(document)
+
+
+def _merge(table: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
+    for key, value in values.items():
+        if not isinstance(value, Mapping):
+            table[key] = value
+        elif value:
+            if key not in table:
+                of_tables = all(isinstance(inner, Mapping) for inner in value.values())
+                table[key] = tomlkit.table(is_super_table=of_tables)
+            _merge(table[key], value)
 
 
 class _Table:
@@ -147,7 +187,7 @@ def _pins(root: _Table) -> Pins:
     date = package.take("date", datetime.date)
     package.end()
     release = root.table("release")
-    version = release.take("version", str, _check_version)
+    version = release.take("version", str, check_version)
     release.end()
     installer = _artifacts(root.table("installer"))
     nixd = _artifacts(root.table("determinate-nixd"))
@@ -187,9 +227,3 @@ def _digest(entry: _Table) -> Digest:
 def _check_positive(number: int) -> None:
     if number <= 0:
         raise ValueError(f"expected a positive number, got {number}")
-
-
-def _check_version(text: str) -> None:
-    # What RPM can compare: a version with a letter or a hyphen would need a rule of its own.
-    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", text):
-        raise ValueError(f"expected a version such as 3.22.1, got {text!r}")

@@ -17,7 +17,7 @@ from tests.closures import CACERT, MANUAL, NIX
 
 TOP = Path(__file__).resolve().parents[2]
 # Where the scripts lie that run on a host; the others run where the project is built.
-_HOST = ("payload/", "scriptlets/")
+_HOST = ("payload/", "payload-nixd/", "scriptlets/")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(bash|sh)\b")
 _PREFIXES = frozenset({"builtin", "command", "exec"})  # builtins that run their argument
 _RUNNERS = frozenset({"unshare"})  # programs that run what comes after ``--``

@@ -13,6 +13,7 @@ from tests.lint.shell import TOP, Script, calls, host_paths, load, project_files
 
 _COLUMNS = 100
 _PAYLOAD = TOP / "payload"
+_PROGRAMS = ("payload/", "payload-nixd/", ".ci/", "build.py")
 _SHFMT = ("-i", "4", "-ci", "-bn")
 # POSIX.1-2024, section 2.15, and the utilities that every /bin/sh has built in.
 _POSIX_BUILTINS = frozenset(
@@ -68,7 +69,7 @@ def test_what_is_a_program_can_be_executed() -> None:
     """It is packaged with the mode that it has here."""
     for name in project_files():
         path = TOP / name
-        if not path.is_symlink() and name.startswith(("payload/", ".ci/", "build.py")):
+        if not path.is_symlink() and name.startswith(_PROGRAMS):
             has_shebang = path.read_bytes().startswith(b"#!")
             assert os.access(path, os.X_OK) == has_shebang, name
 

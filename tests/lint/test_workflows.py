@@ -1,0 +1,187 @@
+"""GitHub's workflows: what actionlint finds in them, and what it cannot know of this project."""
+
+import itertools
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from nix_aurora.run import run
+from tests.lint.shell import TOP, tool
+
+_WORKFLOWS = sorted((TOP / ".github/workflows").iterdir())
+_MATRIX = re.compile(r"\$\{\{ matrix\.(\w+) \}\}")
+_MAKE = re.compile(r"\bmake( [^|;&)\n]*)")
+_PINNED = re.compile(r"uses: (\./\.github/workflows/\S+|\S+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*)")
+
+# Stand-ins: what GitHub would do is noted, and the pins are those of the directory.
+_GH = """\
+#!/bin/sh
+echo "$*" >>"$HOME/gh"
+[ "$1 $2" != "pr list" ] || cat "$HOME/pull-requests"
+"""
+_MAKE_THERE = f"""\
+#!/bin/sh
+exec {shutil.which("make")} --directory={TOP} "$@" FLAGS="--pins $PWD/pins.toml"
+"""
+
+each_workflow = pytest.mark.parametrize("path", _WORKFLOWS, ids=lambda path: path.name)
+
+
+def _load(path: Path) -> Mapping[str, Any]:
+    content = YAML(typ="safe").load(path)
+    assert isinstance(content, dict)
+    return content
+
+
+def _make_calls(jobs: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Give the words after each ``make``, once for each combination that the matrix has."""
+    for job in jobs.values():
+        matrix = job.get("strategy", {}).get("matrix", {})
+        for values in itertools.product(*matrix.values()):
+            chosen = dict(zip(matrix, values, strict=True))
+            for step in job.get("steps", ()):
+                script = _MATRIX.sub(lambda match: chosen[match[1]], step.get("run", ""))  # noqa: B023
+                for words in _MAKE.findall(script):
+                    yield shlex.split(words)
+
+
+def _actionlint(*words: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
+    command = [tool("actionlint"), "-no-color", "-shellcheck", tool("shellcheck"), *words]
+    return subprocess.run(command, cwd=TOP, input=text, capture_output=True, text=True, check=False)
+
+
+def test_actionlint() -> None:
+    done = _actionlint(*_WORKFLOWS)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "finding"),
+    [
+        ("cancel-in-progress", "cancel-in-progres", "[syntax-check]"),
+        ("github.ref_name", "github.ref_nam", "[expression]"),
+        ('TAG="$TAG"', "TAG=$TAG", "SC2086"),
+        ("ubuntu-24.04", "ubuntu-24.40", "[runner-label]"),
+    ],
+)
+def test_actionlint_finds_faults(right: str, wrong: str, finding: str) -> None:
+    text = (TOP / ".github/workflows/check.yml").read_text()
+    assert right in text
+    done = _actionlint("-", text=text.replace(right, wrong))
+    assert done.returncode == 1
+    assert finding in done.stdout
+
+
+@each_workflow
+def test_what_they_make_can_be_made(path: Path) -> None:
+    for words in _make_calls(_load(path)["jobs"]):
+        run(["make", "--dry-run", *words], cwd=TOP)
+
+
+def test_they_check_all_that_make_check_does() -> None:
+    match = re.search(r"^check:([^#]*)", (TOP / "Makefile").read_text(), re.MULTILINE)
+    assert match
+    called = _make_calls(_load(TOP / ".github/workflows/check.yml")["jobs"])
+    assert set(match[1].split()) <= {word for words in called for word in words}
+    assert "make check" in (TOP / ".ci/run").read_text().splitlines()
+
+
+@each_workflow
+def test_actions_are_pinned(path: Path) -> None:
+    """A tag can be moved."""
+    uses = [line.strip(" -") for line in path.read_text().splitlines() if "uses:" in line]
+    assert uses
+    for line in uses:
+        assert _PINNED.fullmatch(line), line
+
+
+@each_workflow
+def test_they_get_no_more_than_they_need(path: Path) -> None:
+    """Read access, where a job does not say more; an end; one at a time."""
+    workflow = _load(path)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["group"]
+    for name, job in workflow["jobs"].items():
+        assert "uses" in job or 0 < job["timeout-minutes"] <= 90, name
+        for step in job.get("steps", ()):
+            if step.get("uses", "").startswith("actions/checkout@"):
+                assert step["with"]["persist-credentials"] is False
+
+
+class Clone:
+    """A clone whose pins were updated, and the last step of update.yml in it."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+        self.path = home / "clone"
+        programs = home / "bin"
+        programs.mkdir()
+        for name, text in (("gh", _GH), ("make", _MAKE_THERE)):
+            (programs / name).write_text(text)
+            (programs / name).chmod(0o755)
+        self._environment = {
+            "HOME": str(home),
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_AUTHOR_DATE": "2026-12-01T00:00:00Z",
+        }
+        self.git("init", "--quiet", "--bare", "--initial-branch=main", "../origin")
+        self.git("clone", "--quiet", "../origin", ".")
+        shutil.copy(TOP / "pins.toml", self.path)
+        self.git("add", "pins.toml")
+        user = ("-c", "user.name=x", "-c", "user.email=x@example.org")
+        self.git(*user, "commit", "--quiet", "--message=first")
+        self.git("push", "--quiet", "origin", "HEAD:main")
+        self.pull_requests("0")
+
+    def git(self, *words: str) -> str:
+        self.path.mkdir(exist_ok=True)
+        return run(["git", *words], cwd=self.path, env=self._environment)
+
+    def pull_requests(self, number: str) -> None:
+        (self._home / "pull-requests").write_text(f"{number}\n")
+
+    def propose(self) -> list[str]:
+        """Run the step; give the calls of gh."""
+        (self._home / "gh").write_text("")
+        steps = _load(TOP / ".github/workflows/update.yml")["jobs"]["pins"]["steps"]
+        script = self._home / "step"
+        script.write_text(steps[-1]["run"])
+        # https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax, "shell".
+        command: list[str | Path] = ["bash", "--noprofile", "--norc", "-eo", "pipefail", script]
+        run(command, cwd=self.path, env=self._environment)
+        return (self._home / "gh").read_text().splitlines()
+
+
+def test_update_proposes_each_release_once(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    assert clone.propose() == []
+    pins = clone.path / "pins.toml"
+    former = pins.read_text()
+    text = re.sub(r'(?m)^version = "[^"]*"', 'version = "9.9.9"', former)
+    assert text != former
+    pins.write_text(text)
+    clone.pull_requests("1")
+    listing = "pr list --head pins/9.9.9 --state all --json number --jq length"
+    assert clone.propose() == [listing]
+    assert clone.git("ls-remote", "--heads", "origin", "pins/*") == ""
+
+    clone.pull_requests("0")
+    called = clone.propose()
+    assert called[:2] == [listing, "auth setup-git"]
+    assert called[2].startswith("pr create --head pins/9.9.9 --title pins: Determinate Nix 9.9.9")
+    assert called[3:] == ["workflow run check.yml --ref pins/9.9.9"]
+    assert clone.git("show", "origin/pins/9.9.9:pins.toml") == text
+    changed = clone.git("log", "--format=%an: %s", "--name-only", "origin/main..origin/pins/9.9.9")
+    assert changed.split("\n\n") == [
+        "github-actions[bot]: pins: Determinate Nix 9.9.9",
+        "pins.toml\n",
+    ]
