@@ -60,9 +60,15 @@ repo: setup ## a dnf repository of what is built: REPO=DIR, KEY=ID or FLAGS=--un
 publish: setup ## have COPR build the source package: PROJECT=OWNER/NAME
 	@$(call BUILD,publish --project '$(PROJECT)')
 
-.PHONY: pins
-pins: setup ## show what is pinned
-	@$(PYTHON) build.py pins
+.PHONY: pins pins-update
+pins: setup ## show what is pinned; FLAGS=--json for programs
+	@$(PYTHON) build.py pins show $(FLAGS)
+pins-update: setup ## pin the newest release, or VERSION=V; FLAGS=--dry-run shows what would change
+	@$(PYTHON) build.py pins update $(if $(VERSION),--version '$(VERSION)') $(FLAGS)
+
+.PHONY: release-files
+release-files: setup ## out/release: packages, SBOMs, checksums; TAG=vVERSION-RELEASE is checked
+	@$(call BUILD,release $(if $(TAG),--tag '$(TAG)'))
 
 .PHONY: demo
 demo: setup ## build the package, boot a host with it, use Nix there as a user would (root)
@@ -74,8 +80,8 @@ demo: setup ## build the package, boot a host with it, use Nix there as a user w
 bench: sample ## measure builder and host, each figure beside a floor (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
-.PHONY: lint types test test-ostree check
-lint: setup ## ruff, shellcheck, shfmt, rpmlint
+.PHONY: lint types test test-ostree test-image check
+lint: setup ## ruff, shellcheck, shfmt, actionlint
 	@$(TOX) run -e lint
 types: setup ## mypy
 	@$(TOX) run -e types
@@ -83,7 +89,9 @@ test: setup ## lint, types, and the tiers unit, rpm and host
 	@$(TOX) run -e lint,types,unit,rpm,host
 test-ostree: setup ## the package on a composefs host, emulated by QEMU (root)
 	@$(TOX) run -e ostree
-check: test test-ostree ## every tier
+test-image: setup ## the example Containerfile, built by podman (root)
+	@$(TOX) run -e image
+check: test test-ostree test-image ## every tier
 
 .PHONY: clean
 clean: ## remove what was built (the cache stays)

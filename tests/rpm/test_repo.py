@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import createrepo_c
@@ -14,24 +13,10 @@ import pytest
 from nix_aurora.files import sha256_file
 from nix_aurora.run import run
 from tests.closures import make_tarball
+from tests.keyring import Keyring, new_keyring
 from tests.rpm.builder import Built, build, build_py
 
 KEY_NAME = "RPM-GPG-KEY-nix-aurora"
-
-
-@dataclass(frozen=True)
-class Keyring:
-    """A gpg home with one secret key in it, and nobody else's."""
-
-    home: Path
-    fingerprint: str
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        return {"GNUPGHOME": str(self.home)}
-
-    def gpg(self, *words: str | Path) -> str:
-        return run(["gpg", "--batch", "--quiet", *words], env=self.environment)
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +28,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(scope="module")
 def keyring() -> Iterator[Keyring]:
-    # A short path: the agent's socket lies in it.
-    home = Path(run(["mktemp", "--directory", "/tmp/gpg.XXXXXX"]).strip())  # noqa: S108 - mktemp's
-    environment = {"GNUPGHOME": str(home)}
-    who = "Nix Aurora tests <tests@nix-aurora.invalid>"
-    words = ("--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never")
-    run(["gpg", "--batch", "--quiet", *words], env=environment)
-    listing = run(["gpg", "--batch", "--with-colons", "--list-secret-keys"], env=environment)
-    fingerprint = next(line.split(":")[9] for line in listing.splitlines() if line[:3] == "fpr")
-    yield Keyring(home, fingerprint)
-    subprocess.run(["gpgconf", "--kill", "all"], env={**os.environ, **environment}, check=True)
-    shutil.rmtree(home)
+    with new_keyring() as keyring:
+        yield keyring
 
 
 def repo(

@@ -1,0 +1,50 @@
+"""A base image such as Aurora's, made of Debian packages."""
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.harness import bootc_lint
+from tests.harness.provides import provides_rpm
+from tests.harness.scratch import Scratch
+from tests.harness.tree import Tree, atomic_tree
+
+RELEASE = 44  # Fedora's
+_AURORA = Path(__file__).parent / "aurora"
+# systemd-sysusers knows Fedora's users. Debian's come from a package's script, so they are declared
+# as they are. And rpm's plugin that makes namespaces, which a build in a container must not, is a
+# package of its own in Fedora.
+_SCRIPT = """
+rpm --install --nosignature /run/release.rpm
+rm /usr/lib/rpm/macros.d/macros.transaction_unshare
+cat /run/authority.pem >>/etc/ssl/certs/ca-certificates.crt
+mkdir -p /etc/yum.repos.d /usr/share/licenses
+ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf
+{
+    awk -F: '{ print "g", $1, $3 }' /etc/group
+    awk -F: '{ printf "u %s %s:%s \\"%s\\" %s %s\\n", $1, $3, $4, $5, $6, $7 }' /etc/passwd
+} >/usr/lib/sysusers.d/zz-debian.conf
+find /var -mindepth 1 -delete
+"""
+
+
+def base_tree(directory: Path, authority: Path) -> Tree:
+    """Give a host with dnf5, as a bootc base image has it; ``directory`` becomes its top layer.
+
+    It trusts the certificate ``authority``, is Aurora of Fedora RELEASE to dnf5, and has for bootc
+    what bootc_lint.py is.
+    """
+    tree = atomic_tree(extra=("createrepo-c", "dnf5"))
+    directory.mkdir()
+    directory.chmod(0o755)  # it is the root directory, too
+    with (
+        TemporaryDirectory() as place,
+        Scratch(tree.layers, upper=directory) as scratch,
+    ):
+        provided = (f"system-release = {RELEASE}", f"system-release(releasever) = {RELEASE}")
+        release = provides_rpm(Path(place), provided, name="fedora-release")
+        scratch.copy_in(release, "/run/release.rpm")
+        scratch.copy_in(authority, "/run/authority.pem")
+        scratch.copy_in(_AURORA, "/")
+        scratch.copy_in(Path(bootc_lint.__file__), "/usr/bin/bootc")
+        scratch.run(_SCRIPT)
+    return Tree((directory, *tree.layers))

@@ -1,0 +1,118 @@
+"""The base image, the network that builds see, and the images that the README's commands build."""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import trustme
+
+from tests.harness.podman import Podman
+from tests.harness.tree import Tree
+from tests.image.base import base_tree
+from tests.image.site import HUB, OWN, RESULTS, add_copr_project
+from tests.keyring import Keyring, new_keyring
+from tests.packages import PackageMaker
+from tests.rpm.builder import TOP, build_py
+
+BASE = "localhost/base"
+TAG = "aurora-nix"  # the README's
+# By what the package comes from: a COPR project, a repository of one's own, a file.
+_COMMANDS = {
+    "own" if ".repo" in line else "file" if ".rpm" in line else "copr": line
+    for line in re.findall(
+        r"^ {4}(podman build .*)$",
+        (TOP / "README.md").read_text().replace("\\\n", ""),
+        re.MULTILINE,
+    )
+}
+SOURCES = ("copr", "own", "file")
+
+ImageMaker = Callable[[str], Path]
+
+
+@pytest.fixture(scope="session")
+def keyring() -> Iterator[Keyring]:
+    """Give the key that the repository is signed with."""
+    with new_keyring() as keyring:
+        yield keyring
+
+
+@pytest.fixture(scope="session")
+def repository(
+    package: PackageMaker, keyring: Keyring, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Give a signed repository with the real package, as ``make repo`` makes it."""
+    directory = tmp_path_factory.mktemp("repository") / "repo"
+    words = ("--out", package().parent, "--key", keyring.fingerprint)
+    url = ("--baseurl", f"https://{OWN}/nix-aurora")
+    done = build_py("repo", directory, *words, *url, env=keyring.environment)
+    assert done.returncode == 0, done.stderr
+    return directory
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """Give who has signed the certificate of all hosts that builds reach."""
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def base(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """Give what the base image is made of."""
+    place = tmp_path_factory.mktemp("base")
+    authority.cert_pem.write_to_path(str(place / "authority.pem"))
+    return base_tree(place / "layer", place / "authority.pem")
+
+
+@pytest.fixture(scope="session")
+def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory that all hosts show; see site.py."""
+    site = tmp_path_factory.mktemp("site")
+    add_copr_project(site, repository)
+    (site / "nix-aurora").symlink_to(repository)
+    return site
+
+
+@pytest.fixture(scope="session")
+def podman(
+    base: Tree, site: Path, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Podman]:
+    """Give podman with the base image, and the COPR, where it is offline otherwise."""
+    place = tmp_path_factory.mktemp("podman")
+    hosts = (HUB, RESULTS, OWN)
+    authority.issue_cert(*hosts).private_key_and_cert_chain_pem.write_to_path(
+        str(place / "certificate.pem")
+    )
+    with Podman(place / "place", hosts) as podman:
+        podman.serve(site, place / "certificate.pem")
+        podman.add_image(base, BASE)
+        yield podman
+
+
+@pytest.fixture(scope="session")
+def image(
+    podman: Podman, package: PackageMaker, tmp_path_factory: pytest.TempPathFactory
+) -> ImageMaker:
+    """Give a maker of images, by one of SOURCES; it gives the root directory.
+
+    Each is what the README's command builds, in a directory like the project's, with another base.
+    """
+    project = tmp_path_factory.mktemp("project")
+    (project / "examples").symlink_to(TOP / "examples")
+    (project / "out").symlink_to(package().parent)
+
+    @cache
+    def make(source: str) -> Path:
+        command = _COMMANDS[source]
+        assert f" --tag {TAG} " in command
+        podman.shell(from_base(command), cwd=project)
+        return podman.root(TAG)
+
+    return make
+
+
+def from_base(command: str) -> str:
+    """Give a command of the README with the test's base image."""
+    return command.replace("podman build ", f"podman build --build-arg BASE={BASE} ", 1)

@@ -1,0 +1,159 @@
+"""examples/Containerfile, built by podman and dnf5 with the README's commands."""
+
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.spec import UNITS
+from tests.harness.nspawn import Host
+from tests.harness.podman import Podman
+from tests.harness.scratch import Scratch
+from tests.harness.tree import Tree
+from tests.image.conftest import BASE, SOURCES, ImageMaker, from_base
+from tests.image.site import PROJECT
+from tests.image.test_lint import lint
+from tests.packages import fit_for_sample
+from tests.rpm.builder import TOP
+from tests.whole import add_program, check_whole
+
+each_source = pytest.mark.parametrize("source", SOURCES)
+
+# Where dnf5 has a repository that it was told of, and where it has disabled it.
+_DEFINITIONS = {
+    "copr": {"/etc/yum.repos.d/_copr:copr.fedorainfracloud.org:you:nix-aurora.repo"},
+    "own": {
+        *("/etc/yum.repos.d/nix-aurora.repo", "/etc/dnf/repos.override.d"),
+        "/etc/dnf/repos.override.d/99-config_manager.repo",
+    },
+    "file": set(),
+}
+# dnf5's record of what it has installed, the copies that systemd-sysusers makes, and what podman
+# and systemd's own tmpfiles.d know of.
+_ADDED = re.compile(
+    r"/usr/lib/sysimage/libdnf5(/.*)?|/etc/(passwd|group|shadow|gshadow)-"
+    r"|/run/systemd(/resolve(/stub-resolv\.conf)?)?|/var/(cache|lib|log)"
+)
+_CHANGED = {
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/shadow",
+    "/etc/gshadow",
+    "/usr/share/rpm/rpmdb.sqlite",
+}
+_WANTS = {
+    "/etc/systemd/system/local-fs.target.wants",
+    "/etc/systemd/system/local-fs.target.wants/nix-layout.service",
+    "/etc/systemd/system/local-fs.target.wants/nix.mount",
+    "/etc/systemd/system/multi-user.target.wants/nix-setup.service",
+    "/etc/systemd/system/sockets.target.wants/nix-daemon.socket",
+}
+# What ostree makes of an image: its /var is no host's, and all has the same age.
+_DEPLOY = "find /var -mindepth 1 -delete; touch -d @0 /usr"
+
+
+def entries(root: Path) -> dict[str, tuple[object, ...]]:
+    """Give what is in a root directory by path: mode, owners, size and link."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in root.rglob("*"):
+        status = path.lstat()
+        size = None if stat.S_ISDIR(status.st_mode) else status.st_size
+        link = path.readlink() if path.is_symlink() else None
+        name = f"/{path.relative_to(root)}"
+        found[name] = (status.st_mode, status.st_uid, status.st_gid, size, link)
+    return found
+
+
+def test_the_base_image_is_sound(podman: Podman) -> None:
+    assert lint(podman.root(BASE)) == {}
+
+
+@each_source
+def test_what_an_image_has_more_than_its_base(
+    source: str, image: ImageMaker, podman: Podman
+) -> None:
+    """The package, what it asks for, and nothing that dnf would leave behind."""
+    before, after = entries(podman.root(BASE)), entries(image(source))
+    with Scratch(image(source)) as scratch:
+        owned = set(scratch.run("rpm --query --list nix-aurora").stdout.splitlines())
+        assert scratch.run("rpm --verify nix-aurora").output == ""
+    assert len(owned) > 50
+    assert owned <= after.keys()
+    more = {path for path in after.keys() - before.keys() - owned if not _ADDED.fullmatch(path)}
+    assert more == {"/nix", *_WANTS, *_DEFINITIONS[source]}
+    assert before.keys() <= after.keys()
+    assert {path for path in before if before[path] != after[path]} == _CHANGED
+
+
+@each_source
+def test_bootc_has_nothing_to_say(source: str, image: ImageMaker) -> None:
+    assert lint(image(source)) == {}
+
+
+@each_source
+def test_nix_is_there_and_empty(source: str, image: ImageMaker) -> None:
+    nix = image(source) / "nix"
+    assert stat.filemode(nix.lstat().st_mode) == "drwxr-xr-x"
+    assert list(nix.iterdir()) == []
+
+
+@each_source
+def test_users_have_their_own_ids(source: str, image: ImageMaker) -> None:
+    etc = image(source) / "etc"
+    users = [line.split(":") for line in (etc / "passwd").read_text().splitlines()]
+    found = {(user[0], *user[2:4], *user[5:]) for user in users if user[0].startswith("nixbld")}
+    assert found == {
+        (f"nixbld{number}", f"{30000 + number}", "30000", "/var/empty", "/usr/sbin/nologin")
+        for number in range(1, 33)
+    }
+    groups = dict(line.split(":", 1) for line in (etc / "group").read_text().splitlines())
+    _, number, members = groups["nixbld"].split(":")
+    assert (number, set(members.split(","))) == ("30000", {user[0] for user in found})
+
+
+@each_source
+def test_units_are_as_the_preset_says(source: str, image: ImageMaker) -> None:
+    with Scratch(image(source)) as scratch:
+        found = scratch.run(f"systemctl is-enabled {' '.join(UNITS)} || :").stdout.split()
+    states = dict(zip(UNITS, found, strict=True))
+    assert states == {
+        **dict.fromkeys(UNITS, "enabled"),
+        **dict.fromkeys(("nix-root.service", "nix-root-good.service"), "disabled"),
+        "nix-daemon.service": "static",
+    }
+
+
+@each_source
+def test_no_repository_of_ours_stays_enabled(source: str, image: ImageMaker) -> None:
+    with Scratch(image(source)) as scratch:
+        assert scratch.run("dnf5 repo list --enabled").stdout == ""
+        known = scratch.run("dnf5 repo list --all").stdout
+    assert ("nix-aurora" in known) == (source != "file")
+
+
+def test_a_lint_that_fails_ends_the_build(podman: Podman, tmp_path: Path) -> None:
+    """As it does where dnf's leftovers stay; which they are is known by what it says."""
+    text = (TOP / "examples/Containerfile").read_text()
+    left = re.sub(r"^ *rm -rf /var/cache/.*$", "    true", text, flags=re.MULTILINE)
+    assert left != text
+    (tmp_path / "Containerfile").write_text(left)
+    line = from_base(f"podman build --tag left --build-arg SOURCE={PROJECT} .")
+    done = podman.shell(line, cwd=tmp_path, check=False)
+    assert done.returncode != 0
+    found = set(re.findall(r"^Lint warning: ([a-z-]+): .*: (\S+)$", done.stdout, re.MULTILINE))
+    assert found >= {
+        *(("var-tmpfiles", "/var/cache/libdnf5"), ("var-log", "/var/log/dnf5.log")),
+        ("nonempty-run-tmp", "/run/dnf"),
+    }
+    assert podman.shell("podman image exists left", cwd=tmp_path, check=False).returncode == 1
+
+
+def test_a_host_of_the_image(image: ImageMaker, tmp_path: Path) -> None:
+    """It boots, and its users build and install."""
+    deployed = Tree((image("copr"),)).changed(tmp_path / "deployed", _DEPLOY)
+    with Host(fit_for_sample(deployed, tmp_path / "settings"), tmp_path / "host") as host:
+        assert host.read("/run/nix-aurora/layout") == "mount\n"
+        assert host.run("rpm --query nix-aurora").stdout.startswith("nix-aurora-")
+        add_program(host)
+        check_whole(host)

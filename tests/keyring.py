@@ -1,0 +1,42 @@
+"""A gpg key to sign with that is thrown away in the end."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora.run import run
+
+
+@dataclass(frozen=True)
+class Keyring:
+    """A gpg home with one secret key in it, and nobody else's."""
+
+    home: Path
+    fingerprint: str
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Give what a process that uses the key needs in its environment."""
+        return {"GNUPGHOME": str(self.home)}
+
+
+@contextmanager
+def new_keyring() -> Iterator[Keyring]:
+    """Yield one with a new key, of an address of ours, and end its agent."""
+    # A short path: the agent's socket lies in it.
+    home = Path(run(["mktemp", "--directory", "/tmp/gpg.XXXXXX"]).strip())  # noqa: S108 - mktemp's
+    environment = {"GNUPGHOME": str(home)}
+    who = "Nix Aurora tests <tests@nix-aurora.invalid>"
+    words = ("--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never")
+    try:
+        run(["gpg", "--batch", "--quiet", *words], env=environment)
+        listing = run(["gpg", "--batch", "--with-colons", "--list-secret-keys"], env=environment)
+        found = next(line.split(":")[9] for line in listing.splitlines() if line[:3] == "fpr")
+        yield Keyring(home, found)
+    finally:
+        subprocess.run(["gpgconf", "--kill", "all"], env={**os.environ, **environment}, check=True)
+        shutil.rmtree(home)
