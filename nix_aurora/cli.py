@@ -7,7 +7,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 from typing import NoReturn
@@ -15,12 +15,15 @@ from typing import NoReturn
 from nix_aurora import log, pins
 from nix_aurora.errors import AuroraError, UsageError
 from nix_aurora.fetch import default_cache, fetch
+from nix_aurora.github import API
 from nix_aurora.pack import pack
 from nix_aurora.publish import CHROOTS, Publication, publish
+from nix_aurora.release import make_release
 from nix_aurora.repository import Repository, make_repository
 from nix_aurora.rpmbuild import Prepared, build_rpm, build_srpm
 from nix_aurora.source import Source, from_argument, from_pins
 from nix_aurora.stage import Staged, stage
+from nix_aurora.update import NIXD, Update, update
 from nix_aurora.verify import verify
 
 TOP = Path(__file__).resolve().parent.parent
@@ -40,9 +43,12 @@ class Options:
     offline: bool
     level: int
     json: bool
+    nixd: bool
     packages: tuple[Path, ...]
+    tag: str | None
     repository: Repository | None
     publication: Publication | None
+    update: Update | None
 
 
 def _fetch(options: Options) -> list[str]:
@@ -68,7 +74,17 @@ def _srpm(options: Options) -> list[str]:
 def _rpm(options: Options) -> list[str]:
     """build.py rpm --arch x86_64 --out /tmp/packages"""
     srpm, arches = _build_srpm(options, (_host_arch(),))
-    return [str(srpm)] + [str(build_rpm(srpm, arch, options.out)) for arch in arches]
+    built = [path for arch in arches for path in build_rpm(srpm, arch, options.out)]
+    return [str(path) for path in (srpm, *built)]
+
+
+def _release(options: Options) -> list[str]:
+    """build.py release --tag v3.22.1-1"""
+    srpm, arches = _build_srpm(options, pins.ARCHES)
+    packages = [srpm, *(path for arch in arches for path in build_rpm(srpm, arch, options.out))]
+    sboms = {arch: options.out / "closure" / arch / "closure.spdx.json" for arch in arches}
+    files = make_release(packages, sboms, options.tag, options.out / "release")
+    return [str(path) for path in files]
 
 
 def _verify(options: Options) -> list[str]:
@@ -91,19 +107,24 @@ def _publish(options: Options) -> list[str]:
 
 
 def _pins(options: Options) -> list[str]:
-    """build.py pins --json"""
+    """build.py pins update --version 3.22.1"""
+    if options.update:
+        return update(options.pins, options.update, options.cache)
     release = pins.load(options.pins)
     table = {
-        kind: {
-            arch: {"url": entry.url, "size": entry.size, "sha256": entry.sha256}
-            for arch, entry in sorted(entries.items())
-        }
-        for kind, entries in (("installer", release.installer), ("nixd", release.nixd))
+        kind: {arch: asdict(entries[arch]) for arch in sorted(entries)}
+        for kind, entries in (
+            ("installer", release.installer),
+            ("nixd", release.nixd),
+            ("tarball", release.tarball),
+        )
     }
     if options.json:
-        return [json.dumps({"version": release.version, **table}, indent=2, sort_keys=True)]
+        package = {"release": release.package_release, "date": release.date.isoformat()}
+        content = {"version": release.version, "package": package, **table}
+        return [json.dumps(content, indent=2, sort_keys=True)]
     return [f"release {release.version}"] + [
-        f"{kind} {arch} {entry['size']} {entry['sha256']} {entry['url']}"
+        f"{kind} {arch} {entry['size']} {entry['sha256']} {entry.get('url', '')}".rstrip()
         for kind, entries in table.items()
         for arch, entry in entries.items()
     ]
@@ -114,10 +135,11 @@ _COMMANDS: dict[str, tuple[Callable[[Options], list[str]], str]] = {
     "stage": (_stage, "unpack and check a closure as the host will have it"),
     "srpm": (_srpm, "build the source package, with every architecture at hand"),
     "rpm": (_rpm, "build the source package and the packages from it"),
+    "release": (_release, "build what a release has: packages, SBOMs, checksums"),
     "verify": (_verify, "check built packages against the policy"),
     "repo": (_repo, "make a dnf repository of the built packages"),
     "publish": (_publish, "have COPR build the source package, and follow the builds"),
-    "pins": (_pins, "show what is pinned"),
+    "pins": (_pins, "show what is pinned, or pin another release"),
 }
 
 
@@ -178,9 +200,12 @@ def _build_srpm(options: Options, default: Sequence[str]) -> tuple[Path, list[st
     prepared = []
     for staged in _staged(options, default):
         closure = staged.closure
+        nixd = None
+        if options.nixd:
+            nixd = fetch(packaging.nixd[closure.arch], options.cache, offline=options.offline)
         directory = options.out / "closure" / closure.arch
         packed = pack(staged, directory, date=packaging.date, level=options.level)
-        prepared.append(Prepared(closure, packed))
+        prepared.append(Prepared(closure, packed, nixd))
     srpm = build_srpm(
         prepared, TOP, options.out, release=packaging.package_release, date=packaging.date
     )
@@ -193,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         "--arch",
         action="append",
         choices=pins.ARCHES,
-        help="may be repeated; default: this machine's, for srpm every pinned one",
+        help="may be repeated; default: this machine's, for srpm and release every pinned one",
     )
     common.add_argument(
         "--source",
@@ -236,6 +261,16 @@ def _parser() -> argparse.ArgumentParser:
             epilog=f"example: {function.__doc__}",
             parents=[common],
         )
+        if name == "release":
+            command.add_argument("--tag", metavar="vVERSION-RELEASE", help="refuse any other")
+        if name in {"srpm", "rpm"}:
+            command.add_argument(
+                "--with",
+                dest="extras",
+                action="append",
+                choices=("nixd",),
+                help="nixd: the proprietary determinate-nixd as well, as a package of its own",
+            )
         if name == "verify":
             command.add_argument("packages", nargs="+", type=Path, metavar="RPM")
         if name == "repo":
@@ -243,7 +278,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "publish":
             _add_publication(command)
         if name == "pins":
-            command.add_argument("--json", action="store_true", help="for programs")
+            _add_pins(command)
     return parser
 
 
@@ -270,6 +305,21 @@ def _add_publication(command: argparse.ArgumentParser) -> None:
     command.add_argument("--follow", type=int, metavar="BUILD", help="follow it, upload nothing")
 
 
+def _add_pins(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "action", nargs="?", choices=("show", "update"), default="show", help="default: show"
+    )
+    command.add_argument("--json", action="store_true", help="show: for programs")
+    command.add_argument(
+        "--version", metavar="V", help="update: to this one, also back to it; default: the newest"
+    )
+    command.add_argument(
+        "--dry-run", action="store_true", help="update: download, and show what would change"
+    )
+    command.add_argument("--github", metavar="URL", default=API, help=f"default: {API}")
+    command.add_argument("--nixd", metavar="URL", default=NIXD, help=f"default: {NIXD}")
+
+
 def _options(arguments: argparse.Namespace) -> Options:
     return Options(
         arches=tuple(dict.fromkeys(arguments.arch or ())),
@@ -281,9 +331,12 @@ def _options(arguments: argparse.Namespace) -> Options:
         offline=arguments.offline,
         level=arguments.level,
         json=getattr(arguments, "json", False),
+        nixd="nixd" in (getattr(arguments, "extras", None) or ()),
         packages=tuple(getattr(arguments, "packages", ())),
+        tag=getattr(arguments, "tag", None),
         repository=_repository(arguments) if arguments.command == "repo" else None,
         publication=_publication(arguments) if arguments.command == "publish" else None,
+        update=_update(arguments) if arguments.command == "pins" else None,
     )
 
 
@@ -301,6 +354,28 @@ def _publication(arguments: argparse.Namespace) -> Publication:
         arguments.config,
         arguments.follow,
     )
+
+
+def _update(arguments: argparse.Namespace) -> Update | None:
+    """Give what ``pins update`` is asked for, None for ``pins show``."""
+    of_the_other = {
+        "show": [("--version", arguments.version), ("--dry-run", arguments.dry_run)],
+        "update": [("--json", arguments.json), ("--offline", arguments.offline)],
+    }
+    for option, given in of_the_other[arguments.action]:
+        if given:
+            raise UsageError(f"{option}: expected none with pins {arguments.action}, got it")
+    if arguments.action == "show":
+        return None
+    try:
+        return Update(
+            arguments.version and pins.check_version(arguments.version.removeprefix("v")),
+            arguments.dry_run,
+            pins.check_url(arguments.github),
+            pins.check_url(arguments.nixd),
+        )
+    except ValueError as error:
+        raise UsageError(f"pins update: {error}") from error
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -7,18 +7,19 @@ import datetime
 import os
 import stat
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import zstandard
 
-from nix_aurora import files, log, manifest, sbom
+from nix_aurora import files, licences, log, manifest, sbom
 from nix_aurora.errors import UsageError, VerificationError
 from nix_aurora.stage import Staged
 
 ARCHIVE = "closure.tar.zst"
-_OURS = frozenset({ARCHIVE, "closure.json", "closure.env", "closure.spdx.json"})
+LICENCES = "CLOSURE-LICENSES"
+_OURS = frozenset({ARCHIVE, LICENCES, "closure.json", "closure.env", "closure.spdx.json"})
 _CHUNK = 1 << 20
 _BLOCK = 512
 _RECORD = 20 * _BLOCK  # what a tar archive's size is a multiple of, by default
@@ -29,14 +30,16 @@ _DISK_BLOCK = 4096  # bytes, of the usual file systems
 class Packed:
     """A packed closure.
 
-    ``directory`` holds the archive, closure.json, closure.env and closure.spdx.json;
-    ``archive_sha256`` is in hex, ``archive_size`` in bytes.
+    ``directory`` holds the archive, closure.json, closure.env, closure.spdx.json and
+    CLOSURE-LICENSES; ``archive_sha256`` is in hex, ``archive_size`` in bytes, ``origin`` what the
+    staged closure had.
     """
 
     directory: Path
     archive: Path
     archive_sha256: str
     archive_size: int
+    origin: Mapping[str, str | int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,16 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
             origin=staged.origin,
         )
         manifest.write(written, fresh)
-        document = sbom.render(staged.closure, date)
+        found = licences.find(staged.closure.paths, staged.root / "store")
+        document = sbom.render(staged.closure, found, date)
         (fresh / "closure.spdx.json").write_text(document, encoding="ascii")
+        (fresh / LICENCES).write_text(licences.render(staged.closure, found), encoding="ascii")
     return Packed(
-        destination_dir, destination_dir / ARCHIVE, written.archive_sha256, written.archive_size
+        destination_dir,
+        destination_dir / ARCHIVE,
+        written.archive_sha256,
+        written.archive_size,
+        staged.origin,
     )
 
 

@@ -23,7 +23,13 @@ INTERVAL = 30.0  # seconds between looks, as COPR's own client has it
 
 # frontend's forms.py: what users, groups and projects may be called.
 _PROJECT = re.compile(r"(@?[\w.+-]+)/([\w.+-]+)")
-_DESCRIPTION = "Multi-user Nix for Aurora and the other Fedora Atomic desktops."
+# The licences want directions to the source next to the binaries: SOURCE-OFFER in the package.
+_DESCRIPTION = (
+    "Multi-user Nix for Aurora and the other Fedora Atomic desktops.\n\n"
+    "Source of the programs that the packages carry: https://github.com/DeterminateSystems/nix-src "
+    "at the tag of the package's version, and what its flake.lock names. Each package has more on "
+    "it: /usr/share/licenses/nix-aurora/SOURCE-OFFER"
+)
 
 
 @dataclass(frozen=True, slots=True)

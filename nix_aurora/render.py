@@ -10,6 +10,7 @@ import tarfile
 from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
+from types import MappingProxyType
 
 import jinja2
 
@@ -59,13 +60,14 @@ def render_payload(
     *,
     links: Mapping[str, str],
     extra: Mapping[str, Path],
+    programs: Mapping[str, Path] = MappingProxyType({}),
     destination: Path,
     mtime: int,
 ) -> None:
     """Write the payload as an uncompressed tar: what the spec unpacks into the build root.
 
-    ``links`` are symlinks beside the payload's own, ``extra`` files from elsewhere, both by their
-    path below ``/``.
+    ``links`` are symlinks beside the payload's own, ``extra`` files and ``programs`` executables
+    from elsewhere, all by their path below ``/``.
     Everything is root's, of mode 0755 where the owner may execute it and 0644 else, ``mtime``
     seconds old since 1970, and in byte order: the same inputs give the same bytes.
     """
@@ -85,6 +87,8 @@ def render_payload(
         files[name] = content, os.access(path, os.X_OK)
     for name, path in extra.items():
         files[name] = path.read_bytes(), False
+    for name, path in programs.items():
+        files[name] = path.read_bytes(), True
 
     folders = {parent.as_posix() for name in {*files, *links} for parent in Path(name).parents} - {
         "."

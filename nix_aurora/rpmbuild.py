@@ -14,21 +14,24 @@ from pathlib import Path
 from nix_aurora import files, log
 from nix_aurora.closure import Closure
 from nix_aurora.errors import VerificationError
-from nix_aurora.pack import Packed
+from nix_aurora.licences import escape
+from nix_aurora.pack import LICENCES, Packed
 from nix_aurora.render import render_payload
 from nix_aurora.run import run
 from nix_aurora.spec import render_spec
 from nix_aurora.verify import verify
 
 _DESCRIPTIONS = ("closure.env", "closure.json", "closure.spdx.json")
+_LICENSES = "usr/share/licenses/nix-aurora"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One architecture's part of the SRPM."""
+    """One architecture's part of the SRPM; ``nixd`` is the program of its own package, if any."""
 
     closure: Closure
     packed: Packed
+    nixd: Path | None = None
 
 
 def build_srpm(
@@ -71,28 +74,46 @@ def build_srpm(
         return _publish(work / "SRPMS", out)[0]
 
 
-def build_rpm(srpm: Path, arch: str, out: Path) -> Path:
-    """Rebuild ``srpm`` for ``arch`` and give the path of ``out/nix-aurora-….<arch>.rpm``."""
+def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
+    """Rebuild ``srpm`` for ``arch`` and give the path of ``out/nix-aurora-….<arch>.rpm``.
+
+    Where nixd is in the SRPM, that of its package follows.
+    """
     with log.step(f"Building the RPM for {arch}"), files.new_directory(out / f"rpm-{arch}") as work:
         target = ("--target", f"{arch}-linux")
         command = ["rpmbuild", *_topdir(work), *target, "--rebuild", str(srpm)]
         run(command, log_file=_log_file(out, f"rpm-{arch}"))
-        return _publish(work / "RPMS", out)[0]
+        return _publish(work / "RPMS", out)
 
 
 def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None:
     closure, packed = item.closure, item.packed
     shutil.copyfile(packed.archive, sources / f"closure-{closure.arch}.tar.zst")
     extra = {f"usr/lib/nix-aurora/{name}": packed.directory / name for name in _DESCRIPTIONS}
-    extra["usr/share/licenses/nix-aurora/LICENSE"] = top / "LICENSE"
+    extra[f"{_LICENSES}/LICENSE"] = top / "LICENSE"
+    extra[f"{_LICENSES}/{LICENCES}"] = packed.directory / LICENCES
     render_payload(
         top / "payload",
-        {"closure": closure},
+        {
+            "closure": closure,
+            # A file's name can be anything.
+            "origin": {key: escape(str(value)) for key, value in packed.origin.items()},
+        },
         links={f"usr/bin/{name}": "nix" for name in closure.commands if name != "nix"},
         extra=extra,
         destination=sources / f"payload-{closure.arch}.tar",
         mtime=mtime,
     )
+    if item.nixd:
+        render_payload(
+            top / "payload-nixd",
+            {},
+            links={},
+            extra={},
+            programs={"usr/libexec/nix-aurora-nixd/determinate-nixd": item.nixd},
+            destination=sources / f"nixd-{closure.arch}.tar",
+            mtime=mtime,
+        )
 
 
 def _log_file(out: Path, name: str) -> Path:
@@ -109,12 +130,9 @@ def _topdir(work: Path) -> list[str]:
 
 def _publish(built: Path, out: Path) -> list[Path]:
     """Move what rpmbuild has written below ``built`` to ``out``, once it is verified."""
-    results = []
-    for path in sorted(built.rglob("*.rpm")):
-        final = out / path.name
-        verify(path)
-        path.replace(final)
-        results.append(final)
-    if not results:
+    packages = sorted(built.rglob("*.rpm"))
+    if not packages:
         raise VerificationError(f"looking for what rpmbuild wrote: {built}: expected a package")
-    return results
+    for path in packages:
+        verify(path)
+    return [path.replace(out / path.name) for path in packages]

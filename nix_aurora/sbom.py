@@ -6,20 +6,22 @@ Format: SPDX 2.3, JSON (ISO/IEC 5962; https://spdx.github.io/spdx-spec/v2.3/).
 import datetime
 import json
 import re
+from collections.abc import Mapping
 
 from nix_aurora.closure import Closure
+from nix_aurora.licences import Finding, escape, split_name
 from nix_aurora.manifest import closure_id
 from nix_aurora.reginfo import PathInfo
 
 _NAMESPACE = "https://spdx.org/spdxdocs/nix-aurora"
-_HASH_LENGTH = 32  # characters of a store path's name before the dash
-# nix `src/libstore/names.cc`, DrvName: the version follows the first dash before a non-letter.
-_NAME = re.compile(r"(?P<name>.*?)(?:-(?P<version>[^A-Za-z].*))?")
 _NOT_IN_ID = re.compile(r"[^0-9A-Za-z.-]")
 
 
-def render(closure: Closure, date: datetime.date) -> str:
-    """Render the document: a package for each store path, said to be created on ``date``."""
+def render(closure: Closure, findings: Mapping[str, Finding], date: datetime.date) -> str:
+    """Render the document: a package for each store path, said to be created on ``date``.
+
+    ``findings`` are the licences, by store path.
+    """
     roots = [path for path in (closure.nix, closure.cacert, closure.manual) if path]
     document_id = "SPDXRef-DOCUMENT"
     content = {
@@ -32,7 +34,7 @@ def render(closure: Closure, date: datetime.date) -> str:
             "created": f"{date.isoformat()}T00:00:00Z",
             "creators": ["Tool: nix-aurora"],
         },
-        "packages": [_package(info) for info in closure.paths],
+        "packages": [_package(info, findings[info.path]) for info in closure.paths],
         "relationships": [
             *(_relation(document_id, "DESCRIBES", _id(path)) for path in roots),
             *(
@@ -46,22 +48,17 @@ def render(closure: Closure, date: datetime.date) -> str:
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 
 
-def split_name(name: str) -> tuple[str, str]:
-    """Split a store path's name, without its hash, into name and version (maybe empty)."""
-    match = _NAME.fullmatch(name)
-    return (match["name"], match["version"] or "") if match else (name, "")
-
-
-def _package(info: PathInfo) -> dict[str, object]:
-    name, version = split_name(info.name[_HASH_LENGTH + 1 :])
+def _package(info: PathInfo, finding: Finding) -> dict[str, object]:
+    name, version = split_name(info.path)
     package: dict[str, object] = {
         "SPDXID": _id(info.path),
         "name": name,
         "packageFileName": info.path,
         "downloadLocation": "NOASSERTION",
         "filesAnalyzed": False,
-        "licenseConcluded": "NOASSERTION",
-        "licenseDeclared": "NOASSERTION",
+        "licenseConcluded": finding.concluded,
+        "licenseDeclared": finding.declared,
+        "licenseComments": _comments(finding),
         "copyrightText": "NOASSERTION",
         "checksums": [{"algorithm": "SHA256", "checksumValue": info.nar_hash.hex()}],
         "comment": "The checksum is that of the store path's NAR serialisation.",
@@ -69,6 +66,17 @@ def _package(info: PathInfo) -> dict[str, object]:
     if version:
         package["versionInfo"] = version
     return package
+
+
+def _comments(finding: Finding) -> str:
+    """Say which files the licences are from; SPDX 2.3, 7.16."""
+    if not finding.texts:
+        return "The store path carries no file that tells its licence."
+    lines = []
+    for text in finding.texts:
+        names = f", which names: {'; '.join(map(escape, text.names))}" if text.names else ""
+        lines.append(f"Told by {escape(text.path)} (SHA-256 {text.sha256}){names}.")
+    return "\n".join(lines)
 
 
 def _id(path: str) -> str:

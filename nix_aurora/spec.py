@@ -50,7 +50,7 @@ def render_spec(
     """Render ``nix-aurora.spec.in`` in ``top``, the project's directory.
 
     ``version`` is Nix's, ``release`` and ``date`` are the packaging's; ``sources`` are the file
-    names that the SRPM carries for ``arches``.
+    names that the SRPM carries for ``arches``; with nixd's among them there is its package, too.
     """
     template = top / "nix-aurora.spec.in"
     context = {
@@ -59,6 +59,7 @@ def render_spec(
         "changelog_date": date.strftime("%a %b %d %Y"),  # rpm reads English names
         "arches": arches,
         "sources": sources,
+        "nixd": any(name.startswith("nixd-") for name in sources),
         "requires": REQUIRES,
         "conflicts": CONFLICTS,
         "units": " ".join(UNITS),

@@ -20,6 +20,11 @@ from nix_aurora.tools import REQUIRES
 _ALLOWED = ("/usr/", "/etc/")
 _ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
 _MANIFEST = "/usr/lib/nix-aurora/closure.json"
+_LICENSES = tuple(
+    f"/usr/share/licenses/nix-aurora/{name}"
+    for name in ("LICENSE", "CLOSURE-LICENSES", "SOURCE-OFFER")
+)
+_NIXD = "nix-aurora-nixd"
 _KEPT = frozenset({_MANIFEST, "/usr/lib/nix-aurora/closure.env", "/usr/bin/nix"})
 _CHUNK = 1 << 20
 # What rpm's dependency generators write: sonames, interpreters, pkg-config and the like.
@@ -51,7 +56,10 @@ def verify(path: Path) -> None:
     """
     with log.step(f"Verifying {path.name}"):
         package = _read(path)
-        checks = _SOURCE_CHECKS if package.header.isSource() else _BINARY_CHECKS
+        if package.header.isSource():
+            checks = _SOURCE_CHECKS
+        else:
+            checks = _NIXD_CHECKS if package.header["name"] == _NIXD else _BINARY_CHECKS
         for check in checks:
             check(package)
 
@@ -138,6 +146,13 @@ def _check_settings(package: _Package) -> None:
             raise package.fault(entry.name, "%config(noreplace)", "another kind of file")
 
 
+def _check_licences(package: _Package) -> None:
+    marked = {entry.name for entry in _files(package) if entry.fflags & rpm.RPMFILE_LICENSE}
+    for name in _LICENSES:
+        if name not in marked:
+            raise package.fault(name, "a file marked %license", "none")
+
+
 def _check_scriptlets(package: _Package) -> None:
     for name in _SCRIPTS:
         interpreter = " ".join(package.header[f"{name}prog"] or ())
@@ -193,12 +208,23 @@ def _check_archive(package: _Package) -> None:
         raise package.fault("/usr/bin/nix", f"a line nix={nix}", "none")
 
 
+def _check_nixd(package: _Package) -> None:
+    """It goes with the package that starts it, of the same build."""
+    header = package.header
+    build = f"{header['version']}-{header['release']}"
+    required = zip(header["requirename"], header["requireversion"], strict=True)
+    if ("nix-aurora", build) not in required:
+        raise package.fault("Requires", f"nix-aurora = {build}", "none")
+
+
 def _check_sources(package: _Package) -> None:
     """Each closure in an SRPM is the one that its payload's closure.json tells of."""
     arches = package.header["exclusivearch"]
     expected = {"nix-aurora.spec"} | {
         name for arch in arches for name in (f"closure-{arch}.tar.zst", f"payload-{arch}.tar")
     }
+    if any(name.startswith("nixd-") for name in package.digests):
+        expected |= {f"nixd-{arch}.tar" for arch in arches}
     if set(package.digests) != expected:
         raise package.fault("files", " ".join(sorted(expected)), " ".join(sorted(package.digests)))
     for arch in arches:
@@ -221,19 +247,20 @@ def _from_tar(package: _Package, archive: str, name: str) -> bytes | None:
         raise package.fault(archive, "a tar", str(error)) from error
 
 
-_BINARY_CHECKS: tuple[Callable[[_Package], None], ...] = (
+_Checks = tuple[Callable[[_Package], None], ...]
+_SOURCE_CHECKS: _Checks = (
+    _check_payload,
+    _check_owners,
+    _check_sources,
+)
+_COMMON_CHECKS: _Checks = (
     _check_payload,
     _check_paths,
     _check_owners,
     _check_modes,
     _check_settings,
     _check_scriptlets,
-    _check_requires,
     _check_provides,
-    _check_archive,
 )
-_SOURCE_CHECKS: tuple[Callable[[_Package], None], ...] = (
-    _check_payload,
-    _check_owners,
-    _check_sources,
-)
+_BINARY_CHECKS: _Checks = (*_COMMON_CHECKS, _check_licences, _check_requires, _check_archive)
+_NIXD_CHECKS: _Checks = (*_COMMON_CHECKS, _check_nixd)

@@ -10,11 +10,14 @@ from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree, atomic_tree
 
 # On top of what every tree has: a kernel, ostree, what the initramfs is made of, and the way in.
+_POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 PACKAGES = (
     *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
     "qemu-guest-agent",
 )
 USERS = ("tester", "other")
+ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1"
+"""The kernel's arguments with which a tree that is made so enforces its policy."""
 _INITRAMFS = Path(__file__).parent / "initramfs"
 _PREPARE_ROOT = """\
 [composefs]
@@ -40,6 +43,15 @@ printf '[Service]\\nLogLevelMax=notice\\n' >qemu-guest-agent.service.d/quiet.con
 printf %s "$PREPARE_ROOT" >/usr/lib/ostree/prepare-root.conf
 bash /run/initramfs/build "$(ls /usr/lib/modules)"
 """
+# What Fedora Atomic does with the policy store: Debian's is in /var, which no deployment brings.
+# Scripts of tests run where an administrator's would; else the agent would be systemd's own kind.
+_ENFORCING = """
+cp -a /run/selinux/default/. /etc/selinux/default
+echo 'store-root = /etc/selinux' >>/etc/selinux/semanage.conf
+sed -i s/^SELINUX=.*/SELINUX=enforcing/ /etc/selinux/config
+echo 'SELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023' \\
+    >>/usr/lib/systemd/system/qemu-guest-agent.service.d/quiet.conf
+"""
 _DISK = "/run/disk"
 _REPOSITORY = f"{_DISK}/ostree/repo"
 # No boot loader is set up: the harness is it.
@@ -56,7 +68,10 @@ mount --bind / /run/tree
 cd /run/tree
 find dev var -mindepth 1 -delete
 mv etc usr/etc
-ostree commit --repo={_REPOSITORY} --fsync=false --bootable --branch="$BRANCH" --tree=dir=.
+options=()
+[ ! -e usr/etc/selinux/config ] || options+=(--selinux-policy=/run/tree)
+ostree commit --repo={_REPOSITORY} --fsync=false --bootable --branch="$BRANCH" --tree=dir=. \\
+    "${{options[@]}}"
 """
 # systemd is told that the host has booted before, with the same /usr, as when packages are layered.
 _DEPLOY = f"""
@@ -72,25 +87,32 @@ for user in $USERS; do
         "${{groups[@]}}" "$user"
     groups=()
 done
-umount "$deployment/var"
 touch "$deployment/etc/.updated" var/.updated
+contexts=$deployment/etc/selinux/default/contexts/files/file_contexts
+[ ! -e "$contexts" ] || setfiles -F -r "$deployment" "$contexts" "$deployment"/{{etc,var}}
+umount "$deployment/var"
 """
 
 
-def bootable_tree(*, nix_dir: bool = False, transient: bool = False) -> Tree:
+def bootable_tree(
+    *, nix_dir: bool = False, transient: bool = False, enforcing: bool = False
+) -> Tree:
     """Give a host without packages of ours that has a kernel and an initramfs, cached or new.
 
     Its root is composefs; with ``transient`` it can be written to, and forgets. ``nix_dir`` puts
-    an empty ``/nix`` at the top.
+    an empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, with its store
+    where Fedora Atomic has it, and its commits are labelled; a boot needs ENFORCING.
     """
-    base = atomic_tree(nix_dir=nix_dir, extra=PACKAGES)
+    base = atomic_tree(nix_dir=nix_dir, extra=PACKAGES + (_POLICY_PACKAGES if enforcing else ()))
     settings = _PREPARE_ROOT.format(transient=str(transient).lower())
-    key = digest(*(str(layer) for layer in base.layers), settings, _BOOTABLE, _INITRAMFS)
+    recipe = _BOOTABLE + (_ENFORCING if enforcing else "")
+    key = digest(*(str(layer) for layer in base.layers), settings, recipe, _INITRAMFS)
+    binds = {base.layers[-1] / "var/lib/selinux": "/run/selinux"} if enforcing else {}
 
     def make(layer: Path) -> None:
-        with Scratch(base.layers, upper=layer) as scratch:
+        with Scratch(base.layers, upper=layer, binds=binds) as scratch:
             scratch.copy_in(_INITRAMFS, "/run/initramfs")
-            scratch.run(_BOOTABLE, env={"PREPARE_ROOT": settings})
+            scratch.run(recipe, env={"PREPARE_ROOT": settings})
 
     return Tree((cached("trees", key, make), *base.layers))
 

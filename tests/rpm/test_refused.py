@@ -40,11 +40,16 @@ mkdir -p %{{buildroot}}/usr/lib/nix-aurora %{{buildroot}}/usr/bin %{{buildroot}}
 cp {directory}/closure.tar.zst {directory}/closure.json %{{buildroot}}/usr/lib/nix-aurora
 printf '#!/bin/bash\\nnix={nix}\\n' >%{{buildroot}}/usr/bin/nix
 chmod 755 %{{buildroot}}/usr/bin/nix
+mkdir -p %{{buildroot}}/usr/share/licenses/nix-aurora
+for name in LICENSE CLOSURE-LICENSES SOURCE-OFFER; do
+    echo $name >%{{buildroot}}/usr/share/licenses/nix-aurora/$name
+done
 {install}
 {scriptlets}
 %files
 {first}
 /usr/lib/nix-aurora
+{licences}
 {files}
 """
 
@@ -59,6 +64,7 @@ class Spec:
     install: str = ""
     scriptlets: str = ""
     first: str = "%defattr(-,root,root)"
+    licences: str = "%license /usr/share/licenses/nix-aurora"
     files: str = "/usr/bin/nix"
     nix: str = _NIX
     manifest: str = json.dumps(_MANIFEST)
@@ -123,6 +129,14 @@ _REFUSED = {
     "setting that an upgrade overwrites": (
         _with_file("/etc/x", "%config"),
         "/etc/x: expected %config(noreplace), got another kind of file",
+    ),
+    "licences that are not marked": (
+        replace(_GOOD, licences="/usr/share/licenses/nix-aurora"),
+        "/usr/share/licenses/nix-aurora/LICENSE: expected a file marked %license, got none",
+    ),
+    "no source offer": (
+        replace(_GOOD, install="rm %{buildroot}/usr/share/licenses/nix-aurora/SOURCE-OFFER"),
+        "/usr/share/licenses/nix-aurora/SOURCE-OFFER: expected a file marked %license, got none",
     ),
     "Lua": (
         _with_scriptlet("%post -p <lua>\nprint()"),

@@ -15,7 +15,7 @@ from nix_aurora.cli import main
 from tests.closures import File, Sample, make_tarball
 
 TOP = Path(__file__).resolve().parents[2]
-COMMANDS = ("fetch", "stage", "srpm", "rpm", "verify", "repo", "publish", "pins")
+COMMANDS = ("fetch", "stage", "srpm", "rpm", "release", "verify", "repo", "publish", "pins")
 PINS = """\
 [package]
 release = 1
@@ -169,7 +169,7 @@ def test_pins(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pins"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"release {release.version}"
-    assert len(lines) == 1 + 2 * len(pins.ARCHES)
+    assert len(lines) == 1 + 2 * len(pins.ARCHES) + len(release.tarball)
 
 
 # --- 2: usage

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from nix_aurora import hashes, manifest, sbom
+from nix_aurora import hashes, manifest
 from nix_aurora.errors import UsageError, VerificationError
 from nix_aurora.files import sha256_file
 from nix_aurora.pack import Packed, pack
@@ -246,19 +246,3 @@ def test_sbom(packed: Packed, staged: Staged) -> None:
     assert ("SPDXRef-DOCUMENT", "DESCRIBES", f"SPDXRef-{NIX}") in relations
     assert (f"SPDXRef-{LINK}", "DEPENDS_ON", f"SPDXRef-{LIBC}") in relations
     assert (f"SPDXRef-{CLI}", "DEPENDS_ON", f"SPDXRef-{CLI}") not in relations
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("glibc-2.42-61", ("glibc", "2.42-61")),
-        ("nss-cacert-3.115", ("nss-cacert", "3.115")),
-        ("determinate-nix-3.22.1", ("determinate-nix", "3.22.1")),
-        ("builder.sh", ("builder.sh", "")),
-        ("libc-link", ("libc-link", "")),
-        ("gcc-15.2.0-lib", ("gcc", "15.2.0-lib")),
-        ("a-", ("a-", "")),
-    ],
-)
-def test_names_split_as_nix_does(name: str, expected: tuple[str, str]) -> None:
-    assert sbom.split_name(name) == expected

@@ -327,6 +327,7 @@ def test_a_new_project_gets_every_chroot(run: Run, copr: Copr) -> None:
     assert copr.asked()[:5] == ["chroots", "project", "add", "check", "upload"]
     sent = copr.sent("add")
     assert (sent["name"], sent["enable_net"]) == ("nix-aurora", False)
+    assert "https://github.com/DeterminateSystems/nix-src " in str(sent["description"])
     assert sent["chroots"] == [
         f"fedora-{release}-{arch}"
         for release in ("43", "44", "45", "rawhide")

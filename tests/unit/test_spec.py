@@ -16,21 +16,24 @@ UPDATE = "NIX_AURORA_UPDATE_GOLDEN"
 DATE = datetime.date(2026, 11, 2)
 
 
-def rendered(*arches: str, version: str = "3.22.1") -> str:
-    sources = sorted(
-        name for arch in arches for name in (f"closure-{arch}.tar.zst", f"payload-{arch}.tar")
-    )
+def rendered(*arches: str, version: str = "3.22.1", nixd: bool = False) -> str:
+    names = ["closure-{}.tar.zst", "payload-{}.tar"] + ["nixd-{}.tar"] * nixd
+    sources = sorted(name.format(arch) for arch in arches for name in names)
     return render_spec(TOP, version=version, release=2, date=DATE, arches=arches, sources=sources)
 
 
 @pytest.mark.parametrize(
     ("name", "arches"),
-    [("one-architecture", ("aarch64",)), ("two-architectures", ("aarch64", "x86_64"))],
+    [
+        ("one-architecture", ("aarch64",)),
+        ("two-architectures", ("aarch64", "x86_64")),
+        ("with-nixd", ("aarch64", "x86_64")),
+    ],
 )
 def test_golden(name: str, arches: tuple[str, ...]) -> None:
     """The whole spec. After an intended change: NIX_AURORA_UPDATE_GOLDEN=1, and read the diff."""
     path = GOLDEN / f"{name}.spec"
-    text = rendered(*arches)
+    text = rendered(*arches, nixd=name == "with-nixd")
     if os.environ.get(UPDATE):
         path.write_text(text, encoding="utf-8")
     assert text == path.read_text(encoding="utf-8")

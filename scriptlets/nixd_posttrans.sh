@@ -1,0 +1,10 @@
+# On a running system that no ostree assembles, determinate-nixd takes over without a reboot, or a
+# newer one does. Its socket cannot start while the daemon runs; whoever connects next starts that.
+if [ -d /run/systemd/system ] && [ ! -e /run/ostree-booted ]; then
+    systemctl daemon-reload || :
+    systemctl --quiet stop nix-daemon.service || :
+    if systemctl is-enabled --quiet determinate-nixd.socket; then
+        systemctl start determinate-nixd.socket \
+            || echo "nix-aurora: systemctl status determinate-nixd.socket tells more" >&2
+    fi
+fi

@@ -1,0 +1,102 @@
+"""The licences of a real closure, in real packages, and by SPDX's own reader."""
+
+import hashlib
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.run import run
+from tests.rpm.builder import PACKAGED, Built, query, unpack
+
+_DIRECTORY = "/usr/share/licenses/nix-aurora"
+_STORE = "/nix/store/"
+
+
+@pytest.fixture(scope="module")
+def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the root of an unpacked package."""
+    return unpack(built.rpms["x86_64"], tmp_path_factory.mktemp("licences") / "root")
+
+
+@pytest.fixture(scope="module")
+def listing(unpacked: Path) -> str:
+    return (unpacked / _DIRECTORY[1:] / "CLOSURE-LICENSES").read_text(encoding="ascii")
+
+
+def test_rpm_knows_the_licences(built: Built) -> None:
+    """As ``rpm -qL`` shows them, which is what --nodocs leaves in place."""
+    texts = ("GCC-exception-3.1", "GPL-2.0", "GPL-3.0", "LGPL-2.1", "LGPL-3.0")
+    names = ["CLOSURE-LICENSES", "LICENSE", "SOURCE-OFFER", *(f"{name}.txt" for name in texts)]
+    for rpm in built.rpms.values():
+        shown = run(["rpm", "-qpL", "--nosignature", rpm]).splitlines()
+        assert shown == [f"{_DIRECTORY}/{name}" for name in sorted(names)]
+        licence = query(rpm, "%{LICENSE}")
+        assert licence == "MIT AND LGPL-2.1-or-later AND LicenseRef-nix-aurora-closure"
+
+
+def test_every_path_is_listed(unpacked: Path, listing: str) -> None:
+    manifest = json.loads((unpacked / PACKAGED[1:] / "closure.json").read_text())
+    paths = [entry["path"] for entry in manifest["paths"]]
+    assert re.findall(r"^Path: (.*)$", listing, re.MULTILINE) == paths
+    assert len(re.findall(r"^License: ", listing, re.MULTILINE)) == len(paths)
+    assert "LicenseRef-nix-aurora-closure" in listing
+
+
+def test_every_file_is_there_and_what_is_said(built: Built, listing: str) -> None:
+    found = re.findall(r"^File: (.*)\nSHA256: (.*)$", listing, re.MULTILINE)
+    assert len(found) > 50
+    store = built.out / "stage/x86_64/var/lib/nix/store"
+    for path, sha256 in found:
+        content = (store / path.removeprefix(_STORE)).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == sha256, path
+
+
+def test_what_is_known_of_debians_packages(listing: str) -> None:
+    """As their copyright files have it, which people have written."""
+    told = {
+        match[1]: match[2]
+        for match in re.finditer(r"^Name: (.*)\n(?:Version: .*\n)?License: (.*)$", listing, re.M)
+    }
+    assert told["busybox"] == "GPL-2.0-only"
+    assert told["libseccomp2"] == "LGPL-2.1-only"
+    assert told["libzstd1"] == "(BSD-3-Clause OR GPL-2.0-only) AND MIT AND Zlib"
+    for name in ("glibc", "nix", "nss-cacert", "sandbox-shell"):
+        assert told[name] == "NOASSERTION"
+    paragraph = listing.partition("\nName: glibc\n")[2].partition("\n\n")[0]
+    assert re.search(r"^Names: .*\bLGPL-2\.1\+; ", paragraph, re.MULTILINE)
+
+
+def test_no_text_is_there_twice(unpacked: Path) -> None:
+    """Those of the closure are in the closure alone."""
+    files = [path for path in unpacked.rglob("*") if path.is_file() and not path.is_symlink()]
+    digests = Counter(path.read_bytes() for path in files if "license" in path.as_posix().lower())
+    assert set(digests.values()) == {1}
+
+
+def test_spdx_reads_the_sbom(unpacked: Path) -> None:
+    """And finds every expression in it valid."""
+    document = unpacked / PACKAGED[1:] / "closure.spdx.json"
+    program = Path(sys.executable).with_name("pyspdxtools")
+    done = subprocess.run(
+        [program, "--infile", document, "--version", "SPDX-2.3"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    concluded = {p["licenseConcluded"] for p in json.loads(document.read_text())["packages"]}
+    assert len(concluded) > 5
+
+
+def test_the_source_offer(unpacked: Path) -> None:
+    """The sample is no release: only its maker knows what it was made from."""
+    text = (unpacked / _DIRECTORY[1:] / "SOURCE-OFFER").read_text(encoding="ascii")
+    manifest = json.loads((unpacked / PACKAGED[1:] / "closure.json").read_text())
+    assert f"    {manifest['source']['name']}\n" in text
+    assert f"SHA-256 {manifest['source']['sha256']}\n" in text
+    assert "has to say here where the source is" in text
