@@ -60,6 +60,13 @@ _FAULTS = (
         f"{_END_BUILDS}; systemctl mask --now nix.mount",
         ("unit-masked:nix.mount",),
     ),
+    Fault(
+        "mounted read-only",
+        f"{_END_BUILDS}; mount -o remount,bind,ro /nix; ! timeout 60 nix-store --realise"
+        " /nix/store/00000000000000000000000000000000-none;"
+        " [ $(pgrep --count nix-daemon) -lt 4 ]",
+        ("nix-read-only",),
+    ),
     Fault("mount stopped", f"{_END_BUILDS}; systemctl stop nix.mount", ("nix-not-mounted",)),
     Fault(
         "another layout asked for",

@@ -25,6 +25,7 @@ def _check_everywhere(machine: Machine) -> None:
     """Fail unless the system with a new root is as good as the one that it was, and has /nix."""
     assert machine.read("/run/nix-aurora/layout") == "mount\n"
     machine.run("[ ! -e /etc/nix-aurora.root-pending ]; [ ! -e /run/nix-root ]; [ ! -w / ]")
+    machine.run("[ -w /nix/store ]")
     assert "composefs" in machine.run("findmnt --noheadings --output SOURCE /").stdout
     check_works(machine)
     machine.run_as("tester", _USER_UNIT)

@@ -116,6 +116,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(nix=kinds.DIRECTORY, layout="namespace"), {"layout-namespace"}),
         (_store(nix=kinds.OTHER_MOUNT), {"nix-foreign-mount"}),
         (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
+        (_store(read_only=True), {"nix-read-only"}),
         (_store(nix=kinds.NOTHING, layout="namespace"), {"nix-directory-missing"}),
         (replace(WELL, archive=Archive(9, "other")), {"archive-corrupt"}),
         (replace(WELL, archive=Archive(8, "digest")), {"archive-corrupt"}),

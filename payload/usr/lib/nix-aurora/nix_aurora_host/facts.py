@@ -69,6 +69,7 @@ class Store:
     free: int
     size: int
     exists: bool = True
+    read_only: bool = False  # as /nix
     listable: bool = True
     group: int | None = None
     stamp: str | None = None

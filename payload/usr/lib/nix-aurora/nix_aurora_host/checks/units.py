@@ -110,7 +110,7 @@ def check_socket(facts: Facts) -> Iterator[Finding]:
 
 def check_daemon(facts: Facts) -> Iterator[Finding]:
     """The daemon is to answer, and to be the packaged one."""
-    if facts.answers is False:
+    if facts.answers is False and not facts.basics.store.read_only:
         message = f"the daemon does not answer: journalctl -b -u {paths.DAEMON} tells why"
         yield Finding("daemon-silent", Severity.ERROR, message, fixes.restart_daemon())
     daemon, closure = facts.basics.daemon, facts.basics.closure
@@ -126,6 +126,10 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
 def check_mount(facts: Facts) -> Iterator[Finding]:
     """/nix is to be the store wherever the root directory can have one."""
     kind, unit = facts.basics.store.nix, fixes.unit(facts, paths.MOUNT)
+    if facts.basics.store.read_only:
+        message = "/nix is mounted read-only: Nix can neither build nor install"
+        fix = "sudo mount -o remount,bind,rw /nix"
+        yield Finding("nix-read-only", Severity.ERROR, message, fix)
     if kind == kinds.OURS or unit.masked or unit.active == "failed":
         return
     if kind in {kinds.NOTHING, kinds.LINK} and not facts.host.root_writable:

@@ -31,6 +31,7 @@ def gather_store(closure: Closure) -> Store:
         free=space.f_bavail * space.f_frsize,
         size=space.f_blocks * space.f_frsize,
         exists=status is not None,
+        read_only=kind == facts.OURS and bool(os.statvfs("/nix").f_flag & os.ST_RDONLY),
         listable=os.access(paths.STORE, os.R_OK | os.X_OK),
         group=_group(status),
         stamp=stamp.strip() if stamp is not None else None,
