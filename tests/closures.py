@@ -223,3 +223,12 @@ def _nar_node(node: Node) -> bytes:
             entry = _string("name") + _string(name) + _string("node") + _nar_node(node[name])
             body += _string("entry") + _string("(") + entry + _string(")")
     return _string("(") + body + _string(")")
+
+
+def for_aarch64(sample: Sample) -> None:
+    """Make the sample one for the other architecture: a mutation for make_tarball()."""
+    sample.top = "nix-3.22.1-aarch64-linux"
+    sample.store[CLI] = {
+        "bin": {"nix": File(elf(AARCH64), executable=True)},
+        "share": {"empty": {}},
+    }

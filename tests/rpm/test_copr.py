@@ -8,17 +8,9 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.run import run
-from tests.closures import AARCH64, CLI, File, Sample, elf, make_tarball
+from tests.closures import for_aarch64, make_tarball
 from tests.lint.shell import project_files
 from tests.rpm.builder import TOP, files, query
-
-
-def _aarch64(sample: Sample) -> None:
-    sample.top = "nix-3.22.1-aarch64-linux"
-    sample.store[CLI] = {
-        "bin": {"nix": File(elf(AARCH64), executable=True)},
-        "share": {"empty": {}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +29,7 @@ def flags(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Give what stands in for the release, which hosts without internet do not reach."""
     top = tmp_path_factory.mktemp("tarballs")
     x86_64 = make_tarball(top / "nix-3.22.1-x86_64-linux.tar.xz")
-    aarch64 = make_tarball(top / "nix-3.22.1-aarch64-linux.tar.xz", mutate=_aarch64)
+    aarch64 = make_tarball(top / "nix-3.22.1-aarch64-linux.tar.xz", mutate=for_aarch64)
     return f"--source {x86_64} --source {aarch64} --level 1"
 
 

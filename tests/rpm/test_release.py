@@ -9,7 +9,7 @@ import pytest
 
 from nix_aurora.pins import load
 from nix_aurora.run import run
-from tests.closures import AARCH64, CLI, File, Sample, elf, make_tarball
+from tests.closures import for_aarch64, make_tarball
 from tests.rpm.builder import TOP, query
 
 ARCHES = ("x86_64", "aarch64")
@@ -23,18 +23,13 @@ FILES = sorted(
 )
 
 
-def _aarch64(sample: Sample) -> None:
-    sample.top = sample.top.replace("x86_64", "aarch64")
-    sample.store[CLI] = {"bin": {"nix": File(elf(AARCH64), executable=True)}, "share": {}}
-
-
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> str:
     """Give SOURCE: a small closure of each architecture."""
     folder = tmp_path_factory.mktemp("sources")
     tarballs = (
         make_tarball(folder / "x86_64.tar.xz"),
-        make_tarball(folder / "aarch64.tar.xz", mutate=_aarch64),
+        make_tarball(folder / "aarch64.tar.xz", mutate=for_aarch64),
     )
     return " ".join(map(str, tarballs))
 

@@ -1,8 +1,4 @@
-"""build.py publish, with COPR's own client, against a server that answers as COPR's frontend does.
-
-What is answered is taken from https://github.com/fedora-copr/copr at 5d37cd838218; "views" below
-is frontend/coprs_frontend/coprs/views. Each answer names the place it comes from.
-"""
+"""build.py publish, with COPR's own client, against a server that answers as COPR does."""
 
 import base64
 import json
@@ -11,25 +7,33 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from urllib.parse import urlencode
 
 import pytest
 
 from nix_aurora import log, publish
 from nix_aurora.cli import main
 from nix_aurora.publish import CHROOTS
-from tests.closures import AARCH64, CLI, File, Sample, elf, make_tarball
-from tests.unit.httpserver import Behaviour, Handler, Server, reset, running
+from tests.closures import for_aarch64, make_tarball
+from tests.copr_server import (
+    BAD_LOGIN,
+    BUILD,
+    LOGIN,
+    NO_PROJECT,
+    RESULTS,
+    TOKEN,
+    TWO,
+    Copr,
+    build,
+    build_chroots,
+    fault,
+    mock_chroots,
+    project,
+)
+from tests.unit.httpserver import Handler, reset, running
 
 TOP = Path(__file__).resolve().parents[2]
-BUILD = 2545281
-LOGIN, TOKEN = "abcdefghlogin", "secret%token0123456789"
-RESULTS = "https://download.copr.fedorainfracloud.org/results/me/nix-aurora"
-TWO = ("fedora-44-aarch64", "fedora-44-x86_64")
-
-
 # COPR's client does not close the file that it has sent: python/copr/v3/proxies/build.py,
 # create_from_file.
 pytestmark = pytest.mark.filterwarnings(
@@ -38,190 +42,10 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def answer(code: int, body: object) -> Behaviour:
-    """Answer a request, whose body is read first: a client that still sends hears nothing."""
-
-    def behave(handler: Handler) -> None:
-        content = json.dumps(body).encode()
-        handler.send_response(code)
-        handler.send_header("Content-Type", "application/json")
-        handler.send_header("Content-Length", str(len(content)))
-        handler.end_headers()
-        handler.wfile.write(content)
-
-    return behave
-
-
-def fault(code: int, message: str) -> Behaviour:
-    """coprs/error_handlers.py, RestXErrorHandler.render: an object with "error" alone."""
-    return answer(code, {"error": message})
-
-
-# views/misc.py, _check_api_login: no 403, and more than the "error".
-BAD_LOGIN = answer(
-    401,
-    {
-        "output": "notok",
-        "error": "Login invalid/expired. Please visit https://copr.fedorainfracloud.org/api to get "
-        "or renew your API token.",
-    },
-)
-# logic/complex_logic.py, get_copr.
-NO_PROJECT = fault(404, "Project me/nix-aurora does not exist.")
-
-
-def mock_chroots(names: Sequence[str]) -> Behaviour:
-    """views/apiv3_ns/apiv3_mock_chroots.py; tests/test_apiv3/test_mock_chroot.py: with comments."""
-    return answer(200, dict.fromkeys(names, "") | {"epel-9-x86_64": "A short chroot comment"})
-
-
-def project(chroots: Sequence[str]) -> Behaviour:
-    """views/apiv3_ns/apiv3_projects.py, to_dict."""
-    return answer(
-        200,
-        {
-            "id": 1,
-            "name": "nix-aurora",
-            "ownername": "me",
-            "full_name": "me/nix-aurora",
-            "homepage": None,
-            "contact": None,
-            "description": "",
-            "instructions": "",
-            "devel_mode": False,
-            "persistent": False,
-            "unlisted_on_hp": False,
-            "auto_prune": True,
-            "chroot_repos": {name: f"{RESULTS}/{name}/" for name in chroots},
-            "additional_repos": [],
-            "enable_net": False,
-            "bootstrap": "default",
-            "isolation": "default",
-            "module_hotfixes": False,
-            "appstream": False,
-            "packit_forge_projects_allowed": [],
-            "follow_fedora_branching": True,
-            "repo_priority": None,
-            "projectname": "nix-aurora",
-            "storage": "pulp",
-        },
-    )
-
-
-# views/apiv3_ns/apiv3_builds.py, CheckBeforeBuild.post.
-SAFE = answer(200, {"message": "It should be safe to submit a build like this"})
-
-
-def build(state: str, chroots: Sequence[str] = TWO) -> Behaviour:
-    """views/apiv3_ns/apiv3_builds.py, to_dict."""
-    return answer(
-        200,
-        {
-            "id": BUILD,
-            "state": state,
-            "projectname": "nix-aurora",
-            "ownername": "me",
-            "repo_url": RESULTS,
-            "source_package": {"name": "nix-aurora", "version": "3.22.1-1", "url": None},
-            "submitted_on": 1795305600,
-            "started_on": None,
-            "ended_on": None,
-            "submitter": "me",
-            "chroots": list(chroots),
-            "project_dirname": "nix-aurora",
-            "is_background": False,
-        },
-    )
-
-
-def build_chroots(states: Mapping[str, str]) -> Behaviour:
-    """views/apiv3_ns/apiv3_build_chroots.py, to_dict; the meta is Paginator's.
-
-    coprs/models.py, result_dir_url: none before a builder has it, and with a slash at its end.
-    """
-    items = [
-        {
-            "name": name,
-            "started_on": None,
-            "ended_on": None,
-            "result_url": None
-            if state in {"waiting", "pending"}
-            else f"{RESULTS}/{name}/0{BUILD}-nix-aurora/",
-            "state": state,
-        }
-        for name, state in states.items()
-    ]
-    meta = {"limit": None, "offset": 0, "order": "id", "order_type": "DESC"}
-    return answer(200, {"items": items, "meta": meta})
-
-
-class Copr:
-    """A server on which every request is met, and what was asked of it."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.bodies: dict[str, list[bytes]] = {}
-        who = urlencode({"ownername": "me", "projectname": "nix-aurora"})
-        self.paths = {
-            "chroots": "/api_3/mock-chroots/list",
-            "project": f"/api_3/project?{who}",
-            "add": "/api_3/project/add/me?ownername=me&exist_ok=False",
-            "edit": f"/api_3/project/edit/me/nix-aurora?{who}",
-            "check": "/api_3/build/check-before-build",
-            "upload": "/api_3/build/create/upload",
-            "build": f"/api_3/build/{BUILD}",
-            "states": f"/api_3/build-chroot/list?build_id={BUILD}",
-        }
-        every = [*CHROOTS, "fedora-42-x86_64"]
-        self.serve("chroots", mock_chroots(every))
-        self.serve("project", project(CHROOTS))
-        self.serve("add", project(CHROOTS))
-        self.serve("edit", project(CHROOTS))
-        self.serve("check", SAFE)
-        self.serve("upload", build("pending"))
-        self.serve("build", build("running"), build("succeeded"))
-        self.serve(
-            "states",
-            build_chroots({"fedora-44-x86_64": "running", "fedora-44-aarch64": "pending"}),
-            build_chroots({"fedora-44-x86_64": "succeeded", "fedora-44-aarch64": "succeeded"}),
-        )
-
-    def serve(self, name: str, *behaviours: Behaviour) -> None:
-        self.server.serve(self.paths[name], *(self._reading(name, each) for each in behaviours))
-
-    def _reading(self, name: str, behaviour: Behaviour) -> Behaviour:
-        def behave(handler: Handler) -> None:
-            size = int(handler.headers.get("Content-Length", 0))
-            self.bodies.setdefault(name, []).append(handler.rfile.read(size))
-            behaviour(handler)
-
-        return behave
-
-    def asked(self) -> list[str]:
-        names = {path: name for name, path in self.paths.items()}
-        return [names[path] for path in self.server.requests]
-
-    def sent(self, name: str) -> dict[str, object]:
-        body: dict[str, object] = json.loads(self.bodies[name][0])
-        return body
-
-    @property
-    def page(self) -> str:
-        return self.server.url(f"/coprs/build/{BUILD}")
-
-
 @pytest.fixture
 def copr() -> Iterator[Copr]:
     with running() as server:
         yield Copr(server)
-
-
-def _aarch64(sample: Sample) -> None:
-    sample.top = "nix-3.22.1-aarch64-linux"
-    sample.store[CLI] = {
-        "bin": {"nix": File(elf(AARCH64), executable=True)},
-        "share": {"empty": {}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -230,7 +54,7 @@ def srpm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     top = tmp_path_factory.mktemp("srpm")
     words = ["srpm", "-q", "--out", str(top / "out"), "--level", "1"]
     for arch in ("x86_64", "aarch64"):
-        mutate = _aarch64 if arch == "aarch64" else None
+        mutate = for_aarch64 if arch == "aarch64" else None
         tarball = make_tarball(top / f"nix-3.22.1-{arch}-linux.tar.xz", mutate=mutate)
         words += ["--source", str(tarball)]
     before = signal.getsignal(signal.SIGTERM)
@@ -241,15 +65,8 @@ def srpm(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def config(copr: Copr, tmp_path: Path) -> Path:
-    """Give a configuration as COPR's API page gives it; not encrypted, for it stays in here.
-
-    python/copr/test/resources/copr_cli.conf.
-    """
     path = tmp_path / "copr.conf"
-    path.write_text(
-        f"[copr-cli]\nlogin = {LOGIN}\nusername = me\ntoken = {TOKEN.replace('%', '%%')}\n"
-        f"copr_url = {copr.server.url('')}\nencrypted = false\n# expiration date: 2027-02-07\n"
-    )
+    path.write_text(copr.configuration)
     return path
 
 

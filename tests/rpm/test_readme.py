@@ -1,0 +1,92 @@
+"""What the README says of a repository, of COPR and of layering, run as it is written.
+
+Added are the release, for which a small closure stands, and another place for what is built.
+"""
+
+import os
+import shlex
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.closures import for_aarch64, make_tarball
+from tests.copr_server import Copr, build_chroots
+from tests.keyring import new_keyring
+from tests.readme import commands
+from tests.rpm.builder import TOP, query
+from tests.rpm.tiny import base, layered
+from tests.unit.httpserver import running
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the directory for what is built, with a release of both architectures beside it."""
+    place = tmp_path_factory.mktemp("readme")
+    make_tarball(place / "x86_64.tar.xz")
+    make_tarball(place / "aarch64.tar.xz", mutate=for_aarch64)
+    return place
+
+
+def _make(
+    command: str, place: Path, *arches: str, env: Mapping[str, str] | None = None
+) -> list[str]:
+    """Run a ``make`` of the README; give the paths that it prints."""
+    assert command.startswith("make ")
+    sources = " ".join(str(place / f"{arch}.tar.xz") for arch in arches)
+    words = [f"OUT={place / 'out'}", "FLAGS=--level 1", *([f"SOURCE={sources}"] if arches else [])]
+    done = subprocess.run(
+        ["bash", "-euc", f"{command} {shlex.join(words)}"],
+        cwd=TOP,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_a_repository_of_your_own(place: Path) -> None:
+    rpm, repo, fetch, install = commands("A repository of your own")
+    _, package = _make(rpm, place, "x86_64")
+    with new_keyring() as keyring:
+        repo = repo.replace("you@example.org", keyring.fingerprint)
+        repo = repo.replace("/srv/nix-aurora", str(place / "repo"))
+        (file,) = _make(repo, place, env=keyring.environment)
+    assert {path.name for path in (place / "repo").glob("*.rpm")} == {Path(package).name}
+    settings = Path(file).read_text().splitlines()
+    # What hosts then fetch is where that file says, and of the name that they install.
+    assert f" {settings[2].removeprefix('baseurl=')}/{Path(file).name}" in fetch
+    assert {"gpgcheck=1", "repo_gpgcheck=1"} <= set(settings)
+    assert f"install {query(Path(package), '%{NAME}')} " in install
+
+
+def test_layered_on_a_host(place: Path) -> None:
+    """By the rules of rpm-ostree, and with the shell's idea of what the command names."""
+    _, package = _make(commands("Build")[0].partition("#")[0], place, "x86_64")
+    command = commands("On a host")[0].partition("&&")[0].removeprefix("sudo rpm-ostree install ")
+    named = subprocess.run(
+        ["bash", "-euc", f"echo {command}"], cwd=place, capture_output=True, text=True, check=True
+    )
+    rpms = [place / path for path in named.stdout.split()]
+    assert rpms == [Path(package)]
+    with base() as root:
+        said = layered(root, *rpms)
+    assert {name.partition(".")[2] for name in said} >= {"post", "posttrans"}
+
+
+def test_copr(place: Path) -> None:
+    srpm, publish = commands("COPR")
+    _make(srpm, place, "x86_64", "aarch64")
+    (place / "home/.config").mkdir(parents=True)
+    with running() as server:
+        copr = Copr(server)
+        done = {f"fedora-44-{arch}": "succeeded" for arch in ("x86_64", "aarch64")}
+        copr.serve("states", build_chroots(done))
+        (place / "home/.config/copr").write_text(copr.configuration)
+        words = publish.replace("you/", "me/")
+        env = {"HOME": str(place / "home"), "NO_PROXY": "127.0.0.1,localhost"}
+        assert _make(words, place, env=env) == [copr.page]
+        assert copr.asked()[:4] == ["chroots", "project", "check", "upload"]
