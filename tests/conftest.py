@@ -1,5 +1,6 @@
 """What every tier that installs the package needs."""
 
+import signal
 from functools import cache
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from tests.packages import PackageMaker, build_package
 
 pytest.register_assert_rewrite("tests.whole")
+# A shell's background job ignores SIGINT, and so would all that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -25,18 +25,26 @@ class Keyring:
 
 
 @contextmanager
-def new_keyring() -> Iterator[Keyring]:
-    """Yield one with a new key, of an address of ours, and end its agent."""
+def gpg_home() -> Iterator[Path]:
+    """Yield a gpg home without keys, and end the agent that gpg starts for it."""
     # A short path: the agent's socket lies in it.
     home = Path(run(["mktemp", "--directory", "/tmp/gpg.XXXXXX"]).strip())  # noqa: S108 - mktemp's
-    environment = {"GNUPGHOME": str(home)}
-    who = "Nix Aurora tests <tests@nix-aurora.invalid>"
-    words = ("--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never")
     try:
+        yield home
+    finally:
+        environment = {**os.environ, "GNUPGHOME": str(home)}
+        subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=True)
+        shutil.rmtree(home)
+
+
+@contextmanager
+def new_keyring() -> Iterator[Keyring]:
+    """Yield one with a new key, of an address of ours."""
+    with gpg_home() as home:
+        environment = {"GNUPGHOME": str(home)}
+        who = "Nix Aurora tests <tests@nix-aurora.invalid>"
+        words = ("--passphrase", "", "--quick-generate-key", who, "ed25519", "sign", "never")
         run(["gpg", "--batch", "--quiet", *words], env=environment)
         listing = run(["gpg", "--batch", "--with-colons", "--list-secret-keys"], env=environment)
         found = next(line.split(":")[9] for line in listing.splitlines() if line[:3] == "fpr")
         yield Keyring(home, found)
-    finally:
-        subprocess.run(["gpgconf", "--kill", "all"], env={**os.environ, **environment}, check=True)
-        shutil.rmtree(home)

@@ -13,7 +13,7 @@ import pytest
 from nix_aurora.files import sha256_file
 from nix_aurora.run import run
 from tests.closures import make_tarball
-from tests.keyring import Keyring, new_keyring
+from tests.keyring import Keyring, gpg_home, new_keyring
 from tests.rpm.builder import Built, build, build_py
 
 KEY_NAME = "RPM-GPG-KEY-nix-aurora"
@@ -132,9 +132,10 @@ def test_metadata_is_signed(signed: Path, keyring: Keyring, tmp_path: Path) -> N
 
 def test_metadata_tells_of_the_signed_packages(signed: Path, small: Built) -> None:
     reader = createrepo_c.RepositoryReader.from_path(str(signed))
-    packages = list(reader.iter_packages())
-    name = small.rpms["x86_64"].name
-    assert [package.location_href for package in packages] == [name]
+    packages = sorted(reader.iter_packages(), key=lambda package: package.name)
+    names = [small.rpms[arch].name for arch in ("x86_64", "noarch")]
+    assert [package.location_href for package in packages] == names
+    name = names[0]
     assert packages[0].pkgId == sha256_file(signed / name)
     assert (packages[0].name, packages[0].version) == ("nix-aurora", "3.22.1")
     assert "/usr/bin/nix" in {"".join(file[1:3]) for file in packages[0].files}
@@ -177,7 +178,7 @@ def test_without_a_signature_only_where_that_is_said(small: Built, tmp_path: Pat
     assert {path.name for path in directory.iterdir()} == {
         "nix-aurora.repo",
         "repodata",
-        small.rpms["x86_64"].name,
+        *(path.name for path in small.rpms.values()),
     }
     assert repo(small, directory, "--unsigned", "--key", "x").returncode == 2
 
@@ -205,11 +206,10 @@ def test_a_key_that_is_not_there(key: str, small: Built, keyring: Keyring, tmp_p
 
 
 def test_a_public_key_alone_does_not_sign(signed: Path, small: Built, tmp_path: Path) -> None:
-    home = tmp_path / "gpg"
-    home.mkdir(mode=0o700)
-    env = {"GNUPGHOME": str(home)}
-    run(["gpg", "--batch", "--quiet", "--import", signed / KEY_NAME], env=env)
-    done = repo(small, tmp_path / "repo", "--key", "tests@nix-aurora.invalid", env=env)
+    with gpg_home() as home:
+        env = {"GNUPGHOME": str(home)}
+        run(["gpg", "--batch", "--quiet", "--import", signed / KEY_NAME], env=env)
+        done = repo(small, tmp_path / "repo", "--key", "tests@nix-aurora.invalid", env=env)
     refused(done, 2, "expected a secret key of yours, got none")
     assert not (tmp_path / "repo").exists()
 
