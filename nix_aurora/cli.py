@@ -52,14 +52,13 @@ def _srpm(options: Options) -> list[str]:
 def _rpm(options: Options) -> list[str]:
     """build.py rpm --arch x86_64 --out /tmp/packages"""
     srpm, arches = _build_srpm(options, (_host_arch(),))
-    built = [path for arch in arches for path in build_rpm(srpm, arch, options.out)]
-    return [str(path) for path in (srpm, *built)]
+    return [str(path) for path in (srpm, *_build_rpms(srpm, arches, options.out))]
 
 
 def _release(options: Options) -> list[str]:
     """build.py release --tag v3.22.1-1"""
     srpm, arches = _build_srpm(options, pins.ARCHES)
-    packages = [srpm, *(path for arch in arches for path in build_rpm(srpm, arch, options.out))]
+    packages = [srpm, *_build_rpms(srpm, arches, options.out)]
     sboms = {arch: options.out / "closure" / arch / "closure.spdx.json" for arch in arches}
     files = make_release(packages, sboms, options.tag, options.out / "release")
     return [str(path) for path in files]
@@ -188,6 +187,15 @@ def _build_srpm(options: Options, default: Sequence[str]) -> tuple[Path, list[st
         prepared, TOP, options.out, release=packaging.package_release, date=packaging.date
     )
     return srpm, [item.closure.arch for item in prepared]
+
+
+def _build_rpms(srpm: Path, arches: Sequence[str], out: Path) -> list[Path]:
+    """Build for each architecture; the noarch package is named once.
+
+    It records for which it was built last, and so that is always the same one.
+    """
+    built = {arch: build_rpm(srpm, arch, out) for arch in sorted(arches)}
+    return list(dict.fromkeys(path for arch in arches for path in built[arch]))
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:

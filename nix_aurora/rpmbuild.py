@@ -75,9 +75,9 @@ def build_srpm(
 
 
 def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
-    """Rebuild ``srpm`` for ``arch`` and give the path of ``out/nix-aurora-….<arch>.rpm``.
+    """Rebuild ``srpm`` for ``arch`` and give the paths of the RPMs in ``out``.
 
-    Where nixd is in the SRPM, that of its package follows.
+    They are the noarch nix-aurora-selinux, nix-aurora, and, where it is in the SRPM, that of nixd.
     """
     with log.step(f"Building the RPM for {arch}"), files.new_directory(out / f"rpm-{arch}") as work:
         target = ("--target", f"{arch}-linux")

@@ -25,6 +25,9 @@ _LICENSES = tuple(
     for name in ("LICENSE", "CLOSURE-LICENSES", "SOURCE-OFFER")
 )
 _NIXD = "nix-aurora-nixd"
+_SELINUX = "nix-aurora-selinux"
+_NOARCH = frozenset({_SELINUX})
+_MODULE = "/usr/share/selinux/packages/targeted/nix-aurora.cil"
 _KEPT = frozenset({_MANIFEST, "/usr/lib/nix-aurora/closure.env", "/usr/bin/nix"})
 _CHUNK = 1 << 20
 # What rpm's dependency generators write: sonames, interpreters, pkg-config and the like.
@@ -59,7 +62,7 @@ def verify(path: Path) -> None:
         if package.header.isSource():
             checks = _SOURCE_CHECKS
         else:
-            checks = _NIXD_CHECKS if package.header["name"] == _NIXD else _BINARY_CHECKS
+            checks = _CHECKS.get(package.header["name"], _BINARY_CHECKS)
         for check in checks:
             check(package)
 
@@ -172,12 +175,16 @@ def _check_requires(package: _Package) -> None:
         if name not in required:
             raise package.fault("Requires", f"{name}, whose programs our scripts call", "none")
     for name in sorted(required - {"/bin/sh"}):  # of the scriptlets
-        if _GENERATED.fullmatch(name):
+        if _GENERATED.fullmatch(name) and not name.startswith("("):  # a rich one is the spec's
             raise package.fault("Requires", "none generated from the closure", name)
 
 
 def _check_provides(package: _Package) -> None:
     name, arch = package.header["name"], package.header["arch"]
+    if name in _NOARCH:
+        if arch != "noarch" or package.header["providename"] != [name]:
+            raise package.fault("Provides", f"{name} alone, noarch", arch)
+        return
     if arch not in _ISA:
         raise package.fault("architecture", " or ".join(_ISA), arch)
     for provided in package.header["providename"]:
@@ -206,6 +213,13 @@ def _check_archive(package: _Package) -> None:
         raise package.fault(_MANIFEST, f"system {arch}-linux", system)
     if f"\nnix={nix}\n".encode() not in package.contents.get("/usr/bin/nix", b""):
         raise package.fault("/usr/bin/nix", f"a line nix={nix}", "none")
+
+
+def _check_selinux(package: _Package) -> None:
+    """It is text that the host compiles: no policy in binary form."""
+    names = [entry.name for entry in _files(package)]
+    if names != [_MODULE]:
+        raise package.fault("files", _MODULE, " ".join(names))
 
 
 def _check_nixd(package: _Package) -> None:
@@ -263,4 +277,7 @@ _COMMON_CHECKS: _Checks = (
     _check_provides,
 )
 _BINARY_CHECKS: _Checks = (*_COMMON_CHECKS, _check_licences, _check_requires, _check_archive)
-_NIXD_CHECKS: _Checks = (*_COMMON_CHECKS, _check_nixd)
+_CHECKS = {
+    _NIXD: (*_COMMON_CHECKS, _check_nixd),
+    _SELINUX: (*_COMMON_CHECKS, _check_selinux),
+}

@@ -16,9 +16,11 @@ PACKAGES = (
     "qemu-guest-agent",
 )
 USERS = ("tester", "other")
-ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1"
+# Nobody is there to take the kernel's audit records: it prints them, and else not all.
+ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1 sysctl.kernel.printk_ratelimit=0"
 """The kernel's arguments with which a tree that is made so enforces its policy."""
 _INITRAMFS = Path(__file__).parent / "initramfs"
+_SELINUX = Path(__file__).parent / "selinux"
 _PREPARE_ROOT = """\
 [composefs]
 enabled=yes
@@ -43,12 +45,15 @@ printf '[Service]\\nLogLevelMax=notice\\n' >qemu-guest-agent.service.d/quiet.con
 printf %s "$PREPARE_ROOT" >/usr/lib/ostree/prepare-root.conf
 bash /run/initramfs/build "$(ls /usr/lib/modules)"
 """
-# What Fedora Atomic does with the policy store: Debian's is in /var, which no deployment brings.
+# Fedora Atomic has the policy store in /etc: Debian's is in /var, which no deployment brings. And
+# the policy has Fedora's name, for packages to find it.
 # Scripts of tests run where an administrator's would; else the agent would be systemd's own kind.
 _ENFORCING = """
-cp -a /run/selinux/default/. /etc/selinux/default
+mv /etc/selinux/default /etc/selinux/targeted
+cp -a /run/selinux/default/active /etc/selinux/targeted/
 echo 'store-root = /etc/selinux' >>/etc/selinux/semanage.conf
-sed -i s/^SELINUX=.*/SELINUX=enforcing/ /etc/selinux/config
+sed -i -e s/^SELINUX=.*/SELINUX=enforcing/ -e s/=default/=targeted/ /etc/selinux/config
+semodule --noreload --install=/run/policy/fedora.cil
 echo 'SELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023' \\
     >>/usr/lib/systemd/system/qemu-guest-agent.service.d/quiet.conf
 """
@@ -88,8 +93,12 @@ for user in $USERS; do
     groups=()
 done
 touch "$deployment/etc/.updated" var/.updated
-contexts=$deployment/etc/selinux/default/contexts/files/file_contexts
-[ ! -e "$contexts" ] || setfiles -F -r "$deployment" "$contexts" "$deployment"/{{etc,var}}
+contexts=$PWD/$deployment/etc/selinux/targeted/contexts/files/file_contexts
+if [ -e "$contexts" ]; then
+    mkdir -p var/log/journal # journald has it before anybody may make it
+    setfiles -F -r "$deployment" "$contexts" "$deployment"/{{etc,var}}
+    setfiles -F -r {_DISK} "$contexts" {_DISK}/boot
+fi
 umount "$deployment/var"
 """
 
@@ -107,7 +116,10 @@ def bootable_tree(
     settings = _PREPARE_ROOT.format(transient=str(transient).lower())
     recipe = _BOOTABLE + (_ENFORCING if enforcing else "")
     key = digest(*(str(layer) for layer in base.layers), settings, recipe, _INITRAMFS)
-    binds = {base.layers[-1] / "var/lib/selinux": "/run/selinux"} if enforcing else {}
+    binds = {}
+    if enforcing:
+        key = digest(key, _SELINUX)
+        binds = {base.layers[-1] / "var/lib/selinux": "/run/selinux", _SELINUX: "/run/policy"}
 
     def make(layer: Path) -> None:
         with Scratch(base.layers, upper=layer, binds=binds) as scratch:

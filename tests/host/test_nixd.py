@@ -40,7 +40,7 @@ def packages(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) ->
             text=True,
             stdout=subprocess.PIPE,
         )
-    return [Path(line) for line in done.stdout.splitlines()[1:]]
+    return [Path(line) for line in done.stdout.splitlines()[2:]]  # after SRPM and labels
 
 
 def _tree(packages: list[Path], place: Path, *, nix_dir: bool) -> Tree:

@@ -60,7 +60,7 @@ def _build(nixd: Pinned, tarballs: list[Path], out: Path, *options: str) -> list
 def packages(
     nixd: Pinned, tarballs: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
-    """Give the SRPM, then package and nixd's package for each architecture."""
+    """Give the SRPM, the noarch package, then package and nixd's for each architecture."""
     return _build(nixd, tarballs, tmp_path_factory.mktemp("out"), "--with", "nixd")
 
 
@@ -68,7 +68,7 @@ def packages(
 def host(packages: list[Path], provides: Path) -> Iterator[Scratch]:
     """Give a root with both packages installed."""
     with Scratch(debian_root()) as scratch:
-        for rpm in (provides, *packages[1:3]):
+        for rpm in (provides, *packages[2:4]):
             scratch.copy_in(rpm, f"/run/rpms/{rpm.name}")
         assert "error" not in scratch.run("rpm --install --nosignature /run/rpms/*.rpm").output
         yield scratch
@@ -84,7 +84,7 @@ def test_without_the_flag_there_is_nothing_of_it(
     before = len(nixd.server.requests)
     srpm, *rpms = _build(nixd, tarballs, tmp_path / "out")
     assert len(nixd.server.requests) == before
-    assert len(rpms) == 2
+    assert len(rpms) == 3  # two architectures, and the module for SELinux
     sources = unpack(srpm, tmp_path / "srpm")
     assert "nixd" not in (sources / "nix-aurora.spec").read_text().replace("nixbld", "")
     assert not [path for path in sources.iterdir() if "nixd" in path.name]
@@ -95,14 +95,15 @@ def test_without_the_flag_there_is_nothing_of_it(
 def test_it_is_a_package_of_its_own(packages: list[Path], nixd: Pinned, tmp_path: Path) -> None:
     assert [path.name for path in packages] == [
         "nix-aurora-3.22.1-1.src.rpm",
+        "nix-aurora-selinux-3.22.1-1.noarch.rpm",
         *(
             f"nix-aurora{part}-3.22.1-1.{arch}.rpm"
             for arch in ("x86_64", "aarch64")
             for part in ("", "-nixd")
         ),
     ]
-    assert not [line for line in files(packages[1]) if "nixd" in line]
-    for package in packages[2::2]:
+    assert not [line for line in files(packages[2]) if "nixd" in line]
+    for package in packages[3::2]:
         form = "[%{FILENAMES} %{FILEMODES:perms} %{FILEUSERNAME}\\n]"
         assert query(package, form).splitlines() == [
             "/usr/bin/determinate-nixd -rwxr-xr-x root",
@@ -116,7 +117,7 @@ def test_it_is_a_package_of_its_own(packages: list[Path], nixd: Pinned, tmp_path
         for name in ("postun", "posttrans"):
             own = (TOP / f"scriptlets/nixd_{name}.sh").read_text()
             assert query(package, f"%{{{name}}}\n").endswith(own)
-    unpacked = unpack(packages[2], tmp_path / "unpacked")
+    unpacked = unpack(packages[3], tmp_path / "unpacked")
     assert sha256_file(unpacked / _PROGRAM[1:]) == sha256_file(nixd.program)
     assert build_py("verify", *packages).returncode == 0
 
@@ -131,9 +132,10 @@ def test_a_second_build_and_plain_rpmbuild_give_the_same(
     words = ("--define", f"_topdir {tmp_path}", "--target", "x86_64-linux", "--rebuild")
     run(["unshare", "--net", "--", "rpmbuild", *words, packages[0]])
     digests = {path.name: sha256_file(path) for path in packages}
+    kinds = (".x86_64.rpm", ".noarch.rpm")
     assert {path.name: sha256_file(path) for path in again} == digests
     rebuilt = {path.name: sha256_file(path) for path in (tmp_path / "RPMS").rglob("*.rpm")}
-    assert rebuilt == {name: digests[name] for name in digests if name.endswith(".x86_64.rpm")}
+    assert rebuilt == {name: digests[name] for name in digests if name.endswith(kinds)}
 
 
 def test_other_bytes_than_the_pinned_ones(
@@ -147,7 +149,7 @@ def test_other_bytes_than_the_pinned_ones(
 
 
 def test_rpmlint(packages: list[Path]) -> None:
-    for path in packages[:3]:
+    for path in packages[:4]:
         done = subprocess.run(
             [tool("rpmlint"), "--config", TOP / "rpmlint.toml", path],
             capture_output=True,

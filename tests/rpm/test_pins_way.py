@@ -90,7 +90,11 @@ def test_from_pins_to_packages(
     assert done.returncode == 0, done.stderr
     _, version, *_ = tarballs["x86_64"].name.split("-")
     names = [Path(line).name for line in done.stdout.splitlines()]
-    assert names == [f"nix-aurora-{version}-7.{kind}.rpm" for kind in ("src", "x86_64")]
+    assert names == [
+        f"nix-aurora-{version}-7.src.rpm",
+        f"nix-aurora-selinux-{version}-7.noarch.rpm",
+        f"nix-aurora-{version}-7.x86_64.rpm",
+    ]
     assert server.requests[before:] == [_PATH]
 
     words_of_source = ("srpm", "--pins", pins, "--source", tarballs["x86_64"], "--level", "3")

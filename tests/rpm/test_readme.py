@@ -50,12 +50,15 @@ def _make(
 
 def test_a_repository_of_your_own(place: Path) -> None:
     rpm, repo, fetch, install = commands("A repository of your own")
-    _, package = _make(rpm, place, "x86_64")
+    _, module, package = _make(rpm, place, "x86_64")
     with new_keyring() as keyring:
         repo = repo.replace("you@example.org", keyring.fingerprint)
         repo = repo.replace("/srv/nix-aurora", str(place / "repo"))
         (file,) = _make(repo, place, env=keyring.environment)
-    assert {path.name for path in (place / "repo").glob("*.rpm")} == {Path(package).name}
+    assert {path.name for path in (place / "repo").glob("*.rpm")} == {
+        Path(module).name,
+        Path(package).name,
+    }
     settings = Path(file).read_text().splitlines()
     # What hosts then fetch is where that file says, and of the name that they install.
     assert f" {settings[2].removeprefix('baseurl=')}/{Path(file).name}" in fetch
@@ -65,13 +68,13 @@ def test_a_repository_of_your_own(place: Path) -> None:
 
 def test_layered_on_a_host(place: Path) -> None:
     """By the rules of rpm-ostree, and with the shell's idea of what the command names."""
-    _, package = _make(commands("Build")[0].partition("#")[0], place, "x86_64")
+    _, module, package = _make(commands("Build")[0].partition("#")[0], place, "x86_64")
     command = commands("On a host")[0].partition("&&")[0].removeprefix("sudo rpm-ostree install ")
     named = subprocess.run(
         ["bash", "-euc", f"echo {command}"], cwd=place, capture_output=True, text=True, check=True
     )
     rpms = [place / path for path in named.stdout.split()]
-    assert rpms == [Path(package)]
+    assert rpms == [Path(package), Path(module)]
     with base() as root:
         said = layered(root, *rpms)
     assert {name.partition(".")[2] for name in said} >= {"post", "posttrans"}

@@ -19,6 +19,7 @@ FILES = sorted(
     [
         *(f"{NAME}.{arch}.{kind}" for arch in ARCHES for kind in ("rpm", "spdx.json")),
         f"{NAME}.src.rpm",
+        f"{NAME.replace('aurora', 'aurora-selinux')}.noarch.rpm",
     ]
 )
 

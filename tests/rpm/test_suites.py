@@ -36,7 +36,7 @@ def newer(tmp_path: Path, built: Built) -> Iterator[Scratch]:
 def _rebuild(scratch: Scratch, directory: Path, *options: str) -> Path:
     options = ("--define", f"'_rpmdir {_SHARED}'", *options)
     scratch.run(f"rpmbuild --rebuild {' '.join(options)} {_SHARED}/*.src.rpm")
-    (rpm,) = directory.glob("*/*.rpm")
+    (rpm,) = directory.glob("*/nix-aurora-[0-9]*.rpm")
     return rpm
 
 

@@ -135,6 +135,7 @@ def test_quiet(tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     output = capsys.readouterr()
     assert output.out.splitlines() == [
         f"{out / 'nix-aurora-3.22.1-1.src.rpm'}",
+        f"{out / 'nix-aurora-selinux-3.22.1-1.noarch.rpm'}",
         f"{out / 'nix-aurora-3.22.1-1.x86_64.rpm'}",
     ]
     assert output.err == ""

@@ -35,7 +35,7 @@ def test_from_a_closure_to_packages(prepared: Prepared, tmp_path: Path) -> None:
     srpm = build_srpm([prepared], TOP, out, release=3, date=DATE)
     assert srpm == out / "nix-aurora-3.22.1-3.src.rpm"
     digest = hashlib.sha256(srpm.read_bytes()).hexdigest()
-    (rpm,) = build_rpm(srpm, "x86_64", out)
+    _, rpm = build_rpm(srpm, "x86_64", out)  # the module for SELinux comes first
     assert rpm == out / "nix-aurora-3.22.1-3.x86_64.rpm"
     assert hashlib.sha256(srpm.read_bytes()).hexdigest() == digest
     assert not list(out.glob(".*"))

@@ -20,6 +20,7 @@ examples:
   nix-aurora doctor --json         the same for a program
   nix-aurora shell                 a shell that sees /nix, where the host has none
   sudo nix-aurora mount enable     have every boot make a /nix, where the root can have none
+  sudo nix-aurora relabel          give an existing store its SELinux labels
   sudo nix-aurora purge --dry-run  what purge would remove
 
 exit codes: 0 all is well or done, 1 faults found or something failed, 2 usage or refused
@@ -48,6 +49,12 @@ def make_parser() -> argparse.ArgumentParser:
     recover.add_argument("--yes", action="store_true", help="do not ask")
     recover.add_argument("--dry-run", action="store_true", help="say what it would be, and stop")
     recover.add_argument("--json", action="store_true", help="for programs")
+    relabel = commands.add_parser(
+        "relabel", help="give the store its SELinux labels, after asking", allow_abbrev=False
+    )
+    relabel.add_argument("--yes", action="store_true", help="do not ask")
+    relabel.add_argument("--dry-run", action="store_true", help="say what would change, and stop")
+    relabel.add_argument("--json", action="store_true", help="for programs")
     purge = commands.add_parser(
         "purge", help="remove the store and everything in it, after asking", allow_abbrev=False
     )
@@ -164,6 +171,12 @@ def _recover(arguments: argparse.Namespace) -> int:
     return recover.recover(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
 
 
+def _relabel(arguments: argparse.Namespace) -> int:
+    from nix_aurora_host import relabel
+
+    return relabel.relabel(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
+
+
 def _purge(arguments: argparse.Namespace) -> int:
     from nix_aurora_host import purge
 
@@ -176,5 +189,6 @@ _COMMANDS = {
     "shell": _shell,
     "mount": _mount,
     "recover": _recover,
+    "relabel": _relabel,
     "purge": _purge,
 }

@@ -124,7 +124,8 @@ def check_labels(facts: Facts) -> Iterator[Finding]:
         got, wanted = _type(label.context), _type(label.wanted or "")
         if got != wanted:
             message = f"{label.path}: expected the SELinux type {wanted}, got {got}"
-            fix = f"sudo restorecon -v {label.path}"
+            inside = label.path == paths.BASE or label.path.startswith(f"{paths.BASE}/")
+            fix = "sudo nix-aurora relabel" if inside else f"sudo restorecon -v {label.path}"
             yield Finding(f"label:{label.path}", Severity.WARNING, message, fix)
 
 

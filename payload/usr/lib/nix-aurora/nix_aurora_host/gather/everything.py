@@ -36,7 +36,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         users=gather_users(),
         daemon=gather_daemon(units),
         listening=listening,
-        labels=gather_labels(listening),
+        labels=gather_labels(closure, listening),
         pivot=gather_pivot(),
     )
 

@@ -70,7 +70,7 @@ def gather_settings(closure: Closure, store: Store, person: Person) -> Settings:
     return Settings(settings.exists, settings.differs, message, path[1] if path else None)
 
 
-def gather_labels(listening: frozenset[str]) -> tuple[Label, ...] | None:
+def gather_labels(closure: Closure, listening: frozenset[str]) -> tuple[Label, ...] | None:
     """Read the labels that matter and the ones that the policy wants; None without SELinux."""
     if read(_ENFORCE) is None:
         return None
@@ -78,6 +78,7 @@ def gather_labels(listening: frozenset[str]) -> tuple[Label, ...] | None:
         "/",
         paths.BASE,
         paths.STORE,
+        closure.nix.replace("/nix/", f"{paths.BASE}/", 1),  # stands for all that is in it
         *(path for path in paths.SOCKETS if path in listening),
     ]
     wanted = {}
@@ -89,6 +90,6 @@ def gather_labels(listening: frozenset[str]) -> tuple[Label, ...] | None:
 
 def _context(path: str) -> str | None:
     try:
-        return os.getxattr(path, "security.selinux").rstrip(b"\0").decode()
+        return os.getxattr(path, "security.selinux", follow_symlinks=False).rstrip(b"\0").decode()
     except OSError:
         return None

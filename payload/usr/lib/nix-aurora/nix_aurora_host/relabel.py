@@ -1,0 +1,100 @@
+"""nix-aurora relabel: give an existing store the SELinux labels that the policy has for it."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from nix_aurora_host import paths
+from nix_aurora_host.errors import USAGE, CommandError
+
+_ENFORCE = "/sys/fs/selinux/enforce"
+# What restorecon --verbose says of a file; the path, which can have anything in it, is left out.
+_LINE = re.compile(r"(?:Relabeled|Would relabel) /.* from (?P<old>\S+) to (?P<new>\S+)")
+
+
+def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
+    """Label the store and all that is beside it, and give the exit code."""
+    if not Path(_ENFORCE).exists():
+        _say("relabel: SELinux is off: there is nothing to label")
+        _print(Counter(), done=False, as_json=as_json)
+        return 0
+    if os.geteuid() != 0:
+        raise CommandError("relabel: only root may label", "sudo nix-aurora relabel", code=USAGE)
+    if not (yes or dry_run or sys.stdin.isatty()):
+        raise CommandError(
+            "relabel: there is no terminal to ask on", "sudo nix-aurora relabel --yes", code=USAGE
+        )
+    _say(f"Looking at the labels in {paths.BASE}...")
+    changes = _restorecon("-n")
+    _tell(changes)
+    done = bool(changes) and not dry_run and (yes or _confirm())
+    if done:
+        changes = _restorecon()
+        _say("relabel: done")
+    _print(changes, done=done, as_json=as_json)
+    return 0 if done or dry_run or not changes else 1
+
+
+def count(lines: Iterable[str]) -> Counter[tuple[str, str]]:
+    """Count what restorecon says by the types that files had and get."""
+    found = (_LINE.fullmatch(line.rstrip("\n")) for line in lines)
+    return Counter((_type(line["old"]), _type(line["new"])) for line in found if line)
+
+
+def _type(context: str) -> str:
+    return context.split(":")[2] if context.count(":") >= 2 else context
+
+
+def _restorecon(*options: str) -> Counter[tuple[str, str]]:
+    """Run restorecon on all that is on the store's file system; give what it changed, or would.
+
+    It compares types alone, and finds a file with several names right, or labelled, at the first:
+    the policy has the same for all.
+    """
+    command = ["restorecon", "-R", "-x", "-v", *options, paths.BASE]
+    environment = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
+    try:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment, cwd="/"
+        ) as process:
+            changes = count(process.stdout or ())
+    except OSError as error:
+        raise CommandError(
+            f"relabel: restorecon: {error.strerror}", "install policycoreutils, then try again"
+        ) from error
+    if process.returncode:
+        raise CommandError(
+            f"relabel: {' '.join(command)}: exit code {process.returncode}", "look above for why"
+        )
+    return changes
+
+
+def _tell(changes: Counter[tuple[str, str]]) -> None:
+    if not changes:
+        _say("relabel: every label is what the policy says")
+    for (old, new), number in sorted(changes.items()):
+        _say(f"  {number} of type {old}, to be {new}")
+
+
+def _print(changes: Counter[tuple[str, str]], *, done: bool, as_json: bool) -> None:
+    if not as_json:
+        return
+    rows = [
+        {"from": old, "to": new, "files": number} for (old, new), number in sorted(changes.items())
+    ]
+    print(json.dumps({"relabelled": done, "changes": rows}, indent=2))
+
+
+def _confirm() -> bool:
+    sys.stderr.write("Type yes to label them: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
