@@ -99,11 +99,11 @@ class Machine(System):
                 raise
         return time.monotonic() - start
 
-    def reboot(self, *, arguments: str = "", timeout: float = TIMEOUT) -> float:
-        """Shut the guest down and boot what is the default then."""
+    def reboot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
+        """Shut the guest down and boot what is the default then; see boot()."""
         self._ready.start(["systemctl", "reboot"])
         self.wait_for_exit(REBOOT, timeout=timeout)
-        return self.boot(arguments=arguments, timeout=timeout)
+        return self.boot(arguments=arguments, wait=wait, timeout=timeout)
 
     def soft_reboot(self, *, timeout: float = TIMEOUT) -> None:
         """Let systemd start the user space anew, under the same kernel."""

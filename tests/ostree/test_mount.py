@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.harness.qemu import REBOOT, Machine
+from tests.harness.qemu import Machine
 from tests.ostree.conftest import DiskMaker, MachineMaker
 from tests.whole import add_program, check_profile, check_works
 
@@ -140,9 +140,7 @@ def test_whatever_goes_wrong_the_boot_is_whole(make_machine: MachineMaker) -> No
 
     # A boot that does not come up with it is the last one that tries.
     machine.run(_HANG)
-    machine.run("systemctl --no-block reboot")
-    machine.wait_for_exit(REBOOT)
-    machine.boot(wait=False)
+    machine.reboot(wait=False)
     machine.run("until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done")
     assert machine.read("/run/nix-aurora/layout") == "mount\n"
     machine.kill()
