@@ -273,8 +273,9 @@ class Machine(System):
         try:
             return agent.execute(command, check=check, timeout=timeout, stdin=stdin, name=name)
         except NoAnswerError as error:
-            if agent.answers(_PATIENCE):
-                raise
+            with suppress(EOFError, OSError):  # QEMU has ended
+                if agent.answers(_PATIENCE):
+                    raise
             raise self._autopsy(str(error)) from error
 
     def _autopsy(self, problem: str) -> ToolError:
