@@ -20,8 +20,8 @@ from tests.whole import add_program, check_whole
 
 each_source = pytest.mark.parametrize("source", SOURCES)
 
-# Where dnf5 has a repository that it was told of, and where it has disabled it. Of the files that
-# the README names, one is the policy module, which a repository leaves out where there is no policy.
+# Where dnf5 has a repository that it was told of, and where it has disabled it. One of the README's
+# files is the policy module; from a repository it comes only where there is a policy.
 _OF_THE_SOURCE = {
     "copr": {"/etc/yum.repos.d/_copr:copr.fedorainfracloud.org:you:nix-aurora.repo"},
     "own": {
