@@ -6,10 +6,10 @@ import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from nix_aurora.errors import ToolError
+from tests.harness.closing import Closing
 from tests.harness.commands import Result, execute
 
 # The holder is PID 1 of the PID namespace. It reads a pipe whose other end only the tests have:
@@ -24,7 +24,7 @@ unshare --pid --fork --kill-child -- sh -c "$1"
 _CLOSE_TIMEOUT = 20
 
 
-class Namespace:
+class Namespace(Closing):
     """A mount namespace (private propagation), a PID namespace and, on request, a network one.
 
     ``cgroup`` is a directory in the mount namespace that is removed in the end.
@@ -87,14 +87,6 @@ class Namespace:
 
     def __enter__(self) -> Self:
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:

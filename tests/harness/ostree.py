@@ -10,11 +10,11 @@ from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree, atomic_tree
 
 # On top of what every tree has: a kernel, ostree, what the initramfs is made of, and the way in.
-_POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 PACKAGES = (
     *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
     "qemu-guest-agent",
 )
+_POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 USERS = ("tester", "other")
 # Nobody is there to take the kernel's audit records: it prints them, and else not all.
 ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1 sysctl.kernel.printk_ratelimit=0"

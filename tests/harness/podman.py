@@ -6,12 +6,12 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from nix_aurora.errors import ToolError
 from nix_aurora.files import remove_tree
 from tests.harness import https
+from tests.harness.closing import Closing
 from tests.harness.commands import Result
 from tests.harness.namespace import Namespace
 from tests.harness.scratch import Scratch
@@ -42,7 +42,7 @@ tar --numeric-owner -cf /run/image/root.tar .
 """
 
 
-class Podman:
+class Podman(Closing):
     """podman as root, whose images lie in the directory ``place``, to be used in a ``with``.
 
     It reaches no network but a loopback of its own. There it sees ``hosts``, if what they have is
@@ -122,11 +122,3 @@ class Podman:
             self.close()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -4,11 +4,11 @@ import shlex
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from nix_aurora.files import remove_tree
 from tests.harness.archive import archive_of, unpack_command
+from tests.harness.closing import Closing
 from tests.harness.commands import Result, script_command
 from tests.harness.namespace import Namespace
 
@@ -51,7 +51,7 @@ rmdir run/old
 """
 
 
-class Scratch:
+class Scratch(Closing):
     """A writable root over ``layers`` (the topmost first), in namespaces of its own.
 
     Changes go to memory and are lost in the end, unless ``upper`` names a directory that keeps
@@ -155,11 +155,3 @@ class Scratch:
     def __enter__(self) -> Self:
         self.open()
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()

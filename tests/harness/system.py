@@ -3,21 +3,21 @@
 import json
 import shlex
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Self
 
 from nix_aurora.errors import ToolError
 from tests.harness.archive import archive_of, unpack_command
+from tests.harness.closing import Closing
 from tests.harness.commands import Result, script_command
 
 PAUSE = 0.03  # seconds between two looks
 TIMEOUT = 300.0  # seconds: enough for an emulated machine that shares its processors
 
 
-class System(ABC):
+class System(Closing):
     """A guest that is opened, boots, is used, and is closed.
 
     In a ``with`` it boots, and is killed in the end.
@@ -152,11 +152,3 @@ class System(ABC):
             self.close()
             raise
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
