@@ -74,7 +74,11 @@ release-files: setup ## out/release: packages, SBOMs, checksums; TAG=vVERSION-RE
 demo: setup ## build the package, boot a host with it, use Nix there as a user would (root)
 	@rm -f $(OUT)/demo/*.rpm
 	@$(MAKE) --no-print-directory rpm SOURCE=sample OUT=$(OUT)/demo FLAGS='--level 3 --quiet'
-	@$(PYTHON) -m tests.demo $(OUT)/demo
+	@$(PYTHON) -m tests.demo $(OUT)/demo $(PICTURE)
+
+.PHONY: picture
+picture: PICTURE := docs/demo.svg
+picture: demo ## the demo, and the picture of it that the README shows
 
 .PHONY: bench
 bench: sample ## measure builder and host, each figure beside a floor (root)

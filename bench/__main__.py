@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import boot, builder, host
+from bench import boot, builder, host, selinux
 from bench.measure import Figure, machine
 
 
@@ -43,6 +43,8 @@ def main() -> None:
         for figure in host.figures(package, work, arguments.times):
             table.add_row(*_row(figure))
         for figure in boot.figures(package, work, arguments.times):
+            table.add_row(*_row(figure))
+        for figure in selinux.figures(package, work, arguments.times):
             table.add_row(*_row(figure))
     console = Console(width=140)
     console.print(f"{datetime.datetime.now(tz=datetime.UTC).date()}, {machine()}", highlight=False)

@@ -15,11 +15,13 @@ import zstandard
 
 from nix_aurora import files, licences, log, manifest, sbom
 from nix_aurora.errors import UsageError, VerificationError
+from nix_aurora.shared import copy_shared
 from nix_aurora.stage import Staged
 
 ARCHIVE = "closure.tar.zst"
 LICENCES = "CLOSURE-LICENSES"
-_OURS = frozenset({ARCHIVE, LICENCES, "closure.json", "closure.env", "closure.spdx.json"})
+SHARED = "share"
+_OURS = frozenset({ARCHIVE, LICENCES, SHARED, "closure.json", "closure.env", "closure.spdx.json"})
 _CHUNK = 1 << 20
 _BLOCK = 512
 _RECORD = 20 * _BLOCK  # what a tar archive's size is a multiple of, by default
@@ -30,9 +32,9 @@ _DISK_BLOCK = 4096  # bytes, of the usual file systems
 class Packed:
     """A packed closure.
 
-    ``directory`` holds the archive, closure.json, closure.env, closure.spdx.json and
-    CLOSURE-LICENSES; ``archive_sha256`` is in hex, ``archive_size`` in bytes, ``origin`` what the
-    staged closure had.
+    ``directory`` holds the archive, closure.json, closure.env, closure.spdx.json,
+    CLOSURE-LICENSES, and in ``share`` what Nix has for /usr/share; ``archive_sha256`` is in hex,
+    ``archive_size`` in bytes, ``origin`` what the staged closure had.
     """
 
     directory: Path
@@ -83,6 +85,7 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
         document = sbom.render(staged.closure, found, date)
         (fresh / "closure.spdx.json").write_text(document, encoding="ascii")
         (fresh / LICENCES).write_text(licences.render(staged.closure, found), encoding="ascii")
+        copy_shared(staged.closure, staged.root / "store", fresh / SHARED)
     return Packed(
         destination_dir,
         destination_dir / ARCHIVE,

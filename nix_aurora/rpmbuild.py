@@ -15,7 +15,7 @@ from nix_aurora import files, log
 from nix_aurora.closure import Closure
 from nix_aurora.errors import VerificationError
 from nix_aurora.licences import escape
-from nix_aurora.pack import LICENCES, Packed
+from nix_aurora.pack import LICENCES, SHARED, Packed
 from nix_aurora.render import render_payload
 from nix_aurora.run import run
 from nix_aurora.spec import render_spec
@@ -92,6 +92,9 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
     extra = {f"usr/lib/nix-aurora/{name}": packed.directory / name for name in _DESCRIPTIONS}
     extra[f"{_LICENSES}/LICENSE"] = top / "LICENSE"
     extra[f"{_LICENSES}/{LICENCES}"] = packed.directory / LICENCES
+    shared = packed.directory / SHARED
+    for path in filter(Path.is_file, shared.rglob("*")):
+        extra[f"usr/share/{path.relative_to(shared)}"] = path
     render_payload(
         top / "payload",
         {

@@ -14,6 +14,7 @@ UNITS = (
     "nix-root-good.service",
     "nix-layout.service",
     "nix.mount",
+    "run-nix-store.mount",
     "nix-setup.service",
     "nix-daemon.socket",
     "nix-daemon.service",

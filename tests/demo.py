@@ -1,5 +1,9 @@
-"""``python -m tests.demo DIR``: what a user sees of the package in DIR, on a booted host."""
+"""``python -m tests.demo DIR [SVG]``: what a user sees of the package in DIR, on a booted host.
 
+With SVG, the steps that matter most are drawn into it, as the terminal had them.
+"""
+
+import io
 import os
 import platform
 import sys
@@ -32,27 +36,34 @@ derivation {
     mkdir -p $out/bin
     printf '%s\\n' '#!/bin/sh' 'echo Hello from my profile' > $out/bin/hello
     chmod +x $out/bin/hello
-    echo "built as $(id -un), where / has: $(ls /)"
+    echo "built as $(id -un), where / has:" $(ls /)
   '' ];
 }
 """
 
 _console = Console(highlight=False, soft_wrap=True)
+_picture = Console(record=True, file=io.StringIO(), force_terminal=True, highlight=False, width=96)
 
 
-def _show(prompt: str, command: str, action: Callable[[], Result]) -> None:
+def _print(*lines: Text, pictured: bool) -> None:
+    for line in lines:
+        _console.print(line)
+        if pictured:
+            _picture.print(line)
+
+
+def _show(prompt: str, command: str, action: Callable[[], Result], *, pictured: bool) -> None:
     """Print the command as it is typed, run it, print what it says and how long it took."""
-    _console.print(Text.assemble((prompt, "bold green"), " ", (command, "bold")))
+    _print(Text.assemble((prompt, "bold green"), " ", (command, "bold")), pictured=pictured)
     start = time.monotonic()
     result = action()
     took = time.monotonic() - start
-    for line in result.output.strip().splitlines():
-        _console.print(Text(f"  {line}"))
-    _console.print(Text(f"  ({took:.1f} s)\n", style="dim"))
+    said = [Text(f"  {line}") for line in result.output.strip().splitlines()]
+    _print(*said, Text(f"  ({took:.1f} s)\n", style="dim"), pictured=pictured)
 
 
-def _title(text: str) -> None:
-    _console.print(Text(f"── {text}", style="bold cyan"))
+def _title(text: str, *, pictured: bool = True) -> None:
+    _print(Text(f"── {text}", style="bold cyan"), pictured=pictured)
 
 
 def demo(package: Path) -> None:
@@ -63,31 +74,32 @@ def demo(package: Path) -> None:
         tree = tree.changed(Path(place, "settings"), _SAMPLE_SETTINGS)
         host = Host(tree, Path(place, "state"))
 
-        def as_user(command: str) -> None:
-            _show("tester$", command, lambda: host.run_as("tester", command))
+        def as_user(command: str, *, pictured: bool = True) -> None:
+            _show("tester$", command, lambda: host.run_as("tester", command), pictured=pictured)
 
-        def as_root(command: str) -> None:
-            _show("root#", command, lambda: host.run(command))
+        def as_root(command: str, *, pictured: bool = False) -> None:
+            _show("root#", command, lambda: host.run(command), pictured=pictured)
 
         start = time.monotonic()
         with host:
             _title(f"A host with a read-only root and {package.name}, booted from nothing")
-            _console.print(Text(f"  ({time.monotonic() - start:.1f} s)\n", style="dim"))
-            as_root("touch /x 2>&1 || :; systemctl is-system-running; systemctl --failed")
+            _print(Text(f"  ({time.monotonic() - start:.1f} s)\n", style="dim"), pictured=True)
+            as_root("touch /x 2>&1 || :; systemctl is-system-running", pictured=True)
+            as_root("systemctl --failed")
             as_root("journalctl --boot --output=cat --unit=nix-layout --unit=nix-setup")
             if host.run("command -v nix-aurora", check=False).returncode == 0:
-                as_root("nix-aurora status")
+                as_root("nix-aurora status", pictured=True)
             _title("An ordinary user builds through the daemon, in a sandbox, and installs it")
             host.run("cat >/var/home/tester/hello.nix <<'E'\n" + _hello(host) + "E")
             as_user("nix --version")
             as_user("nix build --impure --print-build-logs --file hello.nix")
-            as_user("nix profile install ./result")
+            as_user("nix profile add ./result")
             as_user("hello")
-            _title("Garbage collection spares what is in use")
+            _title("Garbage collection spares what is in use", pictured=False)
             as_root("nix-collect-garbage --delete-old 2>&1 | tail -n 2")
-            as_user("nix --version && hello")
+            as_user("nix --version && hello", pictured=False)
             _title("A reboot: nothing is imported again")
-            _show("root#", "systemctl reboot", lambda: _reboot(host))
+            _show("root#", "systemctl reboot", lambda: _reboot(host), pictured=True)
             as_root("journalctl --boot --output=cat --unit=nix-setup")
             as_user("hello")
 
@@ -102,15 +114,17 @@ def _reboot(host: Host) -> Result:
     return host.run("systemctl is-system-running")
 
 
-def main() -> int:
-    """Run the demo; give the exit code."""
+def main(place: str, svg: str | None = None) -> int:
+    """Run the demo with the package in ``place``; give the exit code."""
     try:
         if os.geteuid() != 0:
             raise UsageError("make demo: booting a host: expected root", hint="sudo make demo")
-        packages = sorted(Path(sys.argv[1]).glob(f"*.{platform.machine()}.rpm"))
+        packages = sorted(Path(place).glob(f"*.{platform.machine()}.rpm"))
         if len(packages) != 1:
-            raise UsageError(f"make demo: {sys.argv[1]}: expected one RPM, got {len(packages)}")
+            raise UsageError(f"make demo: {place}: expected one RPM, got {len(packages)}")
         demo(packages[0])
+        if svg is not None:
+            _picture.save_svg(svg, title="make demo", unique_id="demo")
     except AuroraError as error:
         log.error(error.message, error.hint)
         return error.exit_code
@@ -118,4 +132,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

@@ -1,12 +1,33 @@
-"""The commands of the README, for the tests that run them."""
+"""The commands of the README and the other pages, for the tests that run them."""
 
 import re
 from pathlib import Path
 
-_TEXT = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+TOP = Path(__file__).parents[1]
+PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glob("*.md")))
+_SECTION = re.compile(r"^#+ (.*)\n", re.MULTILINE)
+_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 
-def commands(heading: str) -> list[str]:
-    """Give the lines of code in the section under ``heading``, with continued ones joined."""
-    (section,) = re.findall(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#|\Z)", _TEXT, re.DOTALL | re.M)
-    return re.findall(r"^ {4}(\S.*)$", re.sub(r"\\\n +", "", section), re.MULTILINE)
+def read(page: str) -> str:
+    """Give the text of a page, by its path in the project."""
+    return (TOP / page).read_text(encoding="utf-8")
+
+
+def commands(heading: str, page: str = "README.md") -> list[str]:
+    """Give the commands of the section under ``heading``, without its subsections."""
+    _, *parts = _SECTION.split(read(page))
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    return _commands(sections[heading])
+
+
+def every_command(page: str) -> list[str]:
+    """Give the commands in the blocks that a page has for a shell."""
+    return _commands(read(page))
+
+
+def _commands(text: str) -> list[str]:
+    """Give lines without comments, and with continued ones joined."""
+    blocks = "".join(_BLOCK.findall(text))
+    lines = re.sub(r"\\\n +", "", blocks).splitlines()
+    return [command for line in lines if (command := re.sub(r"(^| +)# .*$", "", line).strip())]

@@ -19,6 +19,8 @@ USERS = ("tester", "other")
 # Nobody is there to take the kernel's audit records: it prints them, and else not all.
 ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1 sysctl.kernel.printk_ratelimit=0"
 """The kernel's arguments with which a tree that is made so enforces its policy."""
+TRANSIENT = "harness.transient"
+"""The kernel's argument with which a root directory can be written to, and forgets."""
 _INITRAMFS = Path(__file__).parent / "initramfs"
 _SELINUX = Path(__file__).parent / "selinux"
 _PREPARE_ROOT = """\
@@ -27,7 +29,7 @@ enabled=yes
 [sysroot]
 readonly=true
 [root]
-transient={transient}
+transient=false
 """
 # Not started: what no test looks at, and an emulated processor takes seconds for. udev starts the
 # agent when it finds its port, which it does once in a boot, and not again after a soft-reboot. And
@@ -47,13 +49,18 @@ bash /run/initramfs/build "$(ls /usr/lib/modules)"
 """
 # Fedora Atomic has the policy store in /etc: Debian's is in /var, which no deployment brings. And
 # the policy has Fedora's name, for packages to find it.
+# Modules of programs that the host does not have are off: they would take most of the time that a
+# boot, a labelling and a rebuild of the policy take. With those of nscd and setrans, every domain
+# may accept connections on its own sockets.
 # Scripts of tests run where an administrator's would; else the agent would be systemd's own kind.
 _ENFORCING = """
 mv /etc/selinux/default /etc/selinux/targeted
 cp -a /run/selinux/default/active /etc/selinux/targeted/
 echo 'store-root = /etc/selinux' >>/etc/selinux/semanage.conf
 sed -i -e s/^SELINUX=.*/SELINUX=enforcing/ -e s/=default/=targeted/ /etc/selinux/config
-semodule --noreload --install=/run/policy/fedora.cil
+others=$(semodule --list | grep --line-regexp --invert-match --extended-regexp \\
+    'base|nscd|setrans|staff|unconfined|unprivuser|xdg|xserver')
+semodule --noreload --install=/run/policy/fedora.cil --disable $others
 echo 'SELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023' \\
     >>/usr/lib/systemd/system/qemu-guest-agent.service.d/quiet.conf
 """
@@ -101,21 +108,28 @@ if [ -e "$contexts" ]; then
 fi
 umount "$deployment/var"
 """
+# /var is the host's own, with whatever labels it has given it.
+_UPGRADE = f"""
+ostree admin deploy --sysroot={_DISK} --os=default "$BRANCH"
+cd {_DISK}/ostree/deploy/default/deploy/"$(ostree rev-parse --repo={_REPOSITORY} "$BRANCH").0"
+contexts=$PWD/etc/selinux/targeted/contexts/files/file_contexts
+if [ -e "$contexts" ]; then
+    setfiles -F -r "$PWD" "$contexts" "$PWD/etc"
+    setfiles -F -r {_DISK} "$contexts" {_DISK}/boot
+fi
+"""
 
 
-def bootable_tree(
-    *, nix_dir: bool = False, transient: bool = False, enforcing: bool = False
-) -> Tree:
+def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
     """Give a host without packages of ours that has a kernel and an initramfs, cached or new.
 
-    Its root is composefs; with ``transient`` it can be written to, and forgets. ``nix_dir`` puts
+    Its root is composefs, which the boot's argument TRANSIENT lets be written to. ``nix_dir`` puts
     an empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, with its store
     where Fedora Atomic has it, and its commits are labelled; a boot needs ENFORCING.
     """
     base = atomic_tree(nix_dir=nix_dir, extra=PACKAGES + (_POLICY_PACKAGES if enforcing else ()))
-    settings = _PREPARE_ROOT.format(transient=str(transient).lower())
     recipe = _BOOTABLE + (_ENFORCING if enforcing else "")
-    key = digest(*(str(layer) for layer in base.layers), settings, recipe, _INITRAMFS)
+    key = digest(*(str(layer) for layer in base.layers), _PREPARE_ROOT, recipe, _INITRAMFS)
     binds = {}
     if enforcing:
         key = digest(key, _SELINUX)
@@ -124,7 +138,7 @@ def bootable_tree(
     def make(layer: Path) -> None:
         with Scratch(base.layers, upper=layer, binds=binds) as scratch:
             scratch.copy_in(_INITRAMFS, "/run/initramfs")
-            scratch.run(recipe, env={"PREPARE_ROOT": settings})
+            scratch.run(recipe, env={"PREPARE_ROOT": _PREPARE_ROOT})
 
     return Tree((cached("trees", key, make), *base.layers))
 
@@ -149,6 +163,14 @@ def deploy(tree: Tree, branch: str, disk: Path, users: Sequence[str] = USERS) ->
     ``users`` are made there, ids from 1000 on, homes in /var/home, the first in ``wheel``.
     """
     _on_disk(tree, disk, _DEPLOY, branch, users)
+
+
+def upgrade(tree: Tree, branch: str, disk: Path) -> None:
+    """Deploy another commit on the disk of a host that is off; it boots it from then on.
+
+    What is in its /etc goes along. An emulated host would take a minute for it.
+    """
+    _on_disk(tree, disk, _UPGRADE, branch)
 
 
 def copy_disk(disk: Path, target: Path) -> None:

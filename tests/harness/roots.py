@@ -26,6 +26,8 @@ PACKAGES = (
     ),
     *("zsh", "zstd"),
 )
+# What a few tests need: all of it together, so that there is one more root and not several.
+MORE = ("bash-completion", "createrepo-c", "dnf5", "man-db")
 _RECIPE = "1"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FEDORA = Path(__file__).parent / "fedora"

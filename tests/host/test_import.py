@@ -40,7 +40,7 @@ _STAGES = (
     ("begun", "mkdir -p"),
     ("unpacked", "sed -n 1,3p"),  # the end of tar's pipeline
     ("renamed", "mv --no-copy --no-clobber"),
-    ("registered", '"$CLOSURE_NIX/bin/nix-store" --load-db'),
+    ("registered", '"${load[@]}"'),
     ("rooted", "ln --symbolic --force"),
 )
 
@@ -135,7 +135,7 @@ def test_killed_with_its_children_at_any_time(store: Store) -> None:
         ),
         # The database has its own journal; it is killed while it may be at it.
         (
-            '"$CLOSURE_NIX/bin/nix-store" --load-db',
+            '"${load[@]}"',
             "(sleep 0.01; kill -KILL 0) &",
         ),
         (
@@ -179,7 +179,7 @@ def test_two_at_once(store: Store) -> None:
     [
         "tar --zstd --extract --file",
         "mv --no-copy --no-clobber",
-        '"$CLOSURE_NIX/bin/nix-store" --load-db',
+        '"${load[@]}"',
         'mkdir -p "$roots"',
         '"$CLOSURE_NIX/bin/nix-env"',
         'printf \'%s\\n\' "$2" > "$1.new"',

@@ -13,6 +13,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.expressions import ADD_BASH, copy_expressions
+from tests.host.terminal import at_terminal
 from tests.whole import derivation
 
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
@@ -30,33 +31,6 @@ _COMMANDS = (
     *("nix", "nix-build", "nix-channel", "nix-collect-garbage", "nix-env", "nix-hash"),
     *("nix-instantiate", "nix-shell", "nix-store"),
 )
-# A user at a terminal: argv is a command, then what to wait for (a regular expression) and what
-# to type then, in turns. Tells what was on the screen, and the exit code.
-_TERMINAL = r"""
-import os, pty, re, sys
-command, *steps = sys.argv[1:]
-pid, screen = pty.fork()
-if pid == 0:
-    os.execlp("bash", "bash", "--norc", "-c", command)
-shown, begin = "", 0
-def read():
-    global shown
-    try:
-        text = os.read(screen, 4096).decode()
-    except OSError:
-        text = ""
-    shown += text
-    return text
-for pattern, keys in zip(steps[::2], steps[1::2]):
-    while not (found := re.search(pattern, shown[begin:])):
-        if not read():
-            sys.exit(f"{pattern}: never shown: {shown}")
-    begin += found.end()
-    os.write(screen, keys.encode().decode("unicode_escape").encode())
-while read():
-    pass
-print(shown, "exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-"""
 # A display server, as clients find it.
 _LISTEN = """
 import os, socket, sys
@@ -91,7 +65,7 @@ def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()
         copy_expressions(host, place / "files")
-        for name, text in {"terminal": _TERMINAL, "listen": _LISTEN, "connect": _CONNECT}.items():
+        for name, text in {"listen": _LISTEN, "connect": _CONNECT}.items():
             (place / name).write_text(text)
             host.copy_in(place / name, f"/srv/{name}.py")
         yield host
@@ -104,12 +78,6 @@ def _build(host: Host, options: str = "--no-link") -> str:
     command = f"nix build --impure --print-out-paths {options} --expr "
     done = host.run_as("tester", command + derivation("cat /proc/self/uid_map >$out"))
     return done.stdout.strip().replace("/nix", "/var/lib/nix", 1)
-
-
-def _type(host: Host, command: str, *steps: str) -> str:
-    """Run a command as tester at a terminal; see _TERMINAL."""
-    line = shlex.join(["python3", "/srv/terminal.py", command, *steps])
-    return host.run_as("tester", line).stdout
 
 
 def _both(host: Host, script: str) -> tuple[Result, Result]:
@@ -233,7 +201,7 @@ def test_each_shell_has_the_environment_inside_and_nothing_of_it_outside(
 
 def test_an_interactive_shell_says_what_it_is(host: Host) -> None:
     host.run_as("tester", "nix profile add --file /srv/greet.nix --argstr name hello")
-    shown = _type(
+    shown = at_terminal(
         host,
         f"SHELL=/bin/bash PS1='<prompt>' {_INSIDE}",
         *(r"[$>] ?$", "hello\\r", "greeting from hello", f"{_INSIDE}\\r"),
@@ -303,14 +271,14 @@ def test_ctrl_c_is_for_the_program(host: Host) -> None:
     until read -r line; do :; done; echo "got $line" """
     for start in (_WITH_NIX, _INSIDE):
         command = f"{start} {shlex.join(['bash', '-c', script])}"
-        shown = _type(host, command, "ready", "\\x03", "interrupted", "a line\\r")
+        shown = at_terminal(host, command, "ready", "\\x03", "interrupted", "a line\\r")
         assert "got a line" in shown
         assert shown.endswith("exit 0\n")
 
 
 def test_jobs_are_controlled_inside(host: Host) -> None:
     job = """bash -c 'trap "echo continued" CONT; echo started; while :; do sleep 0.1; done'"""
-    shown = _type(
+    shown = at_terminal(
         host,
         f"{_INSIDE} bash --norc",
         *(r"\$ $", f"{job}\\r", "started\r\n", "\\x1a", "Stopped", "fg\\r"),
@@ -410,7 +378,7 @@ def test_a_root_that_cannot_be_made_is_told(host: Host) -> None:
 def test_mounts_of_ours_say_nothing_at_a_terminal(host: Host) -> None:
     """mount(8) would, of an fstab that is newer than what systemd knows."""
     host.run("touch --date=tomorrow /etc/fstab")
-    shown = _type(host, f"{_WITH_NIX} true")
+    shown = at_terminal(host, f"{_WITH_NIX} true")
     host.run("rm /etc/fstab")
     assert shown == " exit 0\n"
 

@@ -5,6 +5,7 @@ from tempfile import TemporaryDirectory
 
 from tests.harness import bootc_lint
 from tests.harness.provides import provides_rpm
+from tests.harness.roots import MORE
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree, atomic_tree
 
@@ -33,7 +34,7 @@ def base_tree(directory: Path, authority: Path) -> Tree:
     It trusts the certificate ``authority``, is Aurora of Fedora RELEASE to dnf5, and has for bootc
     what bootc_lint.py is.
     """
-    tree = atomic_tree(extra=("createrepo-c", "dnf5"))
+    tree = atomic_tree(extra=MORE)
     directory.mkdir()
     directory.chmod(0o755)  # it is the root directory, too
     with (

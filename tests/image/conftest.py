@@ -1,6 +1,5 @@
 """The base image, the network that builds see, and the images that the README's commands build."""
 
-import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from tests.image.base import base_tree
 from tests.image.site import HUB, OWN, RESULTS, add_copr_project
 from tests.keyring import Keyring, new_keyring
 from tests.packages import PackageMaker
+from tests.readme import every_command
 from tests.rpm.builder import TOP, build_py
 
 BASE = "localhost/base"
@@ -21,11 +21,9 @@ TAG = "aurora-nix"  # the README's
 # By what the package comes from: a COPR project, a repository of one's own, a file.
 _COMMANDS = {
     "own" if ".repo" in line else "file" if ".rpm" in line else "copr": line
-    for line in re.findall(
-        r"^ {4}(podman build .*)$",
-        (TOP / "README.md").read_text().replace("\\\n", ""),
-        re.MULTILINE,
-    )
+    for page in ("README.md", "docs/building.md")
+    for line in every_command(page)
+    if line.startswith("podman build ")
 }
 SOURCES = ("copr", "own", "file")
 

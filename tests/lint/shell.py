@@ -113,6 +113,8 @@ def _dialect(name: str) -> str | None:
         start = file.read(100).decode("utf-8", "replace")
     if match := _SHEBANG.match(start):
         return match[1]
+    if "/bash-completion/" in name:
+        return "bash"
     return "sh" if name.endswith(".sh") else None
 
 

@@ -33,8 +33,7 @@ def branches(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) ->
     """Give the trees of the commits that every disk has.
 
     ``base`` is without the package. The others have it: ``nix-forky`` and ``nix-trixie`` of the
-    suite's Nix, layered; ``nix-dir`` with a /nix in the image, ``transient`` with a transient
-    root, both of forky's.
+    suite's Nix, layered; ``nix-dir`` of forky's, with a /nix in the image.
     """
     place = tmp_path_factory.mktemp("branches")
 
@@ -48,7 +47,6 @@ def branches(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) ->
         "nix-forky": with_nix("nix-forky", base),
         "nix-trixie": with_nix("nix-trixie", base, "trixie"),
         "nix-dir": with_nix("nix-dir", bootable_tree(nix_dir=True)),
-        "transient": with_nix("transient", bootable_tree(transient=True)),
     }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.harness.ostree import TRANSIENT
 from tests.harness.qemu import Machine
 from tests.ostree.conftest import MachineMaker
 from tests.whole import add_program, check_profile, check_whole, check_works, version
@@ -66,16 +67,16 @@ def test_nix_goes_along_with_the_deployment(make_machine: MachineMaker) -> None:
     check_whole(machine)
 
 
-@pytest.mark.parametrize("branch", ["nix-dir", "transient"])
+@pytest.mark.parametrize(("branch", "arguments"), [("nix-dir", ""), ("nix-forky", TRANSIENT)])
 def test_an_image_that_can_have_nix_needs_no_command(
-    branch: str, make_machine: MachineMaker
+    branch: str, arguments: str, make_machine: MachineMaker
 ) -> None:
     machine = make_machine(branch)
-    machine.boot()
+    machine.boot(arguments=arguments)
     assert machine.read("/run/nix-aurora/layout") == "mount\n"
     add_program(machine)
     check_works(machine)
-    machine.reboot()
+    machine.reboot(arguments=arguments)
     assert machine.read("/run/nix-aurora/layout") == "mount\n"
     check_works(machine)
 

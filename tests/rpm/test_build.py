@@ -17,6 +17,9 @@ from nix_aurora.run import run
 from tests.rpm.builder import PACKAGED, TOP, Built, build, build_py, query, unpack
 
 _NOBODY = "65534"
+# The first bytes of a package, of which rpm reads no more than its kind. They have a number for the
+# architecture that rpmbuild was run for, also in a noarch package.
+_LEAD = 96
 
 
 @pytest.fixture
@@ -86,6 +89,8 @@ def test_a_build_for_one_architecture(
 def test_plain_rpmbuild_gives_the_same(built: Built, arch: str, tmp_path: Path) -> None:
     result = _rebuild(built.srpm, tmp_path, "--target", f"{arch}-linux")
     assert sha256_file(result) == sha256_file(built.rpms[arch])
+    (noarch,) = result.parents[1].glob("noarch/*.rpm")
+    assert noarch.read_bytes()[_LEAD:] == built.rpms["noarch"].read_bytes()[_LEAD:]
 
 
 def test_plain_rpmbuild_of_another_user_gives_the_same(built: Built, anywhere: Path) -> None:

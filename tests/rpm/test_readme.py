@@ -1,4 +1,4 @@
-"""What the README says of a repository, of COPR and of layering, run as it is written.
+"""What README and docs say of a repository, of COPR and of layering, run as it is written.
 
 Added are the release, for which a small closure stands, and another place for what is built.
 """
@@ -49,7 +49,7 @@ def _make(
 
 
 def test_a_repository_of_your_own(place: Path) -> None:
-    rpm, repo, fetch, install = commands("A repository of your own")
+    rpm, repo, fetch, install = commands("A repository of your own", "docs/building.md")
     _, module, package = _make(rpm, place, "x86_64")
     with new_keyring() as keyring:
         repo = repo.replace("you@example.org", keyring.fingerprint)
@@ -68,8 +68,9 @@ def test_a_repository_of_your_own(place: Path) -> None:
 
 def test_layered_on_a_host(place: Path) -> None:
     """By the rules of rpm-ostree, and with the shell's idea of what the command names."""
-    _, module, package = _make(commands("Build")[0].partition("#")[0], place, "x86_64")
-    command = commands("On a host")[0].partition("&&")[0].removeprefix("sudo rpm-ostree install ")
+    rpm, install = commands("Three ways in")[:2]
+    _, module, package = _make(rpm, place, "x86_64")
+    command = install.partition("&&")[0].removeprefix("sudo rpm-ostree install ")
     named = subprocess.run(
         ["bash", "-euc", f"echo {command}"], cwd=place, capture_output=True, text=True, check=True
     )
@@ -81,7 +82,8 @@ def test_layered_on_a_host(place: Path) -> None:
 
 
 def test_copr(place: Path) -> None:
-    srpm, publish = commands("COPR")
+    srpm, publish = commands("COPR", "docs/building.md")
+    assert {srpm, publish} <= set(commands("Three ways in"))
     _make(srpm, place, "x86_64", "aarch64")
     (place / "home/.config").mkdir(parents=True)
     with running() as server:

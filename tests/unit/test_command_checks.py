@@ -118,6 +118,14 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
         (_store(read_only=True), {"nix-read-only"}),
         (_store(nix=kinds.NOTHING, layout="namespace"), {"nix-directory-missing"}),
+        (
+            _with(
+                store=replace(BASICS.store, layout="relocated"),
+                profile=Profile(False, None, "none", script=False),
+            ),
+            {"layout-relocated"},
+        ),
+        (_store(layout="relocated", nix=kinds.NOTHING), {"store-not-mounted"}),
         (replace(WELL, archive=Archive(9, "other")), {"archive-corrupt"}),
         (replace(WELL, archive=Archive(8, "digest")), {"archive-corrupt"}),
         (replace(WELL, archive=Archive(None, None)), {"archive-corrupt"}),

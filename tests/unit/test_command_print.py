@@ -76,6 +76,22 @@ def test_status_says_what_is_amiss() -> None:
     assert "2 damaged, in /var/lib/nix/.nix-aurora/aside" in text
 
 
+def test_status_says_what_a_layout_cannot_do() -> None:
+    relocated = replace(
+        BASICS,
+        store=replace(BASICS.store, layout="relocated"),
+        profile=replace(BASICS.profile, nix=None, owner="none"),
+    )
+    text = status.render(relocated)
+    assert "relocated: /var/lib/nix/relocated/store, on /run/nix/store\n" in text
+    assert (
+        "no binary cache of /nix/store; everything is built here, from source; no devbox\n" in text
+    )
+    assert max(map(len, text.splitlines())) <= 100
+    assert "no devbox" in json.dumps(status.describe(relocated)["limits"])
+    assert status.describe(BASICS)["limits"] == []
+
+
 def test_status_as_json_survives_a_round_trip() -> None:
     described = status.describe(BASICS)
     assert json.loads(json.dumps(described)) == described
@@ -142,6 +158,9 @@ def test_purge_is_refused_without_a_terminal(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_mounts_inside_the_store_are_found() -> None:
     line = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw"
-    points = ("/", "/nix", "/var/lib/nix", "/var/lib/nixos/x", "/nixos", "/var/lib/nix/store")
+    points = (
+        *("/", "/nix", "/var/lib/nix", "/var/lib/nixos/x", "/nixos", "/var/lib/nix/store"),
+        *("/run/nix/store", "/run/nix/store/x", "/nix/x"),
+    )
     text = "\n".join(line.format(point) for point in points)
-    assert purge.find_mounts(text) == ["/var/lib/nix/store"]
+    assert purge.find_mounts(text) == ["/nix/x", "/run/nix/store/x", "/var/lib/nix/store"]

@@ -188,7 +188,7 @@ def test_roots_are_found_as_the_collector_finds_them(
     tmp_path: Path, store: _Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     state = tmp_path / "var/nix"
-    for name, value in (("BASE", tmp_path), ("STORE", store.directory), ("STATE", state)):
+    for name, value in (("SHOWN", tmp_path), ("STORE", store.directory), ("STATE", state)):
         monkeypatch.setattr(paths, name, str(value))
     for name in (A, B, C):
         store.add(name)

@@ -11,7 +11,8 @@ from nix_aurora_host.gather.logins import find_assignments
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give a directory that stands for /var/lib/nix."""
-    monkeypatch.setattr(paths, "BASE", str(tmp_path))
+    monkeypatch.setattr(paths, "SHOWN", str(tmp_path))
+    monkeypatch.setattr(paths, "STORE", f"{tmp_path}/store")
     return tmp_path
 
 

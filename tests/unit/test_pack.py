@@ -59,7 +59,8 @@ def members(packed: Packed) -> list[tarfile.TarInfo]:
 
 
 def content(packed: Packed) -> dict[str, bytes]:
-    return {entry.name: entry.read_bytes() for entry in packed.directory.iterdir()}
+    paths = [path for path in packed.directory.rglob("*") if path.is_file()]
+    return {str(path.relative_to(packed.directory)): path.read_bytes() for path in paths}
 
 
 def test_members(packed: Packed, staged: Staged) -> None:

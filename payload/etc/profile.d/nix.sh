@@ -11,15 +11,23 @@
 # is not mounted, or a profile without a package, stays out.
 
 # The link that nix profile makes: in one of two places, by Nix's use-xdg-base-directories.
-__nix_link=
+__nix_default=/nix/var/nix/profiles/default __nix_link=
 if [ -n "${HOME-}" ]; then
     __nix_link=$HOME/.nix-profile
     if [ -d "${XDG_STATE_HOME:-$HOME/.local/state}/nix/profile/" ]; then
         __nix_link=${XDG_STATE_HOME:-$HOME/.local/state}/nix/profile
     fi
 fi
+# The relocated layout has profiles of its own, and programs that speak to the daemon have to know
+# where it is, and of what store.
+if [ -e /run/nix-aurora/relocated ]; then
+    export NIX_STORE_DIR=/run/nix/store
+    export NIX_DAEMON_SOCKET_PATH=/var/lib/nix/daemon-socket/socket
+    __nix_default=/var/lib/nix/relocated/var/nix/profiles/default
+    __nix_link=${__nix_link:+${XDG_STATE_HOME:-$HOME/.local/state}/nix-relocated/profile}
+fi
 
-for __nix_profile in /nix/var/nix/profiles/default "$__nix_link"; do
+for __nix_profile in "$__nix_default" "$__nix_link"; do
     [ -n "$__nix_profile" ] && [ -d "$__nix_profile/" ] || continue
     # The default profile comes first here, so that the user's gets in front of it.
     case ":${PATH-}:" in
@@ -42,7 +50,7 @@ for __nix_profile in /nix/var/nix/profiles/default "$__nix_link"; do
     esac
 done
 
-for __nix_profile in "$__nix_link" /nix/var/nix/profiles/default; do
+for __nix_profile in "$__nix_link" "$__nix_default"; do
     case ":${XDG_DATA_DIRS-}:" in
         *":$__nix_profile/share:"*) ;;
         *)
@@ -57,7 +65,7 @@ done
 # The host's bundle has the company's own authorities, the packaged one does not.
 for __nix_bundle in /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem \
     /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt \
-    /nix/var/nix/profiles/default/etc/ssl/certs/ca-bundle.crt; do
+    "$__nix_default/etc/ssl/certs/ca-bundle.crt"; do
     [ -z "${NIX_SSL_CERT_FILE-}" ] || break
     if [ -r "$__nix_bundle" ]; then
         export NIX_SSL_CERT_FILE="$__nix_bundle"
@@ -69,10 +77,12 @@ done
 case :${PATH-}: in
     *:"$__nix_link/bin":*) ;;
     *)
-        if [ "${-#*i}" != "$-" ] && [ -n "$__nix_link" ] && [ -d /nix/var/nix/ ]; then
+        if [ "${-#*i}" != "$-" ] && [ -n "$__nix_link" ] \
+            && [ -d "${__nix_default%/profiles/*}/" ]; then
             __nix_seek() {
                 for __nix_link in "${HOME-}/.nix-profile" \
-                    "${XDG_STATE_HOME:-${HOME-}/.local/state}/nix/profile"; do
+                    "${XDG_STATE_HOME:-${HOME-}/.local/state}/nix/profile" \
+                    "${XDG_STATE_HOME:-${HOME-}/.local/state}/nix-relocated/profile"; do
                     if [ -d "$__nix_link/bin/" ]; then
                         eval '__nix_seek() { :; }'
                         # shellcheck source=/dev/null # this file
@@ -101,4 +111,4 @@ case :${PATH-}: in
         fi
         ;;
 esac
-unset __nix_link __nix_profile __nix_data __nix_bundle
+unset __nix_default __nix_link __nix_profile __nix_data __nix_bundle

@@ -1,21 +1,29 @@
-"""Where the package and what it manages lie."""
+"""Where the package and what it manages lie, in the layout that the boot has chosen."""
+
+from pathlib import Path
+
+RUN = "/run/nix-aurora"
+RELOCATED = Path(f"{RUN}/relocated").exists()
 
 BASE = "/var/lib/nix"
-STORE = f"{BASE}/store"
-STATE = f"{BASE}/var/nix"
+HOME = f"{BASE}/relocated" if RELOCATED else BASE  # of the store in use
+STORE = f"{HOME}/store"
+PREFIX = "/run/nix/store" if RELOCATED else "/nix/store"  # of store paths
+# What is shown to programs, and where.
+SHOWN, AT = (STORE, PREFIX) if RELOCATED else (BASE, "/nix")
+STATE = f"{HOME}/var/nix"
 DATABASE = f"{STATE}/db/db.sqlite"
 ROOTS = f"{STATE}/gcroots/nix-aurora"
 PROFILE = f"{STATE}/profiles/default"
-OWN = f"{BASE}/.nix-aurora"
+OWN = f"{HOME}/.nix-aurora"
 STAMP = f"{OWN}/imported"
 ASIDE = f"{OWN}/aside"
-SOCKETS = (f"{STATE}/daemon-socket/socket", f"{BASE}/daemon-socket/socket")
+SOCKETS = (f"{BASE}/var/nix/daemon-socket/socket", f"{BASE}/daemon-socket/socket")
 
 PACKAGE = "/usr/lib/nix-aurora"
 ARCHIVE = f"{PACKAGE}/closure.tar.zst"
 PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
-RUN = "/run/nix-aurora"
 SETTINGS = "/etc/nix-aurora.conf"
 PENDING = "/etc/nix-aurora.root-pending"  # nix-root's: a boot with its root is under way
 
@@ -27,13 +35,24 @@ ROOT_GOOD = "nix-root-good.service"
 ROOT_OFF = "nix_aurora.root=off"  # the kernel argument
 LAYOUT = "nix-layout.service"
 MOUNT = "nix.mount"
+RELOCATED_MOUNT = "run-nix-store.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
-UNITS = (LAYOUT, MOUNT, SETUP, SOCKET, DAEMON)
+UNITS = (LAYOUT, MOUNT, RELOCATED_MOUNT, SETUP, SOCKET, DAEMON)
 
 
 def store_name(path: str) -> str:
     """Give what a store path is called, without its hash: /nix/store/<hash>-nix-2.34: nix-2.34."""
-    name = path.removeprefix("/nix/store/").removeprefix(f"{STORE}/").split("/", 1)[0]
+    name = path.removeprefix(f"{PREFIX}/").removeprefix(f"{STORE}/").split("/", 1)[0]
     return name.partition("-")[2] or name
+
+
+def physical(path: str) -> str:
+    """Give where what programs see as ``path`` lies, whatever is there now."""
+    return SHOWN + path[len(AT) :] if path == AT or path.startswith(f"{AT}/") else path
+
+
+def nix_command(nix: str, name: str) -> list[str]:
+    """Give the command line that starts a program of the packaged Nix, a store path."""
+    return ["/usr/libexec/nix-aurora/relocated", name] if RELOCATED else [f"{nix}/bin/{name}"]

@@ -13,14 +13,18 @@ from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.status import human
 from nix_aurora_host.system import link, names, read
 
-_STOPPED = (paths.DAEMON, paths.SETUP, paths.MOUNT, paths.LAYOUT)
-_STARTED = (paths.LAYOUT, paths.MOUNT, paths.SETUP, paths.SOCKET)
+_MOUNTS = (paths.MOUNT, paths.RELOCATED_MOUNT)
+_STOPPED = (paths.DAEMON, paths.SETUP, *_MOUNTS, paths.LAYOUT)
+_STARTED = (paths.LAYOUT, *_MOUNTS, paths.SETUP, paths.SOCKET)
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
+_RELOCATED = Path("/run/nix/store")
+_INSIDE = (f"{paths.BASE}/", f"{_NIX}/", f"{_RELOCATED}/")
 _LEFTOVERS = (
     *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
     *(".local/state/nix", ".local/share/nix"),
+    *(".cache/nix-relocated", ".local/state/nix-relocated"),  # relocated's own
 )
 
 
@@ -73,9 +77,9 @@ def _confirm() -> bool:
 
 
 def find_mounts(mountinfo: str) -> list[str]:
-    """Give what is mounted below /var/lib/nix or /nix, in the words of /proc/self/mountinfo."""
+    """Give what is mounted inside the store, in the words of /proc/self/mountinfo."""
     points = [line.split()[4] for line in mountinfo.splitlines()]
-    return sorted({point for point in points if point.startswith((f"{paths.BASE}/", "/nix/"))})
+    return sorted({point for point in points if point.startswith(_INSIDE)})
 
 
 def _refuse_mounts_inside() -> None:
@@ -108,7 +112,7 @@ def _find_users() -> Iterable[tuple[int, str]]:
             continue
         for kind in ("exe", "cwd"):
             target = link(f"/proc/{name}/{kind}") or ""
-            if target == "/nix" or target.startswith(("/nix/", f"{paths.BASE}/")):
+            if f"{target}/".startswith(_INSIDE):
                 yield int(name), target
                 break
 
@@ -134,14 +138,14 @@ def _systemctl(*words: str) -> None:
 
 def _unmount() -> None:
     deadline = time.monotonic() + _PATIENCE
-    while _NIX.is_mount():
-        done = subprocess.run(["umount", "/nix"], capture_output=True, text=True, check=False)
+    while mounted := [str(path) for path in (_NIX, _RELOCATED) if path.is_mount()]:
+        done = subprocess.run(["umount", *mounted], capture_output=True, text=True, check=False)
         if done.returncode and time.monotonic() < deadline:
             time.sleep(0.1)  # what was killed keeps it until it has ended
         elif done.returncode:
             raise CommandError(
-                f"purge: /nix cannot be unmounted: {done.stderr.strip()}; nothing was removed",
-                f"sudo systemctl start {paths.MOUNT} {paths.SOCKET}",
+                f"purge: cannot be unmounted: {done.stderr.strip()}; nothing was removed",
+                f"sudo systemctl start {' '.join(_MOUNTS)} {paths.SOCKET}",
             )
 
 

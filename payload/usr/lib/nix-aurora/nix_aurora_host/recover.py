@@ -56,7 +56,7 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         known = store_names(paths.STORE)
         plan = make_plan(
             gather_roots().values(),
-            {path.removeprefix("/nix/store/") for (path,) in valid},
+            {path.removeprefix(f"{paths.PREFIX}/") for (path,) in valid},
             lambda name: scan(paths.STORE, name, known),
         )
         _tell(plan)
@@ -130,7 +130,7 @@ def registration(plan: Plan) -> str:
 
 
 def _path(name: str) -> str:
-    return f"/nix/store/{name}"
+    return f"{paths.PREFIX}/{name}"
 
 
 def describe(plan: Plan, *, registered: bool) -> dict[str, object]:
@@ -161,10 +161,11 @@ def _private(path: str, flags: int) -> int:
 
 def _nix_store(operation: str, text: str, *options: str) -> None:
     """Run the packaged nix-store on the store itself; it says on stderr what it does."""
-    program = f"{gather_closure().nix}/bin/nix-store"
+    program = paths.nix_command(gather_closure().nix, "nix-store")
+    with_nix = () if paths.RELOCATED else ("/usr/libexec/nix-aurora/with-nix",)
     environment = {"PATH": "/usr/bin:/usr/sbin", "HOME": paths.OWN, "NIX_REMOTE": "local"}
     done = subprocess.run(
-        ["/usr/libexec/nix-aurora/with-nix", program, operation, *options],
+        [*with_nix, *program, operation, *options],
         input=text,
         text=True,
         stdout=sys.stderr,

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from nix_aurora_host import paths
 from nix_aurora_host.system import names
 
 _NAME = re.compile(r"([0-9a-df-np-sv-z]{32})-[0-9A-Za-z+\-._?=]{1,211}")
@@ -21,7 +22,7 @@ _MTIME = 1
 # Derive([outputs],[inputs that are derivations],[others],"system",...: the last two are what a
 # derivation refers to. All else in it, its outputs above all, are paths that need not be there.
 _DERIVATION = re.compile(rb'Derive\(\[.*?\],\[(.*?)\],\[(.*?)\],"', re.DOTALL)
-_INPUT = re.compile(rb'"/nix/store/([^"/]+)"')
+_INPUT = re.compile(rb'"%s/([^"/]+)"' % paths.PREFIX.encode())
 
 
 class UnfitError(Exception):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nix_aurora_host import paths
+from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.system import read
 
 _START = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/shell")
@@ -16,6 +17,12 @@ _START = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/shell")
 
 def shell(command: Sequence[str]) -> NoReturn:
     """Become ``command``, or the user's shell if that is empty, with /nix and its environment."""
+    if paths.RELOCATED:
+        raise CommandError(
+            "shell: the relocated layout has no /nix, and its programs start everywhere",
+            "start them by their names",
+            code=USAGE,
+        )
     if not command and os.isatty(0) and os.isatty(2):
         sys.stderr.write(greeting(namespace=_is_namespace(), inside=_is_inside(), root=_is_root()))
     sys.stderr.flush()

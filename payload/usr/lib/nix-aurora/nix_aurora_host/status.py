@@ -9,6 +9,15 @@ _OWNERS = {
     "imported": "of an earlier import",
     "administrator": "the administrator's own, which stays",
 }
+# What a layout cannot do.
+_LIMITS = {
+    "namespace": ("a profile's programs start in nix-aurora shell alone",),
+    "relocated": (
+        "no binary cache of /nix/store",
+        "everything is built here, from source",
+        "no devbox",
+    ),
+}
 _NIX = {
     kinds.OURS: f"{paths.BASE} on /nix",
     kinds.OTHER_MOUNT: "/nix is another mount",
@@ -24,6 +33,7 @@ def describe(basics: Basics) -> dict[str, object]:
     closure, store, profile = basics.closure, basics.store, basics.profile
     return {
         "layout": store.layout,
+        "limits": list(_LIMITS.get(store.layout, ())),
         "nix": store.nix,
         "packaged": {"version": closure.version, "nix": closure.nix, "id": closure.id},
         "commands_run": closure.nix,
@@ -71,6 +81,10 @@ def _hang(text: str) -> list[str]:
 
 def _layout(basics: Basics) -> str:
     store = basics.store
+    if store.layout == "relocated":
+        shown = "on" if store.nix == kinds.OURS else "not on"
+        limits = "; ".join(_LIMITS["relocated"])
+        return f"relocated: {paths.BASE}/relocated/store, {shown} /run/nix/store\n{limits}"
     if store.layout != "namespace":
         return f"{store.layout}: {_NIX[store.nix]}"
     if store.nix == kinds.OURS:
@@ -100,6 +114,8 @@ def _imported(basics: Basics) -> str:
 
 def _profile(basics: Basics) -> str:
     profile = basics.profile
+    if profile.nix is None and basics.store.layout == "relocated":
+        return "no Nix in the default profile, where none would start"
     if profile.nix is None:
         return "no Nix in the default profile"
     return f"{paths.store_name(profile.nix)} in the default profile: {_OWNERS[profile.owner]}"
@@ -125,7 +141,7 @@ def _units(basics: Basics) -> str:
     if not basics.units:
         return "systemd does not answer"
     return "\n".join(
-        f"{name:<18} {unit.file_state or unit.load:<8} {unit.active} ({unit.sub})"
+        f"{name:<19} {unit.file_state or unit.load:<8} {unit.active} ({unit.sub})"
         for name, unit in basics.units.items()
     )
 

@@ -90,7 +90,9 @@ def link(path: str) -> str | None:
 
 
 def resolve(path: str) -> str | None:
-    """Follow every link as a process would that sees the store on /nix, whatever is there now.
+    """Follow every link as a process would that sees the store, whatever is there now.
+
+    Links of the packaged closure lead to /nix/store in every layout.
 
     Gives the path below /var/lib/nix or elsewhere, or None where it leads nowhere.
     """
@@ -103,8 +105,9 @@ def resolve(path: str) -> str | None:
             done = done.rpartition("/")[0]
             continue
         done = f"{done}/{part}"
-        if done == "/nix":
-            done = paths.BASE
+        if done == "/nix/store":
+            done = paths.STORE
+        done = paths.physical(done)
         if (target := link(done)) is not None:
             links += 1
             if links > _MAX_LINKS:

@@ -20,7 +20,8 @@ _RELOAD = f"sudo systemctl try-restart {paths.DAEMON}"  # it reads its settings 
 
 def check_logins(facts: Facts) -> Iterator[Finding]:
     """Every shell's login is to find the programs of the profiles."""
-    if facts.basics.store.nix != kinds.OURS or facts.basics.profile.nix is None:
+    store, profile = facts.basics.store, facts.basics.profile
+    if store.nix != kinds.OURS or profile.nix is None or store.layout == "relocated":
         return  # their directories stay out of PATH while they lead nowhere
     for shell in facts.shells:
         who = f"a login of {facts.person.name} in {shell.name}"

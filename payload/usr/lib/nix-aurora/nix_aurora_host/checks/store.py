@@ -124,7 +124,7 @@ def check_roots(facts: Facts) -> Iterator[Finding]:
 def check_profile(facts: Facts) -> Iterator[Finding]:
     """The default profile is where devbox, and every login, looks for Nix."""
     store, profile = facts.basics.store, facts.basics.profile
-    if facts.basics.closure.nix in store.missing:
+    if facts.basics.closure.nix in store.missing or store.layout == "relocated":
         return
     fix = fixes.cure_import(facts)
     if not profile.exists:

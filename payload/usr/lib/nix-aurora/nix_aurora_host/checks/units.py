@@ -11,6 +11,7 @@ from nix_aurora_host.finding import Finding, Severity
 _EFFECT = {
     paths.LAYOUT: "no boot makes /nix or decides where the store appears",
     paths.MOUNT: "no boot shows the store on /nix",
+    paths.RELOCATED_MOUNT: "no boot shows a relocated store on /run/nix/store",
     paths.SETUP: "no boot imports the packaged Nix",
     paths.SOCKET: "no client reaches the daemon",
     paths.DAEMON: "no client gets an answer",
@@ -125,6 +126,9 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
 
 def check_mount(facts: Facts) -> Iterator[Finding]:
     """/nix is to be the store wherever the root directory can have one."""
+    if facts.basics.store.layout == "relocated":
+        yield from _check_relocated(facts)
+        return
     kind, unit = facts.basics.store.nix, fixes.unit(facts, paths.MOUNT)
     if facts.basics.store.read_only:
         message = "/nix is mounted read-only: Nix can neither build nor install"
@@ -161,6 +165,22 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         message = "/etc/nix-aurora.conf asks for the namespace layout: programs see no /nix"
         comment = "sudo sed --in-place '/^STORE_LAYOUT=/s/^/#/' /etc/nix-aurora.conf"
         yield Finding("layout-namespace", Severity.WARNING, message, f"{comment} && {start}")
+
+
+def _check_relocated(facts: Facts) -> Iterator[Finding]:
+    unit = fixes.unit(facts, paths.RELOCATED_MOUNT)
+    if facts.basics.store.nix == kinds.OURS:
+        message = (
+            f"{paths.SETTINGS} asks for the relocated layout: no binary cache of /nix/store, so "
+            "everything is built from source, and no devbox"
+        )
+        comment = f"sudo sed --in-place '/^STORE_LAYOUT=/s/^/#/' {paths.SETTINGS}"
+        fix = f"{comment} && sudo systemctl reboot"
+        yield Finding("layout-relocated", Severity.NOTE, message, fix)
+    elif not unit.masked and unit.active != "failed":
+        message = "/run/nix/store is not the relocated store: no nix command works"
+        fix = f"sudo systemctl restart {paths.LAYOUT} {paths.RELOCATED_MOUNT}"
+        yield Finding("store-not-mounted", Severity.ERROR, message, fix)
 
 
 CHECKS = (

@@ -19,17 +19,21 @@ def gather_closure() -> Closure:
             id=content["id"],
             version=content["version"],
             system=content["system"],
-            nix=content["nix"],
-            cacert=content["cacert"],
+            nix=_here(content["nix"]),
+            cacert=_here(content["cacert"]),
             archive_size=content["archive"]["size"],
             archive_sha256=content["archive"]["sha256"],
-            paths=tuple(entry["path"] for entry in content["paths"]),
+            paths=tuple(_here(entry["path"]) for entry in content["paths"]),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(
             f"reading the package: {path}: expected the closure's description, got {error!r}",
             "reinstall the package nix-aurora",
         ) from error
+
+
+def _here(path: str) -> str:
+    return path.replace("/nix/store", paths.PREFIX, 1)
 
 
 def gather_archive() -> Archive:

@@ -60,8 +60,9 @@ def gather_settings(closure: Closure, store: Store, person: Person) -> Settings:
     settings = Settings(exists=now is not None, differs=None not in {ours, now} and ours != now)
     if store.nix != facts.OURS or closure.nix in store.missing:
         return settings  # Nix does not start there
-    command = [f"{closure.nix}/bin/nix", "--extra-experimental-features", "nix-command"]
-    outcome = run([*command, "config", "show"], person=person, environment={"HOME": person.home})
+    command = [*paths.nix_command(closure.nix, "nix"), "config", "show"]
+    features = ["--extra-experimental-features", "nix-command"]
+    outcome = run([*command, *features], person=person, environment={"HOME": person.home})
     if outcome.code == 0:
         return settings
     lines = [line.strip() for line in outcome.stderr.splitlines() if "error:" in line]
@@ -78,7 +79,7 @@ def gather_labels(closure: Closure, listening: frozenset[str]) -> tuple[Label, .
         "/",
         paths.BASE,
         paths.STORE,
-        closure.nix.replace("/nix/", f"{paths.BASE}/", 1),  # stands for all that is in it
+        paths.physical(closure.nix),  # stands for all that is in it
         *(path for path in paths.SOCKETS if path in listening),
     ]
     wanted = {}

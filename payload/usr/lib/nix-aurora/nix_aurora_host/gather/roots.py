@@ -34,12 +34,12 @@ def _kept_by(path: str) -> str | None:
 
 
 def _follow(path: str) -> str | None:
-    """Give where a link leads, below /var/lib/nix for what is below /nix."""
+    """Give where a link leads, below /var/lib/nix for what programs see elsewhere."""
     target = link(path)
     if target is None:
         return None
     whole = os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
-    return paths.BASE + whole.removeprefix("/nix") if whole.startswith("/nix/") else whole
+    return paths.physical(whole)
 
 
 def _name(path: str) -> str | None:

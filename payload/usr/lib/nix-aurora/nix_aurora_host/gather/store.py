@@ -1,4 +1,4 @@
-"""/var/lib/nix: space, import, database, roots, and the default profile."""
+"""The store: space, import, database, roots, and the default profile."""
 
 import os
 from collections.abc import Collection, Sequence
@@ -18,8 +18,8 @@ def gather_store(closure: Closure) -> Store:
         status = Path(paths.STORE).stat()
     except OSError:
         space, status = os.statvfs("/var"), None
-    present = {path for path in closure.paths if os.path.lexists(_physical(path))}
-    kept = {f"/nix/store/{name}" for name in gather_roots().values()} - present
+    present = {path for path in closure.paths if os.path.lexists(paths.physical(path))}
+    kept = {f"{paths.PREFIX}/{name}" for name in gather_roots().values()} - present
     valid = _find_valid(present | kept)
     content = query("select count(*), coalesce(sum(narSize), 0) from ValidPaths")
     kind = _what_nix_is()
@@ -31,7 +31,7 @@ def gather_store(closure: Closure) -> Store:
         free=space.f_bavail * space.f_frsize,
         size=space.f_blocks * space.f_frsize,
         exists=status is not None,
-        read_only=kind == facts.OURS and bool(os.statvfs("/nix").f_flag & os.ST_RDONLY),
+        read_only=kind == facts.OURS and bool(os.statvfs(paths.AT).f_flag & os.ST_RDONLY),
         listable=os.access(paths.STORE, os.R_OK | os.X_OK),
         group=_group(status),
         stamp=stamp.strip() if stamp is not None else None,
@@ -73,10 +73,6 @@ def _version(program: str) -> tuple[int, ...] | None:
     return tuple(int(part) for part in digits) or None
 
 
-def _physical(path: str) -> str:
-    return path.replace("/nix", paths.BASE, 1)
-
-
 def _group(status: os.stat_result | None) -> int | None:
     # In nix-aurora shell every group but the user's own looks like this one.
     unknown = int(read("/proc/sys/kernel/overflowgid") or 65534)
@@ -84,7 +80,7 @@ def _group(status: os.stat_result | None) -> int | None:
 
 
 def _what_nix_is() -> str:
-    nix, base = Path("/nix"), Path(paths.BASE)
+    nix, base = Path(paths.AT), Path(paths.SHOWN)
     if nix.is_symlink():
         return facts.LINK
     if not nix.is_dir():
@@ -93,7 +89,7 @@ def _what_nix_is() -> str:
         return facts.OURS
     if nix.is_mount():
         return facts.OTHER_MOUNT
-    return facts.OTHER_STORE if names("/nix") else facts.DIRECTORY
+    return facts.OTHER_STORE if names(paths.AT) else facts.DIRECTORY
 
 
 def _layout(kind: str) -> str:

@@ -43,7 +43,9 @@ def gather_daemon(units: Mapping[str, Unit]) -> Daemon | None:
     if unit is None or not unit.pid:
         return None
     words = (read(f"/proc/{unit.pid}/cmdline") or "").split("\0")
-    return Daemon(unit.pid, next((word for word in words if word.startswith("/nix/store/")), None))
+    # A loader may come first, and after it the name that it is to give the program.
+    programs = (word for word in words if word.startswith(f"{paths.PREFIX}/") and "/bin/" in word)
+    return Daemon(unit.pid, next(programs, None))
 
 
 def gather_listening() -> frozenset[str]:
