@@ -1,4 +1,4 @@
-"""Stock composefs: the root can have no /nix, and nothing was enabled."""
+"""Stock composefs, where the root can have no /nix: what a host does unasked, and relocated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from tests.harness.qemu import Machine
 from tests.host.expressions import ADD_BASH, copy_expressions
 from tests.ostree.conftest import DiskMaker
+from tests.relocated import ASK, ASK_NO_MORE, RESTART, check_builders, check_collection
 from tests.whole import add_program, build, check_whole
 
 _DEVELOP = f"""
@@ -62,3 +63,21 @@ def test_a_collection_takes_what_nobody_has_rooted(machine: Machine) -> None:
         for path in rooted:
             machine.run(f"nix-store --check-validity {path}; [ -s /var/lib{path} ]")
     check_whole(machine)
+
+
+def test_relocated_nix_needs_neither_nix_nor_a_private_root(machine: Machine) -> None:
+    """And what was there before is there again afterwards."""
+    rooted = build(machine, "--out-link /home/tester/of-namespace")
+    machine.run(ASK)
+    machine.reboot()
+    assert machine.read("/run/nix-aurora/layout") == "relocated\n"
+    machine.run("[ /run/nix/store -ef /var/lib/nix/relocated/store ] && [ ! -e /nix ]")
+    add_program(machine)
+    check_whole(machine)
+    check_builders(machine)
+    check_collection(machine, "root", "nix-collect-garbage -d")
+
+    machine.run(f"{ASK_NO_MORE}\n{RESTART}")
+    assert machine.read("/run/nix-aurora/layout") == "namespace\n"
+    check_whole(machine)
+    machine.run(f"nix-store --check-validity {rooted}; [ -s /var/lib{rooted} ]")

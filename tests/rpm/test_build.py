@@ -113,10 +113,15 @@ def test_the_package_has_the_packed_closure(built: Built, arch: str, tmp_path: P
     packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
     packed = built.out / "closure" / arch
     names = {"closure.env", "closure.json", "closure.spdx.json", "closure.tar.zst"}
-    licences = packaged.parents[1] / "share/licenses/nix-aurora/CLOSURE-LICENSES"
-    assert {path.name for path in packed.iterdir()} == names | {licences.name}
+    share = packaged.parents[1] / "share"
+    licences = share / "licenses/nix-aurora/CLOSURE-LICENSES"
+    assert {path.name for path in packed.iterdir()} == names | {licences.name, "share"}
     for path in (licences, *(packaged / name for name in names)):
         assert sha256_file(path) == sha256_file(packed / path.name), path
+    shared = [path for path in (packed / "share").rglob("*") if path.is_file()]
+    assert {"nix.1.gz", "_nix", "nix.fish"} <= {path.name for path in shared}
+    for path in shared:
+        assert sha256_file(path) == sha256_file(share / path.relative_to(packed / "share")), path
 
 
 def test_nothing_of_this_machine_is_in_the_headers(built: Built) -> None:
