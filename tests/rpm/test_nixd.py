@@ -24,6 +24,8 @@ _BY_DESIGN = {
     "requires-on-release nix-aurora = 3.22.1-1",
     "no-manual-page-for-binary determinate-nixd",
 }
+# Nix's pages come from the closure, which has no manual here.
+_NO_MANUAL = {"no-manual-page-for-binary nix-build", "no-manual-page-for-binary nix-store"}
 _FINDING = re.compile(r"^(?!\(none\)).*: [EW]: .*$", re.MULTILINE)
 
 
@@ -158,7 +160,10 @@ def test_rpmlint(packages: list[Path]) -> None:
         )
         assert " packages and " in done.stdout, done.stderr
         found = [re.sub("^.*: [EW]: ", "", line) for line in _FINDING.findall(done.stdout)]
-        assert set(found) == (_BY_DESIGN if "-nixd-" in path.name else set())
+        if "-nixd-" in path.name:
+            assert set(found) == _BY_DESIGN
+        else:
+            assert set(found) <= _NO_MANUAL
 
 
 # --- where it must not get

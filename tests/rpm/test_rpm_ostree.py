@@ -20,7 +20,7 @@ _ARCH = "x86_64"
 _LINK = re.compile(r"Created symlink '/etc/systemd/system/\S+' -> '/usr/lib/systemd/system/\S+'\.")
 _USER = re.compile(r"Creating (group|user) 'nixbld\d*' .*")
 _IDS = "getent passwd nixbld1 nixbld32; getent group nixbld"
-_ENABLED = "find /etc/systemd/system -name 'nix*' -printf '%P -> %l\\n' | sort"
+_ENABLED = "find /etc/systemd/system -name '*nix*' -printf '%P -> %l\\n' | sort"
 
 
 @pytest.fixture(scope="module")
