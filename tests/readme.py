@@ -6,7 +6,8 @@ from pathlib import Path
 TOP = Path(__file__).parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glob("*.md")))
 _SECTION = re.compile(r"^#+ (.*)\n", re.MULTILINE)
-_BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+_FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 
 
 def read(page: str) -> str:
@@ -24,6 +25,17 @@ def commands(heading: str, page: str = "README.md") -> list[str]:
 def every_command(page: str) -> list[str]:
     """Give the commands in the blocks that a page has for a shell."""
     return _commands(read(page))
+
+
+def indented_commands(page: str) -> list[str]:
+    """Give the commands in the blocks that are indented instead; in a list, that is prose."""
+    found, in_list = "", False
+    for line in _FENCED.sub("", read(page)).splitlines():
+        if line[:1].strip():
+            in_list = re.match(r"(\d+\.|[-*]) ", line) is not None
+        elif line.startswith("    ") and not in_list:
+            found += f"{line[4:]}\n"
+    return _commands(f"```sh\n{found}```")
 
 
 def _commands(text: str) -> list[str]:

@@ -27,7 +27,10 @@ PACKAGES = (
     *("zsh", "zstd"),
 )
 # What a few tests need: all of it together, so that there is one more root and not several.
-MORE = ("bash-completion", "createrepo-c", "dnf5", "man-db")
+MORE = (
+    *("bash-completion", "createrepo-c", "dnf5", "gir1.2-glib-2.0", "hicolor-icon-theme", "man-db"),
+    *("python3-gi", "python3-xdg"),
+)
 _RECIPE = "1"
 _KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FEDORA = Path(__file__).parent / "fedora"

@@ -213,7 +213,7 @@ def test_too_little_space_is_told_before_anything_is_done(store: Store) -> None:
         failed = store.run_import(check=False)
         assert failed.returncode == 1
         assert "MiB of free space, got" in failed.stderr
-        assert "hint: free some, then: systemctl restart nix-setup.service" in failed.stderr
+        assert "hint: free some, then: sudo systemctl restart nix-setup.service" in failed.stderr
         store.check_still_works()
         store.scratch.run("mount -o remount,size=250m /var/lib/nix")
         store.run_import()
@@ -260,7 +260,7 @@ def test_a_corrupt_archive_is_refused(store: Store, damage: str, message: str) -
         before = store.listing()
         failed = store.run_import(check=False)
         assert failed.returncode == 1
-        assert re.search(rf"import failed: {_ARCHIVE}: {message}\nhint: reinstall", failed.stderr)
+        assert re.search(rf"import failed: {_ARCHIVE}: {message}\nhint: sudo nix-aurora doctor", failed.stderr)
         assert store.listing() == before
         store.check_still_works()
     finally:

@@ -138,7 +138,7 @@ def test_a_damaged_package_is_told_without_a_traceback(
     assert cli.main(["--version"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("nix-aurora: reading the package: /nowhere/closure.json: expected")
-    assert error.endswith("hint: reinstall the package nix-aurora\n")
+    assert error.endswith("; reinstall the package\n")
 
 
 def test_purge_is_refused_to_users(monkeypatch: pytest.MonkeyPatch) -> None:

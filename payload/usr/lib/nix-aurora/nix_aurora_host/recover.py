@@ -175,7 +175,8 @@ def _nix_store(operation: str, text: str, *options: str) -> None:
     )
     if done.returncode:
         raise CommandError(
-            f"recover: nix-store {operation}: exit code {done.returncode}", "look above for why"
+            f"recover: nix-store {operation}: exit code {done.returncode}",
+            "look above for why, then: sudo nix-aurora recover",
         )
 
 

@@ -69,7 +69,8 @@ def _restorecon(*options: str) -> Counter[tuple[str, str]]:
         ) from error
     if process.returncode:
         raise CommandError(
-            f"relabel: {' '.join(command)}: exit code {process.returncode}", "look above for why"
+            f"relabel: {' '.join(command)}: exit code {process.returncode}",
+            "look above for why, then: sudo nix-aurora relabel",
         )
     return changes
 

@@ -28,7 +28,7 @@ def gather_closure() -> Closure:
     except (ValueError, KeyError, TypeError) as error:
         raise CommandError(
             f"reading the package: {path}: expected the closure's description, got {error!r}",
-            "reinstall the package nix-aurora",
+            "rpm --verify nix-aurora tells what has changed; reinstall the package",
         ) from error
 
 

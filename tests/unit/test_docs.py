@@ -1,0 +1,237 @@
+"""README and docs: links lead somewhere, tests and messages are there, commands can be run."""
+
+import contextlib
+import io
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import paths
+from nix_aurora_host.cli import make_parser
+
+from nix_aurora import arguments, cli
+from tests.readme import PAGES, TOP, every_command, indented_commands, read
+
+_FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
+_LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
+_TEST = re.compile(r"\b(tests/[\w/]+\.py)(?:::(test_\w+))?")
+_TEXT = re.compile(r"^ *```text\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
+
+# Commands that a test runs, by the words that they begin with: as they are written, with another
+# place for what they make, or as what make calls for them.
+_RUN = {
+    "make rpm": "tests/rpm/test_readme.py::test_layered_on_a_host",
+    "make repo": "tests/rpm/test_readme.py::test_a_repository_of_your_own",
+    "make srpm": "tests/rpm/test_readme.py::test_copr",
+    "make publish": "tests/rpm/test_readme.py::test_copr",
+    "make release-files": "tests/rpm/test_release.py::test_what_a_release_has",
+    "make pins-update": "tests/unit/test_update.py::test_from_release_to_release",
+    ".venv/bin/python build.py rpm --with nixd": "tests/rpm/test_nixd.py::"
+    "test_it_is_a_package_of_its_own",
+    "podman build": "tests/image/test_image.py::test_nix_is_there_and_empty",
+    "nix-aurora doctor": "tests/host/test_doctor.py::test_all_is_well",
+    "sudo nix-aurora doctor": "tests/host/test_doctor.py::test_all_is_well",
+    "nix-aurora status": "tests/host/test_status.py::test_status_tells_the_state_of_a_good_host",
+    "nix-aurora shell": "tests/host/test_namespace.py::"
+    "test_an_added_program_starts_inside_and_adding_says_so",
+    "nix-aurora mount status": "tests/host/test_mount.py::test_the_running_system_moves_at_once",
+    "sudo nix-aurora mount enable": "tests/host/test_mount.py::"
+    "test_the_running_system_moves_at_once",
+    "sudo nix-aurora mount disable": "tests/ostree/test_mount.py::test_disabled_it_is_as_before",
+    "sudo nix-aurora purge": "tests/host/test_purge.py::"
+    "test_purge_leaves_nothing_and_the_next_start_imports_again",
+    "sudo nix-aurora recover": "tests/host/test_recover.py::"
+    "test_what_users_keep_is_registered_again",
+    "sudo nix-aurora relabel": "tests/ostree/test_selinux.py::test_a_store_is_labelled_again",
+    "sudo systemctl restart nix-setup.service": "tests/host/test_boot.py::"
+    "test_each_state_of_the_host_has_its_word_and_its_cure",
+    "sudo systemctl restart nix.mount": "tests/host/test_boot.py::"
+    "test_each_state_of_the_host_has_its_word_and_its_cure",
+    "sudo systemctl start nix.mount nix-setup.service nix-daemon.socket": "tests/ostree/"
+    "test_deployments.py::test_applied_to_a_running_system_it_takes_one_command",
+}
+# Commands that no test runs, and why. What can be told of them without running them is.
+_NOT_RUN = {
+    "make demo": "it shows what the host tier tests, on a host like that tier's",
+    "make test": "it is what runs the tests",
+    "make bench": "it takes long, and its figures are no assertions",
+    "make picture": "it draws over docs/demo.svg",
+    ".tox/unit/bin/python -m pytest": "a test that ran the tests would run itself",
+    ".tox/host/bin/python -m pytest": "a test that ran the tests would run itself",
+    "NIX_AURORA_UPDATE_GOLDEN=1": "it writes the files that the tests compare with",
+    "sudo rpm-ostree install": "not in Debian; tests/harness/rpm_ostree has its rules",
+    "sudo rpm-ostree uninstall": "not in Debian",
+    "sudo bootc switch": "it asks a registry, and bootc is not in Debian",
+    "sudo curl -fo": "it asks a host on the internet",
+    "nix profile add": "it asks github.com and cache.nixos.org",
+    "devbox": "devbox comes from the internet; tests/host/devbox.py takes its steps",
+    "mkdir project": "devbox comes from the internet; tests/host/devbox.py takes its steps",
+    "distrobox": "its images come from a registry",
+    "git tag": "it makes a release",
+    "sudo systemctl edit nix-daemon.service": "it opens an editor",
+    "sudo systemctl restart nix-daemon.service": "the host tier does between its tests",
+}
+# Blocks for a real Aurora, to be gone through by hand; the page says so.
+_BY_HAND = {"docs/selinux.md"}
+
+
+@cache
+def _anchors(page: Path) -> frozenset[str]:
+    """Give the anchors of a page's headings, as GitHub makes them."""
+    text = _FENCED.sub("", page.read_text(encoding="utf-8"))
+    found: dict[str, int] = {}
+    anchors = set()
+    for heading in re.findall(r"^#+ (.*)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading).lower()
+        name = re.sub(r"[^\w\- ]", "", plain).replace(" ", "-")
+        anchors.add(f"{name}-{found[name]}" if name in found else name)
+        found[name] = found.get(name, 0) + 1
+    return frozenset(anchors)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    here = TOP / page
+    for link in _LINK.findall(_FENCED.sub("", read(page))):
+        if link.startswith(("https://", "mailto:")):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (here.parent / path).resolve() if path else here
+        assert target.is_relative_to(TOP), link
+        assert target.exists(), link
+        assert not anchor or anchor in _anchors(target), link
+
+
+def test_each_page_is_reached_from_the_readme() -> None:
+    named = {link.partition("#")[0] for link in _LINK.findall(read("README.md"))}
+    assert set(PAGES) - {"README.md"} <= named
+
+
+@cache
+def _functions(path: str) -> frozenset[str]:
+    text = (TOP / path).read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^def (test_\w+)", text, re.MULTILINE))
+
+
+def _assert_there(path: str, name: str) -> None:
+    assert (TOP / path).is_file(), path
+    assert not name or name in _functions(path), f"{path}::{name}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tests_are_there(page: str) -> None:
+    for path, name in _TEST.findall(read(page)):
+        _assert_there(path, name)
+
+
+# --- messages
+
+
+def _source(path: Path) -> str:
+    """Give a source's text as it prints: pieces joined, and names with one value replaced."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix == ".py":
+        text = re.sub(r'"\s*\n\s*f?"', "", text)
+        for name, value in vars(paths).items():
+            if isinstance(value, str):
+                text = text.replace(f"{{paths.{name}}}", value)
+    else:
+        text = re.sub(r'" \\\n\s*"', " ", text)
+        for name, value in re.findall(r"(?<!\S)(\w+)=([\w./-]+)(?=\s)", text):
+            text = text.replace(f"${name}", value)
+    return text
+
+
+@cache
+def _sources() -> tuple[str, ...]:
+    folders = ("payload", "scriptlets", "nix_aurora")
+    files = (path for folder in folders for path in sorted((TOP / folder).rglob("*")))
+    return tuple(_source(path) for path in files if path.is_file() and path.suffix != ".pyc")
+
+
+def _is_printed(line: str) -> bool:
+    """Tell whether a source has all fixed parts of ``line``, in their order and on one line.
+
+    Who says it, and the identifier that doctor puts at the end, are added where it is printed.
+    """
+    if found := re.search(r" \[([\w-]+)(:\S+)?\]$", line):
+        line = line[: found.start()]
+        identifier = f'"{found[1]}{":{" if found[2] else chr(34)}'
+        if not any(identifier in source for source in _sources()):
+            return False
+    for said in (line, re.sub(r"^[\w-]+: (import failed: )?", "", line)):
+        pattern = re.compile("[^\n]*?".join(re.escape(part) for part in said.split("…")))
+        if len(said) > 12 and any(pattern.search(source) for source in _sources()):
+            return True
+    return False
+
+
+def _messages() -> Iterator[str]:
+    for page in PAGES:
+        for block in _TEXT.findall(read(page)):
+            yield from (line.strip() for line in block.splitlines())
+
+
+def test_messages_are_printed() -> None:
+    lines = list(_messages())
+    assert len(lines) > 30
+    assert [line for line in lines if not _is_printed(line)] == []
+
+
+def test_a_message_that_nothing_prints_is_found() -> None:
+    assert not _is_printed("nix: setting up Nix has succeeded.")
+    assert not _is_printed("hint: sudo …, which nobody hints at")
+
+
+# --- commands
+
+
+def _every_command() -> list[str]:
+    pages = [page for page in PAGES if page not in _BY_HAND]
+    return [line for page in pages for line in (*every_command(page), *indented_commands(page))]
+
+
+def _entry(command: str) -> str:
+    """Give the longest entry that ``command`` begins with; "" if there is none."""
+    entries = [key for key in (*_RUN, *_NOT_RUN) if f"{command} ".startswith(f"{key} ")]
+    return max(entries, key=len, default="")
+
+
+def test_commands_are_run_or_there_is_a_reason() -> None:
+    commands = _every_command()
+    assert [command for command in commands if not _entry(command)] == []
+    used = {_entry(command) for command in commands}
+    assert set(_RUN) | set(_NOT_RUN) == used  # none is left over
+    for name in _RUN.values():
+        _assert_there(*name.split("::"))
+
+
+def test_commands_are_understood() -> None:
+    """Each by the parser of its program, or by the file that has to know its name."""
+    makefile = read("Makefile")
+    units = {path.name for path in (TOP / "payload/usr/lib/systemd/system").iterdir()}
+    checked = set()
+    for command in (*_every_command(), *(f for page in _BY_HAND for f in indented_commands(page))):
+        for part in re.split(r" (?:&&|;|\|) ", command):
+            words = shlex.split(part.removeprefix("sudo "))
+            match words:
+                case ["make", target, *variables]:
+                    assert re.search(rf"^{target}: .*## ", makefile, re.MULTILINE), command
+                    for name in (word.partition("=")[0] for word in variables):
+                        assert re.search(rf"\$\({name}\)", makefile), command
+                case ["nix-aurora", *given]:
+                    make_parser().parse_args(given)
+                case [".venv/bin/python", "build.py", *given]:
+                    with contextlib.redirect_stdout(io.StringIO()):
+                        arguments.parser(cli._COMMANDS).parse_args(given)
+                case ["systemctl", _, *names] if names:
+                    assert {name for name in names if name.startswith("nix")} <= units, command
+                case [program, "-m", "pytest", *_] if program.startswith(".tox/"):
+                    assert f"[tool.tox.env.{program.split('/')[1]}]" in read("pyproject.toml")
+                case _:
+                    continue
+            checked.add(words[0])
+    assert checked >= {"make", "nix-aurora", ".venv/bin/python", "systemctl"}
