@@ -34,11 +34,11 @@ _OF_THE_SOURCE = {
         "/usr/share/selinux/packages/targeted/nix-aurora.cil",
     },
 }
-# dnf5's record of what it has installed, the copies that systemd-sysusers makes, and what podman
-# and systemd's own tmpfiles.d know of.
+# dnf5's record of what it has installed, the copies that systemd-sysusers makes, what podman and
+# systemd's own tmpfiles.d know of, and directories that are those of Fedora's package filesystem.
 _ADDED = re.compile(
     r"/usr/lib/sysimage/libdnf5(/.*)?|/etc/(passwd|group|shadow|gshadow)-"
-    r"|/run/systemd(/resolve(/stub-resolv\.conf)?)?|/var/(cache|lib|log)"
+    r"|/run/systemd(/resolve(/stub-resolv\.conf)?)?|/var/(cache|lib|log)|/usr/share/man/man[158]"
 )
 _CHANGED = {
     "/etc/passwd",
@@ -51,6 +51,7 @@ _WANTS = {
     "/etc/systemd/system/local-fs.target.wants",
     "/etc/systemd/system/local-fs.target.wants/nix-layout.service",
     "/etc/systemd/system/local-fs.target.wants/nix.mount",
+    "/etc/systemd/system/local-fs.target.wants/run-nix-store.mount",
     "/etc/systemd/system/multi-user.target.wants/nix-setup.service",
     "/etc/systemd/system/sockets.target.wants/nix-daemon.socket",
 }
