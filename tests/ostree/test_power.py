@@ -9,7 +9,8 @@ _STAMP = "/var/lib/nix/.nix-aurora/imported"
 _PHASES = {
     "unpacking": "[ $(ls /var/lib/nix/.nix-aurora/unpack/store | wc -l) -gt 20 ]",
     "renaming": '[ -n "$(ls /var/lib/nix/store)" ]',
-    "registering": "[ -e /var/lib/nix/var/nix/db/db.sqlite ]",
+    "registering": "[ -e /var/lib/nix/.nix-aurora/unpack/state/db/db.sqlite ]",
+    "registered": "[ -e /var/lib/nix/var/nix/db/db.sqlite ]",
 }
 _IMPORT_UNTIL = f"""
 systemctl --no-block start nix-setup.service
@@ -27,7 +28,7 @@ sync
 def _cut_power(machine: Machine) -> None:
     machine.kill()
     machine.boot()
-    assert machine.failed_units() == []
+    assert machine.failed_units() == [], machine.journal("nix-setup.service")
     check_store(machine)
 
 
