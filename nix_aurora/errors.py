@@ -5,23 +5,21 @@ class AuroraError(Exception):
     """A fault with a message for the user.
 
     ``message`` reads ``what failed: subject: expected X, got Y``; ``hint`` is the next step,
-    where the fault itself knows none that of its kind, if there is one.
+    where there is one.
     """
 
     exit_code = 1
-    usual_hint: str | None = None
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.message = message
-        self.hint = hint or self.usual_hint
+        self.hint = hint
 
 
 class UsageError(AuroraError):
     """The command line asks for something that makes no sense."""
 
     exit_code = 2
-    usual_hint = "build.py --help"
 
 
 class PinError(AuroraError):
@@ -40,9 +38,6 @@ class VerificationError(AuroraError):
     """Bytes that are at hand are not what they have to be."""
 
     exit_code = 5
-    usual_hint = (
-        "nothing of it is used; get it again, and if that does not help, report it where it is from"
-    )
 
 
 class ToolError(AuroraError):
