@@ -25,6 +25,7 @@ own=/var/lib/nix/.nix-aurora
     $(tar --zstd -xOf /usr/lib/nix-aurora/closure.tar.zst .reginfo | grep ^/nix/store | sort -u)
 roots=/nix/var/nix/gcroots/nix-aurora
 [ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "$CLOSURE_NIX $CLOSURE_CACERT" ]
+[ /nix/var/nix/gcroots/profiles -ef /nix/var/nix/profiles ]
 profile=/nix/var/nix/profiles/default
 [ "$(readlink -f $profile/bin/nix)" = "$(readlink -f $CLOSURE_NIX/bin/nix)" ]
 [ -s $profile/etc/ssl/certs/ca-bundle.crt ]
