@@ -1,5 +1,6 @@
 """The command line of build.py: the order of the stages, exit codes."""
 
+import argparse
 import json
 import platform
 import signal
@@ -13,7 +14,7 @@ from typing import NoReturn
 
 from nix_aurora import arguments, log, pins
 from nix_aurora.arguments import Command, Options
-from nix_aurora.errors import AuroraError, UsageError
+from nix_aurora.errors import AuroraError, UsageError, VerificationError
 from nix_aurora.fetch import fetch
 from nix_aurora.pack import pack
 from nix_aurora.publish import publish
@@ -198,6 +199,21 @@ def _build_rpms(srpm: Path, arches: Sequence[str], out: Path) -> list[Path]:
     return list(dict.fromkeys(path for arch in arches for path in built[arch]))
 
 
+def _next_step(error: AuroraError, words: argparse.Namespace) -> str | None:
+    """Give what to do about a fault that has no step of its own; None if its message tells."""
+    if isinstance(error, UsageError):
+        return f"build.py {words.command} --help"
+    if not isinstance(error, VerificationError):
+        return None
+    if words.command in {"verify", "repo", "publish"}:
+        return "make rpm builds the packages again"
+    if words.command == "pins":
+        return "pins.toml is as it was; --version takes another release"
+    if words.source:
+        return "get it again from where it was published; --sha256 HEX tells whether it is the same"
+    return "make pins shows the release, make pins-update pins the newest"
+
+
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -212,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         results = function(arguments.options(words))
     except AuroraError as error:
-        log.error(error.message, error.hint)
+        log.error(error.message, error.hint or _next_step(error, words))
         if words.verbose:
             traceback.print_exc()
         return error.exit_code

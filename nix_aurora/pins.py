@@ -92,7 +92,10 @@ def load(path: Path) -> Pins:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise PinError(f"{path.name}: expected a readable file, got: {error.strerror}") from error
+        raise PinError(
+            f"{path.name}: expected a readable file, got: {error.strerror}",
+            hint="git restore pins.toml brings it back; --pins names another",
+        ) from error
     except ValueError as error:  # not TOML, or not even UTF-8
         raise PinError(f"{path.name}: expected TOML, got: {error}", hint=_HINT) from error
     return _pins(_Table(path.name, "", content))

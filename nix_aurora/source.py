@@ -54,7 +54,10 @@ def from_pins(pins: Pins, arch: str, cache: Path, *, offline: bool = False) -> S
     Raises PinError, FetchError or VerificationError.
     """
     if arch not in pins.installer:
-        raise PinError(f"pins.toml: installer: expected an entry for {arch}, got none")
+        raise PinError(
+            f"pins.toml: installer: expected an entry for {arch}, got none",
+            hint="make pins-update pins all architectures",
+        )
     artifact = pins.installer[arch]
     installer = fetch(artifact, cache, offline=offline)
     return _resolve(installer, "release", artifact.url, cache, pins.tarball.get(arch))

@@ -135,13 +135,23 @@ def test_post_repairs_a_wrapper(host: Scratch, built: Built, where: str) -> None
     assert host.run("ls /usr/bin/nix.*", check=False).stdout == ""
 
 
-def test_a_wrapper_beyond_repair_is_named(host: Scratch) -> None:
-    host.run("echo '#!/bin/sh' >/usr/bin/nix")
+@pytest.mark.parametrize(
+    ("prepare", "cure"),
+    [
+        ("rm -f /run/ostree-booted", "sudo dnf reinstall nix-aurora"),
+        (
+            "touch /run/ostree-booted",
+            "sudo rpm-ostree uninstall nix-aurora && sudo rpm-ostree install nix-aurora",
+        ),
+    ],
+    ids=["ordinary", "ostree"],
+)
+def test_a_wrapper_beyond_repair_is_named(host: Scratch, prepare: str, cure: str) -> None:
+    host.run(f"{prepare}; echo '#!/bin/sh' >/usr/bin/nix")
     done = host.run("/usr/libexec/nix-aurora/patch-wrapper", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "patch-wrapper: /usr/bin/nix: expected a line nix=…, got none\n"
-        "hint: sudo dnf reinstall nix-aurora\n"
+        f"patch-wrapper: /usr/bin/nix: expected a line nix=…, got none\nhint: {cure}\n"
     )
     assert host.read("/usr/bin/nix") == "#!/bin/sh\n"
     assert host.run("ls /usr/bin/nix.*", check=False).stdout == ""

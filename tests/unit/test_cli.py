@@ -263,6 +263,7 @@ def test_verification_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err.startswith("error: ")
+    assert "\nhint: get it again from where it was published; " in output.err
     assert "Traceback" not in output.err
     assert [path for path in out.rglob("*") if path.is_file()] == []
 

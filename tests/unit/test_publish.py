@@ -182,7 +182,10 @@ def test_a_build_under_way_is_followed(run: Run, copr: Copr) -> None:
 def test_a_project_with_an_odd_name(name: str, run: Run, copr: Copr) -> None:
     code, out, err = run("--project", name)
     assert (code, out) == (2, "")
-    assert err == f"error: --project: expected OWNER/NAME or @GROUP/NAME, got '{name}'\n"
+    assert err == (
+        f"error: --project: expected OWNER/NAME or @GROUP/NAME, got '{name}'\n"
+        "hint: build.py publish --help\n"
+    )
     assert copr.asked() == []
 
 
