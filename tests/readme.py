@@ -5,6 +5,10 @@ from pathlib import Path
 
 TOP = Path(__file__).parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glob("*.md")))
+# How those commands begin that want a host with the package.
+HOST = ("nix-aurora", "sudo nix-aurora", "sudo systemctl restart", "sudo systemctl start")
+# Pages whose blocks are for a real Aurora, to be gone through by hand; they say so.
+BY_HAND = ("docs/selinux.md",)
 _SECTION = re.compile(r"^#+ (.*)\n", re.MULTILINE)
 _BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -36,6 +40,19 @@ def indented_commands(page: str) -> list[str]:
         elif line.startswith("    ") and not in_list:
             found += f"{line[4:]}\n"
     return _commands(f"```sh\n{found}```")
+
+
+def all_commands() -> list[str]:
+    """Give the commands of all pages, but for those to be gone through by hand, each once."""
+    pages = [page for page in PAGES if page not in BY_HAND]
+    found = [line for page in pages for line in (*every_command(page), *indented_commands(page))]
+    return list(dict.fromkeys(found))
+
+
+def host_commands() -> list[str]:
+    """Give those of all commands that want a host with the package."""
+    begin = tuple(f"{words} " for words in HOST)
+    return [command for command in all_commands() if f"{command} ".startswith(begin)]
 
 
 def _commands(text: str) -> list[str]:

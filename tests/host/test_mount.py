@@ -8,18 +8,10 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
 from tests.whole import WHOLE, add_program, check_profile
 
 _ENABLE = "nix-aurora mount enable --yes"
-# bash reads this file before the script, and so it has these functions in place of the programs.
-_INJECT = """
-mkdir -p /etc/systemd/system/nix-root.service.d
-printf '[Service]\\nEnvironment=BASH_ENV=/etc/fault\\n' \\
-    >/etc/systemd/system/nix-root.service.d/fault.conf
-printf '%s\\n' "$FUNCTIONS" >/etc/fault
-systemctl daemon-reload
-"""
-_MENDED = "rm -r /etc/systemd/system/nix-root.service.d; systemctl daemon-reload"
 # The user manager has been up since before, and gets its environment anew.
 _USER_UNIT = """
 mkdir -p .config/systemd/user
@@ -29,10 +21,7 @@ systemctl --user daemon-reload && systemctl --user start try.service
 # What a call of a program is replaced with, the root directory that the boot has in the end, and
 # whether systemd calls the unit failed.
 _FAULTS = {
-    "overlay refused": (
-        'mount() { [[ $* != *overlay* ]] || return 32; command mount "$@"; }',
-        ("binds", False),
-    ),
+    "overlay refused": (NO_OVERLAY, ("binds", False)),
     "bind refused": (
         'mount() { [[ $* != *"--rbind /var"* ]] || return 32; command mount "$@"; }',
         (None, True),
@@ -177,14 +166,15 @@ def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: H
     host = make_host(stock_tree)
     host.boot()
     host.run(_ENABLE)
-    host.run(_INJECT, env={"FUNCTIONS": functions})
+    break_nix_root(host, functions)
     host.reboot()
     assert _status(host)["root"] == root
     assert host.failed_units() == (["nix-root.service"] if failed else [])
     assert host.read("/run/nix-aurora/layout") == ("mount\n" if root else "namespace\n")
     host.run("! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]; ls /usr/bin/env /var/lib/nix")
     if root is None:
-        host.run(f"[ ! -e /etc/nix-aurora.root-pending ]; {_MENDED}")
+        host.run("[ ! -e /etc/nix-aurora.root-pending ]")
+        mend_nix_root(host)
         fix = _findings(host)["mount-failed"]
         assert fix is not None
         host.run(fix)

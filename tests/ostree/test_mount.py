@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.qemu import Machine
+from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
 from tests.ostree.conftest import DiskMaker, MachineMaker
 from tests.whole import add_program, check_profile, check_works
 
@@ -92,13 +93,6 @@ def test_disabled_it_is_as_before(machine: Machine) -> None:
 
 # --- faults
 
-# bash reads this file before the script, and so it has these functions in place of the programs.
-_INJECT = """
-mkdir -p /etc/systemd/system/nix-root.service.d
-printf '[Service]\\nEnvironment=BASH_ENV=/etc/fault\\n' \\
-    >/etc/systemd/system/nix-root.service.d/fault.conf
-printf '%s\\n' "$FUNCTIONS" >/etc/fault
-"""
 _FAULTS = {
     "bind refused": 'mount() { [[ $* != *"--rbind /usr"* ]] || return 32; command mount "$@"; }',
     "pivot refused": "pivot_root() { return 1; }",
@@ -124,19 +118,18 @@ def test_whatever_goes_wrong_the_boot_is_whole(make_machine: MachineMaker) -> No
     add_program(machine)
     machine.run(_ENABLE)
     for functions in _FAULTS.values():
-        machine.run(_INJECT, env={"FUNCTIONS": functions})
+        break_nix_root(machine, functions)
         machine.reboot()
         assert machine.failed_units() == ["nix-root.service"]
         machine.run("systemctl reset-failed")
         _is_as_before(machine)
 
     # Without an overlay it goes another way.
-    refused = 'mount() { [[ $* != *overlay* ]] || return 32; command mount "$@"; }'
-    machine.run(_INJECT, env={"FUNCTIONS": refused})
+    break_nix_root(machine, NO_OVERLAY)
     machine.reboot()
     assert machine.read("/run/nix-aurora/root") == "binds\n"
     check_works(machine)
-    machine.run("rm -r /etc/systemd/system/nix-root.service.d")
+    mend_nix_root(machine)
 
     # A boot that does not come up with it is the last one that tries.
     machine.run(_HANG)

@@ -19,6 +19,7 @@ from tests.harness.ostree import (
 from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
+from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, build, check_store, check_works, version
 
@@ -32,14 +33,6 @@ _PERMISSIVE = re.compile(r" scontext=[^:]+:[^:]+:([^:]+):.* permissive=1")
 _INODE = re.compile(r' dev="vda" ino=([0-9]+)')
 # Of / and of the /nix that the store lies on.
 _ROOT_LABELS = "unshare --mount sh -c 'umount /nix && exec stat --format=%C / /nix'"
-# bash reads this file before the script, and so no overlay can be had.
-_NO_OVERLAY = """
-mkdir -p /run/systemd/system/nix-root.service.d
-printf '[Service]\\nEnvironment=BASH_ENV=/run/fault\\n' \\
-    >/run/systemd/system/nix-root.service.d/fault.conf
-printf '%s\\n' 'mount() { [[ $* != *overlay* ]] || return 32; command mount "$@"; }' >/run/fault
-systemctl daemon-reload
-"""
 
 
 @pytest.fixture(scope="module")
@@ -166,9 +159,11 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
 
 def test_the_running_system_moves_onto_binds(machine: Machine) -> None:
     """The way that nix-root goes where no overlay can be stacked on /."""
-    machine.run(f"{_NO_OVERLAY} nix-aurora mount enable --yes --now")
+    break_nix_root(machine, NO_OVERLAY)
+    machine.run("nix-aurora mount enable --yes --now")
     assert machine.read("/run/nix-aurora/root") == "binds\n"
     _check_enforced(machine)
+    mend_nix_root(machine)
 
 
 def test_an_upgrade_with_a_host_wide_nix(machine: Machine, trees: Mapping[str, Tree]) -> None:

@@ -13,7 +13,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.cli import make_parser
 
 from nix_aurora import arguments, cli
-from tests.readme import PAGES, TOP, every_command, indented_commands, read
+from tests.readme import BY_HAND, HOST, PAGES, TOP, all_commands, indented_commands, read
 
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
@@ -32,28 +32,7 @@ _RUN = {
     ".venv/bin/python build.py rpm --with nixd": "tests/rpm/test_nixd.py::"
     "test_it_is_a_package_of_its_own",
     "podman build": "tests/image/test_image.py::test_nix_is_there_and_empty",
-    "nix-aurora doctor": "tests/host/test_doctor.py::test_all_is_well",
-    "sudo nix-aurora doctor": "tests/host/test_doctor.py::test_all_is_well",
-    "nix-aurora status": "tests/host/test_status.py::test_status_tells_the_state_of_a_good_host",
-    "nix-aurora shell": "tests/host/test_namespace.py::"
-    "test_an_added_program_starts_inside_and_adding_says_so",
-    "nix-aurora mount status": "tests/host/test_mount.py::test_the_running_system_moves_at_once",
-    "sudo nix-aurora mount enable": "tests/host/test_mount.py::"
-    "test_the_running_system_moves_at_once",
-    "sudo nix-aurora mount disable": "tests/ostree/test_mount.py::test_disabled_it_is_as_before",
-    "sudo nix-aurora purge": "tests/host/test_purge.py::"
-    "test_purge_leaves_nothing_and_the_next_start_imports_again",
-    "sudo nix-aurora recover": "tests/host/test_recover.py::"
-    "test_what_users_keep_is_registered_again",
-    "sudo nix-aurora relabel": "tests/ostree/test_selinux.py::test_a_store_is_labelled_again",
-    "sudo systemctl restart nix-setup.service": "tests/host/test_boot.py::"
-    "test_each_state_of_the_host_has_its_word_and_its_cure",
-    "sudo systemctl restart nix.mount": "tests/host/test_boot.py::"
-    "test_each_state_of_the_host_has_its_word_and_its_cure",
-    "sudo systemctl restart nix-daemon.service": "tests/host/test_relocated.py::"
-    "test_builders_break_no_build",
-    "sudo systemctl start nix.mount nix-setup.service nix-daemon.socket": "tests/ostree/"
-    "test_deployments.py::test_applied_to_a_running_system_it_takes_one_command",
+    **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host"),
 }
 # Commands that no test runs, and why. What can be told of them without running them is.
 _NOT_RUN = {
@@ -75,8 +54,6 @@ _NOT_RUN = {
     "git tag": "it makes a release",
     "sudo systemctl edit nix-daemon.service": "it opens an editor",
 }
-# Blocks for a real Aurora, to be gone through by hand; the page says so.
-_BY_HAND = {"docs/selinux.md"}
 
 
 @cache
@@ -190,11 +167,6 @@ def test_a_message_that_nothing_prints_is_found() -> None:
 # --- commands
 
 
-def _every_command() -> list[str]:
-    pages = [page for page in PAGES if page not in _BY_HAND]
-    return [line for page in pages for line in (*every_command(page), *indented_commands(page))]
-
-
 def _entry(command: str) -> str:
     """Give the longest entry that ``command`` begins with; "" if there is none."""
     entries = [key for key in (*_RUN, *_NOT_RUN) if f"{command} ".startswith(f"{key} ")]
@@ -202,7 +174,7 @@ def _entry(command: str) -> str:
 
 
 def test_commands_are_run_or_there_is_a_reason() -> None:
-    commands = _every_command()
+    commands = all_commands()
     assert [command for command in commands if not _entry(command)] == []
     used = {_entry(command) for command in commands}
     assert set(_RUN) | set(_NOT_RUN) == used  # none is left over
@@ -215,7 +187,7 @@ def test_commands_are_understood() -> None:
     makefile = read("Makefile")
     units = {path.name for path in (TOP / "payload/usr/lib/systemd/system").iterdir()}
     checked = set()
-    for command in (*_every_command(), *(f for page in _BY_HAND for f in indented_commands(page))):
+    for command in (*all_commands(), *(f for page in BY_HAND for f in indented_commands(page))):
         for part in re.split(r" (?:&&|;|\|) ", command):
             words = shlex.split(part.removeprefix("sudo "))
             match words:
