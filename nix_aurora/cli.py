@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from nix_aurora import arguments, log, pins
 from nix_aurora.arguments import Command, Options
-from nix_aurora.errors import AuroraError, UsageError, VerificationError
+from nix_aurora.errors import AuroraError, FetchError, UsageError, VerificationError
 from nix_aurora.fetch import fetch
 from nix_aurora.pack import pack
 from nix_aurora.publish import publish
@@ -203,7 +203,7 @@ def _next_step(error: AuroraError, words: argparse.Namespace) -> str | None:
     """Give what to do about a fault that has no step of its own; None if its message tells."""
     if isinstance(error, UsageError):
         return f"build.py {words.command} --help"
-    if not isinstance(error, VerificationError):
+    if not isinstance(error, FetchError | VerificationError):
         return None
     if words.command in {"verify", "repo", "publish"}:
         return "make rpm builds the packages again"
