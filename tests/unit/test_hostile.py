@@ -44,6 +44,7 @@ class Case(NamedTuple):
     name: str
     mutate: Mutation
     message: str
+    from_tarfile: str = ""  # where newer versions of it refuse the member before we do
 
 
 def extra(name: str, node: Node | None = None, **attributes: object) -> Mutation:
@@ -457,6 +458,7 @@ CASES = [
         "negative size",
         extra(BEYOND, size=-512),
         U + f"{BEYOND}: expected at most {8 << 30} bytes in all, got more",
+        U + "t.tar: expected a tar header, got invalid offset",  # since CVE-2025-8194
     ),
     Case(
         "bomb in .reginfo",
@@ -657,6 +659,6 @@ def test_refused(case: Case, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(VerificationError) as caught:
         stage(tarball, out, {})
-    assert str(caught.value) == case.message
+    assert str(caught.value) in {case.message, case.from_tarfile or case.message}
     assert list((out / "stage").iterdir()) == []
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "t.tar"]
