@@ -1,6 +1,7 @@
 """``--with nixd``: a package of its own, from its pin, which never gets to COPR."""
 
 import re
+import shlex
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.lint.shell import tool
 from tests.nixd import Pinned, pinned
+from tests.readme import commands
 from tests.rpm.builder import TOP, build_py, files, query, unpack
 
 _PROGRAM = "/usr/libexec/nix-aurora-nixd/determinate-nixd"
@@ -63,7 +65,10 @@ def packages(
     nixd: Pinned, tarballs: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
     """Give the SRPM, the noarch package, then package and nixd's for each architecture."""
-    return _build(nixd, tarballs, tmp_path_factory.mktemp("out"), "--with", "nixd")
+    (command,) = commands("determinate-nixd", "docs/building.md")
+    options = shlex.split(command.removeprefix(".venv/bin/python build.py rpm "))
+    assert options == ["--with", "nixd"]
+    return _build(nixd, tarballs, tmp_path_factory.mktemp("out"), *options)
 
 
 @pytest.fixture

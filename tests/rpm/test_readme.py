@@ -4,6 +4,7 @@ Added are the release, for which a small closure stands, and another place for w
 """
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora.pins import load
 from tests.closures import for_aarch64, make_tarball
 from tests.copr_server import Copr, build_chroots
 from tests.keyring import new_keyring
@@ -95,3 +97,11 @@ def test_copr(place: Path) -> None:
         env = {"HOME": str(place / "home"), "NO_PROXY": "127.0.0.1,localhost"}
         assert _make(words, place, env=env) == [copr.page]
         assert copr.asked()[:4] == ["chroots", "project", "check", "upload"]
+
+
+def test_a_release(place: Path) -> None:
+    command, *_ = commands("A release of the packages", "docs/contributing.md")
+    version = f"3.22.1-{load(TOP / 'pins.toml').package_release}"
+    words = re.sub(r"TAG=v\S+", f"TAG=v{version}", command)
+    files = _make(words, place, "x86_64", "aarch64")
+    assert f"nix-aurora-{version}.aarch64.rpm" in {Path(file).name for file in files}
