@@ -2,9 +2,12 @@
 
 import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from nix_aurora import log
 from nix_aurora.errors import ToolError
@@ -34,15 +37,7 @@ def run(
             output = done.stderr or done.stdout
         else:
             with log_file.open("w", encoding="utf-8") as sink:
-                done = subprocess.run(
-                    argv,
-                    cwd=cwd,
-                    env=environment,
-                    stdout=sink,
-                    stderr=subprocess.STDOUT,
-                    text=True,
-                    check=False,
-                )
+                done = _run_into(sink, argv, cwd, environment)
             output = log_file.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
         raise ToolError(
@@ -56,3 +51,19 @@ def run(
             f"{tail}\ncommand: {shlex.join(argv)}{where}"
         )
     return done.stdout or ""
+
+
+def _run_into(
+    sink: TextIO, argv: Sequence[str], cwd: Path | None, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a build. Interrupted, it ends with all that it has started, which would write on."""
+    with subprocess.Popen(
+        argv, cwd=cwd, env=env, stdout=sink, stderr=subprocess.STDOUT, process_group=0
+    ) as process:
+        try:
+            code = process.wait()
+        except BaseException:
+            with suppress(ProcessLookupError):  # it may just have ended
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return subprocess.CompletedProcess(list(argv), code)
