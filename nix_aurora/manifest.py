@@ -20,11 +20,12 @@ _SHELL_SAFE = re.compile(r"[0-9A-Za-z/._+,:@=-]*")
 class Manifest:
     """A closure, and the archive that it is packed into.
 
-    ``size`` is what it needs on disk once it is unpacked, ``archive_size`` the archive's, both in
-    bytes; ``archive_sha256`` is in hex.
+    ``profile`` is the default profile's path in it, ``size`` what it needs on disk once it is
+    unpacked, ``archive_size`` the archive's, both in bytes; ``archive_sha256`` is in hex.
     """
 
     closure: Closure
+    profile: str
     size: int
     archive_name: str
     archive_size: int
@@ -52,6 +53,7 @@ def to_json(manifest: Manifest) -> str:
         "nix": closure.nix,
         "cacert": closure.cacert,
         "manual": closure.manual,
+        "profile": manifest.profile,
         "commands": closure.commands,
         "size": manifest.size,
         "paths": [
@@ -86,10 +88,10 @@ def to_env(manifest: Manifest) -> str:
         "CLOSURE_NIX": closure.nix,
         "CLOSURE_CACERT": closure.cacert,
         "CLOSURE_MANUAL": closure.manual or "",
+        "CLOSURE_PROFILE": manifest.profile,
         "CLOSURE_SIZE": str(manifest.size),
         "CLOSURE_PATHS": str(len(closure.paths)),
         "ARCHIVE_SHA256": manifest.archive_sha256,
-        "ARCHIVE_SIZE": str(manifest.archive_size),
     }
     for key, value in values.items():
         if not _SHELL_SAFE.fullmatch(value):

@@ -74,6 +74,7 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
         _write(members, fresh / ARCHIVE, level)
         written = manifest.Manifest(
             closure=staged.closure,
+            profile=staged.profile,
             size=_size_on_disk(members),
             archive_name=ARCHIVE,
             archive_size=(fresh / ARCHIVE).stat().st_size,

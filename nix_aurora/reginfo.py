@@ -6,6 +6,7 @@ SHA-256 of its NAR, the NAR's size in bytes, the deriver (may be empty), the num
 and the references.
 """
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,6 +48,17 @@ def is_store_name(name: str) -> bool:
 def is_store_path(path: str) -> bool:
     """Tell whether ``path`` is a store path of /nix/store itself, not something below one."""
     return path.startswith(STORE + "/") and is_store_name(path[len(STORE) + 1 :])
+
+
+def store_path(kind: str, sha256: bytes, references: Iterable[str], name: str) -> str:
+    """Give the path that Nix names by its content; the Nix manual, "Store Path Specification".
+
+    ``kind`` is "source", where ``sha256`` is of the NAR, or "text", where it is of the file.
+    """
+    words = (kind, *sorted(references), "sha256", sha256.hex(), STORE, name)
+    digest = hashlib.sha256(":".join(words).encode()).digest()
+    folded = bytes(a ^ b for a, b in zip(digest[:12], digest[20:], strict=True)) + digest[12:20]
+    return f"{STORE}/{hashes.to_base32(folded)}-{name}"
 
 
 def parse(text: str) -> list[PathInfo]:

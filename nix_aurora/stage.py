@@ -5,23 +5,26 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nix_aurora import files, log, reginfo
 from nix_aurora.closure import Closure, check
+from nix_aurora.profile import add_profile
 from nix_aurora.unpack import unpack
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A staged closure.
+    """A staged closure, which has the default profile and its manifest as two more store paths.
 
-    ``root`` is its ``…/var/lib/nix``, with ``store``, an empty ``var/nix`` and a canonical
-    ``.reginfo``; ``origin`` says where the tarball came from and is handed on as it is.
+    ``profile`` is that path; ``root`` is its ``…/var/lib/nix``, with ``store``, an empty
+    ``var/nix`` and a canonical ``.reginfo``; ``origin`` says where the tarball came from and is
+    handed on as it is.
     """
 
     closure: Closure
+    profile: str
     root: Path
     origin: Mapping[str, str | int]
 
@@ -41,11 +44,14 @@ def stage(tarball: Path, out: Path, origin: Mapping[str, str | int]) -> Staged:
             unpacked = unpack(tarball, root)
         with log.step("Checking the closure"):
             closure = check(unpacked, root / "store")
+        profile, its_manifest = add_profile(closure, root / "store")
+        paths = sorted((*closure.paths, profile, its_manifest), key=lambda info: info.path)
+        closure = replace(closure, paths=tuple(paths))
         (root / ".reginfo").write_text(reginfo.render(closure.paths), encoding="ascii")
         final = base / closure.arch
         with files.new_directory(final) as fresh:
             (work / "var").rename(fresh / "var")
-    return Staged(closure, final / "var/lib/nix", origin)
+    return Staged(closure, profile.path, final / "var/lib/nix", origin)
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from types import MappingProxyType
 TOOLS = MappingProxyType(
     {
         "bash": "bash",
-        "cat": "coreutils",
         "chcon": "coreutils",
         "chmod": "coreutils",
         "chown": "coreutils",

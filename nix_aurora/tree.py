@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nix_aurora.reginfo import STORE
 
-_MTIME = (1, 1)  # seconds: what Nix gives everything in its store
+MTIME = (1, 1)  # seconds: what Nix gives everything in its store
 _MAX_TARGET = 4095  # bytes, PATH_MAX without the NUL
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -42,7 +42,7 @@ class Tree:
                 while rest:
                     rest = rest[os.write(descriptor, rest) :]
             os.fchmod(descriptor, 0o555 if executable else 0o444)
-            os.utime(descriptor, _MTIME)
+            os.utime(descriptor, MTIME)
         finally:
             os.close(descriptor)
         self._files[name] = size
@@ -65,14 +65,14 @@ class Tree:
         if _escapes(name, target):
             raise ValueError(f"expected a link inside {STORE}, got {target!r}, which escapes")
         os.symlink(data, path)  # noqa: PTH211 - bytes
-        os.utime(path, _MTIME, follow_symlinks=False)
+        os.utime(path, MTIME, follow_symlinks=False)
         self._links.add(name)
 
     def finish(self) -> None:
         """Give the directories the mode and the mtime that Nix gives them."""
         for path in self._directories.values():
             os.chmod(path, 0o555)  # noqa: PTH101, S103 - bytes; nobody may write
-            os.utime(path, _MTIME)
+            os.utime(path, MTIME)
 
     def _place(self, name: str) -> bytes:
         """Give where ``name`` goes, once it is new and its parent a directory made here."""

@@ -33,6 +33,7 @@ MANUAL = "3" * 32 + "-determinate-nix-manual-3.22.1"
 LIBC = "4" * 32 + "-glibc-2.42"
 LINK = "5" * 32 + "-libc-link"
 SCRIPT = "6" * 32 + "-builder.sh"
+PROFILE = ("-env-manifest.nix", "-user-environment")  # how the names of what is added end
 
 
 @dataclass(frozen=True)

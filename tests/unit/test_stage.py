@@ -9,7 +9,17 @@ from nix_aurora import reginfo
 from nix_aurora import stage as module
 from nix_aurora.errors import VerificationError
 from nix_aurora.stage import stage
-from tests.closures import AARCH64, CLI, LIBC, File, Sample, elf, make_tarball, register
+from tests.closures import (
+    AARCH64,
+    CLI,
+    LIBC,
+    PROFILE,
+    File,
+    Sample,
+    elf,
+    make_tarball,
+    register,
+)
 
 ORIGIN: dict[str, str | int] = {"url": "https://example.org/t", "size": 1}
 
@@ -22,7 +32,11 @@ def test_staged_tree(tmp_path: Path) -> None:
     staged = stage(make_tarball(tmp_path / "t"), tmp_path / "out", ORIGIN)
     assert staged.root == tmp_path / "out/stage/x86_64/var/lib/nix"
     assert sorted(entry.name for entry in staged.root.iterdir()) == [".reginfo", "store", "var"]
-    assert {entry.name for entry in (staged.root / "store").iterdir()} == Sample().store.keys()
+    names = {entry.name for entry in (staged.root / "store").iterdir()}
+    added = names - Sample().store.keys()
+    assert names - added == Sample().store.keys()
+    assert len(added) == len(PROFILE)
+    assert all(name.endswith(PROFILE) for name in added)
     assert list((staged.root / "var").iterdir()) == [staged.root / "var/nix"]
     assert list((staged.root / "var/nix").iterdir()) == []
     text = (staged.root / ".reginfo").read_text(encoding="ascii")
@@ -36,7 +50,10 @@ def test_registration_becomes_canonical(tmp_path: Path) -> None:
         sample.store = dict(reversed(sample.store.items()))
 
     staged = stage(make_tarball(tmp_path / "t", mutate=mutate), tmp_path / "out", {})
-    assert (staged.root / ".reginfo").read_text(encoding="ascii") == register(Sample())
+    found = reginfo.parse((staged.root / ".reginfo").read_text(encoding="ascii"))
+    assert found == sorted(found, key=lambda info: info.path)
+    former = [info for info in found if not info.name.endswith(PROFILE)]
+    assert reginfo.render(former) == register(Sample())
 
 
 def test_former_one_is_replaced(tmp_path: Path) -> None:

@@ -1,0 +1,105 @@
+"""The default profile, as ``nix-env --install`` makes it of Nix and its certificates.
+
+It is two more store paths of the closure, so that a first boot has only to link to it.
+
+Sources: nix `src/nix/nix-env/user-env.cc` (its manifest), `src/libstore/builtins/buildenv.cc` (its
+links).
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora import nar, roots
+from nix_aurora.closure import Closure
+from nix_aurora.errors import VerificationError
+from nix_aurora.reginfo import STORE, PathInfo, store_path
+from nix_aurora.tree import MTIME
+
+_HASH_LENGTH = 32  # characters of a store path's name before the dash
+# What Nix links into no profile; nor what starts with a dot.
+_LEFT_OUT = frozenset(
+    {
+        *("nix-support", "propagated-build-inputs", "log", "perllocal.pod"),
+        *("manifest.nix", "manifest.json"),
+    }
+)
+_PROPAGATED = "nix-support/propagated-user-env-packages"
+
+
+def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
+    """Add the profile of ``closure`` to the unpacked ``store``; give it, and its manifest.
+
+    Raises VerificationError where Nix and the certificates have a file of the same name, or where
+    one of them asks for more packages to be in the profile.
+    """
+    packages = (closure.nix, closure.cacert)
+    for package in packages:
+        if os.path.lexists(store / package[len(STORE) + 1 :] / _PROPAGATED):
+            raise _fault(f"{package}/{_PROPAGATED}", "no such file", "one")
+    text = _manifest(packages)
+    path = store_path("text", hashlib.sha256(text).digest(), packages, "env-manifest.nix")
+    file = store / path[len(STORE) + 1 :]
+    file.write_bytes(text)
+    file.chmod(0o444)
+    os.utime(file, MTIME)
+    manifest = _register(path, file, packages)
+
+    made = store / ".profile"  # in the store: what is read-only can only be renamed in its place
+    _link(packages, made, store)
+    (made / "manifest.nix").symlink_to(manifest.path)
+    _finish(made)
+    references = (*packages, manifest.path)
+    path = store_path("source", nar.nar_hash(made).sha256, references, "user-environment")
+    made.rename(store / path[len(STORE) + 1 :])
+    return _register(path, store / path[len(STORE) + 1 :], references), manifest
+
+
+def _register(path: str, made: Path, references: Sequence[str]) -> PathInfo:
+    sha256, size = nar.nar_hash(made)
+    return PathInfo(path, sha256, size, tuple(sorted(references)), deriver="")
+
+
+def _link(sources: Sequence[str], target: Path, store: Path) -> None:
+    """Fill the new directory ``target`` with links to what is in ``sources``, merged."""
+    places: dict[str, list[str]] = {}
+    for source in sources:
+        folder = roots.resolve(store, source)
+        if not folder.is_dir():
+            raise _fault(source, "a directory, as others have it too", "something else")
+        for entry in folder.iterdir():
+            if entry.name not in _LEFT_OUT and not entry.name.startswith("."):
+                places.setdefault(entry.name, []).append(f"{source}/{entry.name}")
+    target.mkdir()
+    for name, found in places.items():
+        if len(found) == 1:
+            (target / name).symlink_to(found[0])
+        else:
+            _link(found, target / name, store)
+
+
+def _manifest(packages: Sequence[str]) -> bytes:
+    """Tell nix-env what is installed, in the words that it writes itself."""
+    elements = (
+        f'{{ meta = {{ }}; name = "{path[len(STORE) + _HASH_LENGTH + 2 :]}"; '
+        f'out = {{ outPath = "{path}"; }}; outPath = "{path}"; outputs = [ "out" ]; '
+        'type = "derivation"; }'
+        for path in packages
+    )
+    return f"[ {' '.join(elements)} ]".encode()
+
+
+def _finish(directory: Path) -> None:
+    """Give links and directories the mtime, and these the mode, that Nix gives them."""
+    for folder, folders, files in os.walk(directory, topdown=False):
+        for name in (*folders, *files):
+            os.utime(f"{folder}/{name}", MTIME, follow_symlinks=False)
+        Path(folder).chmod(0o555)
+    os.utime(directory, MTIME)
+
+
+def _fault(subject: str, expected: str, got: str) -> VerificationError:
+    return VerificationError(
+        f"making the default profile: {subject}: expected {expected}, got {got}"
+    )
