@@ -16,11 +16,10 @@ from pathlib import Path
 from nix_aurora import dep5, roots
 from nix_aurora.closure import Closure
 from nix_aurora.errors import VerificationError
-from nix_aurora.reginfo import STORE, PathInfo
+from nix_aurora.reginfo import HASH_LENGTH, STORE, PathInfo
 
 NOASSERTION = "NOASSERTION"
 
-_HASH_LENGTH = 32  # characters of a store path's name before the dash
 # nix `src/libstore/names.cc`, DrvName: the version follows the first dash before a non-letter.
 _NAME = re.compile(r"(?P<name>.*?)(?:-(?P<version>[^A-Za-z].*))?", re.DOTALL)
 
@@ -71,7 +70,7 @@ class Finding:
 
 def split_name(path: str) -> tuple[str, str]:
     """Split a store path into its name and its version (maybe empty), as Nix does."""
-    name = path.rpartition("/")[2][_HASH_LENGTH + 1 :]
+    name = path.rpartition("/")[2][HASH_LENGTH + 1 :]
     match = _NAME.fullmatch(name)
     return (match["name"], match["version"] or "") if match else (name, "")
 

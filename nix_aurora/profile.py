@@ -14,10 +14,9 @@ from pathlib import Path
 from nix_aurora import nar, roots
 from nix_aurora.closure import Closure
 from nix_aurora.errors import VerificationError
-from nix_aurora.reginfo import STORE, PathInfo, store_path
+from nix_aurora.reginfo import HASH_LENGTH, STORE, PathInfo, store_path
 from nix_aurora.tree import MTIME
 
-_HASH_LENGTH = 32  # characters of a store path's name before the dash
 # What Nix links into no profile; nor what starts with a dot.
 _LEFT_OUT = frozenset(
     {
@@ -38,27 +37,29 @@ def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
     for package in packages:
         if os.path.lexists(store / package[len(STORE) + 1 :] / _PROPAGATED):
             raise _fault(f"{package}/{_PROPAGATED}", "no such file", "one")
+    # Made in the store: what is read-only can be renamed only in its place.
+    file, folder = store / ".manifest", store / ".profile"
     text = _manifest(packages)
-    path = store_path("text", hashlib.sha256(text).digest(), packages, "env-manifest.nix")
-    file = store / path[len(STORE) + 1 :]
     file.write_bytes(text)
     file.chmod(0o444)
     os.utime(file, MTIME)
-    manifest = _register(path, file, packages)
+    path = store_path("text", hashlib.sha256(text).digest(), packages, "env-manifest.nix")
+    manifest = _place(file, path, packages)
 
-    made = store / ".profile"  # in the store: what is read-only can only be renamed in its place
-    _link(packages, made, store)
-    (made / "manifest.nix").symlink_to(manifest.path)
-    _finish(made)
-    references = (*packages, manifest.path)
-    path = store_path("source", nar.nar_hash(made).sha256, references, "user-environment")
-    made.rename(store / path[len(STORE) + 1 :])
-    return _register(path, store / path[len(STORE) + 1 :], references), manifest
+    references = (*packages, path)
+    _link(packages, folder, store)
+    (folder / "manifest.nix").symlink_to(path)
+    _finish(folder)
+    path = store_path("source", nar.nar_hash(folder).sha256, references, "user-environment")
+    return _place(folder, path, references), manifest
 
 
-def _register(path: str, made: Path, references: Sequence[str]) -> PathInfo:
+def _place(made: Path, path: str, references: Sequence[str]) -> PathInfo:
+    """Give ``made`` the name that ``path`` has in the store, and its registration."""
     sha256, size = nar.nar_hash(made)
-    return PathInfo(path, sha256, size, tuple(sorted(references)), deriver="")
+    info = PathInfo(path, sha256, size, tuple(sorted(references)), deriver="")
+    made.rename(made.with_name(info.name))
+    return info
 
 
 def _link(sources: Sequence[str], target: Path, store: Path) -> None:
@@ -82,7 +83,7 @@ def _link(sources: Sequence[str], target: Path, store: Path) -> None:
 def _manifest(packages: Sequence[str]) -> bytes:
     """Tell nix-env what is installed, in the words that it writes itself."""
     elements = (
-        f'{{ meta = {{ }}; name = "{path[len(STORE) + _HASH_LENGTH + 2 :]}"; '
+        f'{{ meta = {{ }}; name = "{path[len(STORE) + HASH_LENGTH + 2 :]}"; '
         f'out = {{ outPath = "{path}"; }}; outPath = "{path}"; outputs = [ "out" ]; '
         'type = "derivation"; }'
         for path in packages

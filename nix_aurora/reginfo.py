@@ -15,6 +15,7 @@ from nix_aurora import hashes
 from nix_aurora.errors import VerificationError
 
 STORE = "/nix/store"
+HASH_LENGTH = 32  # characters of a store path's name before the dash
 
 # nix `src/libstore/path.cc`, checkName, and StorePath::HashLen.
 _STORE_NAME = re.compile(r"[0-9a-df-np-sv-z]{32}-(?!\.)[0-9a-zA-Z+\-._?=]{1,211}")

@@ -143,7 +143,7 @@ def test_what_no_profile_can_be_made_of(
     assert list((tmp_path / "out/stage").iterdir()) == []
 
 
-def test_nothing_is_followed_out_of_the_store(tmp_path: Path) -> None:
+def test_a_link_to_nothing_is_refused_where_it_is_to_be_merged(tmp_path: Path) -> None:
     nix = commands(share=Link(f"../{CLI}/away"))
     with pytest.raises(VerificationError, match="expected a file, got nothing"):
         add(tmp_path, nix, certificates() | {"share": {}})
