@@ -10,13 +10,13 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import atomic_tree, layer_rpms
 
 _UNITS = ("nix-layout.service", "nix.mount", "nix-setup.service")
-# Nothing is deleted: ext4 without a journal looks at each inode that it has freed in the last
-# seconds before it gives out a new one (fs/ext4/ialloc.c, recently_deleted), 1 ms for each file.
+# Nothing is deleted: ext4 without a journal looks at each inode that it has freed lately before it
+# gives out a new one (Linux `fs/ext4/ialloc.c`, recently_deleted), up to 1 ms for each file.
 _CLEAR = """
 systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
 mkdir -p /var/lib/former
 find /var/lib/nix -mindepth 1 -maxdepth 1 \
-    -exec mv --target-directory "$(mktemp -d /var/lib/former/XXX)" {} +
+    -exec mv --target-directory "$(mktemp -d --tmpdir=/var/lib/former)" {} +
 systemctl reset-failed nix-daemon.socket nix-daemon.service nix-setup.service
 systemd-tmpfiles --create nix-aurora.conf
 sync
