@@ -9,16 +9,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_CHUNK = 1 << 20
-
 
 def sha256_file(path: Path) -> str:
     """Give the SHA-256 of a file in hex, read in pieces."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def blake2b_file(path: Path) -> str:
+    """Give the BLAKE2b digest of a file in hex, as b2sum does: 512 bits, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
 
 
 def remove_tree(path: Path) -> None:

@@ -79,6 +79,7 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
             archive_name=ARCHIVE,
             archive_size=(fresh / ARCHIVE).stat().st_size,
             archive_sha256=files.sha256_file(fresh / ARCHIVE),
+            archive_blake2b=files.blake2b_file(fresh / ARCHIVE),
             origin=staged.origin,
         )
         manifest.write(written, fresh)

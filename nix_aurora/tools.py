@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 TOOLS = MappingProxyType(
     {
+        "b2sum": "coreutils",
         "bash": "bash",
         "chcon": "coreutils",
         "chmod": "coreutils",

@@ -28,6 +28,8 @@ hook() {
 set -o functrace
 trap hook DEBUG
 """
+# How the command that roots the paths begins.
+ROOTING = "mv --force --no-copy --target"
 _PREPARE = """
 mkdir -p /var/home /var/roothome
 systemd-tmpfiles --create nix-aurora.conf

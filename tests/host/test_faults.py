@@ -5,7 +5,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
-from tests.host.store import HOOK
+from tests.host.store import HOOK, ROOTING
 from tests.whole import add_program, build, check_profile, check_whole, derivation
 
 _ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
@@ -25,10 +25,10 @@ def upgraded(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
 def test_power_is_lost_during_the_import(upgraded: Host, make_nix_tree: NixTreeMaker) -> None:
     """Three times, and then the boot is whole."""
     newer = make_nix_tree("forky")
-    for command in ("sync --file-system", "mv --no-copy --no-clobber", "root cacert"):
+    for number, command in enumerate(("sync --file-system", "mv --no-copy --no-clobber", ROOTING)):
         kill = f"kill -KILL $$; # at {command}"
         hooked = newer.changed(
-            upgraded.console.parent / f"hooked-{command.split()[0]}",
+            upgraded.console.parent / f"hooked-{number}",
             f"""
             mkdir -p /usr/lib/systemd/system/nix-setup.service.d
             cat >/usr/lib/nix-hook <<'END'\n{HOOK}\nEND
@@ -58,7 +58,7 @@ def test_a_corrupt_archive_leaves_the_older_nix_running(
     """
     upgraded.boot(newer.changed(upgraded.console.parent / "flipped", flip))
     assert upgraded.failed_units() == ["nix-setup.service"]
-    assert "expected SHA-256" in upgraded.journal("nix-setup.service")
+    assert "expected BLAKE2b" in upgraded.journal("nix-setup.service")
     check_profile(upgraded)
     # The daemon is the older one, and so is the Nix of the default profile.
     nix = "/nix/var/nix/profiles/default/bin/nix"

@@ -10,12 +10,16 @@ from collections.abc import Iterator
 import pytest
 
 from tests.host.conftest import NixTreeMaker
-from tests.host.store import RESTORE, Store, prepare
+from tests.host.store import RESTORE, ROOTING, Store, prepare
 from tests.packages import PackageMaker
 from tests.whole import IMPORT
 
 _KILLED = -9
 _PROFILE = "/nix/var/nix/profiles/default"
+_EMPTY = """
+find /var/lib/nix -mindepth 1 -delete
+systemd-tmpfiles --create nix-aurora.conf
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ _STAGES = (
     ("unpacked", "sed -n 1,3p"),  # the end of tar's pipeline
     ("renamed", "mv --no-copy --no-clobber"),
     ("registered", '"${nix_store[@]}" --load-db'),
-    ("rooted", "ln --symbolic --force"),
+    ("rooted", ROOTING),
 )
 
 
@@ -156,9 +160,8 @@ def test_killed_half_way(store: Store, command: str, action: str) -> None:
 
 def test_killed_before_anything_was_imported(store: Store) -> None:
     """The first import of all has no older Nix to lean on."""
-    for command in ("mv --no-copy --no-clobber", "root cacert"):
-        store.scratch.run("find /var/lib/nix -mindepth 1 -delete")
-        store.scratch.run("systemd-tmpfiles --create nix-aurora.conf")
+    for command in ("find_missing", "mv --no-copy --no-clobber", ROOTING):
+        store.scratch.run(_EMPTY)
         store.run_import(ACTION="kill -KILL $$", COMMAND=command, check=False)
         store.run_import()
         store.check_whole()
@@ -181,7 +184,7 @@ def test_two_at_once(store: Store) -> None:
         "mv --no-copy --no-clobber",
         '"${nix_store[@]}" --load-db',
         '"$CLOSURE_NIX/bin/nix-env"',
-        "ln --symbolic --force",
+        ROOTING,
         'echo "$CLOSURE_ID"',
     ],
     ids=["unpacking", "renaming", "registering", "installing", "rooting", "stamping"],
@@ -259,11 +262,11 @@ _ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("truncate --size=-1000 {}", "expected SHA-256 [0-9a-f]*, got [0-9a-f]*"),
+        ("truncate --size=-1000 {}", "expected BLAKE2b [0-9a-f]*, got [0-9a-f]*"),
         (
             'byte=$(od -An -tu1 -j 5000000 -N 1 {}); printf "\\\\x$(printf %x $((byte ^ 4)))"'
             " | dd of={} bs=1 seek=5000000 conv=notrunc",
-            "expected SHA-256 [0-9a-f]*, got [0-9a-f]*",
+            "expected BLAKE2b [0-9a-f]*, got [0-9a-f]*",
         ),
         ("rm {}", "cannot be read"),
     ],
@@ -280,6 +283,25 @@ def test_a_corrupt_archive_is_refused(store: Store, damage: str, message: str) -
         )
         assert store.listing() == before
         store.check_still_works()
+    finally:
+        store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
+    store.run_import()
+    store.check_whole()
+
+
+def test_a_corrupt_archive_is_refused_at_first(store: Store) -> None:
+    """Unpacked before the registration is read, and used no sooner than it is verified."""
+    store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; {_EMPTY}")
+    try:
+        for damage in ("truncate --size=-1000", "truncate --size=0", "sed -i '$s/$/x/'"):
+            store.scratch.run(f"{damage} {_ARCHIVE}")
+            failed = store.run_import(check=False)
+            store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
+            assert failed.returncode == 1
+            assert failed.stderr.count("import failed") == 1
+            assert f"import failed: {_ARCHIVE}: expected " in failed.stderr
+            left = store.scratch.run("cd /var/lib/nix; find store var .nix-aurora -type f").stdout
+            assert left == ".nix-aurora/lock\n"
     finally:
         store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
     store.run_import()

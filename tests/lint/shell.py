@@ -19,6 +19,7 @@ TOP = Path(__file__).resolve().parents[2]
 # Where the scripts lie that run on a host; the others run where the project is built.
 _HOST = ("payload/", "payload-nixd/", "scriptlets/")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(bash|sh)\b")
+_SOURCED = re.compile(r"^\. (/\S+)$", re.MULTILINE)
 _PREFIXES = frozenset({"builtin", "command", "exec"})  # builtins that run their argument
 _RUNNERS = frozenset({"unshare"})  # programs that run what comes after ``--``
 
@@ -39,7 +40,7 @@ class Script:
 
 @dataclass(frozen=True)
 class Calls:
-    """What a script runs: names and absolute paths; ``functions`` are the ones that it defines."""
+    """What a script runs: names and absolute paths; ``functions`` are its and its sources'."""
 
     commands: frozenset[str]
     functions: frozenset[str]
@@ -103,6 +104,9 @@ def calls(script: Script) -> Calls:
     tree = _parse(script.text, script.shfmt_dialect)
     functions = {node["Name"]["Value"] for node in _nodes(tree) if node.get("Type") == "FuncDecl"}
     commands = set(_commands(tree, script.shfmt_dialect))
+    for name in _SOURCED.findall(script.text):
+        if (TOP / "payload" / name[1:]).exists():
+            functions |= calls(load(f"payload{name}")).functions
     return Calls(frozenset(commands), frozenset(functions))
 
 
@@ -113,7 +117,7 @@ def _dialect(name: str) -> str | None:
         start = file.read(100).decode("utf-8", "replace")
     if match := _SHEBANG.match(start):
         return match[1]
-    if "/bash-completion/" in name:
+    if "/bash-completion/" in name or name.endswith(".bash"):
         return "bash"
     return "sh" if name.endswith(".sh") else None
 

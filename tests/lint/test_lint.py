@@ -49,7 +49,7 @@ def test_ruff_format() -> None:
 @every_shell_file
 def test_shellcheck(path: str) -> None:
     script = load(path)
-    _feed(script, tool("shellcheck"), "--norc", f"--shell={script.dialect}", "-")
+    _feed(script, tool("shellcheck"), "--norc", "-x", f"--shell={script.dialect}", "-")
 
 
 @every_shell_file

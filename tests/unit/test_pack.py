@@ -192,7 +192,7 @@ def test_env_is_read_by_a_shell(packed: Packed, staged: Staged) -> None:
         "CLOSURE_PROFILE": staged.profile,
         "CLOSURE_SIZE": str(found["size"]),
         "CLOSURE_PATHS": str(len(staged.closure.paths)),
-        "ARCHIVE_SHA256": packed.archive_sha256,
+        "ARCHIVE_BLAKE2B": hashlib.blake2b(packed.archive.read_bytes()).hexdigest(),
     }
 
 

@@ -1,0 +1,33 @@
+# store.bash: where the store lies in this boot's layout, and whether the packaged closure is in it:
+# for the import, and for the daemon, which waits for it.
+# shellcheck disable=SC2034 # what is set here is read there
+
+# shellcheck source=/dev/null # rendered when the package is built
+. /usr/lib/nix-aurora/closure.env
+
+layout=
+[ ! -r /run/nix-aurora/layout ] || read -r layout </run/nix-aurora/layout
+if [ "$layout" = relocated ]; then
+    readonly base=/var/lib/nix/relocated prefix=/run/nix/store
+else
+    readonly base=/var/lib/nix prefix=/nix/store
+fi
+readonly layout store=$base/store state=$base/var/nix
+# On the store's file system, but not in store/: the collector deletes what it does not know.
+readonly own=$base/.nix-aurora
+readonly stamp=$own/imported
+readonly roots=$state/gcroots/nix-aurora profile=$state/profiles/default
+
+exists() { [ -e "$1" ] || [ -L "$1" ]; }
+
+# Told by a handful of stats: the store, the database and the roots may have been lost since the
+# stamp was written.
+is_imported() {
+    [ -r "$stamp" ] && [ "$(<"$stamp")" = "$CLOSURE_ID" ] \
+        && exists "$store/${CLOSURE_NIX##*/}/bin/nix" && exists "$store/${CLOSURE_CACERT##*/}" \
+        && [ -e "$state/db/db.sqlite" ] && [ -L "$roots/nix" ] \
+        && { [ -L "$profile" ] || [ -r "$own/closure" ]; }
+}
+
+# Nix asks its own C library for the build users, and that one knows the files in /etc alone.
+has_build_users() { [[ $(</etc/group) == *$'\n'nixbld:* ]]; }
