@@ -121,9 +121,7 @@ def test_a_host_that_ran_without_the_package_gets_it(
 
 
 def test_connections_and_commands_wait_for_the_import(slow_host: Host, tmp_path: Path) -> None:
-    hello = tmp_path / "hello.py"
-    hello.write_text(_HELLO)
-    slow_host.copy_in(hello, "/run/hello.py")
+    _bring_client(slow_host, tmp_path)
     script = "\n".join(
         f"setpriv --reuid=tester --clear-groups python3 /run/hello.py {socket} >/run/hello-{n} &"
         for n, socket in enumerate(_SOCKETS)
@@ -155,6 +153,28 @@ def test_a_first_import_holds_up_no_login(slow_host: Host) -> None:
     assert login < _moment(slow_host, "nix-setup.service", "ExecMainStartTimestamp")
     assert login - began < 5e6  # not just before its end
     assert slow_host.failed_units() == []
+
+
+def test_the_daemon_waits_where_there_is_something_to_wait_for(
+    slow_host: Host, tmp_path: Path
+) -> None:
+    """Nix looks for the build users in /etc/group, and the set-up is what brings them there."""
+    _bring_client(slow_host, tmp_path)
+    connect = f"""
+        systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
+        systemctl start nix-daemon.socket
+        python3 /run/hello.py {_SOCKETS[0]}
+        systemctl show --property=ActiveState --value nix-setup.service"""
+    slow_host.wait_until_up()
+    assert slow_host.run(connect).stdout.splitlines()[-1] == "inactive"
+    lost = f"sed -i /^nixbld:/d /etc/group; {connect}; grep -c ^nixbld: /etc/group"
+    assert slow_host.run(lost).stdout.splitlines()[-2:] == ["active", "1"]
+
+
+def _bring_client(host: Host, place: Path) -> None:
+    hello = place / "hello.py"
+    hello.write_text(_HELLO)
+    host.copy_in(hello, "/run/hello.py")
 
 
 # --- what the commands say when something is wrong
