@@ -41,7 +41,7 @@ END
 # Unpacked into the store itself: a Nix that runs is needed to load the database.
 _PLAIN = """tar --zstd -xf /usr/lib/nix-aurora/closure.tar.zst -C /var/lib/nix
 . /usr/lib/nix-aurora/closure.env
-NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --load-db </var/lib/nix/.reginfo"""
+NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --load-db </usr/lib/nix-aurora/closure.reginfo"""
 _CALLS = 100
 _CALL = f"for ((i = 0; i < {_CALLS}; i++)); do %s --version >/dev/null; done"
 

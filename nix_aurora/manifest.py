@@ -1,4 +1,7 @@
-"""What a packed closure says of itself: closure.json for programs, closure.env for shells."""
+"""What a packed closure says of itself: closure.json for programs, closure.env for shells.
+
+closure.reginfo is its registration, as ``nix-store --load-db`` reads it.
+"""
 
 import hashlib
 import json
@@ -66,6 +69,10 @@ def to_json(manifest: Manifest) -> str:
             }
             for info in closure.paths
         ],
+        "registration": {
+            "name": "closure.reginfo",
+            "sha256": hashlib.sha256(reginfo.render(closure.paths).encode()).hexdigest(),
+        },
         "archive": {
             "name": manifest.archive_name,
             "size": manifest.archive_size,
@@ -104,6 +111,8 @@ def to_env(manifest: Manifest) -> str:
 
 
 def write(manifest: Manifest, directory: Path) -> None:
-    """Write closure.json and closure.env into ``directory``."""
+    """Write closure.json, closure.env and closure.reginfo into ``directory``."""
     (directory / "closure.json").write_text(to_json(manifest), encoding="ascii")
     (directory / "closure.env").write_text(to_env(manifest), encoding="ascii")
+    registration = reginfo.render(manifest.closure.paths)
+    (directory / "closure.reginfo").write_text(registration, encoding="ascii")

@@ -21,7 +21,8 @@ from nix_aurora.stage import Staged
 ARCHIVE = "closure.tar.zst"
 LICENCES = "CLOSURE-LICENSES"
 SHARED = "share"
-_OURS = frozenset({ARCHIVE, LICENCES, SHARED, "closure.json", "closure.env", "closure.spdx.json"})
+_DESCRIPTIONS = ("closure.json", "closure.env", "closure.reginfo", "closure.spdx.json")
+_OURS = frozenset({ARCHIVE, LICENCES, SHARED, *_DESCRIPTIONS})
 _CHUNK = 1 << 20
 _BLOCK = 512
 _RECORD = 20 * _BLOCK  # what a tar archive's size is a multiple of, by default
@@ -32,7 +33,7 @@ _DISK_BLOCK = 4096  # bytes, of the usual file systems
 class Packed:
     """A packed closure.
 
-    ``directory`` holds the archive, closure.json, closure.env, closure.spdx.json,
+    ``directory`` holds the archive, closure.json, closure.env, closure.reginfo, closure.spdx.json,
     CLOSURE-LICENSES, and in ``share`` what Nix has for /usr/share; ``archive_sha256`` is in hex,
     ``archive_size`` in bytes, ``origin`` what the staged closure had.
     """
@@ -99,9 +100,7 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
 
 def _members(root: Path) -> Iterator[_Member]:
     """Give the archive's members in byte order of their names, a directory's ending in ``/``."""
-    base = os.fsencode(root)
-    yield _member(base, b".reginfo")
-    yield from _walk(base, b"store")
+    yield from _walk(os.fsencode(root), b"store")
 
 
 def _walk(base: bytes, name: bytes) -> Iterator[_Member]:

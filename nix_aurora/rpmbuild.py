@@ -21,7 +21,7 @@ from nix_aurora.run import run
 from nix_aurora.spec import render_spec
 from nix_aurora.verify import verify
 
-_DESCRIPTIONS = ("closure.env", "closure.json", "closure.spdx.json")
+_DESCRIPTIONS = ("closure.env", "closure.json", "closure.reginfo", "closure.spdx.json")
 _LICENSES = "usr/share/licenses/nix-aurora"
 
 

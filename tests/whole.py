@@ -22,7 +22,7 @@ own=/var/lib/nix/.nix-aurora
 [ ! -e $own/unpack ]
 "$CLOSURE_NIX/bin/nix-store" --verify --check-contents
 "$CLOSURE_NIX/bin/nix-store" --check-validity \
-    $(tar --zstd -xOf /usr/lib/nix-aurora/closure.tar.zst .reginfo | grep ^/nix/store | sort -u)
+    $(grep ^/nix/store /usr/lib/nix-aurora/closure.reginfo | sort -u)
 roots=/nix/var/nix/gcroots/nix-aurora
 [ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "$CLOSURE_NIX $CLOSURE_CACERT" ]
 [ /nix/var/nix/gcroots/profiles -ef /nix/var/nix/profiles ]
@@ -40,7 +40,7 @@ relocated=/usr/libexec/nix-aurora/relocated own=/var/lib/nix/relocated/.nix-auro
 [ ! -e $own/unpack ]
 $relocated nix-store --verify --check-contents
 $relocated nix-store --check-validity \
-    $(tar --zstd -xOf /usr/lib/nix-aurora/closure.tar.zst .reginfo | sed -n 's,^/nix/store,/run&,p')
+    $(sed -n 's,^/nix/store,/run&,p' /usr/lib/nix-aurora/closure.reginfo)
 roots=/var/lib/nix/relocated/var/nix/gcroots/nix-aurora
 [ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "/run$CLOSURE_NIX /run$CLOSURE_CACERT" ]
 . $own/closure

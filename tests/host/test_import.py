@@ -15,6 +15,7 @@ from tests.packages import PackageMaker
 from tests.whole import IMPORT
 
 _KILLED = -9
+_REGISTRATION = "/usr/lib/nix-aurora/closure.reginfo"
 _PROFILE = "/nix/var/nix/profiles/default"
 _EMPTY = """
 find /var/lib/nix -mindepth 1 -delete
@@ -289,8 +290,27 @@ def test_a_corrupt_archive_is_refused(store: Store, damage: str, message: str) -
     store.check_whole()
 
 
+@pytest.mark.parametrize(
+    "damage", ["truncate --size=-9", "truncate --size=0", "sed -i s/1/2/", "rm"]
+)
+def test_a_corrupt_registration_is_refused(store: Store, damage: str) -> None:
+    store.scratch.run(f"cp -a {_REGISTRATION} /run/registration; {damage} {_REGISTRATION}")
+    try:
+        before = store.listing()
+        failed = store.run_import(check=False)
+        assert failed.returncode == 1
+        assert re.search(
+            rf"^nix-aurora: import failed: {_REGISTRATION}: (expected|cannot be read)",
+            failed.stderr,
+        )
+        assert store.listing() == before
+        store.check_still_works()
+    finally:
+        store.scratch.run(f"cp -a /run/registration {_REGISTRATION}")
+
+
 def test_a_corrupt_archive_is_refused_at_first(store: Store) -> None:
-    """Unpacked before the registration is read, and used no sooner than it is verified."""
+    """With no older Nix to lean on."""
     store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; {_EMPTY}")
     try:
         for damage in ("truncate --size=-1000", "truncate --size=0", "sed -i '$s/$/x/'"):
@@ -299,7 +319,7 @@ def test_a_corrupt_archive_is_refused_at_first(store: Store) -> None:
             store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
             assert failed.returncode == 1
             assert failed.stderr.count("import failed") == 1
-            assert f"import failed: {_ARCHIVE}: expected " in failed.stderr
+            assert f"import failed: {_ARCHIVE}: expected BLAKE2b" in failed.stderr
             left = store.scratch.run("cd /var/lib/nix; find store var .nix-aurora -type f").stdout
             assert left == ".nix-aurora/lock\n"
     finally:

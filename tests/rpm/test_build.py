@@ -112,7 +112,10 @@ def test_the_package_has_the_packed_closure(built: Built, arch: str, tmp_path: P
     """The one from ``out/closure``, with what describes it, byte for byte."""
     packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
     packed = built.out / "closure" / arch
-    names = {"closure.env", "closure.json", "closure.spdx.json", "closure.tar.zst"}
+    names = {
+        *("closure.env", "closure.json", "closure.reginfo", "closure.spdx.json"),
+        "closure.tar.zst",
+    }
     share = packaged.parents[1] / "share"
     licences = share / "licenses/nix-aurora/CLOSURE-LICENSES"
     assert {path.name for path in packed.iterdir()} == names | {licences.name, "share"}

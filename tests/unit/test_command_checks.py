@@ -31,7 +31,17 @@ NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
 OTHER = f"/nix/store/{'c' * 32}-nix-2.26.3"
 PROGRAM = NIX.replace("/nix", paths.BASE, 1) + "/bin/nix"
-CLOSURE = Closure("id", "2.34.8", "x86_64-linux", NIX, CACERT, 9, "digest", (NIX, CACERT))
+CLOSURE = Closure(
+    id="id",
+    version="2.34.8",
+    system="x86_64-linux",
+    nix=NIX,
+    cacert=CACERT,
+    archive_size=9,
+    archive_sha256="digest",
+    registration_sha256="registered",
+    paths=(NIX, CACERT),
+)
 UNITS = {name: Unit(name, fragment=f"{paths.OUR_UNITS}{name}") for name in paths.UNITS}
 BASICS = Basics(
     closure=CLOSURE,
@@ -58,7 +68,7 @@ BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
 WELL = Facts(
     basics=BASICS,
     host=Host(ostree=True, layered=False, root_writable=False),
-    archive=Archive(9, "digest"),
+    archive=Archive(9, "digest", "registered"),
     person=Person(1000, 1000, "u", "/home/u"),
     shells=(BASH,),
     remotes=(),
@@ -126,9 +136,10 @@ def test_nothing_is_found_where_all_is_well() -> None:
             {"layout-relocated"},
         ),
         (_store(layout="relocated", nix=kinds.NOTHING), {"store-not-mounted"}),
-        (replace(WELL, archive=Archive(9, "other")), {"archive-corrupt"}),
-        (replace(WELL, archive=Archive(8, "digest")), {"archive-corrupt"}),
-        (replace(WELL, archive=Archive(None, None)), {"archive-corrupt"}),
+        (replace(WELL, archive=Archive(9, "other", "registered")), {"archive-corrupt"}),
+        (replace(WELL, archive=Archive(8, "digest", "registered")), {"archive-corrupt"}),
+        (replace(WELL, archive=Archive(9, "digest", "other")), {"archive-corrupt"}),
+        (replace(WELL, archive=Archive(None, None, None)), {"archive-corrupt"}),
         (_store(free=100 << 20), {"space-full"}),
         (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it free
         (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
@@ -193,7 +204,7 @@ def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
     ],
 )
 def test_a_corrupt_archive_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
-    facts = replace(_store(stamp=None), host=host, archive=Archive(9, "other"))
+    facts = replace(_store(stamp=None), host=host, archive=Archive(9, "other", "registered"))
     fixes = _found(facts)
     # Importing again would fail: the archive comes first, and its fix is everybody's.
     assert fixes["import-unfinished"] == fixes["archive-corrupt"]

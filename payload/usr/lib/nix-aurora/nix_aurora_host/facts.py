@@ -45,19 +45,23 @@ class Closure:
     cacert: str
     archive_size: int
     archive_sha256: str
+    registration_sha256: str
     paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The packed closure as it is; both are None where there is none, or none that can be read."""
+    """The packed closure as it is, and its registration; None is what cannot be read."""
 
     size: int | None
     sha256: str | None
+    registration_sha256: str | None
 
     def is_of(self, closure: Closure) -> bool:
-        """Tell whether it is what the package says that it is."""
-        return (self.size, self.sha256) == (closure.archive_size, closure.archive_sha256)
+        """Tell whether both are what the package says that they are."""
+        return self.registration_sha256 == closure.registration_sha256 and (
+            (self.size, self.sha256) == (closure.archive_size, closure.archive_sha256)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ SOCKETS = (f"{BASE}/var/nix/daemon-socket/socket", f"{BASE}/daemon-socket/socket
 
 PACKAGE = "/usr/lib/nix-aurora"
 ARCHIVE = f"{PACKAGE}/closure.tar.zst"
+REGISTRATION = f"{PACKAGE}/closure.reginfo"
 PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"

@@ -17,14 +17,18 @@ def check_archive(facts: Facts) -> Iterator[Finding]:
     archive, closure = facts.archive, facts.basics.closure
     if archive.is_of(closure):
         return
-    if archive.sha256 is None:
-        got = "none that can be read"
-    elif archive.size != closure.archive_size:
-        got = f"{archive.size}"
+    unread = "none that can be read"
+    if archive.registration_sha256 != closure.registration_sha256:
+        path, got = paths.REGISTRATION, archive.registration_sha256 or unread
+        wanted = f"SHA-256 {closure.registration_sha256}"
     else:
-        got = f"SHA-256 {archive.sha256}"
-    wanted = f"{closure.archive_size} bytes of SHA-256 {closure.archive_sha256}"
-    message = f"{paths.ARCHIVE}: expected {wanted}, got {got}"
+        path, got = paths.ARCHIVE, unread
+        if archive.size != closure.archive_size and archive.sha256 is not None:
+            got = f"{archive.size}"
+        elif archive.sha256 is not None:
+            got = f"SHA-256 {archive.sha256}"
+        wanted = f"{closure.archive_size} bytes of SHA-256 {closure.archive_sha256}"
+    message = f"{path}: expected {wanted}, got {got}"
     yield Finding("archive-corrupt", Severity.ERROR, message, fixes.reinstall(facts))
 
 

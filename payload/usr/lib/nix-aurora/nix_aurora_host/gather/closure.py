@@ -23,6 +23,7 @@ def gather_closure() -> Closure:
             cacert=_here(content["cacert"]),
             archive_size=content["archive"]["size"],
             archive_sha256=content["archive"]["sha256"],
+            registration_sha256=content["registration"]["sha256"],
             paths=tuple(_here(entry["path"]) for entry in content["paths"]),
         )
     except (ValueError, KeyError, TypeError) as error:
@@ -38,9 +39,14 @@ def _here(path: str) -> str:
 
 def gather_archive() -> Archive:
     """Hash the archive: the slow part of doctor, some tenths of a second."""
+    size, digest = _size_and_sha256(paths.ARCHIVE)
+    return Archive(size, digest, _size_and_sha256(paths.REGISTRATION)[1])
+
+
+def _size_and_sha256(path: str) -> tuple[int | None, str | None]:
     try:
-        with Path(paths.ARCHIVE).open("rb") as file:
+        with Path(path).open("rb") as file:
             digest = hashlib.file_digest(file, "sha256")
-            return Archive(file.tell(), digest.hexdigest())
+            return file.tell(), digest.hexdigest()
     except OSError:
-        return Archive(None, None)
+        return None, None

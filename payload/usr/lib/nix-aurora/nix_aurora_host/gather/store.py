@@ -50,13 +50,13 @@ def gather_profile(closure: Closure, *, ask_version: bool) -> Profile:
     """Look at the default profile, and ask its Nix for its version where that is wanted."""
     shown = resolve(f"{paths.PROFILE}/bin/nix")
     script = resolve(f"{paths.PROFILE}/etc/profile.d/nix-daemon.sh") is not None
-    ours = (read(f"{paths.OWN}/profile") or "").strip()
     if shown is None:
         owner = "none"
     elif shown == resolve(f"{closure.nix}/bin/nix"):
         owner = "packaged"
     else:
-        owner = "imported" if ours and resolve(ours) == shown else "administrator"
+        rooted = resolve(f"{paths.ROOTS}/nix/bin/nix")
+        owner = "imported" if rooted == shown else "administrator"
     exists = os.path.lexists(paths.PROFILE)
     version = _version(shown) if shown and ask_version else None
     return Profile(exists, shown, owner, script, version)
