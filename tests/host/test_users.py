@@ -291,5 +291,13 @@ def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
     assert host.failed_units() == []
     members = host.run("getent --service=files group nixbld").stdout.strip().split(":")[3]
     assert len(members.split(",")) == 32
-    host.run("getent --service=files passwd nixbld{1..32}")
+    in_files = "getent --service=files passwd nixbld{1..32}; grep -c ^nixbld /etc/group /etc/passwd"
+    users = host.run(in_files).stdout
     assert build(host)
+
+    # As an import leaves it that is killed between the two files.
+    host.run("sed -i '/^nixbld/d' /etc/passwd; systemctl restart nix-setup.service")
+    assert host.run(in_files).stdout == users
+    # And where the users are there already, only the group is copied.
+    host.run("sed -i '/^nixbld/d' /etc/group; systemctl restart nix-setup.service")
+    assert host.run(in_files).stdout == users

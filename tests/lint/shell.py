@@ -159,7 +159,7 @@ def _called(words: list[str | None], dialect: str) -> Iterator[str]:
     if not words or not words[0]:
         return
     yield words[0]
-    if words[0] == "trap" and len(words) > 1 and words[1]:
+    if words[0] == "trap" and len(words) > 1 and words[1] not in {"", "-"}:
         yield from _commands(_parse(words[1], dialect), dialect)
     if words[0] in _RUNNERS and "--" in words:
         yield from _called(words[words.index("--") + 1 :], dialect)

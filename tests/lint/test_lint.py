@@ -131,7 +131,7 @@ def test_the_reader_of_commands_finds_them_all() -> None:
     text = """\
 f() { a | b; }
 x=$(c <(d)) e && ! g || { h; }
-command -v i >/dev/null; exec j; "k" 'l'; trap 'm "$x"' EXIT
+command -v i >/dev/null; exec j; "k" 'l'; trap 'm "$x"' EXIT; trap - EXIT
 unshare --mount -- n; tar --zstd; /usr/bin/o; "$x/p"; "${q[@]}"; [[ r ]]; declare s=$(t)
 case u in v) w ;; esac
 cat <<END

@@ -30,4 +30,6 @@ is_imported() {
 }
 
 # Nix asks its own C library for the build users, and that one knows the files in /etc alone.
-has_build_users() { [[ $(</etc/group) == *$'\n'nixbld:* ]]; }
+has_build_users() {
+    [[ $(</etc/group) == *$'\n'nixbld:* && $(</etc/passwd) == *$'\n'nixbld32:* ]]
+}
