@@ -6,7 +6,7 @@ closure.reginfo is its registration, as ``nix-store --load-db`` reads it.
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,8 @@ class Manifest:
     """A closure, and the archive that it is packed into.
 
     ``profile`` is the default profile's path in it, ``size`` what it needs on disk once it is
-    unpacked, ``archive_size`` the archive's, both in bytes; the digests are in hex.
+    unpacked, ``archive_size`` the archive's, ``archive_parts`` those of its parts, all in bytes;
+    the digests are in hex.
     """
 
     closure: Closure
@@ -32,6 +33,7 @@ class Manifest:
     size: int
     archive_name: str
     archive_size: int
+    archive_parts: Sequence[int]
     archive_sha256: str
     archive_blake2b: str
     origin: Mapping[str, str | int]
@@ -76,6 +78,7 @@ def to_json(manifest: Manifest) -> str:
         "archive": {
             "name": manifest.archive_name,
             "size": manifest.archive_size,
+            "parts": list(manifest.archive_parts),
             "sha256": manifest.archive_sha256,
         },
         "source": dict(manifest.origin),
@@ -101,6 +104,7 @@ def to_env(manifest: Manifest) -> str:
         "CLOSURE_PATHS": str(len(closure.paths)),
         # b2sum takes 30 ms for it on any processor, sha256sum 20 to 110: the boot waits for it.
         "ARCHIVE_BLAKE2B": manifest.archive_blake2b,
+        "ARCHIVE_PARTS": ",".join(map(str, manifest.archive_parts)),
     }
     for key, value in values.items():
         if not _SHELL_SAFE.fullmatch(value):

@@ -1,9 +1,11 @@
 """Packing a staged closure: closure.tar.zst and what describes it, the same bytes everywhere.
 
-Formats: POSIX ustar, with pax headers for names that do not fit; RFC 8878 (Zstandard).
+Formats: POSIX ustar, with pax headers for names that do not fit; RFC 8878 (Zstandard). It is one
+tar archive, compressed in parts, a frame each, so that a host can unpack them side by side.
 """
 
 import datetime
+import itertools
 import os
 import stat
 import tarfile
@@ -27,6 +29,7 @@ _CHUNK = 1 << 20
 _BLOCK = 512
 _RECORD = 20 * _BLOCK  # what a tar archive's size is a multiple of, by default
 _DISK_BLOCK = 4096  # bytes, of the usual file systems
+_PARTS = 2  # as many as the processors that the smallest host has
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,12 @@ class _Member:
     header: bytes
     size: int  # bytes of content
     is_file: bool
+    is_store_path: bool  # itself, not what is in it
+
+    @property
+    def length(self) -> int:
+        """The bytes that it has in the archive."""
+        return len(self.header) + self.size + _padding(self.size, _BLOCK)
 
 
 def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: int = 19) -> Packed:
@@ -72,13 +81,14 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
         files.new_directory(destination_dir) as fresh,
     ):
         members = list(_members(staged.root))
-        _write(members, fresh / ARCHIVE, level)
+        parts = _write(members, fresh / ARCHIVE, level)
         written = manifest.Manifest(
             closure=staged.closure,
             profile=staged.profile,
             size=_size_on_disk(members),
             archive_name=ARCHIVE,
-            archive_size=(fresh / ARCHIVE).stat().st_size,
+            archive_size=sum(parts),
+            archive_parts=parts,
             archive_sha256=files.sha256_file(fresh / ARCHIVE),
             archive_blake2b=files.blake2b_file(fresh / ARCHIVE),
             origin=staged.origin,
@@ -138,15 +148,29 @@ def _member(base: bytes, name: bytes) -> _Member:
             "got something else"
         )
     header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
-    return _Member(path, header, info.size, info.isreg())
+    return _Member(path, header, info.size, info.isreg(), name.count(b"/") == 1)
 
 
 def _padding(size: int, unit: int) -> int:
     return -size % unit
 
 
-def _write(members: list[_Member], archive: Path, level: int) -> None:
-    content = sum(len(m.header) + m.size + _padding(m.size, _BLOCK) for m in members)
+def _cut(members: list[_Member]) -> list[list[_Member]]:
+    """Cut where a store path begins, so that the parts are about the same size."""
+    ends = list(itertools.accumulate(member.length for member in members))
+    # The first store path belongs to its directory, which the first part makes.
+    begins = [at for at, member in enumerate(members) if member.is_store_path][1:]
+    cuts = {
+        min(begins, key=lambda at: abs(ends[at - 1] - ends[-1] * number // _PARTS))
+        for number in range(1, _PARTS)
+        if begins
+    }
+    return [members[start:end] for start, end in itertools.pairwise([0, *sorted(cuts), None])]
+
+
+def _write(members: list[_Member], archive: Path, level: int) -> list[int]:
+    """Write the archive; give the bytes of each part."""
+    content = sum(member.length for member in members)
     end = 2 * _BLOCK + _padding(content + 2 * _BLOCK, _RECORD)
     # With workers, be it one, zstd cuts its input into jobs: the output is then the same for any
     # number of them, but not the same as without. Smaller tables and jobs than the level's own
@@ -162,18 +186,25 @@ def _write(members: list[_Member], archive: Path, level: int) -> None:
         write_checksum=True,
     )
     compressor = zstandard.ZstdCompressor(compression_params=parameters)
+    parts = _cut(members)
+    ends = [0]
     with (
         archive.open("wb") as file,
         log.progress(f"packing {archive.name}", content) as done,
-        compressor.stream_writer(file, size=content + end, closefd=False) as sink,
     ):
-        for member in members:
-            sink.write(member.header)
-            if member.is_file:
-                _copy(member, sink)
-                sink.write(bytes(_padding(member.size, _BLOCK)))
-            done(len(member.header) + member.size)
-        sink.write(bytes(end))
+        for part in parts:
+            rest = end if part is parts[-1] else 0
+            size = sum(member.length for member in part) + rest
+            with compressor.stream_writer(file, size=size, closefd=False) as sink:
+                for member in part:
+                    sink.write(member.header)
+                    if member.is_file:
+                        _copy(member, sink)
+                        sink.write(bytes(_padding(member.size, _BLOCK)))
+                    done(len(member.header) + member.size)
+                sink.write(bytes(rest))
+            ends.append(file.tell())
+    return [end - start for start, end in itertools.pairwise(ends)]
 
 
 def _copy(member: _Member, sink: zstandard.ZstdCompressionWriter) -> None:

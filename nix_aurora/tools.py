@@ -14,6 +14,7 @@ TOOLS = MappingProxyType(
         "chmod": "coreutils",
         "chown": "coreutils",
         "cp": "coreutils",
+        "dd": "coreutils",
         "flock": "util-linux",
         "getent": "glibc-common",
         "grep": "grep",
@@ -41,7 +42,7 @@ TOOLS = MappingProxyType(
         "touch": "coreutils",
         "umount": "util-linux",
         "unshare": "util-linux",
-        "zstd": "zstd",  # tar --zstd calls it
+        "zstd": "zstd",
     }
 )
 

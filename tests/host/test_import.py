@@ -130,7 +130,7 @@ def test_killed_with_its_children_at_any_time(store: Store) -> None:
     [
         # The extraction stops after some of the paths, and in the middle of one.
         (
-            "tar --zstd --blocking-factor",
+            "extract ",
             "zstd -dc $archive | head -c 30M | tar -x --directory=$work 2>/dev/null || :;"
             "kill -KILL $$",
         ),
@@ -181,7 +181,7 @@ def test_two_at_once(store: Store) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "tar --zstd --blocking-factor",
+        "extract ",
         "mv --no-copy --no-clobber",
         '"${nix_store[@]}" --load-db',
         '"$CLOSURE_NIX/bin/nix-env"',

@@ -297,7 +297,7 @@ _KILL = "kill -KILL $$"
 _POINTS = {
     "before unpacking": ("take_label", _KILL),
     "while unpacking": (
-        "tar --zstd --blocking-factor",
+        "extract ",
         f"zstd -dc $archive | head -c 30M | tar -x --directory=$work 2>/dev/null || :; {_KILL}",
     ),
     "unpacked": ("sync --file-system", _KILL),

@@ -159,12 +159,10 @@ def _called(words: list[str | None], dialect: str) -> Iterator[str]:
     if not words or not words[0]:
         return
     yield words[0]
-    if words[0] == "trap" and len(words) > 1 and words[1] not in {"", "-"}:
+    if words[0] == "trap" and len(words) > 1 and words[1] and words[1] != "-":
         yield from _commands(_parse(words[1], dialect), dialect)
     if words[0] in _RUNNERS and "--" in words:
         yield from _called(words[words.index("--") + 1 :], dialect)
-    if words[0] == "tar" and "--zstd" in words:
-        yield "zstd"
 
 
 def _literal(word: dict[str, Any]) -> str | None:

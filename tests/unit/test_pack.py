@@ -1,8 +1,10 @@
 import datetime
 import hashlib
 import io
+import itertools
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from dataclasses import replace
@@ -53,8 +55,16 @@ def packed(staged: Staged, tmp_path_factory: pytest.TempPathFactory) -> Packed:
     return pack(staged, tmp_path_factory.mktemp("packed") / "closure", date=DATE, level=3)
 
 
+def parts(packed: Packed) -> list[bytes]:
+    data = packed.archive.read_bytes()
+    sizes = json.loads((packed.directory / "closure.json").read_text())["archive"]["parts"]
+    assert sum(sizes) == len(data)
+    ends = itertools.accumulate(sizes, initial=0)
+    return [data[start:end] for start, end in itertools.pairwise(ends)]
+
+
 def members(packed: Packed) -> list[tarfile.TarInfo]:
-    data = zstandard.decompress(packed.archive.read_bytes())
+    data = b"".join(zstandard.decompress(part) for part in parts(packed))
     with tarfile.open(fileobj=io.BytesIO(data)) as tar:
         return tar.getmembers()
 
@@ -81,7 +91,7 @@ def test_members(packed: Packed, staged: Staged) -> None:
 
 
 def test_unpacks_to_what_was_staged(packed: Packed, staged: Staged, tmp_path: Path) -> None:
-    data = zstandard.decompress(packed.archive.read_bytes())
+    data = b"".join(zstandard.decompress(part) for part in parts(packed))
     subprocess.run(["tar", "-x", "-C", tmp_path], input=data, check=True)
     subprocess.run(
         ["diff", "-r", "--no-dereference", staged.root / "store", tmp_path / "store"], check=True
@@ -89,12 +99,33 @@ def test_unpacks_to_what_was_staged(packed: Packed, staged: Staged, tmp_path: Pa
 
 
 def test_archive_says_its_size_and_has_a_checksum(packed: Packed) -> None:
-    head = packed.archive.read_bytes()[:18]
-    frame = zstandard.get_frame_parameters(head)
-    assert frame.has_checksum
-    assert frame.content_size % 10240 == 0
+    frames = [zstandard.get_frame_parameters(part[:18]) for part in parts(packed)]
+    assert all(frame.has_checksum for frame in frames)
+    assert sum(frame.content_size for frame in frames) % 10240 == 0
     assert packed.archive_size == packed.archive.stat().st_size
     assert packed.archive_sha256 == sha256_file(packed.archive)
+
+
+def test_two_parts_of_whole_store_paths(packed: Packed) -> None:
+    """So that neither writes into what the other makes; with tar's own, they are one archive."""
+    seen: list[set[str]] = []
+    for part in parts(packed):
+        with tarfile.open(fileobj=io.BytesIO(zstandard.decompress(part))) as archive:
+            seen.append({name.split("/")[1] for name in archive.getnames() if name != "store"})
+    assert len(seen) == 2
+    assert all(seen)
+    assert seen[0].isdisjoint(seen[1])
+    listed = subprocess.check_output(["tar", "--zstd", "--list", "--file", packed.archive])
+    assert len(listed.splitlines()) == len(members(packed))
+
+
+def test_a_closure_that_cannot_be_cut_is_one_part(staged: Staged, tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    shutil.copytree(staged.root / "store" / CACERT, root / "store" / CACERT, symlinks=True)
+    empty = replace(staged.closure, manual=None, paths=())
+    packed = pack(replace(staged, root=root, closure=empty), tmp_path / "p", date=DATE, level=1)
+    assert len(parts(packed)) == 1
+    assert {each.name.split("/")[1] for each in members(packed)[1:]} == {CACERT}
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])
@@ -155,6 +186,7 @@ def test_json(packed: Packed, staged: Staged) -> None:
         "archive": {
             "name": "closure.tar.zst",
             "size": packed.archive_size,
+            "parts": [len(part) for part in parts(packed)],
             "sha256": packed.archive_sha256,
         },
         "source": ORIGIN,
@@ -198,6 +230,7 @@ def test_env_is_read_by_a_shell(packed: Packed, staged: Staged) -> None:
         "CLOSURE_SIZE": str(found["size"]),
         "CLOSURE_PATHS": str(len(staged.closure.paths)),
         "ARCHIVE_BLAKE2B": hashlib.blake2b(packed.archive.read_bytes()).hexdigest(),
+        "ARCHIVE_PARTS": ",".join(str(len(part)) for part in parts(packed)),
     }
 
 
