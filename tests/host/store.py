@@ -29,7 +29,7 @@ set -o functrace
 trap hook DEBUG
 """
 # How the command that roots the paths begins.
-ROOTING = "mv --force --no-copy --target"
+ROOTING = 'mv --force --no-copy --target-directory="$roots" -- "$work/roots"'
 _PREPARE = """
 mkdir -p /var/home /var/roothome
 systemd-tmpfiles --create nix-aurora.conf

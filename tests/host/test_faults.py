@@ -23,7 +23,7 @@ def upgraded(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
 
 
 def test_power_is_lost_during_the_import(upgraded: Host, make_nix_tree: NixTreeMaker) -> None:
-    """Three times, and then the boot is whole."""
+    """Three times; then a rollback is whole, and so is the newer one after it."""
     newer = make_nix_tree("forky")
     for number, command in enumerate(("sync --file-system", "mv --no-copy --no-clobber", ROOTING)):
         kill = f"kill -KILL $$; # at {command}"
@@ -34,7 +34,7 @@ def test_power_is_lost_during_the_import(upgraded: Host, make_nix_tree: NixTreeM
             cat >/usr/lib/nix-hook <<'END'\n{HOOK}\nEND
             cat >/usr/lib/systemd/system/nix-setup.service.d/hook.conf <<'END'
 [Service]
-Environment=BASH_ENV=/usr/lib/nix-hook AT=0 "COMMAND={command}" "ACTION={kill}"
+Environment=BASH_ENV=/usr/lib/nix-hook AT=0 'COMMAND={command}' 'ACTION={kill}'
 END
             """,
         )
@@ -43,7 +43,9 @@ END
         assert f": {command}" in upgraded.journal("nix-setup.service")
         check_profile(upgraded)
         upgraded.kill()
-    upgraded.boot(newer)
+    upgraded.boot(make_nix_tree("trixie"))
+    check_whole(upgraded)
+    upgraded.reboot(newer)
     check_whole(upgraded)
 
 
