@@ -100,7 +100,6 @@ def to_env(manifest: Manifest) -> str:
         "CLOSURE_CACERT": closure.cacert,
         "CLOSURE_MANUAL": closure.manual or "",
         "CLOSURE_PROFILE": manifest.profile,
-        "CLOSURE_SIZE": str(manifest.size),
         "CLOSURE_PATHS": str(len(closure.paths)),
         # b2sum takes 30 ms for it on any processor, sha256sum 20 to 110: the boot waits for it.
         "ARCHIVE_BLAKE2B": manifest.archive_blake2b,

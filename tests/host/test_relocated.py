@@ -306,7 +306,7 @@ _POINTS = {
         "mv --no-copy --no-clobber",
         f'mv --target-directory="$store" -- "${{new[@]:0:${{#new[@]}}/2}}"; {_KILL}',
     ),
-    "renamed": ('describe "$prefix" "$work"', _KILL),
+    "renamed": ('use_relocated "$prefix"', _KILL),
     "before registering": ('"${nix_store[@]}" --load-db', _KILL),
     "registered": ('describe "$prefix" "$own"', _KILL),
     "described": ("add_roots", _KILL),

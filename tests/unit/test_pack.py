@@ -227,7 +227,6 @@ def test_env_is_read_by_a_shell(packed: Packed, staged: Staged) -> None:
         "CLOSURE_CACERT": f"/nix/store/{CACERT}",
         "CLOSURE_MANUAL": f"/nix/store/{MANUAL}",
         "CLOSURE_PROFILE": staged.profile,
-        "CLOSURE_SIZE": str(found["size"]),
         "CLOSURE_PATHS": str(len(staged.closure.paths)),
         "ARCHIVE_BLAKE2B": hashlib.blake2b(packed.archive.read_bytes()).hexdigest(),
         "ARCHIVE_PARTS": ",".join(str(len(part)) for part in parts(packed)),
