@@ -109,7 +109,7 @@ def pack(staged: Staged, destination_dir: Path, *, date: datetime.date, level: i
 
 
 def _members(root: Path) -> Iterator[_Member]:
-    """Give the archive's members in byte order of their names, a directory's ending in ``/``."""
+    """Give all members in byte order of their names, a directory's ending in ``/``."""
     yield from _walk(os.fsencode(root), b"store")
 
 
@@ -155,22 +155,34 @@ def _padding(size: int, unit: int) -> int:
     return -size % unit
 
 
-def _cut(members: list[_Member]) -> list[list[_Member]]:
-    """Cut where a store path begins, so that the parts are about the same size."""
-    ends = list(itertools.accumulate(member.length for member in members))
-    # The first store path belongs to its directory, which the first part makes.
-    begins = [at for at, member in enumerate(members) if member.is_store_path][1:]
-    cuts = {
-        min(begins, key=lambda at: abs(ends[at - 1] - ends[-1] * number // _PARTS))
-        for number in range(1, _PARTS)
-        if begins
-    }
-    return [members[start:end] for start, end in itertools.pairwise([0, *sorted(cuts), None])]
+def _divide(members: list[_Member]) -> list[list[_Member]]:
+    """Divide the store paths among the parts, so that those are about the same size.
+
+    The largest goes first, each to the part that is the smallest so far: whichever names they
+    have, no part is larger than another by more than its smallest path.
+    """
+    directory, *rest = members
+    starts = [at for at, member in enumerate(rest) if member.is_store_path]
+    paths = [rest[start:end] for start, end in itertools.pairwise([*starts, None])]
+    lengths = [_length(path) for path in paths]
+    sizes = [0] * _PARTS
+    part_of = [0] * len(paths)
+    for number in sorted(range(len(paths)), key=lengths.__getitem__, reverse=True):
+        part_of[number] = sizes.index(min(sizes))
+        sizes[part_of[number]] += lengths[number]
+    parts = [[directory], *([] for _ in range(1, _PARTS))]
+    for path, part in zip(paths, part_of, strict=True):
+        parts[part] += path
+    return [part for part in parts if part]
+
+
+def _length(members: list[_Member]) -> int:
+    return sum(member.length for member in members)
 
 
 def _write(members: list[_Member], archive: Path, level: int) -> list[int]:
     """Write the archive; give the bytes of each part."""
-    content = sum(member.length for member in members)
+    content = _length(members)
     end = 2 * _BLOCK + _padding(content + 2 * _BLOCK, _RECORD)
     # With workers, be it one, zstd cuts its input into jobs: the output is then the same for any
     # number of them, but not the same as without. Smaller tables and jobs than the level's own
@@ -186,7 +198,7 @@ def _write(members: list[_Member], archive: Path, level: int) -> list[int]:
         write_checksum=True,
     )
     compressor = zstandard.ZstdCompressor(compression_params=parameters)
-    parts = _cut(members)
+    parts = _divide(members)
     ends = [0]
     with (
         archive.open("wb") as file,
@@ -194,7 +206,7 @@ def _write(members: list[_Member], archive: Path, level: int) -> list[int]:
     ):
         for part in parts:
             rest = end if part is parts[-1] else 0
-            size = sum(member.length for member in part) + rest
+            size = _length(part) + rest
             with compressor.stream_writer(file, size=size, closefd=False) as sink:
                 for member in part:
                     sink.write(member.header)
