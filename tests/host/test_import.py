@@ -258,6 +258,7 @@ def test_a_read_only_store_is_told(store: Store) -> None:
 # --- the archive
 
 _ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
+_CLOSURE = "/usr/lib/nix-aurora/closure.env"
 
 
 @pytest.mark.parametrize(
@@ -326,6 +327,30 @@ def test_a_corrupt_archive_is_refused_at_first(store: Store) -> None:
         store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
     store.run_import()
     store.check_whole()
+
+
+def test_an_archive_may_be_padded(store: Store) -> None:
+    """By however many zeros its size was rounded up: no program dies of what tar needs no more."""
+    store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; cp -a {_CLOSURE} /run/closure.env")
+    try:
+        store.scratch.run(
+            f"""
+            . {_CLOSURE}
+            before=$(stat --format=%s {_ARCHIVE})
+            head --bytes=1M /dev/zero | zstd --quiet >>{_ARCHIVE}
+            last=${{ARCHIVE_PARTS##*,}}
+            last=$((last + $(stat --format=%s {_ARCHIVE}) - before))
+            digest=$(b2sum <{_ARCHIVE})
+            {{
+                echo "ARCHIVE_PARTS=${{ARCHIVE_PARTS%,*}},$last"
+                echo "ARCHIVE_BLAKE2B=${{digest%% *}}"
+            }} >>{_CLOSURE}
+            """
+        )
+        store.run_import()
+        store.check_whole()
+    finally:
+        store.scratch.run(f"cp -a /run/archive {_ARCHIVE}; cp -a /run/closure.env {_CLOSURE}")
 
 
 # --- the state
