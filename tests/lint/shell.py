@@ -40,7 +40,10 @@ class Script:
 
 @dataclass(frozen=True)
 class Calls:
-    """What a script runs: names and absolute paths; ``functions`` are its and its sources'."""
+    """What a script runs: names and absolute paths; ``functions`` are all that it may call.
+
+    These are its own and its sources'. What is sourced may call those of whoever sources it.
+    """
 
     commands: frozenset[str]
     functions: frozenset[str]
@@ -102,12 +105,24 @@ def synthetic_closure() -> Closure:
 def calls(script: Script) -> Calls:
     """Give what a script calls, by its syntax tree."""
     tree = _parse(script.text, script.shfmt_dialect)
+    functions = _functions(script)
+    for name in host_paths() if script.path.endswith(".bash") else ():
+        if script.path in _sources(user := load(name)):
+            functions |= _functions(user)
+    return Calls(frozenset(_commands(tree, script.shfmt_dialect)), frozenset(functions))
+
+
+def _functions(script: Script) -> set[str]:
+    """Give the functions that a script and its sources define."""
+    tree = _parse(script.text, script.shfmt_dialect)
     functions = {node["Name"]["Value"] for node in _nodes(tree) if node.get("Type") == "FuncDecl"}
-    commands = set(_commands(tree, script.shfmt_dialect))
-    for name in _SOURCED.findall(script.text):
-        if (TOP / "payload" / name[1:]).exists():
-            functions |= calls(load(f"payload{name}")).functions
-    return Calls(frozenset(commands), frozenset(functions))
+    return functions.union(*(_functions(load(name)) for name in _sources(script)))
+
+
+def _sources(script: Script) -> list[str]:
+    """Give the project's files that a script sources."""
+    names = [f"payload{name}" for name in _SOURCED.findall(script.text)]
+    return [name for name in names if (TOP / name).exists()]
 
 
 def _dialect(name: str) -> str | None:

@@ -28,8 +28,3 @@ is_imported() {
         && [ -e "$state/db/db.sqlite" ] && [ -L "$roots/nix" ] \
         && { [ -L "$profile" ] || [ -r "$own/closure" ]; }
 }
-
-# Nix asks its own C library for the build users, and that one knows the files in /etc alone.
-has_build_users() {
-    [[ $(</etc/group) == *$'\n'nixbld:* && $(</etc/passwd) == *$'\n'nixbld32:* ]]
-}
