@@ -422,6 +422,22 @@ def test_a_path_that_is_half_there_is_replaced(store: Store) -> None:
     assert kept == "half\n"
 
 
+def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(store: Store) -> None:
+    """A build may make it between the last look and the renaming."""
+    failed = store.run_import(
+        ACTION='mkdir "$store/${missing[0]}"; echo "taken: ${missing[0]}"',
+        COMMAND="mv --no-copy --no-clobber",
+        check=False,
+    )
+    assert failed.returncode == 1
+    taken = re.search(r"^taken: (.*)$", failed.stdout, re.MULTILINE)
+    assert taken
+    assert f"/{taken[1]}: somebody else has just made it\nhint: sudo systemctl" in failed.stderr
+    store.check_still_works()
+    store.run_import()
+    store.check_whole()
+
+
 def test_a_variant_that_was_built_here_is_left_alone(store: Store) -> None:
     """Valid in the database, by a hash of its own."""
     store.scratch.run(
