@@ -218,7 +218,7 @@ def _write(members: list[_Member], archive: Path, level: int) -> list[int]:
                     sink.write(bytes(_padding(member.size, _BLOCK)))
                 done(len(member.header) + member.size)
             sink.write(bytes(rest))
-            sink.close()
+            sink.flush(zstandard.FLUSH_FRAME)
             ends.append(file.tell())
     return [end - start for start, end in itertools.pairwise(ends)]
 
