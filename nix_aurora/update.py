@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nix_aurora import elf, files, log, pins
-from nix_aurora.errors import FetchError, PinError, UsageError, VerificationError
+from nix_aurora.errors import FetchError, PinError, UsageError, VerificationError, quoted
 from nix_aurora.fetch import fetch_unpinned
 from nix_aurora.github import Release, find_release
 from nix_aurora.pins import ARCHES, Artifact, Digest, Pins
@@ -69,7 +69,7 @@ def _today() -> datetime.date:
     try:
         return datetime.datetime.fromtimestamp(int(text), datetime.UTC).date()
     except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"SOURCE_DATE_EPOCH: expected seconds, got {text!r}") from error
+        raise UsageError(f"SOURCE_DATE_EPOCH: expected seconds, got {quoted(text)}") from error
 
 
 def _choose(pinned: Pins, wanted: Update, name: str) -> Release | None:
