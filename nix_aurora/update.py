@@ -139,7 +139,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
             hint="the file was replaced, or changed on its way here",
         )
     if asset.sha256 is None:
-        log.warn(f"{asset.url}: GitHub has no digest of it: believed as it came")
+        log.warn(f"{asset.url}: GitHub publishes no digest for it; trusted as downloaded over TLS")
     return found
 
 

@@ -101,8 +101,18 @@ def _refuse_mounts_inside(so_far: str) -> None:
         raise CommandError(
             f"cannot purge the store: {printable(inside[0])}: something is mounted inside the "
             f"store; {so_far}",
-            command(["sudo", "umount", *reversed(inside)]),
+            command(["sudo", "umount", *_without_copies(inside)]),
         )
+
+
+def _without_copies(inside: list[str]) -> list[str]:
+    """Return the mount points in the order to unmount them, each once.
+
+    What is mounted below /var/lib/nix appears below /nix as well, and leaves it with the first.
+    """
+    stored = f"{paths.BASE}/"
+    copies = {f"{_NIX}/{point[len(stored) :]}" for point in inside if point.startswith(stored)}
+    return [point for point in reversed(inside) if point not in copies]
 
 
 def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
@@ -156,7 +166,7 @@ def _remove() -> None:
         raise CommandError(
             f"cannot remove {printable(error.filename)}: something is mounted there; a part of the "
             "store was removed",
-            f"{command(['sudo', 'umount', error.filename])} && sudo nix-aurora purge",
+            f"sudo umount {command([error.filename])} && sudo nix-aurora purge",
         ) from error
     except OSError as error:
         name = os.fsdecode(error.filename or paths.BASE)
