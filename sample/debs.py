@@ -146,6 +146,7 @@ class Archive:
             except ToolError as error:
                 failed = FetchError(
                     f"cannot fetch a package index: {mirror}: {error.message}",
+                    details=error.details,
                     hint="a sample needs a Debian mirror, once; later runs use the cache",
                 )
                 raise explain(failed, mirror) from error
