@@ -3,6 +3,7 @@
 from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.facts import Basics
+from nix_aurora_host.settings import describe_fault
 
 _OWNERS = {
     "packaged": "the packaged one",
@@ -35,6 +36,10 @@ def describe(basics: Basics) -> dict[str, object]:
         "layout": store.layout,
         "limits": list(_LIMITS.get(store.layout, ())),
         "nix": store.nix,
+        "settings": {
+            "STORE_LAYOUT": basics.settings_file.layout,
+            "faults": [describe_fault(fault) for fault in basics.settings_file.faults],
+        },
         "packaged": {"version": closure.version, "nix": closure.nix, "id": closure.id},
         "commands_run": closure.nix,
         "imported": {"id": store.stamp, "current": store.stamp == closure.id},
@@ -80,6 +85,11 @@ def _hang(text: str) -> list[str]:
 
 
 def _layout(basics: Basics) -> str:
+    faults = map(describe_fault, basics.settings_file.faults)
+    return "\n".join((_shown(basics), *faults))
+
+
+def _shown(basics: Basics) -> str:
     store = basics.store
     if store.layout == "relocated":
         shown = "on" if store.nix == kinds.OURS else "not on"
