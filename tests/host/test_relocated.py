@@ -354,7 +354,7 @@ def test_a_damaged_program_is_replaced(upgraded: Store) -> None:
     upgraded.run_import()
     done = upgraded.scratch.run(
         f"""
-        . /var/lib/nix/relocated/.nix-aurora/closure
+        . /var/lib/nix/relocated/closure/closure
         chmod u+w $loader
         echo damaged >$loader
         rm /var/lib/nix/relocated/.nix-aurora/imported

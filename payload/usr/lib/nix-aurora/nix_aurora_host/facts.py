@@ -77,6 +77,7 @@ class Store:
     listable: bool = True
     group: int | None = None
     stamp: str | None = None
+    stamp_hidden: bool = False  # root's alone to read
     database: bool = True
     valid_paths: int | None = None  # None: the database cannot be read
     content: int | None = None

@@ -42,7 +42,7 @@ def describe(basics: Basics) -> dict[str, object]:
         },
         "packaged": {"version": closure.version, "nix": closure.nix, "id": closure.id},
         "commands_run": closure.nix,
-        "imported": {"id": store.stamp, "current": store.stamp == closure.id},
+        "imported": {"id": store.stamp, "current": _is_current(basics)},
         "profile": {"nix": profile.nix, "owner": profile.owner},
         "daemon": None
         if basics.daemon is None
@@ -115,11 +115,19 @@ def _packaged(basics: Basics) -> str:
 
 def _imported(basics: Basics) -> str:
     store, closure = basics.store, basics.closure
-    if store.stamp == closure.id and not store.missing:
+    if _is_current(basics) and not store.missing:
         return f"yes: {len(closure.paths)} store paths"
-    if store.stamp is None:
+    if store.stamp is None and not store.stamp_hidden:
         return "no: sudo nix-aurora doctor"
     return "not as packaged: sudo nix-aurora doctor"
+
+
+def _is_current(basics: Basics) -> bool:
+    """Return whether the last import was the package's: users see that by its root alone."""
+    store, closure = basics.store, basics.closure
+    if store.stamp_hidden:
+        return store.roots.get("nix") == closure.nix
+    return store.stamp == closure.id
 
 
 def _profile(basics: Basics) -> str:

@@ -23,4 +23,10 @@ def check_settings_file(facts: Facts) -> Iterator[Finding]:
     yield Finding("settings-file", Severity.WARNING, f"{message} (the boot ignores it)", fix)
 
 
+def ask_for_auto(facts: Facts) -> str:
+    """Return the first part of a fix: no line of the file asks for a layout any more."""
+    lines = [line for line, _ in facts.basics.settings_file.assigned]
+    return f"{settings.comment_out(lines)} && " if lines else ""
+
+
 CHECKS = (check_settings_file,)
