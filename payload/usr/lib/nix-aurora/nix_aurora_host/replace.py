@@ -14,16 +14,16 @@ def edit(path: str, change: Callable[[bytes], bytes]) -> None:
     """Replace the text of ``path`` by what ``change`` makes of it; a missing file is empty.
 
     Mode, owner, SELinux context and access control list stay, and so does a link that leads to
-    the file. Raises OSError; then nothing was changed.
+    the file. Raises OSError, which names ``path``; then nothing was changed.
     """
     target = Path(os.path.realpath(path))
     try:
-        former = target.read_bytes()
-    except FileNotFoundError:
-        former = b""
-    text = change(former)
-    if text != former:
-        _replace(target, text)
+        former = target.read_bytes() if target.exists() else b""
+        text = change(former)
+        if text != former:
+            _replace(target, text)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
 
 
 def _replace(target: Path, text: bytes) -> None:
