@@ -175,6 +175,24 @@ def test_connections_do_not_spin_a_daemon_whose_settings_are_wrong(
     check_whole(nix_host)
 
 
+def test_a_good_database_is_not_moved_away_for_another_fault(nix_host: Host) -> None:
+    """Nix cannot open it for a reason of the moment: the hint keeps it."""
+    database = "/nix/var/nix/db"
+    nix_host.run(
+        "systemctl stop nix-daemon.service; rm /var/lib/nix/.nix-aurora/imported\n"
+        f"mount --bind {database} {database}; mount -o remount,bind,ro {database}"
+    )
+    result = nix_host.run("/usr/libexec/nix-aurora/import", check=False)
+    nix_host.run(f"umount {database}")
+    assert result.returncode == 1
+    assert "import failed: cannot read /var/lib/nix/var/nix/db: nix-store: " in result.stderr
+    hint = result.stderr.rpartition("hint: ")[2]
+    assert hint == "sudo systemctl restart nix-setup.service\n"
+    nix_host.run_as("tester", hint)
+    add_program(nix_host)
+    check_whole(nix_host)
+
+
 def test_disable_changes_nothing_where_the_image_has_a_nix(nix_host: Host) -> None:
     before = nix_host.read("/etc/nix-aurora.conf")
     result = nix_host.run("nix-aurora mount disable")
