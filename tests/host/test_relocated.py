@@ -322,7 +322,7 @@ _POINTS = {
     ),
     "renamed": ('use_relocated "$prefix"', _KILL),
     "before registering": ('"${nix_store[@]}" --load-db', _KILL),
-    "registered": ('describe "$prefix" "$own"', _KILL),
+    "registered": ('describe "$prefix" "$described"', _KILL),
     "described": ("add_roots", _KILL),
     "while rooting": ("root cacert", _KILL),
     "rooted": ('echo "$CLOSURE_ID"', _KILL),
