@@ -19,11 +19,15 @@ SOURCE_FLAGS = $(foreach source,$(SOURCE),--source '$(source)') $(foreach digest
 endif
 BUILD = $(PYTHON) build.py $(1) --out $(OUT) $(ARCH_FLAGS) $(SOURCE_FLAGS) $(FLAGS)
 
+comma := ,
+space := $() $()
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo "  make test-TIER      one tier: $(TIERS)"
 	@echo
 	@echo "  SOURCE=sample        a real Nix from Debian's packages, where the release hosts are out of reach"
 	@echo "  SOURCE=FILE|URL      an installer or a Nix binary tarball (a URL needs SHA256=HEX)"
@@ -84,18 +88,22 @@ picture: demo ## the demo, and the picture of it that the README shows
 bench: sample ## measure builder and host, each figure beside a floor (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
-.PHONY: lint types test test-ostree test-image check
-lint: setup ## ruff, shellcheck, shfmt, actionlint
-	@$(TOX) run -e lint
-types: setup ## mypy
-	@$(TOX) run -e types
+TIERS := lint types unit rpm host ostree image
+# Runs tiers, and says where the time went.
+RUN_TIERS = rm -rf out/times; status=0; $(TOX) run -e $(1) || status=$$?; \
+    $(PYTHON) -m tests.times out/times; exit $$status
+
+.PHONY: $(TIERS:%=test-%) lint types test check torture
+lint: test-lint ## ruff, shellcheck, shfmt, actionlint
+types: test-types ## mypy
 test: setup ## lint, types, and the tiers unit, rpm and host
-	@$(TOX) run -e lint,types,unit,rpm,host
-test-ostree: setup ## the package on a composefs host, emulated by QEMU (root)
-	@$(TOX) run -e ostree
-test-image: setup ## the example Containerfile, built by podman (root)
-	@$(TOX) run -e image
-check: test test-ostree test-image ## every tier
+	@$(call RUN_TIERS,lint$(comma)types$(comma)unit$(comma)rpm$(comma)host)
+check: setup ## every tier
+	@$(call RUN_TIERS,$(subst $(space),$(comma),$(TIERS)))
+torture: setup ## what runs long by count, whole (hours): kills, power cuts, fuzzing; NIX_AURORA_SEED=N
+	@NIX_AURORA_TORTURE=1 $(TOX) run -e unit,host,ostree
+$(TIERS:%=test-%): test-%: setup
+	@$(call RUN_TIERS,$*)
 
 .PHONY: clean
 clean: ## remove what was built (the cache stays)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from nix_aurora import log
 from nix_aurora.errors import AuroraError
-from sample.make import make
+from sample.make import LEVEL, make
 from sample.target import ARCHITECTURES, SUITES, Target
 
 
@@ -26,6 +26,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--refresh", action="store_true", help="look for newer packages")
     parser.add_argument("--out", type=Path, required=True, help="where the tarball goes")
+    parser.add_argument(
+        "--level", type=int, choices=range(10), default=LEVEL, help="xz's (%(default)s)"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="show every command")
     return parser.parse_args()
 
@@ -45,6 +48,7 @@ def main() -> int:
             cache=arguments.cache_dir.absolute(),
             out=arguments.out.absolute(),
             refresh=arguments.refresh,
+            level=arguments.level,
         )
     except AuroraError as error:
         if arguments.verbose:

@@ -15,12 +15,17 @@ from sample.debs import Archive, Package
 from sample.store import reginfo
 from sample.target import Architecture, Target
 
+LEVEL = 6
+"""xz's level for a tarball of the size that a release has."""
 
-def make(target: Target, *, cache: Path, out: Path, refresh: bool = False) -> Path:
+
+def make(
+    target: Target, *, cache: Path, out: Path, refresh: bool = False, level: int = LEVEL
+) -> Path:
     """Give the path of ``out/nix-<version>-<system>.tar.xz``, made unless it is there.
 
     ``<tarball>.key`` beside it says what it was made from. ``cache`` keeps what is downloaded;
-    ``refresh`` looks for newer packages first.
+    ``refresh`` looks for newer packages first. ``level`` is xz's: tests have no use for its best.
     """
     cache.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -30,7 +35,7 @@ def make(target: Target, *, cache: Path, out: Path, refresh: bool = False) -> Pa
         recipe = _recipe()
         name = f"nix-{packages['nix-bin'].upstream_version}-{target.system}"
         result, key_file = out / f"{name}.tar.xz", out / f"{name}.tar.xz.key"
-        key = _key(target, list(packages.values()), recipe)
+        key = _key(target, list(packages.values()), recipe, level)
         if result.exists() and key_file.exists() and key_file.read_text() == key:
             log.info(f"{result.name}: made before, from the same inputs")
             return result
@@ -43,6 +48,7 @@ def make(target: Target, *, cache: Path, out: Path, refresh: bool = False) -> Pa
                 top=Path(scratch, name),
                 architecture=target.architecture,
                 recipe=recipe,
+                level=level,
             )
         with new_file(key_file) as file:
             file.write_text(key)
@@ -57,6 +63,7 @@ def _build(
     top: Path,
     architecture: Architecture,
     recipe: str,
+    level: int,
 ) -> None:
     """Make the closure in ``top``, which gives the archive's directory its name, and pack it."""
     trees = top.parent / "packages"
@@ -76,7 +83,7 @@ def _build(
     total = sum(registration.nar.size for registration in made.registrations)
     log.info(f"{len(made.registrations)} store paths, {total} bytes of NARs")
     with log.step(f"Packing {result.name}"):
-        tarball.pack(top, result)
+        tarball.pack(top, result, level=level)
 
 
 def _recipe() -> str:
@@ -87,8 +94,8 @@ def _recipe() -> str:
     return _digest([*map(sha256_file, sources), run(["patchelf", "--version"])])
 
 
-def _key(target: Target, packages: Sequence[Package], recipe: str) -> str:
-    inputs = [target.system, recipe, *(package.sha256 for package in packages)]
+def _key(target: Target, packages: Sequence[Package], recipe: str, level: int) -> str:
+    inputs = [target.system, recipe, str(level), *(package.sha256 for package in packages)]
     return _digest(inputs) + "\n"
 
 

@@ -34,12 +34,12 @@ def write_installers(top: Path, **roots: str) -> None:
         path.chmod(0o755)
 
 
-def pack(top: Path, destination: Path) -> None:
+def pack(top: Path, destination: Path, *, level: int) -> None:
     """Pack ``top``, an ``nix-<version>-<system>`` directory, into the tar.xz ``destination``.
 
     As upstream's: entries start with the directory's name but neither it nor ``store`` has an
     entry; owner and group 0, modes 0644 and 0755, no hard links. The same tree gives the same
-    bytes, whatever its times, modes beyond the execute bit and order on disk.
+    bytes, whatever its times, modes beyond the execute bit and order on disk. ``level`` is xz's.
     """
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".pack.") as scratch:
         tar = Path(scratch, "tar")
@@ -47,7 +47,7 @@ def pack(top: Path, destination: Path) -> None:
             for path in _entries(top):
                 _add(archive, path, f"{top.name}/{path.relative_to(top)}")
         # Two threads for speed: the number does not change the bytes, that there are threads does.
-        run(["xz", "-6", "--threads=2", tar])
+        run(["xz", f"-{level}", "--threads=2", tar])
         with new_file(destination) as file:
             Path(f"{tar}.xz").replace(file)
 

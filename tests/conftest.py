@@ -1,24 +1,38 @@
 """What every tier that installs the package needs."""
 
+import os
 import signal
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.packages import PackageMaker, build_package
+from tests import torture
+from tests.packages import PackageMaker, packages
 
 pytest.register_assert_rewrite("tests.whole")
 # A shell's background job ignores SIGINT, and so would all that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_report_header() -> str:
+    """Say which tenth of the long tests runs."""
+    return f"torture: {'whole' if torture.WHOLE else 'a tenth'}, NIX_AURORA_SEED={torture.SEED}"
+
+
 @pytest.fixture(scope="session")
-def package(tmp_path_factory: pytest.TempPathFactory) -> PackageMaker:
-    """Give a maker of the real RPM."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory that all processes of this run share, for harness.cache.cached()."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def package() -> PackageMaker:
+    """Return a maker of the real RPM."""
 
     @cache
     def make(suite: str) -> Path:
-        return build_package(suite, tmp_path_factory.mktemp(f"package-{suite}"))
+        return packages(suite).rpms["x86_64"]
 
     return lambda suite="forky": make(suite)

@@ -1,14 +1,18 @@
-"""The real RPM, of a real Nix, and the settings with which that Nix is at home in tests."""
+"""The real packages, of a real Nix, and the settings with which that Nix is at home in tests.
 
-import subprocess
+Each is built once for all tiers: the cache has it by the digest of all that goes into it.
+"""
+
+import json
 import sys
 from pathlib import Path
 from typing import Protocol
 
-from tests.harness.cache import cache_directory
+from nix_aurora.run import run
+from tests.harness.cache import cache_directory, cached, digest, prune
 from tests.harness.tree import Tree
+from tests.rpm.builder import TOP, Built, build
 
-_TOP = Path(__file__).parents[1]
 # The sample's sandbox has its shell from a file that it names itself. There is no network: nothing
 # is asked of a cache but of those that a test names.
 _SAMPLE_SETTINGS = """
@@ -22,22 +26,45 @@ printf '%s\\n' '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.con
     'substituters =' >/etc/nix/nix.custom.conf
 systemctl try-restart nix-daemon.service
 """
+# What is built of each suite's Nix: forky has 2.34, trixie 2.26.
+_ARCHITECTURES = {"forky": ("x86_64", "aarch64"), "trixie": ("x86_64",)}
+_SOURCES = (
+    *("build.py", "nix_aurora", "nix-aurora.spec.in", "payload", "payload-nixd", "pins.toml"),
+    *("scriptlets", "LICENSE", "tests/rpm/builder.py"),
+)
+_RECORD = "built.json"
 
 
 class PackageMaker(Protocol):
     """Makes the real RPM of a sample closure."""
 
     def __call__(self, suite: str = "forky") -> Path:
-        """Give the RPM of ``suite``'s Nix: forky 2.34, trixie 2.26; built once in a session."""
+        """Return the x86_64 RPM of ``suite``'s Nix: forky 2.34, trixie 2.26."""
 
 
-def build_package(suite: str, out: Path) -> Path:
-    """Build the RPM of ``suite``'s sample closure into ``out``, and give its path."""
-    samples = cache_directory() / "sample" / "tarballs"
-    tarball = _result_of("-m", "sample", "--suite", suite, "--out", samples)
-    return _result_of(
-        *("build.py", "rpm", "--quiet", "--source", tarball, "--level", "3", "--out", out)
-    )
+def sample(suite: str, arch: str) -> Path:
+    """Return the tarball of a sample closure, from the cache or new; quickly compressed."""
+    out = cache_directory() / "samples" / suite
+    words = ("--suite", suite, "--arch", arch, "--out", out, "--level", "1")
+    return Path(run([sys.executable, "-m", "sample", *words], cwd=TOP).strip())
+
+
+def packages(suite: str) -> Built:
+    """Return all packages of ``suite``'s sample, from the cache or new: to read, not to change."""
+    tarballs = [sample(suite, arch) for arch in _ARCHITECTURES[suite]]
+    tools = run(["rpmbuild", "--version"]), run(["zstd", "--version"]), sys.version
+    inputs = [path.with_name(f"{path.name}.key").read_text() for path in tarballs]
+    key = f"{suite}-{digest(*tools, *inputs, *(TOP / name for name in _SOURCES))}"
+    place = cached("packages", key, lambda place: _build(tarballs, place))
+    prune("packages", place)
+    record = json.loads((place / _RECORD).read_text())
+    return Built.of(place / "out", record["names"], built_in=record["built_in"])
+
+
+def _build(tarballs: list[Path], place: Path) -> None:
+    built = build(place / "out", tarballs)
+    record = {"names": [path.name for path in built.paths], "built_in": built.built_in}
+    (place / _RECORD).write_text(json.dumps(record))
 
 
 def fit_for_sample(tree: Tree, directory: Path) -> Tree:
@@ -46,11 +73,3 @@ def fit_for_sample(tree: Tree, directory: Path) -> Tree:
     ``directory``, which must not exist yet, becomes its topmost layer.
     """
     return tree.changed(directory, _SAMPLE_SETTINGS)
-
-
-def _result_of(*command: str | Path) -> Path:
-    """Run one of the project's own commands; the last line that it prints names its result."""
-    run = subprocess.run(
-        [sys.executable, *command], cwd=_TOP, check=True, text=True, stdout=subprocess.PIPE
-    )
-    return Path(run.stdout.splitlines()[-1])

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
@@ -9,19 +10,22 @@ from pathlib import Path
 from nix_aurora import log
 from nix_aurora.files import new_directory, remove_tree
 
+_UNUSED = 24 * 60 * 60  # seconds
+
 
 def cache_directory() -> Path:
-    """Give the project's own directory in the user's cache."""
+    """Return the project's own directory in the user's cache."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "nix-aurora"
 
 
-def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
-    """Give the directory ``kind/key`` of the cache; where it is not there, ``make`` fills it.
+def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | None = None) -> Path:
+    """Return the directory ``kind/key`` of the cache; where it is missing, ``make`` fills it.
 
-    It appears whole or not at all, and of two runs at once one waits for the other.
+    It appears whole or not at all, and of two runs at once one waits for the other. ``top``
+    stands in place of the user's cache.
     """
-    final = cache_directory() / kind / key
+    final = (top or cache_directory()) / kind / key
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)
@@ -36,15 +40,28 @@ def cached(kind: str, key: str, make: Callable[[Path], None]) -> Path:
     return final
 
 
+def prune(kind: str, keep: Path) -> None:
+    """Remove the directories of ``kind`` that no run has used for a day; ``keep`` is in use now."""
+    os.utime(keep)
+    for other in keep.parent.glob("*"):
+        if other.is_dir() and time.time() - other.stat().st_mtime > _UNUSED:
+            remove_tree(other)
+
+
 def digest(*parts: str | Path) -> str:
-    """Give a short key for strings, and for directories with all that is in them."""
+    """Return a short key for strings, and for files and directories with all that is in them.
+
+    What Python has compiled does not count.
+    """
     total = sha256()
     for part in parts:
         if isinstance(part, str):
             total.update(f"{part}\0".encode())
             continue
-        for path in sorted(part.rglob("*")):
-            total.update(f"{path.relative_to(part)}\0".encode())
+        for path in [part, *sorted(part.rglob("*"))]:
+            if path.name == "__pycache__" or path.parent.name == "__pycache__":
+                continue
+            total.update(f"{path.relative_to(part)}\0{path.lstat().st_mode:o}\0".encode())
             if path.is_symlink():
                 total.update(str(path.readlink()).encode())
             elif path.is_file():

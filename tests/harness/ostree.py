@@ -127,13 +127,17 @@ def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
     an empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, with its store
     where Fedora Atomic has it, and its commits are labelled; a boot needs ENFORCING.
     """
-    base = atomic_tree(nix_dir=nix_dir, extra=PACKAGES + (_POLICY_PACKAGES if enforcing else ()))
+    groups = (PACKAGES, _POLICY_PACKAGES) if enforcing else (PACKAGES,)
+    base = atomic_tree(nix_dir=nix_dir, extra=groups)
     recipe = _BOOTABLE + (_ENFORCING if enforcing else "")
     key = digest(*(str(layer) for layer in base.layers), _PREPARE_ROOT, recipe, _INITRAMFS)
     binds = {}
     if enforcing:
         key = digest(key, _SELINUX)
-        binds = {base.layers[-1] / "var/lib/selinux": "/run/selinux", _SELINUX: "/run/policy"}
+        # Their store, which no deployment has: it is in /var.
+        stores = [layer / "var/lib/selinux" for layer in base.layers]
+        store = next(path for path in stores if path.is_dir())
+        binds = {store: "/run/selinux", _SELINUX: "/run/policy"}
 
     def make(layer: Path) -> None:
         with Scratch(base.layers, upper=layer, binds=binds) as scratch:

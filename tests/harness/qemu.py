@@ -25,9 +25,10 @@ REBOOT = "guest-reset"
 POWEROFF = "guest-shutdown"
 # udev takes its time for every device, so there are few.
 _BOARD = "q35,hpet=off,i8042=off,sata=off,smbus=off,vmport=off"
-# Emulated, with or without KVM on this machine: what differs between machines, differs in tests.
+# KVM where this machine has it, emulation elsewhere: a tenth of the speed.
+_ACCELERATOR = "kvm" if os.access("/dev/kvm", os.R_OK | os.W_OK) else "tcg,thread=multi"
 _HARDWARE = (
-    *("-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-machine", _BOARD),
+    *("-accel", _ACCELERATOR, "-cpu", "max", "-smp", "2", "-machine", _BOARD),
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-device", "virtio-rng-pci"),
 )

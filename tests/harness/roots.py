@@ -1,12 +1,14 @@
-"""A root directory of Debian packages that has what a Fedora host has."""
+"""Root directories of Debian packages that have what a Fedora host has."""
 
 import os
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from nix_aurora.errors import ToolError
 from nix_aurora.run import run
 from tests.harness.cache import cached, digest
+from tests.harness.scratch import Scratch
 
 SUITE = "forky"
 PACKAGES = (
@@ -41,18 +43,55 @@ _APT_OPTIONS = (
     # A mirror may be frozen at some day: its signature is checked, its expiry date is not.
     'Acquire::Check-Valid-Until "false"',
 )
+# The root's own apt knows the mirror that the root came from, and checks its signature.
+_INSTALL = """
+export DEBIAN_FRONTEND=noninteractive
+apt-get --quiet=2 update
+apt-get --quiet=2 --yes --no-install-recommends --option DPkg::Options::=--force-unsafe-io \
+    install $PACKAGES
+apt-get clean
+rm -rf /var/lib/apt/lists/* /etc/resolv.conf
+systemd-sysusers
+"""
 _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/share/locale/*")
 
 
-def debian_root(extra: tuple[str, ...] = ()) -> Path:
-    """Give a root directory, from the cache or new; it is shared, so never write to it.
+def debian_root() -> Path:
+    """Return a root directory, from the cache or new; it is shared, so never write to it.
 
-    It has Fedora's login scripts and rpm macros, a ``wheel`` group without passwords for sudo,
-    and ``extra`` Debian packages. Raises ToolError where it cannot be made.
+    It has Fedora's login scripts and rpm macros, and a ``wheel`` group without passwords for sudo.
+    Raises ToolError where it cannot be made.
     """
-    packages = sorted({*PACKAGES, *extra})
-    key = digest(SUITE, *packages, _RECIPE, *_LEFT_OUT, _FEDORA)
-    return cached("roots", f"{SUITE}-{key}", lambda target: _bootstrap(target, packages))
+    key = digest(SUITE, *PACKAGES, _RECIPE, *_LEFT_OUT, _FEDORA)
+    return cached("roots", f"{SUITE}-{key}", lambda target: _bootstrap(target, list(PACKAGES)))
+
+
+def debian_layers(*groups: tuple[str, ...]) -> tuple[Path, ...]:
+    """Return overlay layers, the topmost first: debian_root() with further Debian packages.
+
+    Each of ``groups`` is a layer of its own, from the cache or new, over the ones before it: what
+    roots have in common is installed once.
+    """
+    layers: tuple[Path, ...] = (debian_root(),)
+    for group in groups:
+        key = digest(*(layer.name for layer in layers), *group, _INSTALL)
+        layers = (cached("roots", f"{SUITE}-{key}", _install(group, layers)), *layers)
+    return layers
+
+
+def _install(packages: tuple[str, ...], layers: tuple[Path, ...]) -> Callable[[Path], None]:
+    def make(layer: Path) -> None:
+        with Scratch(layers, upper=layer, network=True) as scratch:
+            scratch.copy_in(Path("/etc/resolv.conf").resolve(), "/etc/resolv.conf")
+            environment = {name: os.environ[name] for name in os.environ if _is_proxy(name)}
+            environment["PACKAGES"] = " ".join(packages)
+            scratch.run(_INSTALL, env=environment, timeout=900)
+
+    return make
+
+
+def _is_proxy(name: str) -> bool:
+    return name.lower() in {"http_proxy", "https_proxy", "no_proxy"}
 
 
 def _bootstrap(target: Path, packages: list[str]) -> None:
@@ -64,6 +103,7 @@ def _bootstrap(target: Path, packages: list[str]) -> None:
             *("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
             *(f"--aptopt={option}" for option in _APT_OPTIONS),
             *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+            "--dpkgopt=force-unsafe-io",
             *(f"--customize-hook={hook}" for hook in hooks),
             *(f"--keyring={_KEYRING}", SUITE, target, _mirror()),
         ]

@@ -4,19 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nix_aurora.files import remove_tree
-from tests.harness.namespace import Namespace
+from tests.harness.container import clear_group, container_namespace
 from tests.harness.scratch import OVERLAY_OPTIONS
 from tests.harness.tree import Tree
 
-# nspawn needs a /run to write to and one cgroup2 tree; $1 is our own group in it.
-_PREPARE = """
-set -eu
-mount -t tmpfs -o mode=0755 run /run
-mkdir -p /run/systemd/system /run/lock
-umount --lazy /sys/fs/cgroup
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
-mkdir "$1"
-"""
 # $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options, and
 # $5 those of root alone.
 _MOUNT_TREE = """
@@ -24,16 +15,6 @@ set -eu
 cd "$1"
 mount -t overlay -o "$5,lowerdir=$2,$4" root root
 mount -t overlay -o "lowerdir=$3,upperdir=$1/etc.upper,workdir=$1/etc.work,$4" etc etc
-"""
-# $1 is the state directory, $2 our control group: what nspawn left in it is in the way.
-_UNMOUNT_TREE = """
-set -eu
-umount --lazy "$1/etc" "$1/root"
-for attempt in 1 2 3 4 5 6 7 8 9; do
-    find "$2" -mindepth 1 -depth -type d -exec rmdir {} + && exit
-    sleep 0.1 # the last processes are on their way out
-done
-exit 1
 """
 # In a mount namespace of its own: the tree with this host's /etc and /var, before the first boot.
 _ADD_USERS = """
@@ -80,9 +61,8 @@ class HostState:
             directory.chmod(0o755)  # /var's, and with the upper one /etc's own
         self.ostree_booted.touch()
         self._cgroup = cgroup
-        self.namespace = Namespace(cgroup=cgroup)
+        self.namespace = container_namespace(cgroup)
         try:
-            self.namespace.execute(["sh", "-c", _PREPARE, "prepare", cgroup])
             if var_size is not None:
                 self._mount_var(var_size)
         except BaseException:
@@ -107,7 +87,8 @@ class HostState:
 
     def unmount(self) -> None:
         """Take ``root`` and ``etc`` away, and the control groups that the guest has left."""
-        self.namespace.execute(["sh", "-c", _UNMOUNT_TREE, "unmount", self.path, self._cgroup])
+        self.namespace.execute(["umount", "--lazy", self.etc, self.root])
+        clear_group(self.namespace, self._cgroup)
 
     def add_users(self, users: Sequence[str]) -> None:
         """Make users, the first one in ``wheel``, where the tree is mounted and not running."""

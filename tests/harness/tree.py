@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 from tests.harness.cache import cached, digest
 from tests.harness.provides import provides_rpm
-from tests.harness.roots import debian_root
+from tests.harness.roots import debian_layers
 from tests.harness.rpm_ostree.assemble import layer
 from tests.harness.rpm_ostree.container import WORK, Root
 from tests.harness.scratch import Scratch
@@ -69,27 +69,27 @@ class Tree:
         return Scratch(self.layers)
 
 
-def atomic_tree(*, nix_dir: bool = False, extra: tuple[str, ...] = ()) -> Tree:
+def atomic_tree(*, nix_dir: bool = False, extra: Sequence[tuple[str, ...]] = ()) -> Tree:
     """Give a host without packages of ours, from the cache or new.
 
     Its rpm database knows what a Fedora host has (provides.FEDORA_NAMES). ``nix_dir`` puts an
-    empty ``/nix`` at the top; ``extra`` names Debian packages.
+    empty ``/nix`` at the top; ``extra`` has groups of Debian packages, for debian_layers().
     """
-    root = debian_root(extra)
+    root = debian_layers(*extra)
     modules = [Path(__file__).with_name("provides.py"), *sorted(_RPM_OSTREE.glob("*.py"))]
     recipe = (_CONVERT, _FINISH, *(module.read_text() for module in modules))
-    key = digest(root.name, *recipe, _ATOMIC, str(nix_dir))
-    return Tree((cached("trees", key, lambda layer: _convert(root, layer, nix_dir)), root))
+    key = digest(*(layer.name for layer in root), *recipe, _ATOMIC, str(nix_dir))
+    return Tree((cached("trees", key, lambda layer: _convert(root, layer, nix_dir)), *root))
 
 
-def _convert(root: Path, layer: Path, nix_dir: bool) -> None:
+def _convert(root: tuple[Path, ...], layer: Path, nix_dir: bool) -> None:
     with Scratch(root, upper=layer) as scratch:
         scratch.run(_CONVERT)
         scratch.copy_in(_ATOMIC, "/")
         if nix_dir:
             scratch.run("mkdir /nix")
     with TemporaryDirectory() as place:
-        _add((root,), [provides_rpm(Path(place))], layer, sysusers=True)
+        _add(root, [provides_rpm(Path(place))], layer, sysusers=True)
 
 
 def layer_rpms(tree: Tree, rpms: Sequence[Path], directory: Path, *, sysusers: bool = True) -> Tree:

@@ -27,7 +27,7 @@ each_shell = pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Give a host that has man and, for bash, bash-completion, as Aurora does."""
     place = tmp_path_factory.mktemp("completion")
-    tree = layer_rpms(atomic_tree(nix_dir=True, extra=MORE), [package()], place / "rpms")
+    tree = layer_rpms(atomic_tree(nix_dir=True, extra=(MORE,)), [package()], place / "rpms")
     with Host(fit_for_sample(tree, place / "settings"), place / "host") as host:
         host.run(_ZSHRC)
         yield host

@@ -86,7 +86,7 @@ _MANAGERS = {"sddm": _SDDM, "plasmalogin": _PLASMALOGIN, "gdm": _GDM}
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Give a host with the libraries, whose user has added the program ``first``."""
     place = tmp_path_factory.mktemp("desktop")
-    tree = layer_rpms(atomic_tree(nix_dir=True, extra=MORE), [package()], place / "rpms")
+    tree = layer_rpms(atomic_tree(nix_dir=True, extra=(MORE,)), [package()], place / "rpms")
     with Host(fit_for_sample(tree, place / "settings"), place / "host") as host:
         (place / "program.nix").write_text(_EXPRESSION)
         host.copy_in(place / "program.nix", "/srv/program.nix")

@@ -39,7 +39,7 @@ _VERSIONS = {"trixie": "2.26.3", "forky": "2.34.8"}
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Give a host with a repository of two versions of the package, and of Fedora's own Nix."""
     place = tmp_path_factory.mktemp("dnf")
-    tree = atomic_tree(extra=MORE)
+    tree = atomic_tree(extra=(MORE,))
     with Host(tree, place / "host", ordinary=True) as host:
         for suite in _VERSIONS:
             host.copy_in(package(suite), f"/srv/repository/{suite}.rpm")

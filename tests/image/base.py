@@ -34,7 +34,7 @@ def base_tree(directory: Path, authority: Path) -> Tree:
     It trusts the certificate ``authority``, is Aurora of Fedora RELEASE to dnf5, and has for bootc
     what bootc_lint.py is.
     """
-    tree = atomic_tree(extra=MORE)
+    tree = atomic_tree(extra=(MORE,))
     directory.mkdir()
     directory.chmod(0o755)  # it is the root directory, too
     with (

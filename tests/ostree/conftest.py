@@ -1,4 +1,4 @@
-"""Disks and machines for the tests of this tier."""
+"""Disks, machines and deployments for the tests of this tier."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -8,6 +8,8 @@ from typing import Protocol
 
 import pytest
 
+from tests.harness.cache import cached
+from tests.harness.deployment import Deployment
 from tests.harness.ostree import bootable_tree, copy_disk, deploy, make_disk
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
@@ -28,20 +30,34 @@ class MachineMaker(Protocol):
         """Give a new machine that is to boot ``branch``; ``disks`` are Machine's."""
 
 
+class DeploymentMaker(Protocol):
+    """Makes deployments that are off, and whose disks are gone when the test ends."""
+
+    def __call__(self, branch: str) -> Deployment:
+        """Return a new host that is to boot ``branch``."""
+
+
+# Layers of a branch's tree, the topmost first, over those of its base.
+_LAYERS = ("settings", "rpms")
+
+
 @pytest.fixture(scope="session")
-def branches(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tree]:
+def branches(package: PackageMaker, shared: Path) -> Mapping[str, Tree]:
     """Give the trees of the commits that every disk has.
 
     ``base`` is without the package. The others have it: ``nix-forky`` and ``nix-trixie`` of the
     suite's Nix, layered; ``nix-dir`` of forky's, with a /nix in the image.
     """
-    place = tmp_path_factory.mktemp("branches")
+    base = bootable_tree()
 
     def with_nix(name: str, base: Tree, suite: str = "forky") -> Tree:
-        layered = layer_rpms(base, [package(suite)], place / name / "rpms")
-        return fit_for_sample(layered, place / name / "settings")
+        def make(place: Path) -> None:
+            layered = layer_rpms(base, [package(suite)], place / "rpms")
+            fit_for_sample(layered, place / "settings")
 
-    base = bootable_tree()
+        place = cached("branches", name, make, top=shared)
+        return Tree((*(place / layer for layer in _LAYERS), *base.layers))
+
     return {
         "base": base,
         "nix-forky": with_nix("nix-forky", base),
@@ -51,18 +67,20 @@ def branches(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 @pytest.fixture(scope="session")
-def disk(branches: Mapping[str, Tree], tmp_path_factory: pytest.TempPathFactory) -> DiskMaker:
-    """Give a maker of disks that no machine has booted; machines copy them."""
-    place = tmp_path_factory.mktemp("disks")
-    commits = place / "commits.img"
-    make_disk(branches, commits)
+def disk(branches: Mapping[str, Tree], shared: Path) -> DiskMaker:
+    """Return a maker of disks that no machine has booted; machines copy them."""
+
+    def commit(place: Path) -> None:
+        make_disk(branches, place / "disk.img")
 
     @cache
     def make(branch: str) -> Path:
-        deployed = place / f"{branch}.img"
-        copy_disk(commits, deployed)
-        deploy(branches[branch], branch, deployed)
-        return deployed
+        def deployed(place: Path) -> None:
+            copy_disk(commits, place / "disk.img")
+            deploy(branches[branch], branch, place / "disk.img")
+
+        commits = cached("disks", "commits", commit, top=shared) / "disk.img"
+        return cached("disks", branch, deployed, top=shared) / "disk.img"
 
     return make
 
@@ -87,5 +105,21 @@ def make_machine(disk: DiskMaker, tmp_path: Path) -> Iterator[MachineMaker]:
             stack.callback(machine.close)
             machine.open()
             return machine
+
+        yield make
+
+
+@pytest.fixture
+def make_deployment(disk: DiskMaker, tmp_path: Path) -> Iterator[DeploymentMaker]:
+    """Return a maker of deployments that last as long as the test."""
+    with ExitStack() as stack:
+
+        def make(branch: str) -> Deployment:
+            number = sum(1 for _ in tmp_path.glob("deployment-*"))
+            host = Deployment(disk(branch), tmp_path / f"deployment-{number}")
+            stack.callback(host.disk.unlink, missing_ok=True)
+            stack.callback(host.close)
+            host.open()
+            return host
 
         yield make

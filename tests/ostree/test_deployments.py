@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.harness.deployment import Deployment
 from tests.harness.ostree import TRANSIENT
-from tests.harness.qemu import Machine
-from tests.ostree.conftest import MachineMaker
+from tests.ostree.conftest import DeploymentMaker
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
 # What rpm-ostree's apply-live does: /usr gets a writable overlay, on which the new files appear,
@@ -31,61 +31,61 @@ ostree admin upgrade
 _README = "systemctl start nix.mount nix-setup.service nix-daemon.socket"
 
 
-def _switch(machine: Machine, branch: str) -> None:
+def _switch(host: Deployment, branch: str) -> None:
     """Boot another image, as an upgrade and a rebase do, and see that it is the booted one."""
-    machine.run(f"ostree admin switch {branch}")
-    machine.reboot()
+    host.run(f"ostree admin switch {branch}")
+    host.reboot()
     booted = "ostree admin status | sed -n 's/.*origin refspec: //p' | head -n 1"
-    assert machine.run(booted).stdout == f"{branch}\n"
+    assert host.run(booted).stdout == f"{branch}\n"
 
 
-def test_nix_goes_along_with_the_deployment(make_machine: MachineMaker) -> None:
-    machine = make_machine("nix-trixie")
-    machine.boot()
-    add_program(machine)
-    machine.run("nix-aurora mount enable --yes")
-    assert version(machine).startswith("2.26.")
+def test_nix_goes_along_with_the_deployment(make_deployment: DeploymentMaker) -> None:
+    host = make_deployment("nix-trixie")
+    host.boot()
+    add_program(host)
+    host.run("nix-aurora mount enable --yes")
+    assert version(host).startswith("2.26.")
 
-    machine.run(_NEWER)
-    machine.reboot()
-    assert version(machine).startswith("2.34.")
-    assert machine.read("/run/nix-aurora/layout") == "mount\n"
-    check_works(machine)
-    machine.run("nix-collect-garbage -d")
+    host.run(_NEWER)
+    host.reboot()
+    assert version(host).startswith("2.34.")
+    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    check_works(host)
+    host.run("nix-collect-garbage -d")
 
-    machine.run("ostree admin set-default 1")
-    machine.reboot()
-    assert version(machine).startswith("2.26.")
-    check_works(machine)
+    host.run("ostree admin set-default 1")
+    host.reboot()
+    assert version(host).startswith("2.26.")
+    check_works(host)
 
-    _switch(machine, "base")
-    assert machine.failed_units() == []
-    machine.run('[ -z "$(command -v nix)" ]; [ -d /var/lib/nix/store ]; [ ! -e /nix ]')
+    _switch(host, "base")
+    assert host.failed_units() == []
+    host.run('[ -z "$(command -v nix)" ]; [ -d /var/lib/nix/store ]; [ ! -e /nix ]')
 
-    _switch(machine, "nix-forky")
-    assert machine.read("/run/nix-aurora/layout") == "mount\n"
-    check_whole(machine)
+    _switch(host, "nix-forky")
+    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    check_whole(host)
 
 
 @pytest.mark.parametrize(("branch", "arguments"), [("nix-dir", ""), ("nix-forky", TRANSIENT)])
 def test_an_image_that_can_have_nix_needs_no_command(
-    branch: str, arguments: str, make_machine: MachineMaker
+    branch: str, arguments: str, make_deployment: DeploymentMaker
 ) -> None:
-    machine = make_machine(branch)
-    machine.boot(arguments=arguments)
-    assert machine.read("/run/nix-aurora/layout") == "mount\n"
-    add_program(machine)
-    check_works(machine)
-    machine.reboot(arguments=arguments)
-    assert machine.read("/run/nix-aurora/layout") == "mount\n"
-    check_works(machine)
+    host = make_deployment(branch)
+    host.boot(arguments=arguments)
+    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    add_program(host)
+    check_works(host)
+    host.reboot(arguments=arguments)
+    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    check_works(host)
 
 
-def test_applied_to_a_running_system_it_takes_one_command(make_machine: MachineMaker) -> None:
-    machine = make_machine("base")
-    machine.boot()
-    machine.run(_APPLY_LIVE)
-    machine.run(_README)
-    add_program(machine)
-    check_profile(machine)
-    check_works(machine)
+def test_applied_to_a_running_system_it_takes_one_command(make_deployment: DeploymentMaker) -> None:
+    host = make_deployment("base")
+    host.boot()
+    host.run(_APPLY_LIVE)
+    host.run(_README)
+    add_program(host)
+    check_profile(host)
+    check_works(host)

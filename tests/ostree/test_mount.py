@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.harness.qemu import Machine
-from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
-from tests.ostree.conftest import DiskMaker, MachineMaker
-from tests.whole import add_program, check_profile, check_works
+from tests.harness.system import System
+from tests.ostree.conftest import DiskMaker
+from tests.whole import add_program, check_whole, check_works
 
-_ENABLE = "nix-aurora mount enable --yes"
+ENABLE = "nix-aurora mount enable --yes"
 _USER_UNIT = """
 mkdir -p .config/systemd/user
 printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c greet\\n' >.config/systemd/user/try.service
@@ -39,7 +39,7 @@ def _check_everywhere(machine: Machine) -> None:
     assert machine.failed_units() == []
 
 
-def _is_as_before(machine: Machine) -> None:
+def is_as_before(machine: System) -> None:
     """Fail unless it is the stock host in the namespace layout, whole."""
     assert machine.read("/run/nix-aurora/layout") == "namespace\n"
     machine.run("[ ! -e /nix ]; ! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]")
@@ -51,13 +51,14 @@ def machine(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """Give a machine that has imported Nix, with a program in tester's profile."""
     with Machine(disk("nix-forky"), tmp_path_factory.mktemp("mount") / "machine") as machine:
         add_program(machine)
+        check_whole(machine)
         machine.linger("tester")
         yield machine
     machine.disk.unlink()
 
 
 def test_the_running_system_moves(machine: Machine) -> None:
-    machine.run(f"{_ENABLE} --now")
+    machine.run(f"{ENABLE} --now")
     _check_everywhere(machine)
 
 
@@ -73,13 +74,13 @@ def test_so_does_every_boot(machine: Machine) -> None:
 
 
 def test_so_does_a_soft_reboot(machine: Machine) -> None:
-    machine.run(f"{_ENABLE} --now")  # nothing to do, unless this test runs alone
+    machine.run(f"{ENABLE} --now")  # nothing to do, unless this test runs alone
     machine.soft_reboot()
     _check_everywhere(machine)
 
 
 def test_so_does_a_soft_reboot_into_a_prepared_deployment(machine: Machine) -> None:
-    machine.run(f"{_ENABLE} --now")  # nothing to do, unless this test runs alone
+    machine.run(f"{ENABLE} --now")  # nothing to do, unless this test runs alone
     machine.run("ostree admin deploy --os=default nix-forky; ostree admin prepare-soft-reboot 0")
     machine.soft_reboot()
     _check_everywhere(machine)
@@ -88,60 +89,4 @@ def test_so_does_a_soft_reboot_into_a_prepared_deployment(machine: Machine) -> N
 def test_disabled_it_is_as_before(machine: Machine) -> None:
     machine.run("nix-aurora mount disable")
     machine.reboot()
-    _is_as_before(machine)
-
-
-# --- faults
-
-_FAULTS = {
-    "bind refused": 'mount() { [[ $* != *"--rbind /usr"* ]] || return 32; command mount "$@"; }',
-    "pivot refused": "pivot_root() { return 1; }",
-    "killed half-way": 'mount() { [[ $* != *"bind /usr"* ]] || kill -9 $$; command mount "$@"; }',
-}
-_HANG = """
-cat >/etc/systemd/system/hang.service <<'END'
-[Unit]
-Before=multi-user.target
-[Service]
-Type=oneshot
-ExecStart=/usr/bin/sleep infinity
-[Install]
-WantedBy=multi-user.target
-END
-systemctl enable hang.service
-"""
-
-
-def test_whatever_goes_wrong_the_boot_is_whole(make_machine: MachineMaker) -> None:
-    machine = make_machine("nix-forky")
-    machine.boot()
-    add_program(machine)
-    machine.run(_ENABLE)
-    for functions in _FAULTS.values():
-        break_nix_root(machine, functions)
-        machine.reboot()
-        assert machine.failed_units() == ["nix-root.service"]
-        machine.run("systemctl reset-failed")
-        _is_as_before(machine)
-
-    # Without an overlay it goes another way.
-    break_nix_root(machine, NO_OVERLAY)
-    machine.reboot()
-    assert machine.read("/run/nix-aurora/root") == "binds\n"
-    check_works(machine)
-    mend_nix_root(machine)
-
-    # A boot that does not come up with it is the last one that tries.
-    machine.run(_HANG)
-    machine.reboot(wait=False)
-    machine.run("until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done")
-    assert machine.read("/run/nix-aurora/layout") == "mount\n"
-    machine.kill()
-    machine.boot(wait=False)
-    machine.run("until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done")
-    machine.run("systemctl disable hang.service; systemctl stop hang.service")
-    machine.wait_until_up()
-    machine.run("systemctl reset-failed hang.service")
-    _is_as_before(machine)
-    machine.run(f"{_ENABLE} --now")
-    check_profile(machine)
+    is_as_before(machine)

@@ -16,11 +16,22 @@ PACKAGED = "/usr/lib/nix-aurora"  # where the RPM has the closure
 
 @dataclass(frozen=True)
 class Built:
-    """What one run of ``build.py rpm`` gave: the SRPM, the RPMs by architecture, ``--out``."""
+    """What one run of ``build.py rpm`` gave: the SRPM, the RPMs by architecture, ``--out``.
+
+    ``built_in`` is what ``--out`` was then.
+    """
 
     out: Path
     srpm: Path
     rpms: Mapping[str, Path]
+    built_in: str
+
+    @classmethod
+    def of(cls, out: Path, names: Sequence[str], *, built_in: str) -> "Built":
+        """Return it from the names of the packages in ``out``, in the order of the output."""
+        srpm, *rpms = (out / name for name in names)
+        by_arch = {path.suffixes[-2].lstrip("."): path for path in rpms}
+        return cls(out, srpm, by_arch, built_in)
 
     @property
     def paths(self) -> list[Path]:
@@ -48,8 +59,9 @@ def build(out: Path, sources: Sequence[Path], *options: str | Path) -> Built:
     words = [word for source in sources for word in ("--source", source)]
     done = build_py("rpm", *words, "--out", out, "--level", "3", *options)
     assert done.returncode == 0, done.stderr
-    srpm, *rpms = map(Path, done.stdout.splitlines())
-    return Built(out, srpm, {path.suffixes[-2].lstrip("."): path for path in rpms})
+    paths = [Path(line) for line in done.stdout.splitlines()]
+    assert {path.parent for path in paths} == {out}
+    return Built.of(out, [path.name for path in paths], built_in=str(out))
 
 
 def query(rpm: Path, form: str) -> str:

@@ -1,4 +1,4 @@
-"""Text from outside cannot act on a terminal; commands run exactly the words that they are made of."""
+"""Text from outside cannot act on a terminal; commands run exactly the words that they name."""
 
 import subprocess
 

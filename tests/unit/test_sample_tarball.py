@@ -37,15 +37,15 @@ def test_same_tree_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "two").mkdir()
     one = _tree(tmp_path / "one", names=("bin", "lib"), mode=0o644, time=10**9)
     two = _tree(tmp_path / "two", names=("lib", "bin"), mode=0o400, time=10**8)
-    tarball.pack(one, tmp_path / "one.tar.xz")
-    tarball.pack(two, tmp_path / "two.tar.xz")
+    tarball.pack(one, tmp_path / "one.tar.xz", level=6)
+    tarball.pack(two, tmp_path / "two.tar.xz", level=6)
     assert sha256_file(tmp_path / "one.tar.xz") == sha256_file(tmp_path / "two.tar.xz")
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 def test_entries_are_as_upstreams(tmp_path: Path) -> None:
     top = _tree(tmp_path, names=("bin", "lib"), mode=0o600, time=10**9)
-    tarball.pack(top, tmp_path / "result.tar.xz")
+    tarball.pack(top, tmp_path / "result.tar.xz", level=6)
     with tarfile.open(tmp_path / "result.tar.xz") as archive:
         entries = {entry.name.removeprefix(f"{_NAME}/"): entry for entry in archive}
     assert list(entries)[:6] == [

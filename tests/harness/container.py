@@ -1,0 +1,159 @@
+"""A guest of systemd-nspawn: how it starts, ends and is entered."""
+
+import os
+import signal
+import subprocess
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from tests.harness.commands import Result
+from tests.harness.guest import execute_in, find_leader, in_group
+from tests.harness.namespace import Namespace
+from tests.harness.processes import children
+from tests.harness.system import PAUSE, TIMEOUT, System
+
+_REBOOT = 133  # nspawn's exit code when the guest wants to start again
+_COMMAND = (
+    *("systemd-nspawn", "--quiet", "--machine=atomic-host", "--register=no", "--keep-unit"),
+    *("--console=read-only", "--link-journal=no", "--private-network", "--resolv-conf=off"),
+    "--timezone=off",
+)
+# nspawn needs a /run to write to and one cgroup2 tree; $1 is our own group in it.
+_PREPARE = """
+set -eu
+mount -t tmpfs -o mode=0755 run /run
+mkdir -p /run/systemd/system /run/lock
+umount --lazy /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+mkdir "$1"
+"""
+# What nspawn left in our control group is in the way of the next boot.
+_CLEAR = """
+for attempt in 1 2 3 4 5 6 7 8 9; do
+    find "$1" -mindepth 1 -depth -type d -exec rmdir {} + && exit
+    sleep 0.1 # the last processes are on their way out
+done
+exit 1
+"""
+
+
+def container_namespace(cgroup: Path) -> Namespace:
+    """Return a new namespace in which nspawn can start, with the control group ``cgroup``."""
+    namespace = Namespace(cgroup=cgroup)
+    try:
+        namespace.execute(["sh", "-c", _PREPARE, "prepare", cgroup])
+    except BaseException:
+        namespace.close()
+        raise
+    return namespace
+
+
+def clear_group(namespace: Namespace, cgroup: Path) -> None:
+    """Remove the control groups that a guest has left below ``cgroup``."""
+    namespace.execute(["sh", "-c", _CLEAR, "clear", cgroup])
+
+
+class Container(System):
+    """A guest that systemd-nspawn runs; subclasses say of which files."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(state / "console.log")
+        self._path = state
+        self._cgroup = Path(f"/sys/fs/cgroup/nix-aurora-{os.getpid()}-{id(self):x}")
+        self._nspawn: subprocess.Popen[bytes] | None = None
+        self._leader = 0
+
+    @property
+    @abstractmethod
+    def _namespace(self) -> Namespace:
+        """Return the namespace that nspawn starts in; RuntimeError where it is not open."""
+
+    @abstractmethod
+    def _switched_off(self) -> None:
+        """Unmount what the boot mounted."""
+
+    def _start(self, words: Sequence[str], *, wait: bool, timeout: float) -> float:
+        """Start nspawn with ``words``, and return the seconds until the guest was up."""
+        start = time.monotonic()
+        with self.console.open("ab") as console:
+            self._nspawn = subprocess.Popen(
+                self._namespace.enter(in_group(self._cgroup, [*_COMMAND, *words])),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                start_new_session=True,
+            )
+        try:
+            self._wait_for_systemd(self._nspawn, start + timeout)
+            if wait:
+                self.wait_until_up(timeout=timeout)
+        except BaseException:
+            self.kill()
+            raise
+        return time.monotonic() - start
+
+    def _require_off(self) -> None:
+        if self._nspawn is not None:
+            raise RuntimeError("the host is on")
+
+    def poweroff(self, *, timeout: float = TIMEOUT) -> None:
+        """Shut the guest down."""
+        self.run("systemctl --no-block poweroff")
+        self.wait_for_exit(0, timeout=timeout)
+
+    def _shut_down_for_reboot(self, timeout: float) -> None:
+        self.run("systemctl --no-block reboot")
+        self.wait_for_exit(_REBOOT, timeout=timeout)
+
+    def wait_for_exit(self, code: int, *, timeout: float = TIMEOUT) -> None:
+        """Wait until nspawn ends by itself; raises ToolError if that is not with ``code``."""
+        got: int | str = "none"
+        if self._nspawn is not None:
+            with suppress(subprocess.TimeoutExpired):  # then got stays as it is
+                got = self._nspawn.wait(timeout)
+        if got != code:
+            raise self.fault("shutting down", f"exit code {code}", str(got))
+        self._ended()
+
+    def kill(self) -> None:
+        """End every process of the guest at once, as a crash does; nothing is shut down."""
+        if self._nspawn is None:
+            return
+        nspawn = children(self._nspawn.pid)  # what was started is nsenter
+        # With its PID 1 the guest dies; nspawn waits for that, where it has come so far.
+        for pid in [child for parent in nspawn for child in children(parent)] or nspawn:
+            with suppress(ProcessLookupError):  # it may have ended just now
+                os.kill(pid, signal.SIGKILL)
+        self._nspawn.wait()
+        self._ended()
+
+    def _ended(self) -> None:
+        self._nspawn = None
+        self._leader = 0
+        self._switched_off()
+
+    def _wait_for_systemd(self, nspawn: subprocess.Popen[bytes], deadline: float) -> None:
+        while not (leader := find_leader(nspawn.pid)):
+            if nspawn.poll() is not None or time.monotonic() > deadline:
+                raise self.fault("booting", "systemd to answer", f"exit {nspawn.returncode}")
+            time.sleep(PAUSE)
+        self._leader = leader
+
+    def _execute(
+        self,
+        command: Sequence[str],
+        check: bool,
+        timeout: float,
+        stdin: IO[bytes] | None,
+        name: str,
+    ) -> Result:
+        if not self._leader:
+            raise RuntimeError("the host is off")
+        holder = self._namespace.pid
+        return execute_in(
+            self._leader, holder, command, check=check, timeout=timeout, stdin=stdin, name=name
+        )

@@ -1,0 +1,47 @@
+"""What runs long by count: all of it with ``make torture``, a seeded tenth of it in ``make check``.
+
+The seed is NIX_AURORA_SEED where that is set, and else comes from the commit: each commit tests
+another tenth, and the same one again when it is tested again. pytest prints it.
+"""
+
+import os
+import random
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+WHOLE = bool(os.environ.get("NIX_AURORA_TORTURE"))
+"""Whether all cases run."""
+_SHARE = 10
+
+
+def _seed() -> str:
+    if given := os.environ.get("NIX_AURORA_SEED"):
+        return given
+    done = subprocess.run(
+        ["git", "-C", Path(__file__).parent, "rev-parse", "--short=8", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "0"  # not in a checkout: an archive of the project
+
+
+SEED = _seed()
+
+
+def generator() -> random.Random:
+    """Return a generator of numbers that are the same for the same seed."""
+    return random.Random(SEED)  # noqa: S311 - no secret
+
+
+def chosen(cases: Sequence[T]) -> list[T]:
+    """Return the cases to run, in their order: all of them, or a tenth and at least one."""
+    if WHOLE:
+        return list(cases)
+    count = max(1, len(cases) // _SHARE)
+    numbers = generator().sample(range(len(cases)), count)
+    return [cases[number] for number in sorted(numbers)]
