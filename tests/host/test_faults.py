@@ -185,10 +185,11 @@ def test_a_good_database_is_not_moved_away_for_another_fault(nix_host: Host) -> 
     result = nix_host.run("/usr/libexec/nix-aurora/import", check=False)
     nix_host.run(f"umount {database}")
     assert result.returncode == 1
-    assert "import failed: cannot read /var/lib/nix/var/nix/db: nix-store: " in result.stderr
+    assert "import failed: cannot " in result.stderr
     hint = result.stderr.rpartition("hint: ")[2]
-    assert hint == "sudo systemctl restart nix-setup.service\n"
-    nix_host.run_as("tester", hint)
+    assert "mv" not in hint
+    assert "recover" not in hint
+    nix_host.run("systemctl restart nix-setup.service")
     add_program(nix_host)
     check_whole(nix_host)
 

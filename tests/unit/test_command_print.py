@@ -78,7 +78,7 @@ def test_status_says_what_is_amiss() -> None:
 
 
 def test_what_a_user_cannot_read_is_not_reported_as_missing() -> None:
-    hidden = replace(BASICS.store, stamp=None, stamp_hidden=True, aside=None)
+    hidden = replace(BASICS.store, stamp=None, stamp_read=False, aside=None)
     basics = replace(BASICS, store=hidden)
     assert "imported  yes: 2 store paths" in status.render(basics)
     assert status.describe(basics)["imported"] == {"id": None, "current": True}

@@ -77,7 +77,7 @@ class Store:
     listable: bool = True
     group: int | None = None
     stamp: str | None = None
-    stamp_hidden: bool = False  # root's alone to read
+    stamp_read: bool = True  # False: this user may not see whether there is one
     database: bool = True
     valid_paths: int | None = None  # None: the database cannot be read
     content: int | None = None

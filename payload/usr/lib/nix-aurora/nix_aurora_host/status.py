@@ -117,7 +117,7 @@ def _imported(basics: Basics) -> str:
     store, closure = basics.store, basics.closure
     if _is_current(basics) and not store.missing:
         return f"yes: {len(closure.paths)} store paths"
-    if store.stamp is None and not store.stamp_hidden:
+    if store.stamp is None and store.stamp_read:
         return "no: sudo nix-aurora doctor"
     return "not as packaged: sudo nix-aurora doctor"
 
@@ -125,7 +125,7 @@ def _imported(basics: Basics) -> str:
 def _is_current(basics: Basics) -> bool:
     """Return whether the last import was the package's: users see that by its root alone."""
     store, closure = basics.store, basics.closure
-    if store.stamp_hidden:
+    if not store.stamp_read:
         return store.roots.get("nix") == closure.nix
     return store.stamp == closure.id
 

@@ -92,7 +92,7 @@ def check_import(facts: Facts) -> Iterator[Finding]:
     elif store.valid_paths is None:
         message = f"{paths.DATABASE} cannot be read by this user: what it knows was not looked at"
         yield Finding("database-unread", Severity.NOTE, message, "sudo nix-aurora doctor")
-    if store.stamp_hidden:
+    if not store.stamp_read:
         return  # check_aside says so
     if store.stamp is None:
         message = f"{paths.STAMP} is missing: the import has not come to its end"
