@@ -36,6 +36,7 @@ WHOLE_RELOCATED = """
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local
 relocated=/usr/libexec/nix-aurora/relocated own=/var/lib/nix/relocated/.nix-aurora
+described=/var/lib/nix/relocated/closure
 [ "$(cat $own/imported)" = "$CLOSURE_ID" ]
 [ ! -e $own/unpack ]
 $relocated nix-store --verify --check-contents
@@ -43,7 +44,7 @@ $relocated nix-store --check-validity \
     $(sed -n 's,^/nix/store,/run&,p' /usr/lib/nix-aurora/closure.reginfo)
 roots=/var/lib/nix/relocated/var/nix/gcroots/nix-aurora
 [ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "/run$CLOSURE_NIX /run$CLOSURE_CACERT" ]
-. $own/closure
+. $described/closure
 [ "$nix" = "/run$CLOSURE_NIX" ]
 [ -z "$(find /run/nix/store -maxdepth 1 -name '.*' ! -name .links)" ]
 """

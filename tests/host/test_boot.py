@@ -1,6 +1,8 @@
 """Boots of a host with the real package: what comes up, in which order, and what faults say."""
 
+import json
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.settings import FAULTY
 
 _SOCKETS = ("/var/lib/nix/var/nix/daemon-socket/socket", "/var/lib/nix/daemon-socket/socket")
 _STAMP = "/var/lib/nix/.nix-aurora/imported"
@@ -225,6 +228,21 @@ def test_each_state_of_the_host_has_its_word_and_its_cure(nix_host: Host) -> Non
     host.run("systemctl start nix-daemon.socket")
     _builds(host)
     assert host.failed_units() == []
+
+
+def test_a_slip_in_the_settings_stops_no_boot(nix_host: Host) -> None:
+    """Each of them: the boot goes on with auto, and status names it; the worst one in a boot."""
+    before = nix_host.read("/etc/nix-aurora.conf")
+    for name, (text, line) in FAULTY.items():
+        nix_host.run(
+            f"printf %s {b64encode(text).decode()} | base64 -d >/etc/nix-aurora.conf\n"
+            "systemctl reset-failed nix-layout.service; systemctl restart nix-layout.service"
+        )
+        assert nix_host.read("/run/nix-aurora/layout") == "mount\n", name
+        status = json.loads(nix_host.run_as("tester", "nix-aurora status --json").stdout)
+        assert f": line {line}: " in status["settings"]["faults"][0], name
+    assert nix_host.run("find / -xdev -name ran -newer /run/nix-aurora").stdout == ""
+    nix_host.run(f"cat >/etc/nix-aurora.conf <<'END'\n{before}END")
 
 
 def test_where_the_root_can_have_no_nix_the_commands_bring_one(

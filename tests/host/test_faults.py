@@ -1,5 +1,7 @@
 """Whatever goes wrong on a host: what was there still works, and the next boot is whole."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.harness.nspawn import Host
@@ -8,6 +10,35 @@ from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.store import HOOK, ROOTING
 from tests.whole import add_program, build, check_profile, check_whole, derivation
 
+_SOCKET = "/var/lib/nix/daemon-socket/socket"
+# A client that greets the daemon, again and again for some seconds, until it is answered.
+_CLIENT = """
+import socket, struct, sys, time
+deadline = time.monotonic() + float(sys.argv[2])
+while (left := deadline - time.monotonic()) > 0:
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(left)
+            client.connect(sys.argv[1])
+            client.sendall(struct.pack("<QQ", 0x6E697863, 0x126))
+            if client.recv(8, socket.MSG_WAITALL) == struct.pack("<Q", 0x6478696F):
+                print("answered")
+                break
+    except OSError:
+        time.sleep(0.01)
+"""
+_NOEXEC = """
+cat >/usr/lib/systemd/system/noexec.service <<'END'
+[Unit]
+DefaultDependencies=no
+Before=nix-layout.service
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/mount -o remount,bind,noexec /var
+END
+mkdir -p /usr/lib/systemd/system/nix-layout.service.wants
+ln -s ../noexec.service /usr/lib/systemd/system/nix-layout.service.wants/
+"""
 _ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
 
 
@@ -93,6 +124,81 @@ def test_a_full_disk(tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, 
         host.boot()
     add_program(host)
     check_whole(host)
+
+
+def test_a_noexec_mount_is_named_and_the_hint_works_while_a_client_waits(
+    nix_tree: Tree, make_host: HostMaker, tmp_path: Path
+) -> None:
+    host = make_host(nix_tree.changed(tmp_path / "noexec", _NOEXEC))
+    host.boot()
+    assert host.failed_units() == ["nix-setup.service"]
+    host.run("[ ! -e /var/lib/nix/.nix-aurora/unpack ]; ! ls -d /var/lib/nix/store/*")
+    (tmp_path / "client.py").write_text(_CLIENT)
+    host.copy_in(tmp_path / "client.py", "/run/client.py")
+    host.run(
+        f"setpriv --reuid=other --clear-groups python3 /run/client.py {_SOCKET} 120"
+        " </dev/null >/run/client.out 2>&1 &\n"
+        "sleep 1; for n in {1..8}; do systemctl restart nix-setup.service || :; done"
+    )
+    said = host.journal("nix-setup.service")
+    assert "import failed: /var is mounted with noexec: no program of the store can start" in said
+    assert "too quickly" not in said
+    (hint,) = {line.partition("hint: ")[2] for line in said.splitlines() if "hint: " in line}
+    host.run_as("tester", hint)
+    host.run("until grep -q . /run/client.out; do sleep 0.1; done", timeout=60)
+    assert host.read("/run/client.out").startswith("answered")
+    host.run("systemctl reset-failed")
+    add_program(host)
+    check_whole(host)
+
+
+def test_connections_do_not_spin_a_daemon_whose_settings_are_wrong(
+    nix_host: Host, tmp_path: Path
+) -> None:
+    """In 20 s it is started four times at most, and it is there again once they are right."""
+    (tmp_path / "client.py").write_text(_CLIENT)
+    nix_host.copy_in(tmp_path / "client.py", "/run/client.py")
+    client = f"setpriv --reuid=other --clear-groups python3 /run/client.py {_SOCKET}"
+    nix_host.run(
+        "cp -a /etc/nix/nix.custom.conf /run/; systemctl stop nix-daemon.service\n"
+        "echo 'max-jobs = lots' >>/etc/nix/nix.custom.conf\n"
+        f"{client} 20 >/run/client.out 2>&1"
+    )
+    assert "answered" not in nix_host.read("/run/client.out")
+    starts = nix_host.journal("nix-daemon.service").count("failed with exit code")
+    assert 1 <= starts <= 5
+    nix_host.run("cp -a /run/nix.custom.conf /etc/nix/")
+    assert nix_host.run(f"{client} 20").stdout == "answered\n"
+    assert nix_host.run("systemctl is-active nix-daemon.socket").stdout == "active\n"
+    nix_host.run("systemctl restart nix-daemon.service")
+    add_program(nix_host)
+    check_whole(nix_host)
+
+
+def test_a_good_database_is_not_moved_away_for_another_fault(nix_host: Host) -> None:
+    """Nix cannot open it for a reason of the moment: the hint keeps it."""
+    database = "/nix/var/nix/db"
+    nix_host.run(
+        "systemctl stop nix-daemon.service; rm /var/lib/nix/.nix-aurora/imported\n"
+        f"mount --bind {database} {database}; mount -o remount,bind,ro {database}"
+    )
+    result = nix_host.run("/usr/libexec/nix-aurora/import", check=False)
+    nix_host.run(f"umount {database}")
+    assert result.returncode == 1
+    assert "import failed: cannot " in result.stderr
+    hint = result.stderr.rpartition("hint: ")[2]
+    assert "mv" not in hint
+    assert "recover" not in hint
+    nix_host.run("systemctl restart nix-setup.service")
+    add_program(nix_host)
+    check_whole(nix_host)
+
+
+def test_disable_changes_nothing_where_the_image_has_a_nix(nix_host: Host) -> None:
+    before = nix_host.read("/etc/nix-aurora.conf")
+    result = nix_host.run("nix-aurora mount disable")
+    assert result.stderr == "mount: the root directory has a /nix of its own: nothing was changed\n"
+    assert nix_host.read("/etc/nix-aurora.conf") == before
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,15 @@ def test_enabled_it_comes_with_the_next_boot_and_goes_with_the_one_after_disabli
     host.run(_ENABLE)
     assert host.run("[ -e /nix ]", check=False).returncode == 1
     assert "mount-not-yet" in _findings(host)
+    # Slips that ended the boot's scripts when these ran the file.
+    host.run("printf '%s\\n' 'exit 0' \"STORE_LAYOUT='mount\" >>/etc/nix-aurora.conf")
     host.reboot()
     assert host.failed_units() == []
+    assert ": 'expected KEY=VALUE, got exit 0'" in host.journal("nix-layout.service")
+    fix = _findings(host)["settings-file"]
+    assert fix is not None
+    assert "STORE_LAYOUT: expected one word" in host.run("nix-aurora mount status").stdout
+    host.run(fix)
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     assert _status(host) == {
         **{"enabled": True, "root": "overlay", "mounted": True, "failed": False},
@@ -96,10 +103,23 @@ def test_enabled_it_comes_with_the_next_boot_and_goes_with_the_one_after_disabli
     host.run(WHOLE)
     add_program(host)
     check_profile(host)
+    before = host.read("/etc/nix-aurora.conf")
     host.run("nix-aurora mount disable")
+    assert host.read("/etc/nix-aurora.conf") == f"{before}STORE_LAYOUT=namespace\n"
     host.reboot()
     assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
+    for action in ("enable --yes", "disable"):
+        refused = f"mount -o remount,bind,ro /etc; nix-aurora mount {action}"
+        result = host.run(refused, check=False)
+        host.run("mount -o remount,bind,rw /etc")
+        assert result.returncode == 1
+        assert "Traceback" not in result.stderr
+        assert "/etc/nix-aurora.conf: Read-only file system" in result.stderr or (
+            action == "disable"  # the file says so already, and it is systemctl that fails
+        )
+    host.run(_ENABLE)
+    assert host.read("/etc/nix-aurora.conf") == before
 
 
 def test_the_running_system_moves_at_once(stock_tree: Tree, make_host: HostMaker) -> None:

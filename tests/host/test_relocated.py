@@ -78,6 +78,18 @@ def test_a_later_boot_imports_nothing(host: Host) -> None:
     assert host.run(stamp).stdout == first
 
 
+def test_a_host_whose_users_read_the_closed_directory_is_upgraded(host: Host) -> None:
+    """Former packages described the closure there; the same closure need not be imported again."""
+    host.run(
+        "cd /var/lib/nix/relocated; chmod 0755 .nix-aurora; mv closure/* .nix-aurora/\n"
+        "rmdir closure; systemctl restart nix-setup.service"
+    )
+    assert host.run("stat --format=%a /var/lib/nix/relocated/.nix-aurora").stdout == "700\n"
+    assert "0 of 64 store paths were missing" in host.journal("nix-setup.service")
+    check_whole(host)
+    assert host.run(IMPORT).output == ""
+
+
 def test_status_tells_what_it_cannot_do(host: Host) -> None:
     for user in ("tester", "root"):
         text = host.run_as(user, "nix-aurora status").stdout
@@ -96,7 +108,9 @@ def test_status_tells_what_it_cannot_do(host: Host) -> None:
     nix = f"/run{env['CLOSURE_NIX']}"
     assert state["packaged"]["nix"] == state["commands_run"] == nix
     assert state["daemon"]["program"] == f"{nix}/bin/nix-daemon"
-    assert state["imported"] == {"id": env["CLOSURE_ID"], "current": True}
+    assert state["imported"] == {"id": None, "current": True}  # the stamp is root's
+    of_root = json.loads(host.run("nix-aurora status --json").stdout)
+    assert of_root["imported"] == {"id": env["CLOSURE_ID"], "current": True}
     assert list(state["sockets"].values()) == [True, True]
     assert state["store"]["paths"] >= int(env["CLOSURE_PATHS"])
 
@@ -308,7 +322,7 @@ _POINTS = {
     ),
     "renamed": ('use_relocated "$prefix"', _KILL),
     "before registering": ('"${nix_store[@]}" --load-db', _KILL),
-    "registered": ('describe "$prefix" "$own"', _KILL),
+    "registered": ('describe "$prefix" "$described"', _KILL),
     "described": ("add_roots", _KILL),
     "while rooting": ("root cacert", _KILL),
     "rooted": ('echo "$CLOSURE_ID"', _KILL),
@@ -354,7 +368,7 @@ def test_a_damaged_program_is_replaced(upgraded: Store) -> None:
     upgraded.run_import()
     done = upgraded.scratch.run(
         f"""
-        . /var/lib/nix/relocated/.nix-aurora/closure
+        . /var/lib/nix/relocated/closure/closure
         chmod u+w $loader
         echo damaged >$loader
         rm /var/lib/nix/relocated/.nix-aurora/imported

@@ -282,6 +282,13 @@ def test_builds_work_where_the_usual_ids_are_taken(
         assert _builder(host, _facts(host, path)) in members[3].split(",")
 
 
+def test_a_boot_gives_an_empty_group_its_members(host: Host) -> None:
+    host.run("cp -a /etc/group /run/; sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group")
+    host.reboot()
+    assert len(host.run("getent group nixbld").stdout.split(",")) == 32
+    assert build(host)
+
+
 def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
@@ -295,6 +302,24 @@ def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
     users = host.run(in_files).stdout
     assert build(host)
 
+    # No account is glued to the last one, which has no newline at its end.
+    host.run(
+        "sed -i /^nixbld/d /etc/passwd /etc/group\n"
+        "for file in /etc/passwd /etc/group; do truncate --size=-1 $file; done\n"
+        "chmod 0604 /etc/passwd; tail --lines=1 /etc/passwd >/run/last\n"
+        "systemctl restart nix-setup.service"
+    )
+    assert host.run(in_files).stdout == users
+    last = host.read("/run/last")
+    assert last.startswith("other:")
+    assert f"{last}\nnixbld1:" in host.read("/etc/passwd")
+    assert host.run_as("other", "id -un").stdout == "other\n"
+    assert host.run("stat --format=%a /etc/passwd /etc/.pwd.lock").stdout == "604\n600\n"
+    assert host.run("ls -A /etc | grep -E '^[.](passwd|group)'", check=False).stdout == ""
+
+    # A group without members.
+    host.run("sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group; systemctl restart nix-setup.service")
+    assert host.run(in_files).stdout == users
     # As an import leaves it that is killed between the two files.
     host.run("sed -i '/^nixbld/d' /etc/passwd; systemctl restart nix-setup.service")
     assert host.run(in_files).stdout == users

@@ -5,10 +5,11 @@ from dataclasses import replace
 
 import pytest
 from nix_aurora_host import cli, doctor, paths, purge, status
+from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.finding import Finding, Severity
 
-from tests.unit.test_command_checks import BASICS, CLOSURE, NIX, OTHER
+from tests.unit.test_command_checks import BASICS, CLOSURE, NIX, OTHER, WELL
 
 _ERROR = Finding("broken:it", Severity.ERROR, "it is broken", "sudo mend it")
 _NOTE = Finding("note", Severity.NOTE, "by the way", None)
@@ -74,6 +75,17 @@ def test_status_says_what_is_amiss() -> None:
     assert "systemd does not answer" in text
     assert "the database cannot be read" in text
     assert "2 damaged, in /var/lib/nix/.nix-aurora/aside" in text
+
+
+def test_what_a_user_cannot_read_is_not_reported_as_missing() -> None:
+    hidden = replace(BASICS.store, stamp=None, stamp_read=False, aside=None)
+    basics = replace(BASICS, store=hidden)
+    assert "imported  yes: 2 store paths" in status.render(basics)
+    assert status.describe(basics)["imported"] == {"id": None, "current": True}
+    (note,) = judge(replace(WELL, basics=basics))
+    assert (note.id, note.fix) == ("aside-unread", "sudo nix-aurora doctor")
+    other = replace(basics, store=replace(hidden, roots={"nix": OTHER}))
+    assert "imported  not as packaged" in status.render(other)
 
 
 def test_status_says_what_a_layout_cannot_do() -> None:

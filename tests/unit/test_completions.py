@@ -110,8 +110,8 @@ def test_the_man_page_tells_of_each_command() -> None:
 
 def test_the_settings_are_those_that_the_boot_reads() -> None:
     """In the page and in the file itself."""
-    layouts = (TOP / "payload/usr/libexec/nix-aurora/layout").read_text()
-    names = set(re.findall(r"expected ([a-z, ]+?),? or ([a-z]+)", layouts)[0])
+    layouts = (TOP / "payload/usr/lib/nix-aurora/settings.bash").read_text()
+    names = set(re.findall(r"expected (auto[a-z, ]+?) or ([a-z]+)", layouts)[0])
     values = set(", ".join(names).split(", "))
     page = (_SHARE / "man/man5/nix-aurora.conf.5").read_text()
     assert set(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)) == values

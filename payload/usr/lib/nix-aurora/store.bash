@@ -13,8 +13,9 @@ else
     readonly base=/var/lib/nix prefix=/nix/store
 fi
 readonly layout store=$base/store state=$base/var/nix
-# On the store's file system, but not in store/: the collector deletes what it does not know.
-readonly own=$base/.nix-aurora
+# On the store's file system, but not in store/: the collector deletes what it does not know. Root's
+# own is closed to users; in the relocated layout they read the description of the closure.
+readonly own=$base/.nix-aurora described=$base/closure
 readonly stamp=$own/imported
 readonly roots=$state/gcroots/nix-aurora profile=$state/profiles/default
 
@@ -26,5 +27,5 @@ is_imported() {
     [ -r "$stamp" ] && [ "$(<"$stamp")" = "$CLOSURE_ID" ] \
         && exists "$store/${CLOSURE_NIX##*/}/bin/nix" && exists "$store/${CLOSURE_CACERT##*/}" \
         && [ -e "$state/db/db.sqlite" ] && [ -L "$roots/nix" ] \
-        && { [ -L "$profile" ] || [ -r "$own/closure" ]; }
+        && { [ -L "$profile" ] || [ -r "$described/closure" ]; }
 }

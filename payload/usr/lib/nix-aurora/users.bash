@@ -4,7 +4,8 @@
 
 # Nix asks its own C library for the build users, and that one knows the files in /etc alone.
 has_build_users() {
-    [[ $(</etc/group) == *$'\n'nixbld:* && $(</etc/passwd) == *$'\n'nixbld32:* ]]
+    local end=$'\n' member=$'\nnixbld:[^\n]*[:,]nixbld32[,\n]'
+    [[ $end$(</etc/passwd) == *"${end}nixbld32:"* && $end$(</etc/group)$end =~ $member ]]
 }
 
 # A host that had booted before the package came has run neither of the two for it. They take
@@ -16,19 +17,8 @@ prepare_host() {
     systemd-tmpfiles --create nix-aurora.conf || say "$base cannot be made: nix-aurora doctor"
 }
 
-# rpm-ostree puts a layered package's users into /usr/lib, for the host's nss-altfiles. Those that
-# are in /etc already, all or some, stay as they are.
+# rpm-ostree puts a layered package's users into /usr/lib, for the host's nss-altfiles.
 copy_users() {
-    local known user users absent=
-    ! has_build_users || return 0
-    [[ $(</etc/group) == *$'\n'nixbld:* ]] || getent group nixbld >>/etc/group \
-        || return 0 # there are none: doctor tells
-    users=$(getent passwd nixbld{1..32}) || say "some build users are missing: nix-aurora doctor"
-    known=$'\n'$(</etc/passwd)
-    while read -r user; do
-        [[ $known == *$'\n'${user%%:*}:* ]] || absent+=$user$'\n'
-    done <<<"$users"
-    [ -n "$absent" ] || return 0
-    printf %s "$absent" >>/etc/passwd
-    say "the build users are in /etc now, where Nix looks for them"
+    has_build_users || /usr/libexec/nix-aurora/copy-users \
+        || say "cannot write the build users into /etc; hint: sudo nix-aurora doctor"
 }

@@ -154,14 +154,16 @@ def _shell(arguments: argparse.Namespace) -> int:
 def _mount(arguments: argparse.Namespace) -> int:
     from nix_aurora_host import mount
     from nix_aurora_host.gather.pivot import gather_pivot
+    from nix_aurora_host.settings import gather_settings_file
 
     if arguments.action == "enable":
         return mount.enable(yes=arguments.yes, now=arguments.now, dry_run=arguments.dry_run)
     if arguments.action == "disable":
         return mount.disable()
-    pivot = gather_pivot()
+    file = gather_settings_file()
+    pivot = gather_pivot(file)
     text = json.dumps(mount.describe(pivot), indent=2) + "\n"
-    sys.stdout.write(text if arguments.json else mount.render(pivot))
+    sys.stdout.write(text if arguments.json else mount.render(pivot, file))
     return 0
 
 

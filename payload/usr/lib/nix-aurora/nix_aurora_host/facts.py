@@ -77,6 +77,7 @@ class Store:
     listable: bool = True
     group: int | None = None
     stamp: str | None = None
+    stamp_read: bool = True  # False: this user may not see whether there is one
     database: bool = True
     valid_paths: int | None = None  # None: the database cannot be read
     content: int | None = None
@@ -131,7 +132,8 @@ class Pivot:
 
     ``done`` is how this boot's root directory was made, overlay or binds. ``stopped`` means that
     an earlier boot with it did not come up, ``off`` that the kernel's arguments switch it off,
-    ``asked`` is STORE_LAYOUT.
+    ``asked`` is STORE_LAYOUT. ``own`` means that the root directory has a /nix of its own,
+    ``writable`` that each boot can make one, ``mounted`` that the store is on /nix now.
     """
 
     enabled: bool = False
@@ -140,6 +142,30 @@ class Pivot:
     stopped: bool = False
     off: bool = False
     asked: str = "auto"
+    own: bool = False
+    writable: bool = False
+    mounted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line of /etc/nix-aurora.conf that cannot be understood, and why; 0 is the whole file."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """/etc/nix-aurora.conf: the layout asked for, line and value of each STORE_LAYOUT, faults.
+
+    ``unread`` means that this user may not read it.
+    """
+
+    layout: str = "auto"
+    assigned: tuple[tuple[int, str], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +181,7 @@ class Basics:
     listening: frozenset[str]  # physical paths of sockets
     labels: tuple[Label, ...] | None
     pivot: Pivot = field(default_factory=Pivot)
+    settings_file: SettingsFile = field(default_factory=SettingsFile)
 
 
 @dataclass(frozen=True, slots=True)

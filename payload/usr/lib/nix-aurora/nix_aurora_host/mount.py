@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 from pathlib import Path
 
-from nix_aurora_host import paths
+from nix_aurora_host import paths, settings
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.facts import Pivot
-from nix_aurora_host.gather.pivot import gather_pivot
-from nix_aurora_host.system import names, read
+from nix_aurora_host.facts import Pivot, SettingsFile
+from nix_aurora_host.gather.pivot import gather_laggards, gather_pivot
+from nix_aurora_host.text import command, printable
 
 _PLAN = f"""\
 From the next boot on, {paths.ROOT} moves the system, early in the boot, onto a read-only
@@ -22,65 +24,95 @@ _NOW = """\
 And the running system moves at once. Services that have a view of the files of their own keep
 the old root directory until they are restarted.
 """
+_OWN = "the root directory has a /nix of its own"
+_WRITABLE = "/ is writable, and every boot makes /nix"
+
+
+class Step(StrEnum):
+    """What `mount enable` has to do."""
+
+    NOTHING = "nothing"
+    ALLOW = "allow"  # only the settings forbid a /nix
+    ENABLE = "enable"
 
 
 def enable(*, yes: bool, now: bool, dry_run: bool) -> int:
-    """Have every boot make a /nix, and with ``now`` the running system; give the exit code."""
-    pivot = gather_pivot()
-    if reason := _needless(pivot):
-        _say(reason)
-        return 0
-    if pivot.asked not in {"auto", "mount"}:
-        raise CommandError(
-            f"mount: {paths.SETTINGS} asks for STORE_LAYOUT={pivot.asked}",
-            f"sudo sed --in-place '/^STORE_LAYOUT=/s/^/#/' {paths.SETTINGS}",
-            code=USAGE,
-        )
-    if pivot.enabled and pivot.done:
-        _say("mount: enabled already")
-        return 0
-    if now and pivot.off:
-        raise CommandError(
-            f"mount: this boot has the kernel's argument {paths.ROOT_OFF}",
-            "sudo nix-aurora mount enable, and reboot without it",
-            code=USAGE,
-        )
-    _say(_PLAN + (_NOW if now else ""), end="")
-    if dry_run:
+    """Have every boot make a /nix, and with ``now`` the running system; return the exit code."""
+    file = settings.gather_settings_file()
+    pivot = gather_pivot(file)
+    step, message = decide_enable(pivot, file, now=now)
+    _say(message)
+    if step is Step.NOTHING or dry_run:
         return 0
     _require_root("enable")
-    if not yes and not _confirm():
+    if step is Step.ENABLE and not yes and not _confirm():
         _say("mount: nothing was changed")
         return 1
-    Path(paths.PENDING).unlink(missing_ok=True)
-    _systemctl("enable", paths.ROOT)
+    _change("enable", settings.ask_no_more)
+    if step is Step.ENABLE:
+        _change("enable", lambda: Path(paths.PENDING).unlink(missing_ok=True))
+        _systemctl("enable", paths.ROOT)
     if not now:
-        _say("mount: enabled; to have it: systemctl reboot")
+        _say("mount: enabled; reboot to apply it: systemctl reboot")
         return 0
-    _move()
+    _move(root=step is Step.ENABLE)
     return 0
 
 
+def decide_enable(pivot: Pivot, file: SettingsFile, *, now: bool) -> tuple[Step, str]:
+    """Return what to do, and what to say first; raise CommandError where it cannot be done."""
+    asked = settings.layout_without_namespace(file)
+    forbidden = any(layout == "namespace" for _, layout in file.assigned)
+    if asked not in {"auto", "mount"}:
+        raise CommandError(
+            f"cannot enable mount: {paths.SETTINGS}: expected STORE_LAYOUT=auto, got {asked}",
+            settings.comment_out([line for line, _ in file.assigned]),
+            code=USAGE,
+        )
+    if reason := needless(pivot):
+        if forbidden:
+            line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} hides the store from it"
+            return Step.ALLOW, f"mount: {reason}; {line}, and is removed"
+        return Step.NOTHING, f"mount: {reason}: there is nothing to enable{_how_to_mount(pivot)}"
+    if pivot.enabled and pivot.done and not forbidden:
+        return Step.NOTHING, "mount: enabled already"
+    if now and pivot.off:
+        raise CommandError(
+            f"cannot enable mount: this boot has the kernel's argument {paths.ROOT_OFF}",
+            "sudo nix-aurora mount enable, and reboot without it",
+            code=USAGE,
+        )
+    return Step.ENABLE, (_PLAN + (_NOW if now else "")).rstrip("\n")
+
+
+def _how_to_mount(pivot: Pivot) -> str:
+    if pivot.mounted or pivot.own:
+        return ""
+    return f"; to mount it now: sudo systemctl restart {paths.LAYOUT} {paths.MOUNT}"
+
+
 def disable() -> int:
-    """Have no boot make a /nix any more; give the exit code."""
-    pivot = gather_pivot()
+    """Have no boot make a /nix any more; return the exit code."""
+    pivot = gather_pivot(settings.gather_settings_file())
+    if reason := needless(pivot):
+        _say(f"mount: {reason}: nothing was changed")
+        return 0
     _require_root("disable")
+    _change("disable", settings.ask_for_namespace)
+    _change("disable", lambda: Path(paths.PENDING).unlink(missing_ok=True))
     _systemctl("disable", paths.ROOT)
-    Path(paths.PENDING).unlink(missing_ok=True)
-    if pivot.done:
-        _say("mount: disabled; / keeps its /nix until the next boot: systemctl reboot")
-    else:
-        _say("mount: disabled")
+    kept = "; / keeps its /nix until the next boot: systemctl reboot" if pivot.done else ""
+    _say(f"mount: disabled{kept}")
     return 0
 
 
 def describe(pivot: Pivot) -> dict[str, object]:
-    """Give the state as JSON has it; ``laggards`` is null for anybody but root."""
-    laggards = find_laggards() if pivot.done and os.geteuid() == 0 else None
+    """Return the state as JSON has it; ``laggards`` is null for anybody but root."""
+    laggards = gather_laggards() if pivot.done and os.geteuid() == 0 else None
     return {
         "enabled": pivot.enabled,
         "root": pivot.done,
-        "mounted": _is_mounted(),
+        "mounted": pivot.mounted,
         "failed": pivot.failed,
         "stopped": pivot.stopped,
         "switched_off": pivot.off,
@@ -88,22 +120,29 @@ def describe(pivot: Pivot) -> dict[str, object]:
     }
 
 
-def render(pivot: Pivot) -> str:
-    """Give the state in lines."""
+def render(pivot: Pivot, file: SettingsFile) -> str:
+    """Return the state in lines."""
+    laggards = gather_laggards() if pivot.done and os.geteuid() == 0 else []
+    return "".join(f"{line}\n" for line in render_lines(pivot, file, laggards))
+
+
+def render_lines(pivot: Pivot, file: SettingsFile, laggards: Sequence[str]) -> list[str]:
+    """Return the lines of the state, of which ``laggards`` still use the old root."""
     lines = [f"every boot  {'enabled' if pivot.enabled else 'not enabled'}"]
     lines.append(f"this boot   {explain(pivot)}")
-    if pivot.done and os.geteuid() == 0 and (laggards := find_laggards()):
-        lines.append(f"old root    {', '.join(laggards)}: until they are restarted")
-    return "\n".join(lines) + "\n"
+    if laggards:
+        lines.append(f"old root    {_listed(laggards)}: until they are restarted")
+    lines += [f"settings    {settings.describe_fault(fault)}" for fault in file.faults]
+    return lines
 
 
 def explain(pivot: Pivot) -> str:
-    """Give what became of it in this boot."""
+    """Return what became of it in this boot."""
     if pivot.done:
         kind = {"overlay": "an overlay of the image's", "binds": "a tmpfs of binds"}
-        return f"/ is {kind.get(pivot.done, pivot.done)}, with /nix"
-    if reason := _needless(pivot):
-        return reason.removeprefix("mount: ")
+        return f"/ is {kind.get(pivot.done, printable(pivot.done))}, with /nix"
+    if reason := needless(pivot):
+        return reason
     if pivot.stopped:
         return "stopped: an earlier boot did not come up with it: sudo nix-aurora mount enable"
     if pivot.off:
@@ -113,75 +152,56 @@ def explain(pivot: Pivot) -> str:
     return "the root directory has no /nix: programs see the store by nix-aurora shell alone"
 
 
-def find_laggards() -> list[str]:
-    """Give the units whose processes still have the root directory without /nix."""
-    units = set()
-    for name in names("/proc") or ():
-        root = Path("/proc", name, "root")
-        if not name.isdigit():
-            continue
-        try:
-            if (root / "nix").exists() or not (root / "run/nix-aurora").exists():
-                continue  # moved, or in a root that is no part of the host's
-        except OSError:  # it has ended
-            continue
-        group = (read(f"/proc/{name}/cgroup") or "").strip().rpartition("/")[2]
-        if group.endswith((".service", ".scope")):
-            units.add(group)
-    return sorted(units)
-
-
-def _needless(pivot: Pivot) -> str | None:
-    """Give why there is nothing to enable, if so."""
+def needless(pivot: Pivot) -> str | None:
+    """Return why the root directory needs nothing of ours to have a /nix, if so."""
     if pivot.done:
         return None
-    if Path("/nix").is_dir() and not Path("/nix").is_symlink():
-        return "mount: the root directory has a /nix of its own: there is nothing to enable"
-    if not os.statvfs("/").f_flag & os.ST_RDONLY:
-        restart = f"sudo systemctl restart {paths.LAYOUT} {paths.MOUNT}"
-        return f"mount: / is writable, and every boot makes /nix; to have it now: {restart}"
-    return None
+    if pivot.own:
+        return _OWN
+    return _WRITABLE if pivot.writable else None
 
 
-def _is_mounted() -> bool:
-    try:
-        return Path("/nix").samefile(paths.BASE)
-    except OSError:
-        return False
-
-
-def _move() -> None:
-    """Move the running system, and have the store mounted."""
-    if not gather_pivot().done:
+def _move(*, root: bool) -> None:
+    """Mount the store in the running system; ``root`` gives it the root directory for that."""
+    if root and not _look().done:
         _systemctl("restart", paths.ROOT)
-        if not gather_pivot().done:
+        if not _look().done:
             raise CommandError(
-                "mount: the running system could not be moved; what was there still works",
+                "cannot switch the running system to the new root: nothing was changed in it",
                 f"journalctl -b -u {paths.ROOT}",
             )
         _systemctl("start", paths.ROOT_GOOD)
     _systemctl("restart", paths.LAYOUT, paths.MOUNT)
     _systemctl("try-restart", paths.DAEMON)  # builds that run go on
-    if not _is_mounted():
+    if not _look().mounted:
         raise CommandError(
-            "mount: / has a /nix now, but the store is not on it", f"journalctl -b -u {paths.MOUNT}"
+            f"cannot mount the store: / has a /nix now, but {paths.BASE} is not on it",
+            f"journalctl -b -u {paths.MOUNT}",
         )
     _say(f"mount: enabled; {paths.BASE} is on /nix")
-    if laggards := find_laggards():
-        _say(f"mount: until they are restarted without it: {', '.join(laggards)}")
+    if root and (laggards := gather_laggards()):
+        _say(f"mount: these units do not see /nix until they are restarted: {_listed(laggards)}")
+
+
+def _look() -> Pivot:
+    return gather_pivot(settings.gather_settings_file())
+
+
+def _listed(units: Sequence[str]) -> str:
+    return ", ".join(printable(unit) for unit in units)
 
 
 def _require_root(what: str) -> None:
     if os.geteuid() != 0:
         raise CommandError(
-            f"mount: only root may {what} it", f"sudo nix-aurora mount {what}", code=USAGE
+            f"cannot {what} mount: this needs root", f"sudo nix-aurora mount {what}", code=USAGE
         )
 
 
 def _confirm() -> bool:
     if not sys.stdin.isatty():
         raise CommandError(
-            "mount: there is no terminal to ask on",
+            "cannot enable mount: there is no terminal to ask on",
             "sudo nix-aurora mount enable --yes",
             code=USAGE,
         )
@@ -190,16 +210,26 @@ def _confirm() -> bool:
     return sys.stdin.readline().strip() == "yes"
 
 
-def _say(text: str, end: str = "\n") -> None:
-    sys.stderr.write(text + end)
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+
+
+def _change(what: str, act: Callable[[], None]) -> None:
+    """Change a file below /etc."""
+    try:
+        act()
+    except OSError as error:
+        subject = printable(error.filename or paths.SETTINGS)
+        raise CommandError(
+            f"cannot {what} mount: {subject}: {error.strerror}", "findmnt --target /etc"
+        ) from error
 
 
 def _systemctl(*words: str) -> None:
-    command = ["systemctl", *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(["systemctl", *words], capture_output=True, text=True, check=False)
     if done.returncode:
         raise CommandError(
-            f"mount: systemctl {' '.join(words)}: exit code {done.returncode}: "
-            f"{done.stderr.strip()}",
+            f"cannot run {command(['systemctl', *words])}: exit code {done.returncode}: "
+            f"{printable(done.stderr.strip())}",
             f"journalctl -b -u {words[-1]}",
         )

@@ -3,6 +3,7 @@
 from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.facts import Basics
+from nix_aurora_host.settings import describe_fault
 
 _OWNERS = {
     "packaged": "the packaged one",
@@ -35,9 +36,13 @@ def describe(basics: Basics) -> dict[str, object]:
         "layout": store.layout,
         "limits": list(_LIMITS.get(store.layout, ())),
         "nix": store.nix,
+        "settings": {
+            "STORE_LAYOUT": basics.settings_file.layout,
+            "faults": [describe_fault(fault) for fault in basics.settings_file.faults],
+        },
         "packaged": {"version": closure.version, "nix": closure.nix, "id": closure.id},
         "commands_run": closure.nix,
-        "imported": {"id": store.stamp, "current": store.stamp == closure.id},
+        "imported": {"id": store.stamp, "current": _is_current(basics)},
         "profile": {"nix": profile.nix, "owner": profile.owner},
         "daemon": None
         if basics.daemon is None
@@ -80,6 +85,11 @@ def _hang(text: str) -> list[str]:
 
 
 def _layout(basics: Basics) -> str:
+    faults = map(describe_fault, basics.settings_file.faults)
+    return "\n".join((_shown(basics), *faults))
+
+
+def _shown(basics: Basics) -> str:
     store = basics.store
     if store.layout == "relocated":
         shown = "on" if store.nix == kinds.OURS else "not on"
@@ -105,11 +115,19 @@ def _packaged(basics: Basics) -> str:
 
 def _imported(basics: Basics) -> str:
     store, closure = basics.store, basics.closure
-    if store.stamp == closure.id and not store.missing:
+    if _is_current(basics) and not store.missing:
         return f"yes: {len(closure.paths)} store paths"
-    if store.stamp is None:
+    if store.stamp is None and store.stamp_read:
         return "no: sudo nix-aurora doctor"
     return "not as packaged: sudo nix-aurora doctor"
+
+
+def _is_current(basics: Basics) -> bool:
+    """Return whether the last import was the package's: users see that by its root alone."""
+    store, closure = basics.store, basics.closure
+    if not store.stamp_read:
+        return store.roots.get("nix") == closure.nix
+    return store.stamp == closure.id
 
 
 def _profile(basics: Basics) -> str:

@@ -92,6 +92,8 @@ def check_import(facts: Facts) -> Iterator[Finding]:
     elif store.valid_paths is None:
         message = f"{paths.DATABASE} cannot be read by this user: what it knows was not looked at"
         yield Finding("database-unread", Severity.NOTE, message, "sudo nix-aurora doctor")
+    if not store.stamp_read:
+        return  # check_aside says so
     if store.stamp is None:
         message = f"{paths.STAMP} is missing: the import has not come to its end"
         yield Finding("import-unfinished", Severity.ERROR, message, fix)
@@ -169,7 +171,7 @@ def check_aside(facts: Facts) -> Iterator[Finding]:
     """What an import found damaged, store paths or a database, is kept, and takes space."""
     aside = facts.basics.store.aside
     if aside is None:
-        message = f"{paths.ASIDE} cannot be read by this user"
+        message = f"{paths.OWN} is root's: what the last import left was not checked"
         yield Finding("aside-unread", Severity.NOTE, message, "sudo nix-aurora doctor")
     elif aside:
         message = (

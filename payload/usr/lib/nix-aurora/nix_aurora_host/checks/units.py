@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
-from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks import fixes, settings_file
 from nix_aurora_host.facts import Facts, Unit
 from nix_aurora_host.finding import Finding, Severity
 
@@ -163,8 +163,8 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         yield Finding("nix-not-mounted", Severity.ERROR, message, start)
     else:
         message = "/etc/nix-aurora.conf asks for the namespace layout: programs see no /nix"
-        comment = "sudo sed --in-place '/^STORE_LAYOUT=/s/^/#/' /etc/nix-aurora.conf"
-        yield Finding("layout-namespace", Severity.WARNING, message, f"{comment} && {start}")
+        fix = settings_file.ask_for_auto(facts) + start
+        yield Finding("layout-namespace", Severity.WARNING, message, fix)
 
 
 def _check_relocated(facts: Facts) -> Iterator[Finding]:
@@ -174,8 +174,7 @@ def _check_relocated(facts: Facts) -> Iterator[Finding]:
             f"{paths.SETTINGS} asks for the relocated layout: no binary cache of /nix/store, so "
             "everything is built from source, and no devbox"
         )
-        comment = f"sudo sed --in-place '/^STORE_LAYOUT=/s/^/#/' {paths.SETTINGS}"
-        fix = f"{comment} && sudo systemctl reboot"
+        fix = f"{settings_file.ask_for_auto(facts)}sudo systemctl reboot"
         yield Finding("layout-relocated", Severity.NOTE, message, fix)
     elif not unit.masked and unit.active != "failed":
         message = "/run/nix/store is not the relocated store: no nix command works"

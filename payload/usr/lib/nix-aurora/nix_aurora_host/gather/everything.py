@@ -19,6 +19,7 @@ from nix_aurora_host.gather.units import (
     gather_units,
 )
 from nix_aurora_host.gather.users import find_person, gather_users
+from nix_aurora_host.settings import gather_settings_file
 
 _PATIENCE = 30.0  # seconds, for a daemon that has to start
 
@@ -28,6 +29,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
     closure = gather_closure()
     units = gather_units()
     listening = gather_listening()
+    settings_file = gather_settings_file()
     return Basics(
         closure=closure,
         units=units,
@@ -37,7 +39,8 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         daemon=gather_daemon(units),
         listening=listening,
         labels=gather_labels(closure, listening),
-        pivot=gather_pivot(),
+        pivot=gather_pivot(settings_file),
+        settings_file=settings_file,
     )
 
 

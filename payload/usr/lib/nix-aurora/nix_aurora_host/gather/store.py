@@ -35,6 +35,7 @@ def gather_store(closure: Closure) -> Store:
         listable=os.access(paths.STORE, os.R_OK | os.X_OK),
         group=_group(status),
         stamp=stamp.strip() if stamp is not None else None,
+        stamp_read=not Path(paths.OWN).is_dir() or os.access(paths.OWN, os.X_OK),
         database=os.path.lexists(paths.DATABASE),
         valid_paths=content[0][0] if content else None,
         content=content[0][1] if content else None,

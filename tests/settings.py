@@ -1,0 +1,43 @@
+"""/etc/nix-aurora.conf as people write it: what is understood in it, and the slips."""
+
+# What people write, and the layout that the boot then asks for.
+UNDERSTOOD = {
+    "nothing": (b"", "auto"),
+    "a comment": (b"#STORE_LAYOUT=namespace\n  # STORE_LAYOUT=namespace\n", "auto"),
+    "plain": (b"STORE_LAYOUT=namespace\n", "namespace"),
+    "no last newline": (b"STORE_LAYOUT=namespace", "namespace"),
+    "spaces around the sign": (b"STORE_LAYOUT = namespace\n", "namespace"),
+    "TABs and spaces around the line": (b"\t STORE_LAYOUT=\tnamespace \t\n", "namespace"),
+    "double quotes": (b'STORE_LAYOUT="namespace"\n', "namespace"),
+    "single quotes": (b"STORE_LAYOUT='namespace' # why\n", "namespace"),
+    "CRLF": (b"# of Windows\r\nSTORE_LAYOUT=namespace\r\n", "namespace"),
+    "a byte order mark": (b"\xef\xbb\xbfSTORE_LAYOUT=namespace\n", "namespace"),
+    "export": (b"export STORE_LAYOUT=namespace\n", "namespace"),
+    "a comment behind it": (b"STORE_LAYOUT=namespace # for now\n", "namespace"),
+    "the last one counts": (b"STORE_LAYOUT=relocated\nSTORE_LAYOUT=namespace\n", "namespace"),
+}
+# The slips: each is a fault in the line that it names, and none is ever run.
+FAULTY = {
+    "an open double quote": (b'STORE_LAYOUT="namespace\n', 1),
+    "an open single quote": (b"# one\nSTORE_LAYOUT='namespace\n", 2),
+    "a quote that only closes": (b'STORE_LAYOUT=namespace"\n', 1),
+    "a command": (b"exit 0\n", 1),
+    "a command that writes": (b"touch ran\n", 1),
+    "a value that is a command": (b"STORE_LAYOUT=$(touch ran)\n", 1),
+    "a value with backticks": (b"STORE_LAYOUT=`touch${IFS}ran`\n", 1),
+    "an index that is a command": (b"STORE_LAYOUT[$(touch ran)]=mount\n", 1),
+    "a command behind it": (b"STORE_LAYOUT=namespace; touch ran\n", 1),
+    "two words": (b"STORE_LAYOUT=name space\n", 1),
+    "a spelling error": (b"STORE_LAYOUT=namspace\n", 1),
+    "capitals": (b"STORE_LAYOUT=Namespace\n", 1),
+    "no value": (b"STORE_LAYOUT=\n", 1),
+    "another key": (b"STORE_LAYUOT=namespace\n", 1),
+    "a key in small letters": (b"store_layout=namespace\n", 1),
+    "a colon": (b"STORE_LAYOUT: namespace\n", 1),
+    "a section": (b"[nix-aurora]\n", 1),
+    "PATH": (b"PATH=ran\n", 1),
+    "a readonly variable": (b"readonly STORE_LAYOUT=namespace\n", 1),
+    "control characters": (b"\x1b]0;title\x07=x\n", 1),
+    "UTF-16": ("\ufeffSTORE_LAYOUT=namespace\n".encode("utf-16-le"), 1),
+    "bytes that are no text": (b"\x80\xff=\xfe\n", 1),
+}
