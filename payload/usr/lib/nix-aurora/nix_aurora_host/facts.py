@@ -6,6 +6,8 @@ None means that it could not be read, or that there is none, as the attribute sa
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nix_aurora_host.database.facts import Database
+
 # What /nix is.
 OURS = "ours"  # /var/lib/nix
 OTHER_MOUNT = "other mount"
@@ -155,6 +157,7 @@ class Basics:
     listening: frozenset[str]  # physical paths of sockets
     labels: tuple[Label, ...] | None
     pivot: Pivot = field(default_factory=Pivot)
+    database: Database = field(default_factory=Database)
 
 
 @dataclass(frozen=True, slots=True)
