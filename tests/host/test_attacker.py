@@ -148,6 +148,7 @@ def test_planted_content_stays_out_after_a_loss(host: Host) -> None:
     ],
 )
 def test_a_root_that_is_no_store_path_is_no_finding(host: Host, target: str) -> None:
+    host.run("rm -f /var/home/other/result")
     before = _findings(host)
     _root(host, "result", target)
     assert _findings(host) == before

@@ -9,6 +9,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.database import sqlite
 from nix_aurora_host.database.content import find_flaw
 from nix_aurora_host.database.copies import SCHEMAS, read_copies, read_schema
+from nix_aurora_host.database.copies import find_flaw as find_copy_flaw
 from nix_aurora_host.database.facts import Copy, Database
 from nix_aurora_host.database.rows import Row, read_rows
 from nix_aurora_host.facts import Closure, Store
@@ -91,10 +92,9 @@ def _find_vouched(kept: Iterable[str], copies: Sequence[Copy]) -> tuple[str, ...
 def _known(kept: set[str], copies: Sequence[Copy]) -> list[Row]:
     found: dict[tuple[str, bytes | None], Row] = {}
     for copy in copies:
-        try:
-            with sqlite.connect(copy.database, "immutable") as connection:
-                rows = read_rows(connection).values()
-        except sqlite3.Error:  # a damaged copy knows nothing
+        if find_copy_flaw(copy, {}) is not None:
             continue
+        with sqlite.connect(copy.database, "immutable") as connection:
+            rows = read_rows(connection).values()
         found |= {(row.name, row.digest): row for row in rows if row.name in kept}
     return list(found.values())
