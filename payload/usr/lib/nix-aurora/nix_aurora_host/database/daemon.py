@@ -15,21 +15,33 @@ from nix_aurora_host.system import link, read, run
 _GROUPS = "/sys/fs/cgroup"
 
 
-def end_processes() -> list[int]:
-    """End what runs in the daemon's control group, and return the process ids.
+def end_processes() -> int:
+    """End what runs in the daemon's control group, and return how many processes that were.
 
     A daemon that still waits for the import is a script, and goes on.
     """
-    command = ["systemctl", "show", "--property=ControlGroup", "--value", paths.DAEMON]
-    group = run(command).stdout.strip()
+    group, main = (_show(name) for name in ("ControlGroup", "MainPID"))
     if not group.startswith("/"):
-        return []  # it does not run, or no systemd does
-    ended = []
+        return 0  # it does not run, or no systemd does
+    found = _find(group)
+    if int(main) in found:
+        run(["systemctl", "stop", paths.DAEMON])  # killed, it would be a failed unit
+    for pid in _find(group):
+        with suppress(ProcessLookupError):  # it has ended meanwhile
+            os.kill(pid, signal.SIGKILL)
+    return len(found)
+
+
+def _show(name: str) -> str:
+    return run(["systemctl", "show", f"--property={name}", "--value", paths.DAEMON]).stdout.strip()
+
+
+def _find(group: str) -> list[int]:
+    """Return the processes of a control group that run a program of the store."""
+    found = []
     for listed in Path(f"{_GROUPS}{group}").rglob("cgroup.procs"):
-        for pid in map(int, (read(str(listed)) or "").split()):  # a build's group may go meanwhile
-            program = link(f"/proc/{pid}/exe")
-            if program is not None and not program.startswith("/usr/"):
-                with suppress(ProcessLookupError):  # so may the process
-                    os.kill(pid, signal.SIGKILL)
-                ended.append(pid)
-    return ended
+        pids = map(int, (read(str(listed)) or "").split())  # a build's group may have gone
+        found += [
+            pid for pid in pids if not (link(f"/proc/{pid}/exe") or "/usr/").startswith("/usr/")
+        ]
+    return found

@@ -37,7 +37,7 @@ def restore_database(arguments: Sequence[str]) -> int:
             return check()
         if arguments == ["--end-daemon"]:
             if ended := end_processes():
-                print(f"nix-aurora: ended processes of {paths.DAEMON}: {len(ended)}")
+                print(f"nix-aurora: ended processes of {paths.DAEMON}: {ended}")
             return 0
         (fresh,) = arguments
         restore(fresh)
