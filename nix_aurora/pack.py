@@ -209,14 +209,16 @@ def _write(members: list[_Member], archive: Path, level: int) -> list[int]:
         for part in parts:
             rest = end if part is parts[-1] else 0
             size = _length(part) + rest
-            with compressor.stream_writer(file, size=size, closefd=False) as sink:
-                for member in part:
-                    sink.write(member.header)
-                    if member.is_file:
-                        _copy(member, sink)
-                        sink.write(bytes(_padding(member.size, _BLOCK)))
-                    done(len(member.header) + member.size)
-                sink.write(bytes(rest))
+            # Not in a with: where a part is interrupted, its end would raise an error of its own.
+            sink = compressor.stream_writer(file, size=size, closefd=False)
+            for member in part:
+                sink.write(member.header)
+                if member.is_file:
+                    _copy(member, sink)
+                    sink.write(bytes(_padding(member.size, _BLOCK)))
+                done(len(member.header) + member.size)
+            sink.write(bytes(rest))
+            sink.flush(zstandard.FLUSH_FRAME)
             ends.append(file.tell())
     return [end - start for start, end in itertools.pairwise(ends)]
 

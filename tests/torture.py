@@ -33,10 +33,15 @@ def _seed() -> str:
 SEED = _seed()
 
 
+def generator() -> random.Random:
+    """Return a generator of numbers that are the same for the same seed."""
+    return random.Random(SEED)  # noqa: S311 - no secret
+
+
 def chosen(cases: Sequence[T]) -> list[T]:
     """Return the cases to run, in their order: all of them, or a tenth and at least one."""
     if WHOLE:
         return list(cases)
     count = max(1, len(cases) // _SHARE)
-    numbers = random.Random(SEED).sample(range(len(cases)), count)  # noqa: S311 - no secret
+    numbers = generator().sample(range(len(cases)), count)
     return [cases[number] for number in sorted(numbers)]

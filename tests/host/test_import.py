@@ -12,6 +12,7 @@ import pytest
 from tests.host.conftest import NixTreeMaker
 from tests.host.store import RESTORE, ROOTING, Store, prepare
 from tests.packages import PackageMaker
+from tests.torture import chosen, generator
 from tests.whole import IMPORT
 
 _KILLED = -9
@@ -62,8 +63,8 @@ def _points(trace: list[str], chooser: random.Random) -> list[tuple[int, str]]:
         # As sed begins, tar is at work: that is neither the one stage nor the other.
         for number in range(start, end - 1 if stage == "begun" else end):
             places.setdefault(trace[number - 1], []).append(number)
-        chosen = chooser.sample(list(places.values()), 4)
-        points += [(number, stage) for number in sorted(map(chooser.choice, chosen))]
+        some = chooser.sample(list(places.values()), 4)
+        points += [(number, stage) for number in sorted(map(chooser.choice, some))]
     return points
 
 
@@ -73,10 +74,7 @@ def _number(trace: list[str], beginning: str) -> int:
 
 def test_killed_at_twenty_points(store: Store) -> None:
     """Each from the same beginning; the next run finishes the work."""
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed}")
-    chooser = random.Random(seed)  # noqa: S311 - anything will do
-    for number, stage in _points(store.trace, chooser):
+    for number, stage in chosen(_points(store.trace, generator())):
         print(f"{number} of {len(store.trace)}, {stage}: {store.trace[number - 1]}")
         store.restore()
         killed = store.run_import(ACTION="kill -KILL $$", AT=number, check=False)
@@ -110,11 +108,9 @@ def _stage(store: Store) -> str:
 
 def test_killed_with_its_children_at_any_time(store: Store) -> None:
     """As systemd and a power cut do; each run starts where the last one was stopped."""
-    seed = random.SystemRandom().getrandbits(32)
-    print(f"seed {seed}")
-    chooser = random.Random(seed)  # noqa: S311 - anything will do
-    for _ in range(8):
-        delay = chooser.uniform(0.05, 0.6)  # an import takes about half a second
+    chooser = generator()
+    # An import takes about half a second.
+    for delay in chosen([chooser.uniform(0.05, 0.6) for _ in range(8)]):
         ended = store.scratch.run(
             f"setsid {IMPORT} & sleep {delay}; kill -KILL -- -$! || :; wait $! || echo $?"
         ).stdout

@@ -86,7 +86,7 @@ def test_so_does_a_soft_reboot_into_a_prepared_deployment(machine: Machine) -> N
     _check_everywhere(machine)
 
 
-def test_disabled_itis_as_before(machine: Machine) -> None:
+def test_disabled_it_is_as_before(machine: Machine) -> None:
     machine.run("nix-aurora mount disable")
     machine.reboot()
     is_as_before(machine)

@@ -123,7 +123,7 @@ def test_post_again_changes_nothing(host: Scratch, built: Built) -> None:
     assert host.run(_VERIFY).output == ""
 
 
-@pytest.mark.parametrize("where", ["^nix=.*", "^nix=.*0"])
+@pytest.mark.parametrize("where", ["^nix=.*", "^nix=.*-"])
 def test_post_repairs_a_wrapper(host: Scratch, built: Built, where: str) -> None:
     """One that names another path is replaced as a whole, never written in place."""
     host.run(f"sed -i 's|{where}|nix=/nix/store/another|' /usr/bin/nix")
