@@ -167,6 +167,15 @@ def test_a_client_that_has_the_former_database_open_is_ended(host: Host) -> None
     _check_kept(host)
 
 
+def test_who_waits_for_the_check_sees_how_far_it_is(host: Host) -> None:
+    line = "checking the content of the store: 1.0 GiB of 99.0 GiB"
+    host.run(f"echo '{line}' >/run/nix-aurora/recovery")
+    assert host.run_as("tester", "/usr/bin/nix --version").stderr == f"nix: waiting: {line}\n"
+    assert f"database  {line}\n" in host.run_as("tester", "nix-aurora status").stdout
+    host.run("rm /run/nix-aurora/recovery")
+    assert host.run_as("tester", "/usr/bin/nix --version").stderr == ""
+
+
 def test_recover_waits_for_a_collection(host: Host) -> None:
     """Nix's own lock tells."""
     host.run(

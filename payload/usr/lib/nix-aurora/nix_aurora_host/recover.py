@@ -216,7 +216,7 @@ def _tell(found: Found) -> None:
         _list(_path(name) for name in names)
     if unfit := found.unfit:
         _say("Store paths that a copy knows, with another content: the next collection takes them")
-        _list(f"{printable(_path(name))}: {why}" for name, why in unfit.items())
+        _list(f"{printable(_path(name))}: {printable(why)}" for name, why in unfit.items())
     if lost := found.lost:
         _say(
             "Links that keep a store path which is not registered. Install it, or build it, again:"

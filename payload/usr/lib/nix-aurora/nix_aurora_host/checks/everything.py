@@ -4,7 +4,7 @@ from nix_aurora_host.checks import database, environment, pivot, store, units
 from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
 
-CHECKS = (*pivot.CHECKS, *units.CHECKS, *database.CHECKS, *store.CHECKS, *environment.CHECKS)
+CHECKS = (*pivot.CHECKS, *database.CHECKS, *units.CHECKS, *store.CHECKS, *environment.CHECKS)
 
 
 def judge(facts: Facts) -> list[Finding]:

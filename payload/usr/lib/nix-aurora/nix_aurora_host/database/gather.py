@@ -67,7 +67,8 @@ def _find_damage() -> str | None:
 def _ask_for_schema(closure: Closure) -> int | None:
     """Return the schema of a database that the packaged Nix makes in an empty directory."""
     with tempfile.TemporaryDirectory() as directory:
-        command = paths.nix_command(closure.nix, "nix-store")
+        with_nix = () if paths.RELOCATED else ("/usr/libexec/nix-aurora/with-nix",)
+        command = [*with_nix, *paths.nix_command(closure.nix, "nix-store")]
         environment = {"NIX_STATE_DIR": directory, "NIX_REMOTE": "local", "HOME": directory}
         run([*command, "--init", "--option", "gc-reserved-space", "0"], environment=environment)
         return read_schema(f"{directory}/db", SCHEMAS[0])
