@@ -18,6 +18,8 @@ UNITS = (
     "nix-setup.service",
     "nix-daemon.socket",
     "nix-daemon.service",
+    "nix-database-backup.timer",
+    "nix-database-backup.service",
 )
 
 # Fedora's own Nix owns /usr/bin/nix and the units' names.

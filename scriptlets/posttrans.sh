@@ -4,7 +4,7 @@
 if [ -d /run/systemd/system ] && [ ! -e /run/ostree-booted ]; then
     systemctl daemon-reload || :
     for unit in nix-layout.service nix.mount run-nix-store.mount nix-setup.service \
-        nix-daemon.socket; do
+        nix-daemon.socket nix-database-backup.timer; do
         systemctl is-enabled --quiet "$unit" || continue
         # Restarted, the import looks for what the new package brings; the others only start.
         [ "$unit" = nix-setup.service ] && verb=restart || verb=start

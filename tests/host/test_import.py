@@ -222,21 +222,6 @@ def test_too_little_space_is_told_before_anything_is_done(store: Store) -> None:
         store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
 
 
-def test_an_unreadable_database_is_told_with_what_helps(store: Store) -> None:
-    store.run_import()
-    try:
-        store.scratch.run("rm /var/lib/nix/.nix-aurora/imported")
-        store.scratch.run("head --bytes=64K /dev/urandom >/nix/var/nix/db/db.sqlite")
-        failed = store.run_import(check=False)
-        found = re.search(r"cannot be read by Nix\nhint: sudo (mv .*?) && sudo", failed.stderr)
-        assert found, failed.stderr
-        store.scratch.run(found[1])
-        store.run_import()
-        store.check_whole()
-    finally:
-        store.restore()
-
-
 def test_a_read_only_store_is_told(store: Store) -> None:
     store.scratch.run("mount --bind -o ro /var/lib/nix /var/lib/nix; umount /nix")
     store.scratch.run("mount --bind /var/lib/nix /nix")

@@ -12,7 +12,8 @@ from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
 _FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in what scriptlets say
-_UNITS = "nix-layout.service nix.mount nix-setup.service nix-daemon.socket"
+_TIMER = "nix-database-backup.timer"
+_UNITS = f"nix-layout.service nix.mount nix-setup.service nix-daemon.socket {_TIMER}"
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def test_its_life(host: Host) -> None:
     """One host, from the first package to the last."""
     # At once, without a reboot.
     _install(host, "--install", "trixie")
-    assert host.run(f"systemctl is-active {_UNITS}").stdout.split() == ["active"] * 4
+    assert host.run(f"systemctl is-active {_UNITS}").stdout.split() == ["active"] * 5
     add_program(host)
     check_whole(host)
     assert version(host) == "2.26.3"
@@ -56,7 +57,9 @@ def test_its_life(host: Host) -> None:
         f"(nix build --impure -o held -L --expr {held}; echo code $?) >{log} 2>&1 </dev/null &",
     )
     host.run(f"until grep -q started {log}; do sleep 0.05; done")
+    host.run(f"systemctl stop {_TIMER}")  # as if the older package had none
     _install(host, "--upgrade", "forky")
+    assert host.run(f"systemctl is-active {_TIMER}").stdout == "active\n"
     check_whole(host)
     assert version(host) == "2.34.8"
     host.run(f"pkill -USR1 --group nixbld; until grep ^code {log}; do sleep 0.05; done")

@@ -1,4 +1,4 @@
-"""A database that is lost: what users keep is told from the disk, and registered again."""
+"""A lost database on a running host: it comes back from its copy, with all that users have."""
 
 import json
 import shlex
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.whole import add_program, check_clean, check_profile, check_whole
+from tests.whole import add_program, build, check_profile, check_whole
 
 # Each result is told from the one before by its content; the last has a derivation with a root.
 _CHAIN = """
@@ -31,14 +31,15 @@ nix-instantiate --add-root drv --expr {shlex.quote(_CHAIN)}
 _LOSE = """
 systemctl stop nix-daemon.service
 rm -r /var/lib/nix/var/nix/db
-systemctl restart nix-setup.service
 """
-_NIX = "export NIX_REMOTE=local\n"
+_COPIES = "/var/lib/nix/.nix-aurora/database"
+_BACKUP = "systemctl start nix-database-backup.service"
+_IMPORT = "systemctl restart nix-setup.service"
 
 
 @pytest.fixture
 def host(nix_host: Host) -> Host:
-    """Give a host where a user keeps a profile, a result and a derivation."""
+    """Return a host where a user keeps a profile, a result and a derivation."""
     add_program(nix_host)
     nix_host.run_as("tester", _KEEP)
     return nix_host
@@ -51,21 +52,22 @@ def _recover(host: Host, options: str = "--yes", code: int = 0) -> dict[str, Any
     return said
 
 
-def _live(host: Host) -> set[str]:
-    """Give what Nix's collector would keep, without what only made it."""
-    options = "--option keep-derivations false"
-    return set(host.run(f"{_NIX}nix-store --gc --print-live {options}").stdout.split())
-
-
-def _records(host: Host) -> dict[str, list[str]]:
-    """Give hash, size and references of each valid path, by Nix's own dump."""
-    lines = host.run(f"{_NIX}nix-store --dump-db").stdout.splitlines()
-    records = {}
-    while lines:
-        path, digest, size, _deriver, count, *lines = lines
-        records[path] = [digest, size, *lines[: int(count)]]
-        lines = lines[int(count) :]
-    return records
+def _dump(host: Host) -> str:
+    """Return all that the database says, but for its own numbers."""
+    return host.run(
+        """
+        python3 -c '
+import sqlite3
+database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
+for row in database.execute("select path, hash, narSize, deriver, ultimate, sigs, ca"
+                            " from ValidPaths order by path"):
+    print(row)
+for row in database.execute("select a.path, b.path from Refs join ValidPaths a on a.id = referrer"
+                            " join ValidPaths b on b.id = reference order by 1, 2"):
+    print(row)
+'
+        """
+    ).stdout
 
 
 def _faults(host: Host) -> list[str]:
@@ -80,65 +82,102 @@ def _check_kept(host: Host) -> None:
     check_whole(host)
 
 
-def test_what_users_keep_is_registered_again(host: Host) -> None:
-    """As Nix had it, to the last reference; and the collector spares it."""
-    live, records = _live(host), _records(host)
+def test_the_timer_is_there_without_a_preset(host: Host) -> None:
+    assert host.run("systemctl is-active nix-database-backup.timer").stdout == "active\n"
+    assert host.run("systemctl is-enabled nix-database-backup.timer").stdout == "static\n"
+    assert not host.run("find /etc/systemd/system -name '*backup*'").stdout
+    host.run(_BACKUP)
+    host.run(_BACKUP)
+    assert "not copied: the database has not changed" in host.journal("nix-database-backup.service")
+    assert host.failed_units() == []
+
+
+def test_a_lost_database_comes_back_with_the_import(host: Host) -> None:
+    """To the last signature and reference; and the collector spares it."""
+    host.run(_BACKUP)
+    before = _dump(host)
     host.run(_LOSE)
-    assert "before a garbage collection takes it, run: nix-aurora recover" in host.journal(
+    assert _faults(host) == ["database-missing"]
+    host.run(_IMPORT)
+    assert _dump(host) == before
+    assert "the content of every store path is as it was registered" in host.journal(
         "nix-setup.service"
     )
-    assert _faults(host) == ["paths-unregistered"]
-    planned = _recover(host, "--dry-run")
-    assert not planned["registered"]
-    assert planned["unfit"] == {}
-    assert _faults(host) == ["paths-unregistered"]
-
-    assert _recover(host) == planned | {"registered": True}
-    assert _live(host) == live
-    after = _records(host)
-    assert after == {path: records[path] for path in after}
-    assert set(planned["paths"]) <= live
     assert _faults(host) == []
     host.run("nix-collect-garbage -d")
+    _check_kept(host)
+    status = json.loads(host.run("nix-aurora status --json").stdout)["database"]
+    assert status["recovery"] is None
+    assert status["lost"] is False
+    assert "1" in status["copies"]
+
+
+def test_a_database_that_nix_made_anew_is_filled_by_recover(host: Host) -> None:
+    """A client makes it before anybody notices; the copies of it push no good one out."""
+    host.run(_BACKUP)
+    before = set(_dump(host).splitlines())
+    host.run("rm -r /var/lib/nix/var/nix/db; NIX_REMOTE=local nix-store --verify")
+    for number in range(3):
+        host.run(f"echo {number} >/tmp/new; NIX_REMOTE=local nix-store --add /tmp/new; {_BACKUP}")
+    assert "paths-unregistered" in _faults(host)
+    planned = _recover(host, "--dry-run")
+    assert planned["registered"] is False
+    assert set(planned["copies"]) >= {"1", "fullest"}
+    assert _recover(host) == planned | {"registered": True}
+    after = set(_dump(host).splitlines())
+    assert before <= after
+    assert _faults(host) == []
     _check_kept(host)
     assert _recover(host)["paths"] == []
 
 
-def test_it_asks(host: Host) -> None:
-    host.run(_LOSE)
+def test_without_a_copy_recover_lists_what_is_lost(host: Host) -> None:
+    """Nothing is registered again; building it again is the cure, and copies are made again."""
+    host.run(f"rm -r {_COPIES}; {_LOSE}{_IMPORT}")
+    assert "hint: sudo nix-aurora recover" in host.journal("nix-setup.service")
+    assert _faults(host) == ["database-lost"]
+    host.run(_BACKUP)
+    assert not host.run(f"ls {_COPIES}", check=False).stdout
     refused = host.run_as("tester", "sudo nix-aurora recover", login=False, check=False)
     assert refused.returncode == 2
     assert "hint: sudo nix-aurora recover --yes" in refused.stderr
-    for answer, code, faults in (("no", 1, ["paths-unregistered"]), ("yes", 0, [])):
-        typed = f"echo {answer} | script --quiet --return --command 'nix-aurora recover' /dev/null"
-        assert host.run(typed, check=False).returncode == code
-        assert _faults(host) == faults
-    _check_kept(host)
-
-
-def test_what_is_not_as_nix_left_it_is_left_out(host: Host) -> None:
-    """With all that refers to it; the rest is registered."""
-    inner, middle = host.run_as(
-        "tester", "middle=$(cut -d ' ' -f 1 result); cat $middle; echo $middle"
-    ).stdout.split()
+    said = _recover(host)
+    assert said["paths"] == []
     outer = host.run_as("tester", "readlink result").stdout.strip()
-    host.run(f"{_LOSE}rm {inner}; echo tol >{inner}")  # the file alone: links share their times
-    said = _recover(host, code=1)
-    assert set(said["unfit"]) >= {inner, middle, outer}
-    assert "is not as Nix leaves it" in said["unfit"][inner]
-    assert not set(said["unfit"]) & set(said["paths"])
-    check_clean(host.run(f"{_NIX}nix-store --verify --check-contents"))
-    assert _faults(host) == ["paths-unregistered"]
+    assert outer in said["lost"].values()
+    assert host.run(f"nix-store --check-validity {outer}", check=False).returncode == 1
+    assert _faults(host) == []
 
-    # As it was told: build again, and all is well.
+    host.run_as("tester", "rm -rf ~/.local/state/nix/profiles ~/.nix-profile")
+    add_program(host)
     host.run_as("tester", _KEEP)
-    assert _recover(host)["unfit"] == {}
+    host.run(_BACKUP)
+    assert host.run(f"ls {_COPIES}").stdout.split() == ["1"]
     _check_kept(host)
 
 
-def test_it_waits_for_a_collection(host: Host) -> None:
+def test_a_client_that_has_the_former_database_open_is_ended(host: Host) -> None:
+    """What it would register is lost, and it would take valid paths for garbage."""
+    host.run(_BACKUP)
+    build(host)
+    host.run_as("tester", "(sleep 300 | nix-store --serve --write >/dev/null 2>&1 &)")
+    host.run(f"rm -r /var/lib/nix/var/nix/db; {_IMPORT}")
+    assert "nix-aurora: ended processes of nix-daemon.service" in host.journal("nix-setup.service")
+    host.run("pkill -u tester sleep || true")
+    _check_kept(host)
+
+
+def test_who_waits_for_the_check_sees_how_far_it_is(host: Host) -> None:
+    line = "checking the content of the store: 1.0 GiB of 99.0 GiB"
+    host.run(f"echo '{line}' >/run/nix-aurora/recovery")
+    assert host.run_as("tester", "/usr/bin/nix --version").stderr == f"nix: waiting: {line}\n"
+    assert f"database  {line}\n" in host.run_as("tester", "nix-aurora status").stdout
+    host.run("rm /run/nix-aurora/recovery")
+    assert host.run_as("tester", "/usr/bin/nix --version").stderr == ""
+
+
+def test_recover_waits_for_a_collection(host: Host) -> None:
     """Nix's own lock tells."""
-    host.run(_LOSE)
     host.run(
         """
         exec 7>>/nix/var/nix/gc.lock
@@ -151,4 +190,26 @@ def test_it_waits_for_a_collection(host: Host) -> None:
         wait $!
         """
     )
+
+
+def test_a_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -> None:
+    host.run(_BACKUP)
+    before = _dump(host)
+    host.run(
+        """
+        systemctl stop nix-daemon.service
+        db=/var/lib/nix/var/nix/db/db.sqlite
+        checkpoint="pragma wal_checkpoint(truncate)"
+        python3 -c "import sqlite3; sqlite3.connect('$db').execute('$checkpoint')"
+        head -c 4096 /dev/urandom | dd of=$db bs=4096 seek=1 conv=notrunc
+        """
+    )
+    report = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)
+    found = next(found for found in report["findings"] if found["severity"] != "note")
+    assert found["id"] == "database-damaged"
+    assert host.run(_BACKUP, check=False).returncode == 1
+    host.run("systemctl reset-failed")
+    host.run(found["fix"])
+    assert _dump(host) == before
+    assert _faults(host) == []
     _check_kept(host)

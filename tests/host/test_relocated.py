@@ -70,6 +70,21 @@ def test_a_boot_with_it_is_whole(host: Host) -> None:
     check_whole(host)
 
 
+def test_a_lost_database_comes_back_from_its_copy(host: Host) -> None:
+    path = build(host, "--out-link kept")
+    host.run(
+        """
+        systemctl start nix-database-backup.service
+        systemctl stop nix-daemon.service
+        rm -r /var/lib/nix/relocated/var/nix/db
+        systemctl restart nix-setup.service
+        """
+    )
+    assert "the content of every store path is as it was" in host.journal("nix-setup.service")
+    assert host.run(f"nix-store --check-validity {path}").returncode == 0
+    check_whole(host)
+
+
 def test_a_later_boot_imports_nothing(host: Host) -> None:
     stamp = "stat --format=%y /var/lib/nix/relocated/.nix-aurora/*"
     first = host.run(stamp).stdout

@@ -7,6 +7,7 @@ import pytest
 from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.database.facts import Database
 from nix_aurora_host.facts import (
     Archive,
     Basics,
@@ -30,6 +31,7 @@ from nix_aurora_host.finding import Severity
 NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
 OTHER = f"/nix/store/{'c' * 32}-nix-2.26.3"
+_NAME = OTHER.removeprefix("/nix/store/")
 PROGRAM = NIX.replace("/nix", paths.BASE, 1) + "/bin/nix"
 CLOSURE = Closure(
     id="id",
@@ -84,6 +86,10 @@ def _with(**changes: object) -> Facts:
 
 def _store(**changes: object) -> Facts:
     return _with(store=replace(BASICS.store, **changes))  # type: ignore[arg-type]
+
+
+def _database(**changes: object) -> Facts:
+    return _with(database=replace(Database(), **changes))  # type: ignore[arg-type]
 
 
 def _unit(name: str, **changes: str) -> Facts:
@@ -150,7 +156,16 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(unregistered=(NIX,)), {"closure-incomplete"}),
         (_store(database=False, valid_paths=None), {"database-missing"}),
         (_store(valid_paths=None), {"database-unread"}),
-        (_store(lost=(OTHER,)), {"paths-unregistered"}),
+        (_database(damage="page 7"), {"database-damaged"}),
+        (_database(schema=11, reads=10), {"database-newer"}),
+        (_database(schema=11, reads=11), set()),
+        (_database(schema=11, reads=None), set()),
+        (_database(vouched=(_NAME,)), {"paths-unregistered"}),
+        (_database(vouched=(_NAME,), lost=True), {"paths-unregistered"}),
+        (_database(lost=True), {"database-lost"}),
+        (_database(lost=True, unknown={"result": _NAME}), {"database-lost"}),
+        (_database(lost=None, copies=None, unknown={"result": _NAME}), {"roots-unregistered"}),
+        (_database(unknown={"result": _NAME}), {"roots-unregistered"}),
         (_store(stamp=None), {"import-unfinished"}),
         (_store(stamp="other"), {"import-stale"}),
         (_store(roots={"nix": NIX}), {"gcroot-missing:cacert"}),
@@ -219,7 +234,7 @@ def test_an_import_is_repeated_even_where_setup_is_masked() -> None:
     fixes = _found(replace(WELL, basics=basics))
     assert fixes["import-unfinished"] == (
         "sudo systemctl unmask nix-setup.service && "
-        "sudo rm -f /var/lib/nix/.nix-aurora/imported && "
+        "sudo install -D -m 0600 /dev/null /var/lib/nix/.nix-aurora/import-needed && "
         "sudo systemctl restart nix-setup.service"
     )
 
@@ -265,3 +280,26 @@ def test_only_errors_and_warnings_are_faults() -> None:
     assert full.severity is Severity.ERROR
     (scarce,) = judge(_store(free=500 << 20))
     assert scarce.severity is Severity.WARNING
+
+
+def test_a_root_that_any_user_can_make_is_a_note_and_its_name_cannot_act() -> None:
+    (note,) = judge(_database(unknown={"/home/u/re\x1b[2Jsult": _NAME}))
+    assert note.severity is Severity.NOTE
+    assert "/home/u/re\\x1b[2Jsult" in note.message
+    assert note.fix == f"nix-store --realise {OTHER}"
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        (Host(True, False, False), "sudo bootc upgrade"),
+        (Host(True, True, False), "sudo rpm-ostree upgrade"),
+        (Host(False, False, True), "sudo dnf upgrade nix-aurora"),
+    ],
+)
+def test_a_newer_database_is_never_set_aside(host: Host, wanted: str) -> None:
+    """It is whole: the newer Nix reads it, with all that users have."""
+    fix = _found(replace(_database(schema=11, reads=10), host=host))["database-newer"] or ""
+    assert fix.startswith(wanted)
+    assert "mv" not in fix.split()
+    assert "rm" not in fix.split()

@@ -1,216 +1,253 @@
-"""What nix-aurora recover reads from the disk, and what it makes of it."""
+"""What nix-aurora recover finds, and what it registers again."""
 
+import io
+import json
 import os
+import shutil
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths, recover
+from nix_aurora_host.database import pathlocks
+from nix_aurora_host.database.backup import backup
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.roots import gather_roots
-from nix_aurora_host.references import UnfitError, scan, store_names
 
-A, B, C = (f"{letter * 32}-{name}" for letter, name in (("a", "one"), ("b", "two"), ("c", "x.drv")))
-
-
-class _Store:
-    """A store directory, in which paths can be made as Nix leaves them."""
-
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        directory.mkdir()
-
-    def add(self, name: str, content: bytes = b"") -> Path:
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return self.finish(path)
-
-    def link(self, name: str, target: str) -> None:
-        path = self.directory / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.symlink_to(target)
-        self.finish(path)
-
-    def finish(self, path: Path) -> Path:
-        """Give a path, and the directories that it is in, what Nix gives them."""
-        if not path.is_symlink():
-            path.chmod(0o444)
-        os.utime(path, (1, 1), follow_symlinks=False)
-        for parent in path.parents:
-            if parent == self.directory:
-                break
-            os.utime(parent, (1, 1))
-            parent.chmod(0o555)
-        return path
-
-    def scan(self, name: str) -> set[str]:
-        return scan(str(self.directory), name, store_names(str(self.directory)))[0]
+from tests.unit.nix_database import A, B, C, D, Nix, make_nix
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> _Store:
-    """Give an empty store."""
-    return _Store(tmp_path / "store")
+def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
+    """Return a store that was copied; C refers to B, and B to A. D is in no copy."""
+    nix = make_nix(tmp_path / "nix", monkeypatch)
+    for path_name in (A, B, C):
+        nix.add(path_name)
+    nix.make_database([A, B, C], [(C, B), (B, A)])
+    backup()
+    nix.add(D)
+    return nix
 
 
-def test_only_store_paths_are_names(store: _Store) -> None:
-    for name in (A, f"{A}.lock", f"{B}.lock", ".links", "x", f"{'e' * 32}-no", f"{'a' * 31}-short"):
-        store.add(name)
-    assert store_names(str(store.directory)) == {b"a" * 32: A, b"b" * 32: f"{B}.lock"}
+def _lose(nix: Nix, *kept: str) -> None:
+    """Have a database that knows less, as Nix makes it where the former one is gone."""
+    shutil.rmtree(nix.database.parent)
+    nix.make_database(kept)
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        f"see /nix/store/{B}/bin".encode(),
-        b"b" * 32,
-        b"a0c" + b"b" * 32 + b"d" * 40,  # anywhere in a run of such characters
-        b"\0" * ((1 << 20) - 7) + b"b" * 32,  # across what is read at once
-        b"\0" * ((1 << 20) - 32) + b"b" * 32 + b"\0",
-    ],
-    ids=["path", "alone", "inside", "across", "at the end"],
-)
-def test_a_reference_is_found_in_a_file(store: _Store, content: bytes) -> None:
-    store.add(B)
-    store.add(f"{A}/share/file", content)
-    assert store.scan(A) == {B}
+def _recover(
+    capsys: pytest.CaptureFixture[str], *, dry_run: bool = False
+) -> tuple[int, dict[str, object]]:
+    code = recover.recover(yes=True, dry_run=dry_run, as_json=True)
+    said = json.loads(capsys.readouterr().out)
+    assert isinstance(said, dict)
+    return code, said
 
 
-def test_references_are_found_in_links_and_in_names(store: _Store) -> None:
-    store.add(B)
-    store.add(C, b'Derive([],[],[],"x","",[],[])')
-    store.link(f"{A}/bin", f"/nix/store/{B}/bin")
-    store.add(f"{A}/known-{'c' * 32}")
-    assert store.scan(A) == {B, C}
+def _paths(*names: str) -> list[str]:
+    return [f"/nix/store/{path_name}" for path_name in names]
 
 
-def test_what_is_not_there_is_no_reference(store: _Store) -> None:
-    store.add(A, b"b" * 32 + b"." + b"a" * 31)
-    assert store.scan(A) == set()
-
-
-def test_a_derivation_refers_to_its_inputs_alone(store: _Store) -> None:
-    """Its outputs, of which the text is full, refer to others in their turn."""
-    inner = f"{'d' * 32}-inner.drv"
-    text = (
-        f'Derive([("out","/nix/store/{A}","","")],[("/nix/store/{inner}",["dev","out"])],'
-        f'["/nix/store/{B}"],"x86_64-linux","/bin/sh",["{A}"],[("out","/nix/store/{A}")])'
+def test_what_a_copy_vouches_for_is_registered_again(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With all that the copy says of it; what lies in the store otherwise is not."""
+    rows = nix.run("select path, hash, narSize, deriver, ultimate, sigs, ca from ValidPaths")
+    _lose(nix, B)
+    code, planned = _recover(capsys, dry_run=True)
+    assert (code, planned["registered"]) == (0, False)
+    assert nix.valid() == {B}
+    code, said = _recover(capsys)
+    assert code == 0
+    assert said == planned | {"registered": True}
+    assert sorted(str(path) for path in said["paths"]) == _paths(A, C)  # type: ignore[attr-defined]
+    assert nix.valid() == {A, B, C}
+    after = nix.run("select path, hash, narSize, deriver, ultimate, sigs, ca from ValidPaths")
+    assert sorted(after) == sorted(rows)
+    (referred,) = nix.run(
+        "select b.path from Refs join ValidPaths a on a.id = referrer"
+        " join ValidPaths b on b.id = reference where a.path = ?",
+        f"/nix/store/{C}",
     )
-    for name in (A, B):
-        store.add(name)
-    store.add(C, text.encode())
-    with pytest.raises(UnfitError, match=r"needs d{32}-inner\.drv, which is not there"):
-        store.scan(C)
-    store.add(inner, b'Derive([],[],[],"x86_64-linux","/bin/sh",[],[])')
-    assert store.scan(C) == {B, inner}
-    assert store.scan(inner) == set()
+    assert referred == (f"/nix/store/{B}",)
 
 
-@pytest.mark.parametrize("what", ["mode", "mtime", "kind", "inside", "derivation"])
-def test_what_nix_did_not_leave_so_is_unfit(store: _Store, what: str) -> None:
-    path = store.add(f"{A}/dir/file")
-    if what == "mode":
-        path.chmod(0o644)
-    elif what == "mtime":
-        os.utime(path, (2, 2))
-    elif what == "inside":
-        path.parent.chmod(0o755)
-    elif what == "kind":
-        path.parent.chmod(0o755)
-        os.mkfifo(path.parent / "fifo")
-        store.finish(path.parent / "fifo")
-    name = store.add(C, b"no derivation").name if what == "derivation" else A
-    with pytest.raises(UnfitError):
-        store.scan(name)
+@pytest.mark.parametrize("root", [True, False])
+def test_content_that_only_lies_in_the_store_is_never_registered(
+    nix: Nix, capsys: pytest.CaptureFixture[str], root: bool
+) -> None:
+    """A failed build has left it there, under an honest name, and its user made a root of it."""
+    if root:
+        nix.root("result", D)
+    shutil.rmtree(nix.store / A)
+    nix.add(A, b"evil")
+    _lose(nix)
+    nix.root("other", A)
+    code, said = _recover(capsys)
+    assert code == 0
+    assert nix.valid() == set()
+    assert said["paths"] == []
+    unfit = said["unfit"]
+    assert isinstance(unfit, dict)
+    assert set(unfit) == set(_paths(A, B, C))
+    assert unfit[f"/nix/store/{B}"] == f"it needs {A}, which is not registered"
+    gcroots = nix.state / "gcroots"
+    lost = {f"{gcroots}/other": f"/nix/store/{A}"} | (
+        {f"{gcroots}/result": f"/nix/store/{D}"} if root else {}
+    )
+    assert said["lost"] == lost
 
 
-# --- the plan
+def test_each_copy_adds_what_the_newer_ones_do_not_know(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A database that was lost unnoticed has been copied since."""
+    _lose(nix, A)
+    backup()
+    _lose(nix)
+    code, said = _recover(capsys)
+    assert code == 0
+    copies = said["copies"]
+    assert isinstance(copies, dict)
+    assert {name: copy["paths"] for name, copy in copies.items()} == {"1": 1, "2": 3}
+    assert nix.valid() == {A, B, C}
+    assert said["size"] == sum(size for (size,) in nix.run("select narSize from ValidPaths"))  # type: ignore[misc]
 
 
-def _plan(roots: list[str], graph: dict[str, set[str] | str], valid: set[str]) -> recover.Plan:
-    def look(name: str) -> tuple[set[str], int]:
-        refers = graph[name]
-        if isinstance(refers, str):
-            raise UnfitError(refers)
-        return refers, 10
-
-    return recover.make_plan(roots, valid, look)
-
-
-def test_the_plan_follows_roots_as_far_as_what_is_valid() -> None:
-    graph: dict[str, set[str] | str] = {
-        "profile": {"tool", "profile"},
-        "tool": {"lib", "valid"},
-        "lib": set(),
-        "garbage": {"lib"},
-    }
-    plan = _plan(["profile", "valid"], graph, {"valid"})
-    assert list(plan.references) == ["lib", "tool", "profile"]
-    assert plan.references["tool"] == {"lib", "valid"}
-    assert (plan.unfit, plan.size) == ({}, 30)
+def test_without_a_copy_it_lists_what_is_lost_and_clears_the_marker(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.rmtree(paths.COPIES)
+    _lose(nix)
+    Path(paths.DATABASE_LOST).touch()
+    nix.root("result", C)
+    assert recover.recover(yes=False, dry_run=True, as_json=False) == 0
+    assert Path(paths.DATABASE_LOST).exists()
+    capsys.readouterr()
+    assert recover.recover(yes=True, dry_run=False, as_json=False) == 0
+    said = capsys.readouterr().err
+    assert f"  {nix.state}/gcroots/result: /nix/store/{C}\n" in said
+    assert "Install it, or build it, again" in said
+    assert nix.valid() == set()
+    assert not Path(paths.DATABASE_LOST).exists()
+    assert backup() == "copied the database: 0 store paths"
 
 
-def test_what_refers_to_the_unfit_is_left_out_with_it() -> None:
-    graph: dict[str, set[str] | str] = {
-        "top": {"middle", "well"},
-        "middle": {"half"},
-        "half": "broken",
-        "well": set(),
-    }
-    plan = _plan(["top"], graph, set())
-    assert list(plan.references) == ["well"]
-    assert plan.unfit == {"half": "broken", "middle": "refers to half", "top": "refers to middle"}
+def test_a_link_s_name_cannot_act_on_the_terminal(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _lose(nix)
+    nix.root("evil\x1b[2J\nForged line", D)
+    recover.recover(yes=True, dry_run=False, as_json=False)
+    said = capsys.readouterr().err
+    assert "\x1b" not in said
+    assert not [line for line in said.splitlines() if line.startswith("Forged")]
 
 
-def test_a_circle_is_left_out() -> None:
-    """Nix would refuse the registration as a whole."""
-    graph: dict[str, set[str] | str] = {"a": {"b"}, "b": {"a"}, "c": {"a"}, "d": set()}
-    plan = _plan(["c", "d"], graph, set())
-    assert list(plan.references) == ["d"]
-    assert set(plan.unfit) == {"a", "b", "c"}
+def test_a_path_that_is_being_built_is_left_alone(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its builder may put another content there after the check."""
+    _lose(nix)
+    with pathlocks.hold([B]) as held:
+        assert held == {B}
+        _, said = _recover(capsys)
+    unfit = said["unfit"]
+    assert isinstance(unfit, dict)
+    assert unfit[f"/nix/store/{B}"] == "it is being built or downloaded"
+    assert nix.valid() == {A}
+    assert not list(nix.store.glob("*.lock"))
 
 
-def test_the_registration_is_in_nix_s_format() -> None:
-    plan = recover.Plan({A: frozenset(), B: frozenset({A, B})}, {}, 0)
-    assert recover.registration(plan).splitlines() == [
-        *(f"/nix/store/{A}", "", "0"),
-        *(f"/nix/store/{B}", "", "2", f"/nix/store/{A}", f"/nix/store/{B}"),
-    ]
-    assert recover.describe(plan, registered=True)["paths"] == [
-        f"/nix/store/{A}",
-        f"/nix/store/{B}",
-    ]
+def test_the_locks_are_held_until_the_paths_are_registered(nix: Nix) -> None:
+    _lose(nix)
+    with ExitStack() as locks:
+        found = recover.find(locks)
+        assert set(found.names) == {A, B, C}
+        with pathlocks.hold([A, B, C]) as held:
+            assert held == set()
+    with pathlocks.hold([A]) as held:
+        assert held == {A}
+
+
+def test_a_damaged_database_is_left_to_the_import(
+    nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.truncate(nix.database, 5000)
+    code, said = _recover(capsys, dry_run=True)
+    assert code == 0
+    assert said["damage"]
+    assert not Path(paths.IMPORT_NEEDED).exists()
+
+    def restore() -> None:
+        _lose(nix, A, B, C)
+
+    monkeypatch.setattr(recover, "_import", restore)
+    code, said = _recover(capsys)
+    assert (code, said["damage"]) == (0, None)
+
+
+def test_without_a_terminal_or_rights_it_refuses(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(CommandError) as refused:
+        recover.recover(yes=False, dry_run=False, as_json=False)
+    assert (refused.value.code, refused.value.hint) == (2, "sudo nix-aurora recover --yes")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(CommandError) as refused:
+        recover.recover(yes=True, dry_run=False, as_json=False)
+    assert (refused.value.code, refused.value.hint) == (2, "sudo nix-aurora recover")
+    assert nix.valid() == {A, B, C}
 
 
 # --- the roots
 
 
-def test_roots_are_found_as_the_collector_finds_them(
-    tmp_path: Path, store: _Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    state = tmp_path / "var/nix"
-    for name, value in (("SHOWN", tmp_path), ("STORE", store.directory), ("STATE", state)):
-        monkeypatch.setattr(paths, name, str(value))
-    for name in (A, B, C):
-        store.add(name)
-    (state / "gcroots/auto").mkdir(parents=True)
+def test_roots_are_found_as_the_collector_finds_them(nix: Nix) -> None:
+    state, top = nix.state, nix.top
     (state / "profiles/per-user/u").mkdir(parents=True)
     links = {
         "gcroots/own": f"/nix/store/{A}/bin",
-        "gcroots/auto/1": f"{tmp_path}/result",
+        "gcroots/auto/1": f"{top}/result",
         "gcroots/auto/2": "/nowhere",
-        "gcroots/auto/3": f"{tmp_path}/plain",
+        "gcroots/auto/3": f"{top}/plain",
         "gcroots/gone": f"/nix/store/{'d' * 32}-gone",
         "gcroots/profiles": "/nix/var/nix/profiles",
         "profiles/per-user/u/p-1-link": f"/nix/store/{C}",
         "profiles/per-user/u/p": "p-1-link",
     }
-    for name, target in links.items():
-        (state / name).symlink_to(target)
-    (tmp_path / "result").symlink_to(f"/nix/store/{B}")
-    (tmp_path / "plain").touch()
+    for link, target in links.items():
+        (state / link).symlink_to(target)
+    (top / "result").symlink_to(f"/nix/store/{B}")
+    (top / "plain").touch()
     assert gather_roots() == {
         f"{state}/gcroots/own": A,
         f"{state}/gcroots/auto/1": B,
         f"{state}/profiles/per-user/u/p-1-link": C,
         f"{state}/profiles/per-user/u/p": C,
     }
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/nix/store/.links",
+        "/nix/store/.links/x",
+        "/nix/store/..",
+        "/nix/store/../var/nix/db",
+        "/nix/store/../../nix/store/.links",
+        f"/nix/store/{A}/../.links",
+        "/nix/store/trash",
+        "/nix/store/" + "e" * 32 + "-not-base-32",
+        "/nix/store/" + "a" * 32 + "-new\nline",
+        "/nix/store",
+    ],
+)
+def test_what_is_no_store_path_is_no_root(nix: Nix, target: str) -> None:
+    (nix.store / ".links").mkdir()
+    (nix.store / ".links/x").touch()
+    for other in ("trash", "e" * 32 + "-not-base-32", "a" * 32 + "-new\nline"):
+        (nix.store / other).touch()
+    (nix.top / "result").symlink_to(target)
+    (nix.state / "gcroots/auto/1").symlink_to(nix.top / "result")
+    (nix.state / "gcroots/own").symlink_to(target)
+    assert gather_roots() == {}

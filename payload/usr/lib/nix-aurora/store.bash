@@ -24,7 +24,7 @@ exists() { [ -e "$1" ] || [ -L "$1" ]; }
 # Told by a handful of stats: the store, the database and the roots may have been lost since the
 # stamp was written.
 is_imported() {
-    [ -r "$stamp" ] && [ "$(<"$stamp")" = "$CLOSURE_ID" ] \
+    [ -r "$stamp" ] && [ "$(<"$stamp")" = "$CLOSURE_ID" ] && [ ! -e "$own/import-needed" ] \
         && exists "$store/${CLOSURE_NIX##*/}/bin/nix" && exists "$store/${CLOSURE_CACERT##*/}" \
         && [ -e "$state/db/db.sqlite" ] && [ -L "$roots/nix" ] \
         && { [ -L "$profile" ] || [ -r "$described/closure" ]; }

@@ -6,6 +6,8 @@ None means that it could not be read, or that there is none, as the attribute sa
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nix_aurora_host.database.facts import Database
+
 # What /nix is.
 OURS = "ours"  # /var/lib/nix
 OTHER_MOUNT = "other mount"
@@ -182,6 +184,7 @@ class Basics:
     labels: tuple[Label, ...] | None
     pivot: Pivot = field(default_factory=Pivot)
     settings_file: SettingsFile = field(default_factory=SettingsFile)
+    database: Database = field(default_factory=Database)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,21 @@ PREFIX = "/run/nix/store" if RELOCATED else "/nix/store"  # of store paths
 # What is shown to programs, and where.
 SHOWN, AT = (STORE, PREFIX) if RELOCATED else (BASE, "/nix")
 STATE = f"{HOME}/var/nix"
-DATABASE = f"{STATE}/db/db.sqlite"
+DATABASE_DIRECTORY = f"{STATE}/db"
+DATABASE = f"{DATABASE_DIRECTORY}/db.sqlite"
 ROOTS = f"{STATE}/gcroots/nix-aurora"
 PROFILE = f"{STATE}/profiles/default"
 OWN = f"{HOME}/.nix-aurora"
 STAMP = f"{OWN}/imported"
 ASIDE = f"{OWN}/aside"
+IMPORT_NEEDED = f"{OWN}/import-needed"  # one more reason for the import to run
+IMPORT_LOCK = f"{OWN}/lock"
+COPIES = f"{OWN}/database"  # of Nix's database, root's alone
+DATABASE_LOST = f"{OWN}/database-lost"  # the import made a new database without a copy
+COLLECTOR_LOCK = f"{STATE}/gc.lock"  # Nix's own: shared for those that register paths
+DATABASE_LOCK = (
+    f"{DATABASE_DIRECTORY}/big-lock"  # Nix's own: shared for those that use the database
+)
 SOCKETS = (f"{BASE}/var/nix/daemon-socket/socket", f"{BASE}/daemon-socket/socket")
 
 PACKAGE = "/usr/lib/nix-aurora"
@@ -27,6 +36,8 @@ PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought th
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"
 PENDING = "/etc/nix-aurora.root-pending"  # nix-root's: a boot with its root is under way
+
+RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
 
 PROFILE_BIN = "/nix/var/nix/profiles/default/bin"  # as logins have it in PATH
 
@@ -39,6 +50,7 @@ MOUNT = "nix.mount"
 RELOCATED_MOUNT = "run-nix-store.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
+BACKUP_TIMER = "nix-database-backup.timer"
 OUR_UNITS = "/usr/lib/systemd/system/"
 UNITS = (LAYOUT, MOUNT, RELOCATED_MOUNT, SETUP, SOCKET, DAEMON)
 

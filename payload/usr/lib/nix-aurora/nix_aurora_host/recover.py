@@ -1,204 +1,241 @@
-"""nix-aurora recover: make a database, that has been lost, know again what users keep."""
+"""nix-aurora recover: register again what a copy of the database vouches for.
+
+Nothing is registered because it lies in the store: a failed build leaves content of its user's
+choice there, under an honest name. A copy knows the hash of what was registered.
+"""
 
 import fcntl
-import graphlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from nix_aurora_host import paths
+from nix_aurora_host.database import files, pathlocks, sqlite
+from nix_aurora_host.database.content import check_content
+from nix_aurora_host.database.copies import find_flaw, read_copies
+from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.plan import Plan, make_plan
+from nix_aurora_host.database.rows import STORE_NAME, Row, take_over
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.gather.closure import gather_closure
 from nix_aurora_host.gather.roots import gather_roots
-from nix_aurora_host.gather.store import query
-from nix_aurora_host.references import UnfitError, scan, store_names
 from nix_aurora_host.status import human
+from nix_aurora_host.text import printable
 
-_TRUST = """\
-Without the former database nobody can tell whether their content is what it was: they will be
-registered as they are. Where a program misbehaves, install it again."""
 _SHOWN = 20
+_IMPORT = "/usr/libexec/nix-aurora/import"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be registered.
+class Found:
+    """What recover can do, and what it cannot.
 
-    ``references`` has the names that each store path refers to, a path after those; ``unfit`` has
-    why others are left out; ``size`` is in bytes.
+    ``plans`` has a plan for each copy that can be used, ``flaws`` why others cannot. ``lost`` has
+    the roots whose store paths nothing vouches for, with these paths' names.
     """
 
-    references: Mapping[str, frozenset[str]]
-    unfit: Mapping[str, str]
-    size: int
+    plans: Sequence[tuple[Copy, Plan]] = ()
+    flaws: Mapping[str, str] = field(default_factory=dict)
+    lost: Mapping[str, str] = field(default_factory=dict)
+    broken: str | None = None  # why the import has to restore the database first
+
+    @property
+    def names(self) -> list[str]:
+        """The names of what can be registered."""
+        return [name for _, plan in self.plans for name in plan.ids]
+
+    @property
+    def unfit(self) -> dict[str, str]:
+        """The names of what a copy knows and the disk does not bear out, with the reason."""
+        names = set(self.names)
+        found = {name: why for _, plan in reversed(self.plans) for name, why in plan.unfit.items()}
+        return {name: why for name, why in found.items() if name not in names}
+
+    @property
+    def size(self) -> int:
+        """The size of what can be registered, in bytes."""
+        return sum(plan.size for _, plan in self.plans)
 
 
 def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Register what roots keep and the database does not know, and give the exit code."""
+    """Register what the copies vouch for, and return the exit code."""
     if os.geteuid() != 0:
-        raise CommandError("recover: only root may register", "sudo nix-aurora recover", code=USAGE)
+        raise CommandError(
+            "cannot recover: only root may register store paths",
+            "sudo nix-aurora recover",
+            code=USAGE,
+        )
     if not (yes or dry_run or sys.stdin.isatty()):
         raise CommandError(
-            "recover: there is no terminal to ask on", "sudo nix-aurora recover --yes", code=USAGE
+            "cannot recover: there is no terminal to ask on",
+            "sudo nix-aurora recover --yes",
+            code=USAGE,
         )
-    valid = query("select path from ValidPaths")
-    if valid is None:
+    try:
+        return _recover(yes=yes, dry_run=dry_run, as_json=as_json)
+    except (OSError, sqlite3.Error) as error:
         raise CommandError(
-            f"recover: {paths.DATABASE} cannot be read: an import makes it",
-            f"sudo systemctl restart {paths.SETUP}",
+            f"cannot recover: {paths.DATABASE}: {printable(str(error))}", "sudo nix-aurora doctor"
+        ) from error
+
+
+def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
+    if (broken := _find_damage()) is not None:
+        _say(f"The database is lost or damaged: {paths.DATABASE}: {printable(broken)}")
+        _say("The import restores it from a copy, or makes a new one.")
+        if dry_run or not (yes or _confirm("run the import")):
+            if as_json:
+                _print(Found(broken=broken), registered=False)
+            return 0 if dry_run else 1
+        _import()
+    with (
+        files.lock(paths.IMPORT_LOCK, fcntl.LOCK_EX),
+        files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH, patience=0) as free,
+    ):
+        if not free:
+            _say("A garbage collection is running: waiting for it")
+        with files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH), ExitStack() as locks:
+            return _register(find(locks), yes=yes, dry_run=dry_run, as_json=as_json)
+
+
+def _find_damage() -> str | None:
+    if not Path(paths.DATABASE).exists():
+        return "no such file"
+    return sqlite.check_live(paths.DATABASE)
+
+
+def _import() -> None:
+    """Have the import restore the database: by systemd, where that is running."""
+    files.write(paths.IMPORT_NEEDED, "")
+    command = [_IMPORT]
+    if Path("/run/systemd/system").is_dir():
+        command = ["systemctl", "restart", paths.SETUP]
+    if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
+        raise CommandError(
+            f"cannot restore the database: {paths.SETUP} has failed", f"journalctl -u {paths.SETUP}"
         )
-    with _collector_waits():
-        _say("Looking at what is on disk...")
-        known = store_names(paths.STORE)
-        plan = make_plan(
-            gather_roots().values(),
-            {path.removeprefix(f"{paths.PREFIX}/") for (path,) in valid},
-            lambda name: scan(paths.STORE, name, known),
-        )
-        _tell(plan)
-        done = bool(plan.references) and not dry_run and (yes or _confirm())
-        if done:
-            _nix_store("--register-validity", registration(plan))
+
+
+def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
+    _tell(found)
+    done = bool(found.names) and not dry_run and (yes or _confirm("register them"))
+    if done:
+        with sqlite.connect(paths.DATABASE, "rw") as live:
+            insert(live, found.plans)
+        _say(f"Registered {len(found.names)} store paths.")
+    refused = bool(found.names) and not done
+    if not dry_run and not refused and Path(paths.DATABASE_LOST).exists():
+        files.remove(paths.DATABASE_LOST)
+        _say("From now on this database is copied once a day again.")
     if as_json:
-        print(json.dumps(describe(plan, registered=done), indent=2))
-    if not done:
-        return 1 if plan.unfit or (plan.references and not dry_run) else 0
-    _say("Registered. Now Nix verifies the whole store...")
-    _nix_store("--verify", "", "--check-contents")
-    _say("recover: done")
-    return 1 if plan.unfit else 0
+        _print(found, registered=done)
+    return 1 if refused and not dry_run else 0
 
 
-def make_plan(
-    roots: Iterable[str], valid: set[str], look: Callable[[str], tuple[set[str], int]]
-) -> Plan:
-    """Follow the roots through all that is not valid, which ``look`` scans path by path.
+def find(locks: ExitStack) -> Found:
+    """Compare the database, the copies, the disk and the roots.
 
-    What no root keeps is garbage, and may be the remains of an interrupted build: it is left out.
-    So is what refers to an unfit path, for a valid path needs valid ones.
+    What can be registered stays as it is until ``locks`` are closed.
     """
-    found: dict[str, set[str]] = {}
-    unfit: dict[str, str] = {}
-    size = 0
-    pending = list(roots)
-    while pending:
-        name = pending.pop()
-        if name in valid or name in found or name in unfit:
+
+    def check(rows: Collection[Row]) -> dict[str, str]:
+        mine = locks.enter_context(pathlocks.hold([row.name for row in rows]))
+        busy = {row.name: "it is being built or downloaded" for row in rows if row.name not in mine}
+        return busy | check_content([row for row in rows if row.name in mine])
+
+    with sqlite.connect(paths.DATABASE) as live:
+        valid = {
+            path.removeprefix(f"{paths.PREFIX}/")
+            for (path,) in live.execute("select path from ValidPaths")
+        }
+    known = set(valid)
+    plans = []
+    flaws = {}
+    for copy in read_copies():
+        if flaw := find_flaw(copy, {}):
+            flaws[copy.generation] = flaw
             continue
-        try:
-            found[name], more = look(name)
-        except UnfitError as error:
-            unfit[name] = str(error)
-        except OSError as error:
-            unfit[name] = f"{error.filename}: {error.strerror}"
-        else:
-            size += more
-            pending += found[name]
-    order = _close(found, unfit)
-    return Plan({name: frozenset(found[name]) for name in order}, unfit, size)
+        with sqlite.connect(copy.database, "immutable") as connection:
+            plan = make_plan(connection, known, check)
+        plans.append((copy, plan))
+        known |= set(plan.ids)
+    lost = {root: name for root, name in gather_roots().items() if name not in known}
+    return Found(plans, flaws, lost)
 
 
-def _close(found: dict[str, set[str]], unfit: dict[str, str]) -> list[str]:
-    """Move what cannot be registered from ``found`` to ``unfit``; give the rest's order."""
-    while True:
-        spoilt = {name: refs & unfit.keys() for name, refs in found.items() if refs & unfit.keys()}
-        for name, causes in spoilt.items():
-            unfit[name] = f"refers to {min(causes)}"
-            del found[name]
-        if spoilt:
-            continue
-        graph = {name: refs & found.keys() - {name} for name, refs in found.items()}
-        try:
-            return list(graphlib.TopologicalSorter(graph).static_order())
-        except graphlib.CycleError as error:
-            for name in set(error.args[1]):
-                unfit[name] = "is part of a circle of references, which Nix does not make"
-                del found[name]
+def insert(live: sqlite3.Connection, plans: Sequence[tuple[Copy, Plan]]) -> None:
+    """Take the rows over into the database, in one transaction."""
+    live.execute("pragma foreign_keys = on")
+    live.execute("begin immediate")
+    for copy, plan in plans:
+        with sqlite.connect(copy.database, "immutable") as connection:
+            take_over(connection, live, plan.ids.values())
+    live.execute("commit")
 
 
-def registration(plan: Plan) -> str:
-    """Give the plan in the format of nix-store --register-validity, which computes the hashes."""
-    lines = []
-    for name, references in plan.references.items():
-        deriver = ""  # unknown
-        lines += [_path(name), deriver, str(len(references)), *map(_path, sorted(references))]
-    return "".join(f"{line}\n" for line in lines)
+def _print(found: Found, *, registered: bool) -> None:
+    print(json.dumps(describe(found, registered=registered), indent=2))
+
+
+def describe(found: Found, *, registered: bool) -> dict[str, object]:
+    """Return what --json prints: nix-aurora(1), "recover"."""
+    return {
+        "registered": registered,
+        "damage": found.broken,
+        "copies": {
+            copy.generation: {"time": copy.time, "paths": copy.count} for copy, _ in found.plans
+        },
+        "unusable": dict(found.flaws),
+        "paths": [_path(name) for name in found.names],
+        "size": found.size,
+        "unfit": {_path(name): why for name, why in found.unfit.items() if _is_name(name)},
+        "lost": {printable(root, None): _path(name) for root, name in found.lost.items()},
+    }
+
+
+def _is_name(name: str) -> bool:
+    return STORE_NAME.fullmatch(name) is not None
 
 
 def _path(name: str) -> str:
     return f"{paths.PREFIX}/{name}"
 
 
-def describe(plan: Plan, *, registered: bool) -> dict[str, object]:
-    """Give what JSON has of it."""
-    return {
-        "registered": registered,
-        "paths": [_path(name) for name in plan.references],
-        "unfit": {_path(name): why for name, why in plan.unfit.items()},
-        "size": plan.size,
-    }
-
-
-@contextmanager
-def _collector_waits() -> Iterator[None]:
-    """Hold Nix's own lock, as builds do."""
-    with open(f"{paths.STATE}/gc.lock", "ab", opener=_private) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _say("A garbage collection is running: waiting for it")
-            fcntl.flock(file, fcntl.LOCK_SH)
-        yield
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _nix_store(operation: str, text: str, *options: str) -> None:
-    """Run the packaged nix-store on the store itself; it says on stderr what it does."""
-    program = paths.nix_command(gather_closure().nix, "nix-store")
-    with_nix = () if paths.RELOCATED else ("/usr/libexec/nix-aurora/with-nix",)
-    environment = {"PATH": "/usr/bin:/usr/sbin", "HOME": paths.OWN, "NIX_REMOTE": "local"}
-    done = subprocess.run(
-        [*with_nix, *program, operation, *options],
-        input=text,
-        text=True,
-        stdout=sys.stderr,
-        env=environment,
-        cwd="/",
-        check=False,
-    )
-    if done.returncode:
-        raise CommandError(
-            f"recover: nix-store {operation}: exit code {done.returncode}",
-            "look above for why, then: sudo nix-aurora recover",
+def _tell(found: Found) -> None:
+    for generation, flaw in found.flaws.items():
+        _say(f"{paths.COPIES}/{generation}: this copy cannot be used: {printable(flaw)}")
+    if not found.plans:
+        _say(f"There is no copy of the database in {paths.COPIES}: nothing vouches for more.")
+    if names := found.names:
+        _say(f"Store paths that a copy vouches for: {len(names)}, {human(found.size)}")
+        _list(_path(name) for name in names)
+    if unfit := found.unfit:
+        _say("Store paths that a copy knows, with another content: the next collection takes them")
+        _list(f"{printable(_path(name))}: {printable(why)}" for name, why in unfit.items())
+    if lost := found.lost:
+        _say(
+            "Links that keep a store path which is not registered. Install it, or build it, again:"
         )
+        _list(f"{printable(root)}: {_path(name)}" for root, name in lost.items())
+    if not (found.names or found.unfit or found.lost):
+        _say("The database knows all that is kept.")
 
 
-def _tell(plan: Plan) -> None:
-    if not plan.references and not plan.unfit:
-        _say("recover: the database knows all that users keep")
-    if plan.references:
-        count, size = len(plan.references), human(plan.size)
-        _say(f"Store paths that are kept, and that the database does not know: {count}, {size}")
-        for name in list(plan.references)[:_SHOWN]:
-            _say(f"  {_path(name)}")
-        if count > _SHOWN:
-            _say(f"  and {count - _SHOWN} more: --dry-run --json names all")
-        _say(_TRUST)
-    if plan.unfit:
-        _say("Left out, for the next garbage collection to take: install or build them again")
-        for name, why in plan.unfit.items():
-            _say(f"  {_path(name)}: {why}")
+def _list(lines: Iterable[str]) -> None:
+    shown = list(lines)
+    for line in shown[:_SHOWN]:
+        _say(f"  {line}")
+    if len(shown) > _SHOWN:
+        _say(f"  and {len(shown) - _SHOWN} more: --dry-run --json names all")
 
 
-def _confirm() -> bool:
-    sys.stderr.write("Type yes to register them: ")
+def _confirm(what: str) -> bool:
+    sys.stderr.write(f"Type yes to {what}: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == "yes"
 

@@ -1,7 +1,10 @@
 """What status prints: for people, one line for each thing, or JSON."""
 
+import time
+
 from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
+from nix_aurora_host.database.facts import Database
 from nix_aurora_host.facts import Basics
 from nix_aurora_host.settings import describe_fault
 
@@ -59,6 +62,7 @@ def describe(basics: Basics) -> dict[str, object]:
         if basics.labels is None
         else {label.path: label.context for label in basics.labels},
         "aside": None if store.aside is None else list(store.aside),
+        "database": _describe_database(basics.database),
     }
 
 
@@ -76,6 +80,7 @@ def render(basics: Basics) -> str:
         "space": _space(basics),
         "selinux": _labels(basics),
         "aside": _aside(basics),
+        "database": _database(basics.database),
     }
     return "".join(f"{name:<9} {line}\n" for name, text in rows.items() for line in _hang(text))
 
@@ -193,6 +198,31 @@ def _aside(basics: Basics) -> str:
     if aside is None:
         return "cannot be read by this user"
     return f"{len(aside)} damaged, in {paths.ASIDE}" if aside else "nothing"
+
+
+def _describe_database(database: Database) -> dict[str, object]:
+    copies = database.copies
+    return {
+        "copies": None
+        if copies is None
+        else {copy.generation: {"time": copy.time, "paths": copy.count} for copy in copies},
+        "lost": database.lost,
+        "recovery": database.recovery,
+    }
+
+
+def _database(database: Database) -> str:
+    lines = [database.recovery] if database.recovery else []
+    if database.copies is None:
+        lines.append("only root can see the copies")
+    elif not database.copies:
+        lines.append("not copied yet: once a day, by nix-database-backup.timer")
+    for copy in database.copies or ():
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.time))
+        lines.append(f"copied {date}: {copy.count} store paths")
+    if database.lost:
+        lines.append("an earlier one was lost: sudo nix-aurora recover")
+    return "\n".join(lines)
 
 
 def human(size: float) -> str:

@@ -1,10 +1,13 @@
 """All checks, the causes before what comes of them."""
 
-from nix_aurora_host.checks import environment, pivot, settings_file, store, units
+from nix_aurora_host.checks import database, environment, pivot, settings_file, store, units
 from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
 
-CHECKS = (*settings_file.CHECKS, *pivot.CHECKS, *units.CHECKS, *store.CHECKS, *environment.CHECKS)
+CHECKS = (
+    *(*settings_file.CHECKS, *pivot.CHECKS, *database.CHECKS, *units.CHECKS, *store.CHECKS),
+    *environment.CHECKS,
+)
 
 
 def judge(facts: Facts) -> list[Finding]:

@@ -5,7 +5,7 @@ import shlex
 from nix_aurora_host import paths
 from nix_aurora_host.facts import Facts, Unit
 
-_FORGET = f"sudo rm -f {paths.STAMP}"
+_ASK = f"sudo install -D -m 0600 /dev/null {paths.IMPORT_NEEDED}"
 
 
 def unit(facts: Facts, name: str) -> Unit:
@@ -28,7 +28,7 @@ def repeat_import(facts: Facts) -> str:
     """Import again, whatever the stamp says; what is there and right stays."""
     unmask = f"{unmask_unit(unit(facts, paths.SETUP))} && "
     masked = unit(facts, paths.SETUP).masked
-    return f"{unmask if masked else ''}{_FORGET} && sudo systemctl restart {paths.SETUP}"
+    return f"{unmask if masked else ''}{_ASK} && sudo systemctl restart {paths.SETUP}"
 
 
 def cure_import(facts: Facts) -> str:

@@ -78,8 +78,8 @@ def check_import(facts: Facts) -> Iterator[Finding]:
         return  # the rest comes with it
     if not store.database:
         message = (
-            f"{paths.DATABASE} is gone. Importing again makes a new one for the packaged Nix; "
-            "what else is in the store works on, until garbage is collected"
+            f"{paths.DATABASE} is gone: the import restores it from a copy, or makes a new one "
+            "that knows the packaged Nix alone"
         )
         yield Finding("database-missing", Severity.ERROR, message, fix)
     elif store.missing or store.unregistered:
@@ -100,18 +100,6 @@ def check_import(facts: Facts) -> Iterator[Finding]:
     elif store.stamp != closure.id:
         message = f"the last import was of another closure than the package's ({closure.version})"
         yield Finding("import-stale", Severity.ERROR, message, fix)
-
-
-def check_lost(facts: Facts) -> Iterator[Finding]:
-    """What users keep is to be in the database: a new one knows nothing of it."""
-    store = facts.basics.store
-    if store.lost:
-        message = (
-            f"the database does not know {len(store.lost)} store paths that users keep "
-            f"({paths.store_name(store.lost[0])}, …): the next garbage collection takes them, and "
-            "all that they need"
-        )
-        yield Finding("paths-unregistered", Severity.ERROR, message, "sudo nix-aurora recover")
 
 
 def check_roots(facts: Facts) -> Iterator[Finding]:
@@ -186,7 +174,6 @@ CHECKS = (
     check_space,
     check_users,
     check_import,
-    check_lost,
     check_roots,
     check_profile,
     check_devbox,

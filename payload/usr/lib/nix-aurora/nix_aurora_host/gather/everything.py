@@ -1,6 +1,9 @@
 """All facts, in the order in which they build on each other."""
 
+from dataclasses import replace
+
 from nix_aurora_host import facts, paths
+from nix_aurora_host.database.gather import gather_database, look_deeper
 from nix_aurora_host.facts import Basics, Facts
 from nix_aurora_host.gather.closure import gather_archive, gather_closure
 from nix_aurora_host.gather.host import (
@@ -41,12 +44,15 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         labels=gather_labels(closure, listening),
         pivot=gather_pivot(settings_file),
         settings_file=settings_file,
+        database=gather_database(),
     )
 
 
 def gather_all() -> Facts:
     """Gather what doctor looks at."""
     basics = gather_basics(ask_version=True)
+    database = look_deeper(basics.database, basics.store, basics.closure)
+    basics = replace(basics, database=database)
     archive = gather_archive()
     person = find_person()
     return Facts(

@@ -4,14 +4,16 @@ import os
 from collections.abc import Iterator
 
 from nix_aurora_host import paths
+from nix_aurora_host.database.rows import STORE_NAME
 from nix_aurora_host.system import link
 
 
 def gather_roots() -> dict[str, str]:
-    """Give each link that is a root, with the name of the store path that it keeps.
+    """Return each link that is a root, with the name of the store path that it keeps.
 
     As the collector finds them: below gcroots and profiles, directly or through one more link
-    (gcroots/auto), and where that path is on disk. What this user may not see is left out.
+    (gcroots/auto), and where that path is on disk. What this user may not see is left out, and so
+    is whatever does not have a store path's name: any user can make a root that leads anywhere.
     """
     return dict(_roots())
 
@@ -34,7 +36,7 @@ def _kept_by(path: str) -> str | None:
 
 
 def _follow(path: str) -> str | None:
-    """Give where a link leads, below /var/lib/nix for what programs see elsewhere."""
+    """Return where a link leads, below /var/lib/nix for what programs see elsewhere."""
     target = link(path)
     if target is None:
         return None
@@ -44,4 +46,5 @@ def _follow(path: str) -> str | None:
 
 def _name(path: str) -> str | None:
     inside = path.removeprefix(f"{paths.STORE}/")
-    return inside.split("/", 1)[0] if inside != path else None
+    name = inside.split("/", 1)[0]
+    return name if inside != path and STORE_NAME.fullmatch(name) else None

@@ -1,0 +1,1 @@
+"""Nix's database: copies of it, and how a lost one comes back from a copy."""

@@ -1,0 +1,42 @@
+"""The content of the store, compared with what a database says of it."""
+
+import os
+import resource
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+
+from nix_aurora_host import paths
+from nix_aurora_host.database import nar
+from nix_aurora_host.database.progress import Progress
+from nix_aurora_host.database.rows import Row
+
+_THREADS = 4  # at most: hashing leaves Python's lock alone, and so do reads
+
+
+def check_content(rows: Collection[Row]) -> dict[str, str]:
+    """Return the names of the paths whose content is not as recorded, each with the reason."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level of a tree
+    total = sum(row.size for row in rows)
+    with (
+        Progress("checking the content of the store", total) as progress,
+        ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool,
+    ):
+        flaws = pool.map(lambda row: find_flaw(row, progress), rows)
+        return {row.name: flaw for row, flaw in zip(rows, flaws, strict=True) if flaw is not None}
+
+
+def find_flaw(row: Row, progress: Progress | None = None) -> str | None:
+    """Return why a path's content is not as recorded, or None where it is."""
+    if row.digest is None:
+        return "the database has no hash of it that can be read"
+    if not os.path.lexists(f"{paths.STORE}/{row.name}"):
+        return "it is not in the store"
+    try:
+        if progress is None:
+            nar.verify(paths.STORE, row.name, row.digest, row.size)
+        else:
+            nar.verify(paths.STORE, row.name, row.digest, row.size, progress.add)
+    except nar.ContentError as error:
+        return str(error)
+    return None

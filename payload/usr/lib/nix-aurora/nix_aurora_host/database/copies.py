@@ -1,0 +1,74 @@
+"""The copies of Nix's database: three generations, each a directory of root's.
+
+``1`` is the newest and ``2`` the one before. ``fullest`` is the last one that had at least twice as
+many store paths as the one that took its place: a database that was lost unnoticed, and made anew,
+cannot push it out.
+"""
+
+import json
+import sqlite3
+from pathlib import Path
+
+from nix_aurora_host import paths
+from nix_aurora_host.database import sqlite
+from nix_aurora_host.database.facts import Copy
+
+NEWEST, SECOND, FULLEST = "1", "2", "fullest"
+GENERATIONS = (NEWEST, SECOND, FULLEST)  # the newest first
+MUCH = 2  # times as many paths: much fuller
+SCHEMAS = ("schema", "ca-schema")  # files beside Nix's database, each a number
+INFO = "info"
+
+
+def read_copies() -> list[Copy]:
+    """Return the copies that say what they are, the newest first.
+
+    Raise PermissionError for an ordinary user.
+    """
+    copies = [_read(generation) for generation in GENERATIONS]
+    return [copy for copy in copies if copy is not None]
+
+
+def _read(generation: str) -> Copy | None:
+    try:
+        text = Path(paths.COPIES, generation, INFO).read_text(encoding="utf-8")
+        content = json.loads(text)
+        return Copy(
+            generation,
+            int(content["paths"]),
+            int(content["time"]),
+            str(content["source"]),
+            str(content["sha256"]),
+        )
+    except PermissionError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # there is none, or what is there is damaged: it is no copy
+
+
+def find_flaw(copy: Copy, reads: dict[str, int | None]) -> str | None:
+    """Return why a copy cannot take the database's place, or None where it can.
+
+    ``reads`` has the numbers of the schemas that the packaged Nix writes, by file name.
+    """
+    for name in SCHEMAS:
+        written = read_schema(copy.directory, name)
+        if name == "schema" and written is None:
+            return "it has no schema"
+        known = reads.get(name)
+        if written is not None and known is not None and written > known:
+            return f"its {name} is {written}, and the packaged Nix reads up to {known}"
+    try:
+        with sqlite.connect(copy.database, "immutable") as connection:
+            return sqlite.find_damage(connection)
+    except sqlite3.Error as error:
+        return str(error)
+
+
+def read_schema(directory: str, name: str) -> int | None:
+    """Return the number in a schema file; None where there is none that is a number."""
+    try:
+        text = Path(directory, name).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        return None
+    return int(text) if text.isdecimal() else None

@@ -1,0 +1,74 @@
+"""Files that survive a power cut, and locks."""
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_PAUSE = 0.1  # seconds
+
+
+def private(path: str, flags: int) -> int:
+    """Open a file that only its owner may read: an opener for open()."""
+    return os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+def write(path: str, text: str) -> None:
+    """Write a file of its owner's alone, under its final name once it is on the disk."""
+    aside = f"{path}.new"
+    with open(aside, "w", encoding="utf-8", opener=private) as file:
+        file.write(text)
+    sync(aside)
+    Path(aside).replace(path)
+    sync(os.path.dirname(path))  # noqa: PTH120 - half a path
+
+
+def sync(path: str) -> None:
+    """Have a file's content, or a directory's entries, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: str) -> None:
+    """Remove a file or a directory of our own, if there is one."""
+    if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 - a string
+        shutil.rmtree(path)
+    else:
+        Path(path).unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(path: str, kind: int, *, patience: float | None = None) -> Iterator[bool]:
+    """Hold a lock; yield whether it was to be had.
+
+    ``kind`` is fcntl.LOCK_SH or LOCK_EX. ``patience`` is in seconds; None waits for ever.
+    """
+    deadline = None if patience is None else time.monotonic() + patience
+    with open(path, "ab", opener=private) as file:
+        while True:
+            try:
+                fcntl.flock(file, kind if deadline is None else kind | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if deadline is not None and time.monotonic() >= deadline:
+                    yield False
+                    return
+                time.sleep(_PAUSE)
+            else:
+                yield True
+                return
+
+
+@contextmanager
+def owner_only() -> Iterator[None]:
+    """Have every file that is made meanwhile, by SQLite too, be its owner's alone."""
+    former = os.umask(0o077)
+    try:
+        yield
+    finally:
+        os.umask(former)

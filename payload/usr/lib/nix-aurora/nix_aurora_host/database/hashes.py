@@ -1,0 +1,45 @@
+"""Nix's spellings of a SHA-256.
+
+Source: the Nix manual, "Content-addressing store objects"; nix `src/libutil/base-nix-32.cc`.
+"""
+
+import base64
+import binascii
+
+_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # no e, o, u, t
+_BYTES = 32
+_BASE16 = 64  # characters
+_BASE32 = 52
+
+
+def parse_sha256(text: str) -> bytes:
+    """Return the 32 bytes of a SHA-256 in any spelling that Nix writes.
+
+    ``sha256:`` with base 16 (the database's), base 32 or base 64, or ``sha256-`` with base 64.
+    Raise ValueError for anything else.
+    """
+    algorithm, separator, digest = text[:6], text[6:7], text[7:]
+    if algorithm != "sha256" or separator not in {":", "-"}:
+        raise ValueError(f"expected sha256:… or sha256-…, got {text!r}")
+    if separator == ":" and len(digest) == _BASE16:
+        data = bytes.fromhex(digest)
+    elif separator == ":" and len(digest) == _BASE32:
+        data = _from_base32(digest)
+    else:
+        try:
+            data = base64.b64decode(digest, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"expected base 64, got {digest!r}: {error}") from error
+    if len(data) != _BYTES:
+        raise ValueError(f"expected {_BYTES} bytes, got {len(data)}: {text!r}")
+    return data
+
+
+def _from_base32(text: str) -> bytes:
+    number = 0
+    for character in text:
+        number = number << 5 | _ALPHABET.index(character)  # ValueError for a foreign character
+    try:
+        return number.to_bytes(_BYTES, "little")
+    except OverflowError:
+        raise ValueError(f"{text!r} has more bits than {_BYTES} bytes") from None

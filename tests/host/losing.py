@@ -1,0 +1,30 @@
+"""A root, not booted, with a user's store paths and a database that was copied."""
+
+from tests.whole import IMPORT
+
+BACKUP = "/usr/libexec/nix-aurora/backup-database"
+DATABASE = "/var/lib/nix/var/nix/db/db.sqlite"
+OWN = "/var/lib/nix/.nix-aurora"
+COPIES = f"{OWN}/database"
+# A path of a user's that refers to another, and its root.
+BUILD = """
+export NIX_REMOTE=local
+. /usr/lib/nix-aurora/closure.env
+build() { # NAME TEXT
+    "$CLOSURE_NIX/bin/nix-build" --option sandbox false --out-link /nix/var/nix/gcroots/$1 \\
+        --option build-users-group '' --expr "derivation {
+        name = \\"$1\\"; system = builtins.currentSystem; builder = \\"/bin/sh\\";
+        args = [ \\"-c\\" \\"echo $2 >\\$out\\" ]; }"
+}
+"""
+PREPARE = f"""
+mkdir -p /var/home /var/roothome
+systemd-tmpfiles --create nix-aurora.conf
+mount --bind /var/lib/nix /nix
+{IMPORT}
+{BUILD}
+build inner content
+build mine "\\${{builtins.storePath $(readlink -f /nix/var/nix/gcroots/inner)}}"
+{BACKUP}
+cp -a /var/lib/nix /var/saved
+"""

@@ -1,0 +1,215 @@
+"""A database in each state, and its copies, in a root that is not booted.
+
+What a user had is there after the next import, or the import says why not and changes nothing.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.harness.commands import Result
+from tests.harness.scratch import Scratch
+from tests.host.conftest import NixTreeMaker
+from tests.host.losing import BACKUP, BUILD, COPIES, DATABASE, OWN, PREPARE
+from tests.host.store import RESTORE
+from tests.whole import IMPORT, WHOLE, check_clean
+
+# All that the database says of store paths, but for its own numbers.
+_ROWS = """
+import sqlite3
+database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
+details = "path, hash, narSize, deriver, ultimate, sigs, ca"
+for row in database.execute(f"select {details} from ValidPaths order by path"):
+    print(row)
+both = "Refs join ValidPaths a on a.id = referrer join ValidPaths b on b.id = reference"
+for row in database.execute(f"select a.path, b.path from {both} order by 1, 2"):
+    print(row)
+"""
+# Nix's client ends with the log merged into the database, as a boot finds it.
+_CHECKPOINT = f"""
+python3 -c 'import sqlite3
+database = sqlite3.connect("{DATABASE}")
+database.execute("pragma wal_checkpoint(truncate)")
+database.close()'
+"""
+_DAMAGE = {
+    "file deleted": f"rm {DATABASE}",
+    "directory deleted": "rm -r /var/lib/nix/var/nix/db",
+    "emptied": f"rm -f {DATABASE}-*; : >{DATABASE}; touch {OWN}/import-needed",
+    "truncated": f"truncate --size=20K {DATABASE}; touch {OWN}/import-needed",
+    "no database": f"head -c 64K /dev/urandom >{DATABASE}; touch {OWN}/import-needed",
+    # The timer finds it, and asks for the import.
+    "one damaged page": "head -c 4096 /dev/urandom | "
+    f"dd of={DATABASE} bs=4096 seek=2 conv=notrunc; ! {BACKUP}",
+}
+
+
+@pytest.fixture(scope="module")
+def prepared(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
+    """Return a root with the package imported, a user's paths, and a copy of the database."""
+    with make_nix_tree("forky").scratch() as scratch:
+        scratch.run(PREPARE)
+        yield scratch
+
+
+@pytest.fixture
+def root(prepared: Scratch) -> Scratch:
+    """Return the root as it was prepared."""
+    prepared.run(f"{RESTORE}{_CHECKPOINT}")
+    return prepared
+
+
+def _check_kept(root: Scratch, name: str = "mine") -> None:
+    """Fail unless a user's path is valid, with what it refers to, and all is whole."""
+    root.run(
+        f"""
+        . /usr/lib/nix-aurora/closure.env
+        export NIX_REMOTE=local
+        path=$(readlink /nix/var/nix/gcroots/{name})
+        "$CLOSURE_NIX/bin/nix-store" --check-validity $("$CLOSURE_NIX/bin/nix-store" \\
+            --query --requisites $path)
+        test -s $path
+        """
+    )
+    check_clean(root.run(WHOLE))
+
+
+@pytest.mark.parametrize("damage", _DAMAGE)
+def test_a_broken_database_comes_back(root: Scratch, damage: str) -> None:
+    before = _rows(root)
+    root.run(_DAMAGE[damage])
+    said = root.run(IMPORT)
+    assert "restored the database; the content of every store path is as it was" in said.output
+    assert _rows(root) == before
+    _check_kept(root)
+    assert root.run(IMPORT).output == ""
+    assert not root.run(f"ls {OWN}/import-needed", check=False).stdout
+
+
+def _rows(root: Scratch) -> str:
+    """Return all that the database says of store paths, with signatures."""
+    return root.run('python3 -c "$SCRIPT"', env={"SCRIPT": _ROWS}).stdout
+
+
+def test_a_newer_database_is_left_alone(root: Scratch) -> None:
+    """It is whole: a rollback of the system is not a loss."""
+    root.run(f"printf 11 >/var/lib/nix/var/nix/db/schema; touch {OWN}/import-needed")
+    before = _rows(root)
+    failed = root.run(IMPORT, check=False)
+    assert failed.returncode == 1
+    assert "schema is version 11, but I only support 10" in failed.stderr
+    assert "import failed: cannot ask Nix for its store paths: " in failed.stderr
+    assert failed.stderr.splitlines()[-1] == "hint: sudo nix-aurora doctor"
+    assert _rows(root) == before
+    found = root.run("nix-aurora doctor", check=False).stdout
+    assert "has schema 11, made by a newer Nix; the packaged Nix 2.34.8 reads schema 10" in found
+    assert "[database-newer]" in found
+    root.run("printf 10 >/var/lib/nix/var/nix/db/schema")  # the newer Nix of another deployment
+    root.run(IMPORT)
+    _check_kept(root)
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        "mount --bind /dev/null /etc/nix/nix.custom.conf; echo nonsense >>/etc/nix/nix.conf",
+        "mount -t tmpfs -o size=4k,mode=0000 none /nix/var/nix/temproots",
+    ],
+    ids=["settings", "temporary roots"],
+)
+def test_another_failure_of_nix_throws_no_database_away(root: Scratch, trouble: str) -> None:
+    root.run(f"cp /etc/nix/nix.conf /run/nix.conf; touch {OWN}/import-needed")
+    before = root.run(f"sha256sum {DATABASE}").stdout
+    try:
+        failed = root.run(f"{trouble}\n{IMPORT}", check=False)
+        print(failed.output)
+        assert "restor" not in failed.output
+        assert "moved into" not in failed.output
+        assert failed.returncode == 0 or "hint: sudo nix-aurora doctor" in failed.stderr
+        assert root.run(f"sha256sum {DATABASE}").stdout == before or failed.returncode == 0
+    finally:
+        root.run(
+            "umount /nix/var/nix/temproots /etc/nix/nix.custom.conf 2>/dev/null || :\n"
+            "cp /run/nix.conf /etc/nix/nix.conf"
+        )
+    root.run(IMPORT)
+    _check_kept(root)
+
+
+def test_an_old_copy_brings_back_what_was_there_then(root: Scratch) -> None:
+    """The host was off for a month, or the timer masked; what came since is named."""
+    root.run(
+        f"""
+        {BUILD}
+        build late later
+        rm /nix/var/nix/gcroots/inner*
+        """
+    )
+    root.run(f"rm {DATABASE}; {IMPORT}")
+    _check_kept(root)
+    late = root.run("readlink /nix/var/nix/gcroots/late").stdout.strip()
+    said = root.run("nix-aurora doctor", check=False).stdout
+    assert "[roots-unregistered]" in said
+    assert f"nix-store --realise {late}" in said
+    root.run(f"{BUILD}rm /nix/var/nix/gcroots/late\nbuild late later")
+    _check_kept(root, "late")
+
+
+@pytest.mark.parametrize("state", ["deleted", "truncated", "newer schema", "one damaged page"])
+def test_a_damaged_copy_gives_way_to_the_one_before(root: Scratch, state: str) -> None:
+    newest = f"{COPIES}/1/db.sqlite"
+    damage = {
+        "deleted": f"rm {newest}",
+        "truncated": f"truncate --size=20K {newest}",
+        "newer schema": f"printf 11 >{COPIES}/1/schema",
+        "one damaged page": f"head -c 4096 /dev/urandom | dd of={newest} bs=4096 seek=2 "
+        "conv=notrunc",
+    }[state]
+    root.run(
+        f"""
+        {BUILD}
+        build late later
+        {BACKUP}
+        {damage}
+        rm {DATABASE}
+        """
+    )
+    said = root.run(IMPORT).output
+    assert f"{COPIES}/1: this copy cannot be used: " in said
+    assert "restored the database" in said
+    _check_kept(root)
+    found = root.run("nix-aurora doctor", check=False).stdout
+    known = "paths-unregistered" if state == "newer schema" else "roots-unregistered"
+    assert f"[{known}]" in found
+
+
+def test_changed_content_is_left_out_with_its_referrers(root: Scratch) -> None:
+    root.run(
+        f"""
+        inner=$(readlink /nix/var/nix/gcroots/inner)
+        rm $inner; echo evil >$inner; chmod 444 $inner
+        rm {DATABASE}
+        """
+    )
+    said = root.run(IMPORT).output
+    assert "restored the database without 3 store paths:" in said
+    assert "-inner: the content differs from what was registered" in said
+    assert "-mine: it needs one of these" in said
+    check_clean(root.run(WHOLE))
+    recovered: Result = root.run("nix-aurora recover --yes")
+    assert "with another content" in recovered.stderr
+    assert "gcroots/mine: /nix/store/" in recovered.stderr
+    check_clean(root.run(WHOLE))
+
+
+def test_without_a_copy_doctor_names_recover_until_it_has_run(root: Scratch) -> None:
+    root.run(f"rm -r {COPIES} {DATABASE}")
+    said = root.run(IMPORT).output
+    assert "and there is no copy of the former one\nhint: sudo nix-aurora recover" in said
+    assert "[database-lost]" in root.run("nix-aurora doctor", check=False).stdout
+    assert "after another one was lost" in root.run(BACKUP).stdout
+    assert "gcroots/mine: /nix/store/" in root.run("nix-aurora recover --yes").stderr
+    found = root.run("nix-aurora doctor", check=False).stdout
+    assert "[database-lost]" not in found
+    assert "[roots-unregistered]" in found
+    assert "copied the database" in root.run(BACKUP).stdout
