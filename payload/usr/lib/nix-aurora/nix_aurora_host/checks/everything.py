@@ -1,13 +1,21 @@
 """All checks, the causes before what comes of them."""
 
-from nix_aurora_host.checks import environment, pivot, store, units
+from nix_aurora_host.checks import environment, mounts, pivot, profiles, settings, store, units
 from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
 
-CHECKS = (*pivot.CHECKS, *units.CHECKS, *store.CHECKS, *environment.CHECKS)
+CHECKS = (
+    *pivot.CHECKS,
+    *mounts.CHECKS,
+    *units.CHECKS,
+    *store.CHECKS,
+    *profiles.CHECKS,
+    *environment.CHECKS,
+    *settings.CHECKS,
+)
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Give what is wrong, each fault once."""
+    """Return what is wrong, each fault once."""
     findings = [finding for check in CHECKS for finding in check(facts)]
     return list({finding.id: finding for finding in findings}.values())
