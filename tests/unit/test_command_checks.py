@@ -1,7 +1,9 @@
 """nix-aurora doctor's judgement: from facts to findings and fixes."""
 
+import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from nix_aurora_host import facts as kinds
@@ -18,6 +20,7 @@ from nix_aurora_host.facts import (
     Host,
     Label,
     Person,
+    Place,
     Profile,
     Remote,
     Settings,
@@ -27,6 +30,7 @@ from nix_aurora_host.facts import (
     Users,
 )
 from nix_aurora_host.finding import Severity
+from nix_aurora_host.gather.everything import may_greet
 
 NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
@@ -67,11 +71,12 @@ BASICS = Basics(
 )
 LOGIN = {"PATH": f"{paths.PROFILE_BIN}:/usr/bin"}
 BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
+PERSON = Person(1000, 1000, "u", "/home/u")
 WELL = Facts(
     basics=BASICS,
     host=Host(ostree=True, layered=False, root_writable=False),
     archive=Archive(9, "digest", "registered"),
-    person=Person(1000, 1000, "u", "/home/u"),
+    person=PERSON,
     shells=(BASH,),
     remotes=(),
     foreign=Foreign(),
@@ -146,7 +151,19 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (replace(WELL, archive=Archive(8, "digest", "registered")), {"archive-corrupt"}),
         (replace(WELL, archive=Archive(9, "digest", "other")), {"archive-corrupt"}),
         (replace(WELL, archive=Archive(None, None, None)), {"archive-corrupt"}),
-        (_store(free=100 << 20), {"space-full"}),
+        (
+            replace(WELL, archive=Archive(9, "digest", "registered", ("CLOSURE_ID",))),
+            {"package-damaged"},
+        ),
+        (replace(WELL, damaged=(NIX,)), {"closure-damaged"}),
+        (replace(WELL, settings=Settings(starts=False)), {"closure-damaged"}),
+        (_store(noexec=("/var", "/nix")), {"store-noexec"}),
+        (
+            replace(_store(noexec=("/var",)), settings=Settings(starts=False)),
+            {"store-noexec"},
+        ),
+        (_store(free=10 << 20), {"space-full"}),
+        (_store(free=100 << 20), {"space-scarce"}),
         (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it free
         (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
         (_with(users=Users(30000, (), {}, ("nixbld1",))), {"nixbld-users-missing"}),
@@ -168,6 +185,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_database(unknown={"result": _NAME}), {"roots-unregistered"}),
         (_store(stamp=None), {"import-unfinished"}),
         (_store(stamp="other"), {"import-stale"}),
+        (_store(stamp=None, stamp_read=False), {"import-unread"}),
         (_store(roots={"nix": NIX}), {"gcroot-missing:cacert"}),
         (_store(roots={"nix": OTHER, "cacert": CACERT}), {"gcroot-missing:nix"}),
         (_store(listable=False), {"store-unreadable"}),
@@ -189,7 +207,19 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ),
         (replace(WELL, settings=Settings(exists=False)), {"nix-conf-missing"}),
         (replace(WELL, settings=Settings(differs=True)), {"nix-conf-changed"}),
+        (replace(WELL, settings=Settings(private=True)), {"nix-conf-private"}),
         (replace(WELL, settings=Settings(error="bad")), {"nix-conf-broken"}),
+        (replace(WELL, settings=Settings(values={"sandbox": "true"})), set()),
+        (
+            replace(WELL, settings=Settings(values={"sandbox": "false", "require-sigs": "false"})),
+            {"unsafe-setting:sandbox", "unsafe-setting:require-sigs"},
+        ),
+        (
+            replace(WELL, settings=Settings(unknown={"trusted-users": (60001,)})),
+            {"users-unknown:trusted-users"},
+        ),
+        (replace(WELL, person=replace(PERSON, lost_profile=kinds.FOLDER)), {"profile-lost"}),
+        (replace(WELL, person=replace(PERSON, lost_profile=kinds.CONTENT)), {"profile-lost"}),
         (replace(WELL, foreign=Foreign(receipt=True)), {"foreign-receipt"}),
         (replace(WELL, foreign=Foreign(nixd=True)), {"foreign-nixd"}),
         (replace(WELL, foreign=Foreign(packages=("nix-core",))), {"foreign-packages"}),
@@ -270,7 +300,7 @@ def test_a_login_is_repaired_where_it_is_broken() -> None:
     # root looks at a user's logins, and writes the user's files as the user.
     person = replace(WELL.person, through_sudo=True)
     through = _found(replace(WELL, shells=(bare,), person=person))["path:bash"] or ""
-    assert through.startswith("sudo -u u sh -c ")
+    assert through.startswith("sudo -u u bash -c ")
 
 
 def test_only_errors_and_warnings_are_faults() -> None:
@@ -303,3 +333,108 @@ def test_a_newer_database_is_never_set_aside(host: Host, wanted: str) -> None:
     assert fix.startswith(wanted)
     assert "mv" not in fix.split()
     assert "rm" not in fix.split()
+
+
+def _settings(place: Place, *, for_all: bool, through_sudo: bool = False) -> Facts:
+    settings = Settings(error="bad", place=place, broken_for_all=for_all)
+    person = replace(PERSON, through_sudo=through_sudo)
+    return replace(WELL, settings=settings, person=person)
+
+
+_OWN = "/home/u/.config/nix/nix.conf"
+_SED = "sed --in-place=.before-nix-aurora --follow-symlinks --regexp-extended"
+
+
+@pytest.mark.parametrize(
+    ("facts", "fix"),
+    [
+        (
+            _settings(Place("/etc/nix/nix.custom.conf", 7), for_all=True),
+            f"sudo {_SED} '7s/^/# /' /etc/nix/nix.custom.conf && "
+            "sudo systemctl try-restart nix-daemon.service",
+        ),
+        (
+            _settings(Place("/etc/nix/nix.conf", 0), for_all=True),
+            "sudo install -D -m 0644 --backup=numbered /usr/lib/nix-aurora/etc/nix/nix.conf "
+            "/etc/nix/nix.conf && sudo systemctl try-restart nix-daemon.service",
+        ),
+        (_settings(Place(_OWN, 2), for_all=False), f"{_SED} '2s/^/# /' {_OWN}"),
+        (
+            _settings(Place(_OWN, 0), for_all=False, through_sudo=True),
+            "sudo -u u bash -c 'mv --backup=numbered --no-target-directory "
+            f"{_OWN} {_OWN}.before-nix-aurora'",
+        ),
+    ],
+)
+def test_settings_are_repaired_by_whoever_owns_them(facts: Facts, fix: str) -> None:
+    assert _found(facts)["nix-conf-broken"] == fix
+
+
+def test_an_unsafe_setting_is_named_with_its_line() -> None:
+    place = Place("/etc/nix/nix.custom.conf", 4)
+    values = {"trusted-users": "root @wheel", "sandbox": "false"}
+    facts = replace(WELL, settings=Settings(values=values, places={"trusted-users": place}))
+    trusted, sandbox = judge(facts)
+    assert trusted.message.startswith(f"{place.path}, line 4: trusted-users is root @wheel: ")
+    assert trusted.fix is not None
+    assert "'4s/^/# /' /etc/nix/nix.custom.conf" in trusted.fix
+    assert sandbox.fix is not None
+    assert sandbox.fix.startswith(r"printf '\n%s\n' 'sandbox = false' | ".replace("false", "true"))
+
+
+def test_a_link_to_a_unit_that_is_gone_is_put_aside() -> None:
+    shadow = f"/etc/systemd/system/{paths.SOCKET}"
+    fix = _found(_unit(paths.SOCKET, load="not-found", shadow=shadow))[
+        f"unit-missing:{paths.SOCKET}"
+    ]
+    assert fix is not None
+    assert f" {shadow} {shadow}.before-nix-aurora && " in fix
+
+
+@pytest.mark.parametrize("name", ["a b; touch x", "$(touch x)", "-rf", "x\ny", "\x1b]0;x\x07", "'"])
+def test_a_name_in_a_home_runs_nothing(name: str, tmp_path: Path) -> None:
+    """As the person runs it, and as root does on the person's behalf."""
+    path = f"{PERSON.home}/.config/environment.d/{name}.conf"
+    for through_sudo in (False, True):
+        person = replace(PERSON, through_sudo=through_sudo)
+        (found,) = judge(replace(WELL, remotes=(Remote(path, "x\n; y"),), person=person))
+        assert found.fix is not None
+        assert found.fix.isprintable()
+        assert found.id.isprintable()
+        assert found.message.isprintable()
+        log = tmp_path / "log"
+        for program in ("sudo", "sed", "bash"):
+            stub = f'#!/bin/sh\nprintf "%s\\0" {program} "$@" >>{log}\n'
+            (tmp_path / program).write_text(stub)
+            (tmp_path / program).chmod(0o755)
+        subprocess.run(
+            ["/bin/bash", "-c", found.fix], check=True, env={"PATH": str(tmp_path)}, cwd=tmp_path
+        )
+        words = log.read_text().split("\0")[:-1]
+        log.unlink()
+        if through_sudo:
+            assert words[:4] == ["sudo", "-u", "u", "bash"]
+        else:
+            assert words[0] == "sed"
+            assert words[-1] == path
+        assert {entry.name for entry in tmp_path.iterdir()} == {"sudo", "sed", "bash"}
+
+
+def test_no_greeting_where_it_would_start_a_daemon_that_fails() -> None:
+    stopped = {**UNITS, paths.DAEMON: replace(UNITS[paths.DAEMON], active="inactive")}
+    idle = replace(BASICS, units=stopped)
+    assert may_greet(BASICS, Settings(), ())
+    assert may_greet(idle, Settings(), ())
+    assert not may_greet(BASICS, Settings(error="bad", broken_for_all=True), ())
+    assert may_greet(BASICS, Settings(error="the person's own"), ())
+    for settings, damaged, store in (
+        (Settings(starts=False), (), BASICS.store),
+        (Settings(), (NIX,), BASICS.store),
+        (Settings(), (), replace(BASICS.store, noexec=("/var",))),
+    ):
+        assert not may_greet(replace(idle, store=store), settings, damaged)
+        assert may_greet(replace(BASICS, store=store), settings, damaged)  # it is running
+    assert not may_greet(replace(BASICS, listening=frozenset()), Settings(), ())
+    assert not may_greet(
+        replace(BASICS, store=replace(BASICS.store, database=False)), Settings(), ()
+    )

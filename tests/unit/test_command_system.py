@@ -1,11 +1,13 @@
 """What nix-aurora does to files, and how it reads them."""
 
 import os
+import sys
+import tempfile
+import time
 from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths, removal, system
-from nix_aurora_host.gather.logins import find_assignments
 
 
 @pytest.fixture
@@ -42,27 +44,50 @@ def test_commands_have_an_end() -> None:
     )
 
 
+def test_commands_that_print_without_end_are_stopped() -> None:
+    start = time.monotonic()
+    for command in ("cat /dev/zero", "cat /dev/zero >&2", "yes | cat"):
+        outcome = system.run(["sh", "-c", command], limit=1 << 20)
+        assert outcome.code == system.TOO_MUCH
+        assert len(outcome.stdout) == 0
+    assert time.monotonic() - start < 10
+
+
+def test_what_a_command_has_started_ends_with_it() -> None:
+    pid_then_wait = "sleep 60 & echo $! >&2; echo $! >{}; wait"
+    with tempfile.NamedTemporaryFile("r") as file:
+        outcome = system.run(["sh", "-c", pid_then_wait.format(file.name)], timeout=0.5)
+        assert outcome.code == system.TIMED_OUT
+        pid = int(file.read())
+    deadline = time.monotonic() + 10
+    while _is_alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_a_command_that_closes_its_output_is_waited_for_and_stopped() -> None:
+    assert system.run(["sh", "-c", "exec >&- 2>&-; sleep 9"], timeout=0.2).code == system.TIMED_OUT
+    assert system.run(["sh", "-c", "exec >&- 2>&-; exit 4"]).code == 4
+
+
+def test_memory_has_a_bound() -> None:
+    script = "x = bytearray(1 << 30)"
+    assert system.run([sys.executable, "-c", script], memory=512 << 20).code == 1
+    assert system.run([sys.executable, "-c", "x = 1"], memory=512 << 20).code == 0
+
+
 def test_what_cannot_be_read_is_told_from_what_is_not_there(tmp_path: Path) -> None:
     assert system.names(str(tmp_path / "none")) == ()
     (tmp_path / "file").touch()
     assert system.names(str(tmp_path / "file")) is None
     assert system.read(str(tmp_path)) is None
-
-
-@pytest.mark.parametrize(
-    ("text", "values"),
-    [
-        ("export NIX_REMOTE=daemon", ["daemon"]),
-        ("  NIX_REMOTE='unix:///x'  # old", ["unix:///x"]),
-        ('declare -x NIX_REMOTE="local"; true', ["local"]),
-        ("set -gx NIX_REMOTE local\nset -Ux NIX_REMOTE ''", ["local", ""]),
-        ("NIX_REMOTE=\nNIX_REMOTE=auto", ["", "auto"]),
-        ("# export NIX_REMOTE=local\n: # export NIX_REMOTE=local", []),
-        ("unset NIX_REMOTE\nMY_NIX_REMOTE=x\nNIX_REMOTE_X=y", []),
-    ],
-)
-def test_assignments_are_found(text: str, values: list[str]) -> None:
-    assert find_assignments(text) == values
 
 
 def test_a_tree_is_removed_and_its_links_are_not_followed(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from nix_aurora_host.text import LIMIT, command, printable
 
@@ -39,6 +39,7 @@ def test_any_text_is_one_printable_line(text: str) -> None:
     assert len(shown) <= 10 * LIMIT
 
 
+@settings(deadline=None)  # it starts a process, on a machine that may be busy
 @given(
     st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5)
 )

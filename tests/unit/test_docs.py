@@ -138,8 +138,7 @@ def _is_printed(line: str) -> bool:
     """
     if found := re.search(r" \[([\w-]+)(:\S+)?\]$", line):
         line = line[: found.start()]
-        identifier = f'"{found[1]}{":{" if found[2] else chr(34)}'
-        if not any(identifier in source for source in _sources()):
+        if not any(f'"{found[1]}"' in source for source in _sources()):
             return False
     for said in (line, re.sub(r"^[\w-]+: (import failed: )?", "", line)):
         pattern = re.compile("[^\n]*?".join(re.escape(part) for part in said.split("…")))

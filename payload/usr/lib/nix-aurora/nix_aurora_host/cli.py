@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.text import printable
 
 _INTERRUPTED = 130
 _LOOKS = {
@@ -100,9 +101,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         return _COMMANDS[arguments.command](arguments)
     except CommandError as error:
-        sys.stderr.write(f"nix-aurora: {error.message}\n")
+        sys.stderr.write(f"nix-aurora: {printable(error.message, limit=None)}\n")
         if error.hint:
-            sys.stderr.write(f"hint: {error.hint}\n")
+            sys.stderr.write(f"hint: {printable(error.hint, limit=None)}\n")
         return error.code
     except KeyboardInterrupt:
         return _INTERRUPTED

@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 
 from nix_aurora_host.database.facts import Database
 
+# Why a profile leads nowhere.
+FOLDER = "folder"
+CONTENT = "content"
+
 # What /nix is.
 OURS = "ours"  # /var/lib/nix
 OTHER_MOUNT = "other mount"
@@ -19,7 +23,10 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit, in systemd's words; ``file_state`` is is-enabled's."""
+    """A unit, in systemd's words; ``file_state`` is is-enabled's.
+
+    ``shadow`` is what lies in /etc or /run under its name, in place of the packaged one.
+    """
 
     name: str
     load: str = "loaded"
@@ -29,10 +36,11 @@ class Unit:
     file_state: str = "enabled"
     fragment: str = ""
     pid: int = 0
+    shadow: str = ""
 
     @property
     def masked(self) -> bool:
-        """Whether the unit is masked, for now or for good."""
+        """Return whether the unit is masked, for now or for good."""
         return self.load == "masked"
 
 
@@ -53,16 +61,22 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class Archive:
-    """The packed closure as it is, and its registration; None is what cannot be read."""
+    """The packed closure as it is, and its registration; None is what cannot be read.
+
+    ``differing`` are the values of closure.env, which scripts read, that contradict closure.json.
+    """
 
     size: int | None
     sha256: str | None
     registration_sha256: str | None
+    differing: tuple[str, ...] = ()
 
     def is_of(self, closure: Closure) -> bool:
-        """Tell whether both are what the package says that they are."""
-        return self.registration_sha256 == closure.registration_sha256 and (
-            (self.size, self.sha256) == (closure.archive_size, closure.archive_sha256)
+        """Return whether all of it is what the package says."""
+        return (
+            not self.differing
+            and self.registration_sha256 == closure.registration_sha256
+            and (self.size, self.sha256) == (closure.archive_size, closure.archive_sha256)
         )
 
 
@@ -76,6 +90,7 @@ class Store:
     size: int
     exists: bool = True
     read_only: bool = False  # as /nix
+    noexec: tuple[str, ...] = ()  # mount points that forbid to start programs
     listable: bool = True
     group: int | None = None
     stamp: str | None = None
@@ -212,13 +227,18 @@ class Remote:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose logins are looked at: the caller, or who called sudo."""
+    """Whose logins are looked at: the caller, or who called sudo.
+
+    ``lost_profile`` tells why ~/.nix-profile leads nowhere: FOLDER, its directory is gone, or
+    CONTENT, its store path is; None where it is well.
+    """
 
     uid: int
     gid: int
     name: str
     home: str
     through_sudo: bool = False
+    lost_profile: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +252,33 @@ class Foreign:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a settings file that doctor knows; line 0 is the whole file."""
+
+    path: str
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """/etc/nix/nix.conf, and what Nix says about all of its settings."""
+    """/etc/nix/nix.conf, and what Nix says about all of its settings.
+
+    ``error`` is Nix's own text, ``place`` where it is, as far as doctor knows that place, and
+    ``broken_for_all`` tells whether the daemon has it, too. ``values`` are the daemon's settings
+    that matter here, ``places`` where they are set, and ``unknown`` maps a list of users to the
+    user ids that it names in a way that Nix does not understand.
+    """
 
     exists: bool = True
     differs: bool = False
+    private: bool = False  # users cannot read nix.custom.conf
     error: str | None = None
-    error_path: str | None = None
+    place: Place | None = None
+    broken_for_all: bool = False
+    starts: bool = True  # the packaged Nix does
+    values: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +292,11 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that doctor looks at. ``answers`` is None where the daemon could not be asked."""
+    """All that doctor looks at.
+
+    ``answers`` is None where the daemon was not asked. ``damaged`` are the packaged store paths
+    whose content is not what the database says.
+    """
 
     basics: Basics
     host: Host
@@ -263,3 +307,4 @@ class Facts:
     foreign: Foreign
     settings: Settings
     answers: bool | None
+    damaged: tuple[str, ...] = ()

@@ -23,3 +23,8 @@ class Finding:
     severity: Severity
     message: str
     fix: str | None
+
+    @property
+    def kind(self) -> str:
+        """Return the id without its subject."""
+        return self.id.partition(":")[0]

@@ -6,28 +6,33 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.text import command as line_of
+from nix_aurora_host.text import printable
 
+_MAX_COMPLAINTS = 100
 _ENFORCE = "/sys/fs/selinux/enforce"
 # What restorecon --verbose says of a file; the path, which can have anything in it, is left out.
 _LINE = re.compile(r"(?:Relabeled|Would relabel) /.* from (?P<old>\S+) to (?P<new>\S+)")
 
 
 def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Label the store and all that is beside it, and give the exit code."""
+    """Label the store and all that is beside it, and return the exit code."""
     if not Path(_ENFORCE).exists():
-        _say("relabel: SELinux is off: there is nothing to label")
+        _say("relabel: SELinux is off: nothing was changed")
         _print(Counter(), done=False, as_json=as_json)
         return 0
     if os.geteuid() != 0:
-        raise CommandError("relabel: only root may label", "sudo nix-aurora relabel", code=USAGE)
+        raise CommandError("cannot relabel: only root may", "sudo nix-aurora relabel", code=USAGE)
     if not (yes or dry_run or sys.stdin.isatty()):
         raise CommandError(
-            "relabel: there is no terminal to ask on", "sudo nix-aurora relabel --yes", code=USAGE
+            "cannot relabel: there is no terminal to ask on",
+            "sudo nix-aurora relabel --yes",
+            code=USAGE,
         )
     _say(f"Looking at the labels in {paths.BASE}...")
     changes = _restorecon("-n")
@@ -41,7 +46,7 @@ def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
 
 
 def count(lines: Iterable[str]) -> Counter[tuple[str, str]]:
-    """Count what restorecon says by the types that files had and get."""
+    """Return how many files have and get which types, from what restorecon says."""
     found = (_LINE.fullmatch(line.rstrip("\n")) for line in lines)
     return Counter((_type(line["old"]), _type(line["new"])) for line in found if line)
 
@@ -51,7 +56,7 @@ def _type(context: str) -> str:
 
 
 def _restorecon(*options: str) -> Counter[tuple[str, str]]:
-    """Run restorecon on all that is on the store's file system; give what it changed, or would.
+    """Run restorecon on all that is on the store's file system; return what it changed, or would.
 
     It compares types alone, and finds a file with several names right, or labelled, at the first:
     the policy has the same for all.
@@ -60,33 +65,51 @@ def _restorecon(*options: str) -> Counter[tuple[str, str]]:
     environment = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
     try:
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, errors="replace", env=environment, cwd="/"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=environment,
+            cwd="/",
         ) as process:
-            changes = count(process.stdout or ())
+            changes = count(_pass_on(process.stdout or ()))
     except OSError as error:
         raise CommandError(
-            f"relabel: restorecon: {error.strerror}", "install policycoreutils, then try again"
+            f"cannot relabel: restorecon: {error.strerror}", "rpm --query policycoreutils"
         ) from error
     if process.returncode:
         raise CommandError(
-            f"relabel: {' '.join(command)}: exit code {process.returncode}",
-            "look above for why, then: sudo nix-aurora relabel",
+            f"cannot relabel: {line_of(command)}: exit code {process.returncode}",
+            "sudo nix-aurora relabel",
         )
     return changes
+
+
+def _pass_on(lines: Iterable[str]) -> Iterator[str]:
+    """Show what restorecon complains of, whose file names are anybody's; yield the rest."""
+    shown = 0
+    for line in lines:
+        if line.startswith(("Relabeled ", "Would relabel ")):
+            yield line
+        elif shown < _MAX_COMPLAINTS:
+            shown += 1
+            _say(printable(line.rstrip("\n"), limit=500))
 
 
 def _tell(changes: Counter[tuple[str, str]]) -> None:
     if not changes:
         _say("relabel: every label is what the policy says")
     for (old, new), number in sorted(changes.items()):
-        _say(f"  {number} of type {old}, to be {new}")
+        _say(f"  {number} of type {printable(old)}, to be {printable(new)}")
 
 
 def _print(changes: Counter[tuple[str, str]], *, done: bool, as_json: bool) -> None:
     if not as_json:
         return
     rows = [
-        {"from": old, "to": new, "files": number} for (old, new), number in sorted(changes.items())
+        {"from": printable(old), "to": printable(new), "files": number}
+        for (old, new), number in sorted(changes.items())
     ]
     print(json.dumps({"relabelled": done, "changes": rows}, indent=2))
 

@@ -11,6 +11,7 @@ from typing import NoReturn
 from nix_aurora_host import paths
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.system import read
+from nix_aurora_host.text import printable
 
 _START = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/shell")
 
@@ -19,8 +20,8 @@ def shell(command: Sequence[str]) -> NoReturn:
     """Become ``command``, or the user's shell if that is empty, with /nix and its environment."""
     if paths.RELOCATED:
         raise CommandError(
-            "shell: the relocated layout has no /nix, and its programs start everywhere",
-            "start them by their names",
+            "cannot start a shell: the relocated layout has no /nix, and its programs start "
+            "everywhere",
             code=USAGE,
         )
     if not command and os.isatty(0) and os.isatty(2):
@@ -29,11 +30,16 @@ def shell(command: Sequence[str]) -> NoReturn:
     for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and what it starts inherits that
         signal.signal(ignored, signal.SIG_DFL)
     # No shell of ours in between: it is the user's, or none.
-    os.execv(_START[0], [*_START, *(command or [_users_shell()])])  # noqa: S606
+    try:
+        os.execv(_START[0], [*_START, *(command or [_users_shell()])])  # noqa: S606
+    except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
+        raise CommandError(
+            f"cannot start a shell: {_START[0]}: {printable(str(error))}", "nix-aurora doctor"
+        ) from error
 
 
 def greeting(*, namespace: bool, inside: bool, root: bool) -> str:
-    """Give the lines that an interactive shell starts with: none where /nix is everywhere."""
+    """Return the lines that an interactive shell starts with: none where /nix is everywhere."""
     if not namespace:
         return ""
     if inside:

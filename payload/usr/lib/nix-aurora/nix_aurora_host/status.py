@@ -7,6 +7,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.database.facts import Database
 from nix_aurora_host.facts import Basics
 from nix_aurora_host.settings import describe_fault
+from nix_aurora_host.text import printable
 
 _OWNERS = {
     "packaged": "the packaged one",
@@ -33,9 +34,9 @@ _NIX = {
 
 
 def describe(basics: Basics) -> dict[str, object]:
-    """Give the state as JSON has it; sizes are in bytes, null is unknown or none."""
+    """Return the state as JSON has it; sizes are in bytes, null is unknown or none."""
     closure, store, profile = basics.closure, basics.store, basics.profile
-    return {
+    state = {
         "layout": store.layout,
         "limits": list(_LIMITS.get(store.layout, ())),
         "nix": store.nix,
@@ -64,10 +65,22 @@ def describe(basics: Basics) -> dict[str, object]:
         "aside": None if store.aside is None else list(store.aside),
         "database": _describe_database(basics.database),
     }
+    return {name: _plain(value) for name, value in state.items()}
+
+
+def _plain(value: object) -> object:
+    """Return a value of JSON with its text as a terminal shows it."""
+    if isinstance(value, str):
+        return printable(value, limit=None)
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_plain(name): _plain(entry) for name, entry in value.items()}
+    return value
 
 
 def render(basics: Basics) -> str:
-    """Give the state in lines."""
+    """Return the state in lines."""
     rows = {
         "layout": _layout(basics),
         "packaged": _packaged(basics),
@@ -82,11 +95,12 @@ def render(basics: Basics) -> str:
         "aside": _aside(basics),
         "database": _database(basics.database),
     }
-    return "".join(f"{name:<9} {line}\n" for name, text in rows.items() for line in _hang(text))
+    return "".join(f"{name:<9} {_hang(text)}\n" for name, text in rows.items())
 
 
-def _hang(text: str) -> list[str]:
-    return text.replace("\n", "\n" + 10 * " ").split("\0")
+def _hang(text: str) -> str:
+    """Return lines below each other; text of others has been made one line before."""
+    return f"\n{10 * ' '}".join(printable(line, limit=None) for line in text.split("\n"))
 
 
 def _layout(basics: Basics) -> str:
@@ -101,7 +115,7 @@ def _shown(basics: Basics) -> str:
         limits = "; ".join(_LIMITS["relocated"])
         return f"relocated: {paths.BASE}/relocated/store, {shown} /run/nix/store\n{limits}"
     if store.layout != "namespace":
-        return f"{store.layout}: {_NIX[store.nix]}"
+        return f"{printable(store.layout)}: {_NIX[store.nix]}"
     if store.nix == kinds.OURS:
         return f"namespace: {_NIX[store.nix]}, in nix-aurora shell alone"
     return (
@@ -122,7 +136,9 @@ def _imported(basics: Basics) -> str:
     store, closure = basics.store, basics.closure
     if _is_current(basics) and not store.missing:
         return f"yes: {len(closure.paths)} store paths"
-    if store.stamp is None and store.stamp_read:
+    if not store.stamp_read and not store.missing:
+        return f"yes, as far as this user can see: {len(closure.paths)} store paths"
+    if store.stamp is None:
         return "no: sudo nix-aurora doctor"
     return "not as packaged: sudo nix-aurora doctor"
 
@@ -138,10 +154,11 @@ def _is_current(basics: Basics) -> bool:
 def _profile(basics: Basics) -> str:
     profile = basics.profile
     if profile.nix is None and basics.store.layout == "relocated":
-        return "no Nix in the default profile, where none would start"
+        return "no Nix in the default profile: in this layout none can start from it"
     if profile.nix is None:
         return "no Nix in the default profile"
-    return f"{paths.store_name(profile.nix)} in the default profile: {_OWNERS[profile.owner]}"
+    name = printable(paths.store_name(profile.nix))
+    return f"{name} in the default profile: {_OWNERS[profile.owner]}"
 
 
 def _daemon(basics: Basics) -> str:
@@ -149,13 +166,13 @@ def _daemon(basics: Basics) -> str:
     if daemon is None:
         return "not running: the first connection starts it"
     same = (daemon.program or "").startswith(f"{basics.closure.nix}/")
-    name = paths.store_name(daemon.program) if daemon.program else "an unknown program"
+    name = printable(paths.store_name(daemon.program)) if daemon.program else "an unknown program"
     return f"runs {name}{', the packaged one' if same else ''} (process {daemon.pid})"
 
 
 def _sockets(basics: Basics) -> str:
     return "\n".join(
-        f"{path}: {'listening' if path in basics.listening else 'nobody listens'}"
+        f"{path}: {'listening' if path in basics.listening else 'no process listens'}"
         for path in paths.SOCKETS
     )
 
@@ -164,7 +181,7 @@ def _units(basics: Basics) -> str:
     if not basics.units:
         return "systemd does not answer"
     return "\n".join(
-        f"{name:<19} {unit.file_state or unit.load:<8} {unit.active} ({unit.sub})"
+        printable(f"{name:<19} {unit.file_state or unit.load:<8} {unit.active} ({unit.sub})")
         for name, unit in basics.units.items()
     )
 
@@ -190,7 +207,9 @@ def _space(basics: Basics) -> str:
 def _labels(basics: Basics) -> str:
     if basics.labels is None:
         return "off"
-    return "\n".join(f"{label.path}: {label.context or 'no label'}" for label in basics.labels)
+    return "\n".join(
+        f"{label.path}: {printable(label.context or 'no label')}" for label in basics.labels
+    )
 
 
 def _aside(basics: Basics) -> str:
@@ -226,7 +245,7 @@ def _database(database: Database) -> str:
 
 
 def human(size: float) -> str:
-    """Give a number of bytes as people read it: 69.3 MiB."""
+    """Return a number of bytes as people read it: 69.3 MiB."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"

@@ -1,8 +1,13 @@
 """The door to the system: commands, files and links. Nothing here changes anything."""
 
 import os
+import resource
+import selectors
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +17,9 @@ from nix_aurora_host.facts import Person
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 NOT_STARTED = 127
 TIMED_OUT = 124
+TOO_MUCH = 125
 _MAX_LINKS = 64
+_MAX_OUTPUT = 8 << 20  # bytes of each stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,43 +35,91 @@ def run(
     command: Sequence[str],
     *,
     timeout: float = 20,
+    limit: int = _MAX_OUTPUT,
+    memory: int | None = None,
     person: Person | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
     """Run a command to its end, without a terminal and with an environment of its own.
 
-    As ``person``, where that is somebody else. Code 127 means that it could not be started, 124
-    that it took longer than ``timeout`` seconds.
+    As ``person``, where that is somebody else. ``limit`` is how many bytes it may print, ``memory``
+    how many each of its processes may use. Code 127 means that it could not be started, 124 that it
+    took longer than ``timeout`` seconds, 125 that it printed too much: it is killed then, with what
+    it has started.
     """
     identity: dict[str, object] = {}
     if person is not None and os.geteuid() == 0 and person.uid != 0:
         groups = os.getgrouplist(person.name, person.gid)
         identity = {"user": person.uid, "group": person.gid, "extra_groups": groups}
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             list(command),
             stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             env={"PATH": PATH, "LANG": "C.UTF-8", **(environment or {})},
             cwd="/",
             start_new_session=True,  # a shell must not take the terminal
+            preexec_fn=_limit_memory(memory) if memory else None,  # noqa: PLW1509 - one thread
             **identity,  # type: ignore[call-overload] # typed one by one in subprocess
         )
-    except subprocess.TimeoutExpired:
-        return Outcome(TIMED_OUT, "", f"{command[0]}: no answer within {timeout:g} s")
     except OSError as error:
         return Outcome(NOT_STARTED, "", f"{command[0]}: {error.strerror}")
-    return Outcome(
-        done.returncode,
-        done.stdout.decode(errors="replace"),
-        done.stderr.decode(errors="replace"),
-    )
+    with process:
+        try:
+            stdout, stderr = _collect(process, time.monotonic() + timeout, limit)
+        except subprocess.TimeoutExpired:
+            _kill(process)
+            return Outcome(TIMED_OUT, "", f"{command[0]}: no answer within {timeout:g} s")
+        except _TooMuchError:
+            _kill(process)
+            return Outcome(TOO_MUCH, "", f"{command[0]}: printed more than {limit} bytes")
+    return Outcome(process.returncode, stdout, stderr)
+
+
+class _TooMuchError(Exception):
+    """A command printed more than it may."""
+
+
+def _limit_memory(memory: int) -> Callable[[], None]:
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+    return limit
+
+
+def _collect(process: "subprocess.Popen[bytes]", end: float, limit: int) -> tuple[str, str]:
+    """Return what a process prints until it has ended; raises TimeoutExpired, _TooMuchError."""
+    kept: list[bytearray] = []
+    with selectors.DefaultSelector() as selector:
+        for stream in (process.stdout, process.stderr):
+            assert stream is not None  # noqa: S101 - both are pipes
+            kept.append(bytearray())
+            selector.register(stream, selectors.EVENT_READ, kept[-1])
+        while selector.get_map():
+            left = end - time.monotonic()
+            if left <= 0:
+                raise subprocess.TimeoutExpired(process.args, 0)
+            for key, _ in selector.select(left):
+                chunk = os.read(key.fd, 1 << 16)
+                key.data.extend(chunk)
+                if not chunk:
+                    selector.unregister(key.fileobj)
+                elif len(key.data) > limit:
+                    raise _TooMuchError
+    process.wait(max(end - time.monotonic(), 0))
+    stdout, stderr = (bytes(text).decode(errors="replace") for text in kept)
+    return stdout, stderr
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    with suppress(ProcessLookupError):  # it ended just now
+        os.killpg(process.pid, signal.SIGKILL)  # its session's, which has its number
 
 
 def read(path: str) -> str | None:
-    """Give a file's text, or None where it cannot be read."""
+    """Return a file's text, or None where it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -72,7 +127,7 @@ def read(path: str) -> str | None:
 
 
 def names(path: str) -> tuple[str, ...] | None:
-    """Give what a directory has, sorted: nothing where there is none, None where it is closed."""
+    """Return what a directory has, sorted: nothing where there is none, None where it is closed."""
     try:
         return tuple(sorted(entry.name for entry in Path(path).iterdir()))
     except FileNotFoundError:
@@ -82,7 +137,7 @@ def names(path: str) -> tuple[str, ...] | None:
 
 
 def link(path: str) -> str | None:
-    """Give where a link leads, or None for anything else."""
+    """Return where a link leads, or None for anything else."""
     try:
         return str(Path(path).readlink())
     except OSError:
@@ -94,8 +149,14 @@ def resolve(path: str) -> str | None:
 
     Links of the packaged closure lead to /nix/store in every layout.
 
-    Gives the path below /var/lib/nix or elsewhere, or None where it leads nowhere.
+    Returns the path below /var/lib/nix or elsewhere, or None where it leads nowhere.
     """
+    found = follow(path)
+    return found if found is not None and os.path.lexists(found) else None
+
+
+def follow(path: str) -> str | None:
+    """Return where resolve() gets to, there or not; None where links lead in a circle."""
     done, pending, links = "", path.split("/")[::-1], 0
     while pending:
         part = pending.pop()
@@ -114,4 +175,4 @@ def resolve(path: str) -> str | None:
                 return None
             done = "" if target.startswith("/") else done.rpartition("/")[0]
             pending += target.split("/")[::-1]
-    return done if os.path.lexists(done or "/") else None
+    return done or "/"

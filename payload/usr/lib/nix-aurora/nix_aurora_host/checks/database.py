@@ -4,12 +4,14 @@ from collections.abc import Iterator
 
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks.registry import found
 from nix_aurora_host.facts import Facts
-from nix_aurora_host.finding import Finding, Severity
-from nix_aurora_host.text import command, printable
+from nix_aurora_host.finding import Finding
+from nix_aurora_host.text import printable
 
 _SHOWN = 10
-_RECOVER = "sudo nix-aurora recover"
+_RECOVER = fixes.sudo("nix-aurora", "recover")
+_REBOOT = fixes.systemctl("reboot")
 
 
 def check_damage(facts: Facts) -> Iterator[Finding]:
@@ -19,7 +21,7 @@ def check_damage(facts: Facts) -> Iterator[Finding]:
             f"{paths.DATABASE} is damaged ({printable(facts.basics.database.damage)}): "
             "the import restores it from a copy"
         )
-        yield Finding("database-damaged", Severity.ERROR, message, fixes.cure_import(facts))
+        yield found("database-damaged", message, fixes.cure_import(facts))
 
 
 def check_schema(facts: Facts) -> Iterator[Finding]:
@@ -29,16 +31,17 @@ def check_schema(facts: Facts) -> Iterator[Finding]:
         return
     message = (
         f"{paths.DATABASE} has schema {database.schema}, made by a newer Nix; the packaged Nix "
-        f"{facts.basics.closure.version} reads schema {database.reads}: boot the system that has "
-        "the newer Nix, or upgrade this one"
+        f"{printable(facts.basics.closure.version)} reads schema {database.reads}: boot the system "
+        "that has the newer Nix, or upgrade this one"
     )
     if not facts.host.ostree:
-        fix = f"sudo dnf upgrade nix-aurora && {fixes.repeat_import(facts)}"
+        upgrade = fixes.sudo("dnf", "upgrade", "nix-aurora")
+        fix = fixes.chain(upgrade, fixes.repeat_import(facts))
     elif facts.host.layered:
-        fix = "sudo rpm-ostree upgrade && sudo systemctl reboot"
+        fix = fixes.chain(fixes.sudo("rpm-ostree", "upgrade"), _REBOOT)
     else:
-        fix = "sudo bootc upgrade && sudo systemctl reboot"
-    yield Finding("database-newer", Severity.ERROR, message, fix)
+        fix = fixes.chain(fixes.sudo("bootc", "upgrade"), _REBOOT)
+    yield found("database-newer", message, fix)
 
 
 def check_lost(facts: Facts) -> Iterator[Finding]:
@@ -49,16 +52,16 @@ def check_lost(facts: Facts) -> Iterator[Finding]:
     if database.vouched:
         message = (
             "the database does not know store paths that users keep, and that a copy of it knows "
-            f"({paths.store_name(f'{paths.PREFIX}/{database.vouched[0]}')}, …): the next garbage "
+            f"({printable(database.vouched[0])}, …): the next garbage "
             "collection deletes them"
         )
-        yield Finding("paths-unregistered", Severity.ERROR, message, _RECOVER)
+        yield found("paths-unregistered", message, _RECOVER)
     elif database.lost:
         message = (
             "the database was lost, there was no copy of it, and no copy is made of the new one "
             "before you have seen what it lacks"
         )
-        yield Finding("database-lost", Severity.ERROR, message, _RECOVER)
+        yield found("database-lost", message, _RECOVER)
     if database.unknown and not (database.vouched or database.lost):
         yield _unregistered(facts)
 
@@ -73,12 +76,8 @@ def _unregistered(facts: Facts) -> Finding:
         "these paths are not used, and the next garbage collection deletes them; install or build "
         "them again, or delete the links"
     )
-    return Finding(
-        "roots-unregistered",
-        Severity.NOTE,
-        message,
-        command(["nix-store", "--realise", *paths_[:_SHOWN]]),
-    )
+    fix = fixes.command("nix-store", "--realise", *paths_[:_SHOWN])
+    return found("roots-unregistered", message, fix)
 
 
 CHECKS = (check_damage, check_schema, check_lost)

@@ -1,16 +1,33 @@
 """All checks, the causes before what comes of them."""
 
-from nix_aurora_host.checks import database, environment, pivot, settings_file, store, units
+from nix_aurora_host.checks import (
+    database,
+    environment,
+    mounts,
+    pivot,
+    profiles,
+    settings,
+    settings_file,
+    store,
+    units,
+)
 from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
 
 CHECKS = (
-    *(*settings_file.CHECKS, *pivot.CHECKS, *database.CHECKS, *units.CHECKS, *store.CHECKS),
+    *settings_file.CHECKS,
+    *pivot.CHECKS,
+    *mounts.CHECKS,
+    *database.CHECKS,
+    *units.CHECKS,
+    *store.CHECKS,
+    *profiles.CHECKS,
     *environment.CHECKS,
+    *settings.CHECKS,
 )
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Give what is wrong, each fault once."""
+    """Return what is wrong, each fault once."""
     findings = [finding for check in CHECKS for finding in check(facts)]
     return list({finding.id: finding for finding in findings}.values())

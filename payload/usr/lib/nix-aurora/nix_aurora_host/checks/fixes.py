@@ -1,73 +1,140 @@
-"""Commands that several findings name. Each is one line, run by an administrator's shell."""
+"""Commands that findings name, built from words. Each is one line for an administrator's shell.
 
-import shlex
+Nothing in them comes from a file that its user can write: they name constants, and what root has
+written. The exception is a person's own file, which is named to commands that run as that person.
+"""
 
-from nix_aurora_host import paths
+from typing import NewType
+
+from nix_aurora_host import paths, text
 from nix_aurora_host.facts import Facts, Unit
 
-_ASK = f"sudo install -D -m 0600 /dev/null {paths.IMPORT_NEEDED}"
+Fix = NewType("Fix", str)
+"""A line for a shell; only this module makes one."""
+
+SUFFIX = ".before-nix-aurora"
+"""What a file that a fix puts aside is called by, behind its name."""
+
+_OWN_LINE = r"\n%s\n"  # for printf: the file may lack its last newline
+LOOK_AS_ROOT = Fix("sudo nix-aurora doctor")
+
+
+def command(*words: str) -> Fix:
+    """Return a command made of ``words``."""
+    return Fix(text.command(words))
+
+
+def sudo(*words: str) -> Fix:
+    """Return a command that root runs."""
+    return command("sudo", *words)
+
+
+def systemctl(*words: str) -> Fix:
+    """Return a command to systemd."""
+    return sudo("systemctl", *words)
+
+
+def chain(*steps: Fix) -> Fix:
+    """Return all ``steps``, each to be run if the one before it succeeds."""
+    return Fix(" && ".join(steps))
+
+
+def regardless(first: Fix, then: Fix) -> Fix:
+    """Return two steps; the second is run however the first ends."""
+    return Fix(f"{first}; {then}")
+
+
+def append(line: str, path: str) -> Fix:
+    """Return a command of ``path``'s owner that adds a line to the file."""
+    return Fix(f"{command('printf', _OWN_LINE, line)} >>{command(path)}")
+
+
+def append_as_root(line: str, path: str) -> Fix:
+    """Return a command that adds a line to a file of root's."""
+    return Fix(f"{command('printf', _OWN_LINE, line)} | {sudo('tee', '--append', path)}")
+
+
+def edit(path: str, script: str) -> tuple[str, ...]:
+    """Return the words of a command that applies a script of sed to a file, and keeps a copy."""
+    options = (f"--in-place={SUFFIX}", "--follow-symlinks", "--regexp-extended")
+    return ("sed", *options, script, path)
+
+
+def comment_out(path: str, line: int) -> tuple[str, ...]:
+    """Return the words of a command that makes a comment of one line of a file."""
+    return edit(path, f"{line}s/^/# /")
+
+
+def put_aside(path: str) -> tuple[str, ...]:
+    """Return the words of a command that gives a file a name that nothing reads."""
+    return ("mv", "--backup=numbered", "--no-target-directory", path, f"{path}{SUFFIX}")
+
+
+def as_person(facts: Facts, fix: Fix) -> Fix:
+    """Return what runs ``fix`` as the person whose logins were looked at."""
+    if not facts.person.through_sudo:
+        return fix
+    return sudo("-u", facts.person.name, "bash", "-c", fix)
 
 
 def unit(facts: Facts, name: str) -> Unit:
-    """Give a unit; one that systemd did not tell of is taken to be well."""
+    """Return a unit; one that systemd did not tell of is taken to be well."""
     return facts.basics.units.get(name) or Unit(name)
 
 
-def reinstall(facts: Facts) -> str:
+def reinstall(facts: Facts) -> Fix:
     """Bring the package's files back, as the kind of host wants it."""
     if not facts.host.ostree:
-        return "sudo dnf reinstall nix-aurora && " + repeat_import(facts)
+        return chain(sudo("dnf", "reinstall", "nix-aurora"), repeat_import(facts))
     # The damaged object is in the repository that every deployment is made from.
-    drop = "sudo ostree fsck --delete; "
-    if facts.host.layered:
-        return drop + "sudo rpm-ostree uninstall nix-aurora && sudo rpm-ostree install nix-aurora"
-    return drop + "sudo bootc upgrade"
+    drop = sudo("ostree", "fsck", "--delete")
+    if not facts.host.layered:
+        return regardless(drop, sudo("bootc", "upgrade"))
+    remove, install = (sudo("rpm-ostree", verb, "nix-aurora") for verb in ("uninstall", "install"))
+    return regardless(drop, chain(remove, install))
 
 
-def repeat_import(facts: Facts) -> str:
+def repeat_import(facts: Facts) -> Fix:
     """Import again, whatever the stamp says; what is there and right stays."""
-    unmask = f"{unmask_unit(unit(facts, paths.SETUP))} && "
-    masked = unit(facts, paths.SETUP).masked
-    return f"{unmask if masked else ''}{_ASK} && sudo systemctl restart {paths.SETUP}"
+    setup = unit(facts, paths.SETUP)
+    steps = [unmask_unit(setup)] if setup.masked else []
+    ask = sudo("install", "-D", "-m", "0600", "/dev/null", paths.IMPORT_NEEDED)
+    return chain(*steps, ask, systemctl("restart", paths.SETUP))
 
 
-def cure_import(facts: Facts) -> str:
+def cure_import(facts: Facts) -> Fix:
     """Get what the import brings: from the archive, if that is whole."""
     if not facts.archive.is_of(facts.basics.closure):
         return reinstall(facts)
     return repeat_import(facts)
 
 
-def unmask_unit(masked: Unit) -> str:
+def unmask_unit(masked: Unit) -> Fix:
     """Take a mask away."""
-    runtime = "--runtime " if masked.file_state == "masked-runtime" else ""
-    return f"sudo systemctl unmask {runtime}{masked.name}"
+    runtime = ["--runtime"] if masked.file_state == "masked-runtime" else []
+    return systemctl("unmask", *runtime, masked.name)
 
 
-def start_socket(facts: Facts) -> str:
+def start_socket(facts: Facts) -> Fix:
     """Enable and start the socket, which systemd refuses while its service is running."""
     running = unit(facts, paths.DAEMON).active in {"active", "deactivating"}
-    stop = f"sudo systemctl stop {paths.DAEMON} && " if running else ""
-    return f"{stop}sudo systemctl enable --now {paths.SOCKET}"
+    steps = [systemctl("stop", paths.DAEMON)] if running else []
+    return chain(*steps, systemctl("enable", "--now", paths.SOCKET))
 
 
-def restart_daemon() -> str:
+def restart_daemon() -> Fix:
     """Start daemon and socket anew, even where systemd has given up on them."""
-    return (
-        f"sudo systemctl reset-failed {paths.SOCKET} {paths.DAEMON}; "
-        f"sudo systemctl stop {paths.SOCKET} {paths.DAEMON} && sudo systemctl start {paths.SOCKET}"
-    )
+    both = (paths.SOCKET, paths.DAEMON)
+    again = chain(systemctl("stop", *both), systemctl("start", paths.SOCKET))
+    return regardless(systemctl("reset-failed", *both), again)
 
 
-def restore(setting: str) -> str:
+def reload_daemon() -> Fix:
+    """Let the daemon, which reads its settings once, read them again."""
+    return systemctl("try-restart", paths.DAEMON)
+
+
+def restore(setting: str) -> Fix:
     """Bring a file below /etc back as it was packaged, and keep a copy of what is there."""
     source, target = f"{paths.PRISTINE}/{setting}", f"/etc/{setting}"
-    return f"sudo install -D -m 0644 --backup=numbered {source} {target}"
-
-
-def as_person(facts: Facts, script: str) -> str:
-    """Run a line of shell as the person whose logins were looked at."""
-    if not facts.person.through_sudo:
-        return script
-    quoted = shlex.quote(script)
-    return f"sudo -u {shlex.quote(facts.person.name)} sh -c {quoted}"
+    return sudo("install", "-D", "-m", "0644", "--backup=numbered", source, target)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 
 from nix_aurora_host import paths
+from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks.registry import found
 from nix_aurora_host.facts import Facts
-from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.finding import Finding
 
-_AGAIN = "sudo nix-aurora mount enable --yes --now"
+_AGAIN = fixes.sudo("nix-aurora", "mount", "enable", "--yes", "--now")
 
 
 def check_pivot(facts: Facts) -> Iterator[Finding]:
@@ -15,20 +17,17 @@ def check_pivot(facts: Facts) -> Iterator[Finding]:
     if not pivot.enabled or pivot.done:
         return
     if pivot.stopped:
-        message = (
-            "an earlier boot with a /nix made by nix-root.service did not come up: "
-            "none is made any more"
-        )
-        yield Finding("mount-stopped", Severity.ERROR, message, _AGAIN)
+        message = f"the last boot with a /nix made by {paths.ROOT} failed: / stays without it"
+        yield found("mount-stopped", message, _AGAIN)
     elif pivot.off:
-        message = f"the kernel's argument {paths.ROOT_OFF} keeps this boot without a /nix"
-        yield Finding("mount-switched-off", Severity.NOTE, message, "sudo systemctl reboot")
+        message = f"the kernel argument {paths.ROOT_OFF} keeps this boot without a /nix"
+        yield found("mount-switched-off", message, fixes.systemctl("reboot"))
     elif pivot.failed:
-        message = f"/ could not get its /nix: journalctl -b -u {paths.ROOT} tells why"
-        yield Finding("mount-failed", Severity.ERROR, message, _AGAIN)
+        message = f"{paths.ROOT} cannot make a /nix in /: see journalctl -b -u {paths.ROOT}"
+        yield found("mount-failed", message, _AGAIN)
     elif not facts.host.root_writable and facts.basics.store.layout == "namespace":
-        message = "nix-aurora mount is enabled, and this system has been up since before"
-        yield Finding("mount-not-yet", Severity.WARNING, message, _AGAIN)
+        message = "nix-aurora mount is enabled, and applies from the next boot on"
+        yield found("mount-not-yet", message, _AGAIN)
 
 
 CHECKS = (check_pivot,)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 from nix_aurora_host import paths, settings
+from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks.fixes import Fix
+from nix_aurora_host.checks.registry import found
 from nix_aurora_host.facts import Facts
-from nix_aurora_host.finding import Finding, Severity
-
-_ASIDE = f"sudo mv --backup=numbered {paths.SETTINGS} {paths.SETTINGS}.before-nix-aurora"
+from nix_aurora_host.finding import Finding
 
 
 def check_settings_file(facts: Facts) -> Iterator[Finding]:
@@ -14,19 +15,23 @@ def check_settings_file(facts: Facts) -> Iterator[Finding]:
     file = facts.basics.settings_file
     if file.unread:
         message = f"{paths.SETTINGS} was not checked: this user cannot read it"
-        yield Finding("settings-file-unread", Severity.NOTE, message, "sudo nix-aurora doctor")
+        yield found("settings-file-unread", message, fixes.LOOK_AS_ROOT)
     if not file.faults:
         return
     message = "; ".join(settings.describe_fault(fault) for fault in file.faults)
     lines = [fault.line for fault in file.faults if fault.line]
-    fix = settings.comment_out(lines) if lines else _ASIDE
-    yield Finding("settings-file", Severity.WARNING, f"{message} (the boot ignores it)", fix)
+    fix = _comment_out(lines) if lines else fixes.sudo(*fixes.put_aside(paths.SETTINGS))
+    yield found("settings-file", f"{message} (the boot ignores it)", fix)
 
 
-def ask_for_auto(facts: Facts) -> str:
-    """Return the first part of a fix: no line of the file asks for a layout any more."""
+def ask_for_auto(facts: Facts) -> list[Fix]:
+    """Return the first step of a fix, if it needs one: no line of the file asks for a layout."""
     lines = [line for line, _ in facts.basics.settings_file.assigned]
-    return f"{settings.comment_out(lines)} && " if lines else ""
+    return [_comment_out(lines)] if lines else []
+
+
+def _comment_out(lines: list[int]) -> Fix:
+    return Fix(settings.comment_out(lines))
 
 
 CHECKS = (check_settings_file,)

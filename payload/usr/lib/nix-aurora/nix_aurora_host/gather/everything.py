@@ -1,19 +1,22 @@
 """All facts, in the order in which they build on each other."""
 
+import os
+from collections.abc import Collection
 from dataclasses import replace
 
 from nix_aurora_host import facts, paths
 from nix_aurora_host.database.gather import gather_database, look_deeper
-from nix_aurora_host.facts import Basics, Facts
+from nix_aurora_host.facts import Basics, Facts, Settings
 from nix_aurora_host.gather.closure import gather_archive, gather_closure
 from nix_aurora_host.gather.host import (
     gather_foreign,
     gather_host,
     gather_labels,
-    gather_settings,
 )
 from nix_aurora_host.gather.logins import gather_remotes, gather_shells
+from nix_aurora_host.gather.nar import gather_damaged
 from nix_aurora_host.gather.pivot import gather_pivot
+from nix_aurora_host.gather.settings import gather_settings
 from nix_aurora_host.gather.store import gather_profile, gather_store
 from nix_aurora_host.gather.units import (
     daemon_answers,
@@ -53,8 +56,11 @@ def gather_all() -> Facts:
     basics = gather_basics(ask_version=True)
     database = look_deeper(basics.database, basics.store, basics.closure)
     basics = replace(basics, database=database)
-    archive = gather_archive()
+    archive = gather_archive(basics.closure)
     person = find_person()
+    settings = gather_settings(basics.closure, basics.store, person)
+    damaged = gather_damaged(basics.closure)
+    greet = may_greet(basics, settings, damaged)
     return Facts(
         basics=basics,
         host=gather_host(ask_rpm_ostree=not archive.is_of(basics.closure)),
@@ -63,18 +69,25 @@ def gather_all() -> Facts:
         shells=gather_shells(person) if basics.store.nix == facts.OURS else (),
         remotes=gather_remotes(person),
         foreign=gather_foreign(),
-        settings=gather_settings(basics.closure, basics.store, person),
-        answers=_answers(basics),
+        settings=settings,
+        answers=daemon_answers(paths.SOCKETS[0], _PATIENCE) if greet else None,
+        damaged=damaged,
     )
 
 
-def _answers(basics: Basics) -> bool | None:
-    setup = basics.units.get(paths.SETUP)
-    daemon = basics.units.get(paths.DAEMON)
+def may_greet(basics: Basics, settings: Settings, damaged: Collection[str]) -> bool:
+    """Return whether greeting the daemon harms nothing.
+
+    A greeting starts a daemon that is not running, and one that cannot start would start, and
+    fail, each time that somebody looks.
+    """
+    setup, daemon = basics.units.get(paths.SETUP), basics.units.get(paths.DAEMON)
     if setup is None or setup.active == "activating" or not basics.store.database:
-        return None  # it cannot answer yet, and asking would make a new database
+        return False  # it cannot answer yet, and asking would make a new database
     if daemon is None or not daemon.fragment.startswith(paths.OUR_UNITS):
-        return None  # masked, or another one that need not know us
-    if paths.SOCKETS[0] not in basics.listening:
-        return None
-    return daemon_answers(paths.SOCKETS[0], _PATIENCE)
+        return False  # masked, or another one that need not know us
+    if settings.broken_for_all or paths.SOCKETS[0] not in basics.listening:
+        return False
+    sound = settings.starts and not damaged and not basics.store.noexec
+    known = not settings.private or os.geteuid() == 0
+    return daemon.active == "active" or (sound and known)

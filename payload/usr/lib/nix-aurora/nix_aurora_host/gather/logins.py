@@ -2,10 +2,11 @@
 
 import os
 import re
-from pathlib import Path
+from collections.abc import Iterator
 
 from nix_aurora_host import paths, system
 from nix_aurora_host.facts import Person, Remote, Shell
+from nix_aurora_host.others import exists_untrusted, names_untrusted, read_untrusted
 from nix_aurora_host.system import names, read, run
 
 _MARK = "nix-aurora: environment"
@@ -17,17 +18,21 @@ _STARTUP = {
     "zsh": (".zlogin",),
     "fish": (".config/fish/config.fish",),
 }
-_USER_FILES = (
+USER_FILES = (
     *(".profile", ".bash_profile", ".bash_login", ".bashrc", ".pam_environment"),
     *(".zshenv", ".zprofile", ".zshrc", ".zlogin", ".config/fish/config.fish"),
 )
-_USER_FOLDERS = {".config/environment.d": ".conf", ".config/fish/conf.d": ".fish"}
-_HOST_FILES = ("/etc/environment",)
-_HOST_FOLDERS = {
+USER_FOLDERS = {".config/environment.d": ".conf", ".config/fish/conf.d": ".fish"}
+HOST_FILES = ("/etc/environment",)
+HOST_FOLDERS = {
     "/etc/environment.d": ".conf",
     "/etc/profile.d": ".sh",
     "/etc/fish/conf.d": ".fish",
 }
+# What a login may take and leave: its files are its user's, and root waits for them.
+_SECONDS = 30
+_BYTES = 1 << 20
+_MEMORY = 4 << 30
 _ASSIGNMENT = re.compile(
     r"^[ \t]*(?:export[ \t]+|(?:set|typeset|declare)[ \t]+-\S+[ \t]+)?NIX_REMOTE(?:[ \t]*=|[ \t]+)"
     r"[ \t]*(?P<quote>[\"']?)(?P<value>[^\"'\s;#]*)(?P=quote)",
@@ -54,36 +59,65 @@ def _login(shell: str, person: Person) -> Shell:
         "PATH": system.PATH,
     }
     command = [shell, "-l", "-c", f"echo; echo '{_MARK}'; /usr/bin/env -0"]
-    outcome = run(command, person=person, environment=environment, timeout=30)
-    _, mark, rest = outcome.stdout.rpartition(f"\n{_MARK}\n")
-    pairs = (entry.split("=", 1) for entry in rest.split("\0") if "=" in entry)
-    found = {entry[0]: entry[1] for entry in pairs} if mark else None
+    outcome = run(
+        command,
+        person=person,
+        environment=environment,
+        timeout=_SECONDS,
+        limit=_BYTES,
+        memory=_MEMORY,
+    )
     script = _SCRIPTS[shell]
     pristine = read(f"{paths.PRISTINE}/{script}") if script else None
-    candidates = [f"{person.home}/{name}" for name in _STARTUP[shell]]
+    candidates = _STARTUP[shell]
+    there = (name for name in candidates if exists_untrusted(person.home, name))
     return Shell(
         name=shell,
-        environment=found,
+        environment=parse_login(outcome.stdout),
         script=script if pristine is not None else None,
         script_intact=pristine is None or pristine == read(f"/etc/{script}"),
-        startup=next((path for path in candidates if Path(path).exists()), candidates[0]),
+        startup=f"{person.home}/{next(there, candidates[0])}",
     )
+
+
+def parse_login(text: str) -> dict[str, str] | None:
+    """Return the environment that env -0 prints after our mark; None where a login ended before."""
+    _, mark, rest = text.rpartition(f"\n{_MARK}\n")
+    pairs = (entry.split("=", 1) for entry in rest.split("\0") if "=" in entry)
+    return {entry[0]: entry[1] for entry in pairs} if mark else None
 
 
 def gather_remotes(person: Person) -> tuple[Remote, ...]:
     """Find every NIX_REMOTE in the environment and in the files that set it for logins."""
-    found = []
-    files = [*_HOST_FILES, *(f"{person.home}/{name}" for name in _USER_FILES)]
-    own = {f"{person.home}/{name}": suffix for name, suffix in _USER_FOLDERS.items()}
-    for folder, suffix in {**_HOST_FOLDERS, **own}.items():
-        files += [f"{folder}/{name}" for name in names(folder) or () if name.endswith(suffix)]
-    for path in files:
-        found += [Remote(path, value) for value in find_assignments(read(path) or "")]
+    found = [
+        Remote(path, value)
+        for path, text in (*_host_files(), *_files_of(person))
+        for value in find_assignments(text)
+    ]
     if "NIX_REMOTE" in os.environ:
         found.append(Remote(None, os.environ["NIX_REMOTE"]))
     return tuple(found)
 
 
+def _host_files() -> Iterator[tuple[str, str]]:
+    files = list(HOST_FILES)
+    for folder, suffix in HOST_FOLDERS.items():
+        files += [f"{folder}/{name}" for name in names(folder) or () if name.endswith(suffix)]
+    for path in files:
+        if (text := read(path)) is not None:
+            yield path, text
+
+
+def _files_of(person: Person) -> Iterator[tuple[str, str]]:
+    files = list(USER_FILES)
+    for folder, suffix in USER_FOLDERS.items():
+        inside = names_untrusted(person.home, folder)
+        files += [f"{folder}/{name}" for name in inside if name.endswith(suffix)]
+    for name in files:
+        if (text := read_untrusted(person.home, name)) is not None:
+            yield f"{person.home}/{name}", text
+
+
 def find_assignments(text: str) -> list[str]:
-    """Give the values that a start-up file, of a shell or of systemd, sets NIX_REMOTE to."""
+    """Return the values that a start-up file, of a shell or of systemd, sets NIX_REMOTE to."""
     return [match["value"] for match in _ASSIGNMENT.finditer(text)]

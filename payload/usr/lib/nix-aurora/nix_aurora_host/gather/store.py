@@ -1,6 +1,7 @@
 """The store: space, import, database, roots, and the default profile."""
 
 import os
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from nix_aurora_host.system import link, names, read, resolve, run
 
 
 def gather_store(closure: Closure) -> Store:
-    """Look at the store; a few hundred stats, and two queries."""
+    """Look at the store: a few hundred stats, and two queries."""
     try:
         space = os.statvfs(paths.STORE)
         status = Path(paths.STORE).stat()
@@ -25,17 +26,19 @@ def gather_store(closure: Closure) -> Store:
     kind = _what_nix_is()
     roots = {name: link(f"{paths.ROOTS}/{name}") or "" for name in names(paths.ROOTS) or ()}
     stamp = read(paths.STAMP)
+    reported = read(f"{paths.RUN}/layout") or ""
     return Store(
-        layout=_layout(kind),
+        layout=layout_of(reported, kind),
         nix=kind,
         free=space.f_bavail * space.f_frsize,
         size=space.f_blocks * space.f_frsize,
         exists=status is not None,
         read_only=kind == facts.OURS and bool(os.statvfs(paths.AT).f_flag & os.ST_RDONLY),
+        noexec=_noexec(kind),
         listable=os.access(paths.STORE, os.R_OK | os.X_OK),
         group=_group(status),
         stamp=stamp.strip() if stamp is not None else None,
-        stamp_read=not Path(paths.OWN).is_dir() or os.access(paths.OWN, os.X_OK),
+        stamp_read=stamp is not None or _may_look_into(paths.OWN),
         database=os.path.lexists(paths.DATABASE),
         valid_paths=content[0][0] if content else None,
         content=content[0][1] if content else None,
@@ -50,28 +53,33 @@ def gather_store(closure: Closure) -> Store:
 def gather_profile(closure: Closure, *, ask_version: bool) -> Profile:
     """Look at the default profile, and ask its Nix for its version where that is wanted."""
     shown = resolve(f"{paths.PROFILE}/bin/nix")
+    packaged = resolve(f"{closure.nix}/bin/nix")
+    owner = owner_of(shown, packaged, resolve(f"{paths.ROOTS}/nix/bin/nix"))
     script = resolve(f"{paths.PROFILE}/etc/profile.d/nix-daemon.sh") is not None
-    if shown is None:
-        owner = "none"
-    elif shown == resolve(f"{closure.nix}/bin/nix"):
-        owner = "packaged"
-    else:
-        rooted = resolve(f"{paths.ROOTS}/nix/bin/nix")
-        owner = "imported" if rooted == shown else "administrator"
     exists = os.path.lexists(paths.PROFILE)
     version = _version(shown) if shown and ask_version else None
     return Profile(exists, shown, owner, script, version)
 
 
-def _version(program: str) -> tuple[int, ...] | None:
-    """Give the version that a Nix tells, (2, 34, 8); its last word: Determinate's is an upstream's.
+def owner_of(shown: str | None, packaged: str | None, rooted: str | None) -> str:
+    """Return whose the Nix of the default profile is, from where three names of one lead."""
+    if shown is None:
+        return "none"
+    if shown == packaged:
+        return "packaged"
+    return "imported" if shown == rooted else "administrator"
 
-    It runs from /nix alone, and so gives None where that is not the store.
-    """
-    words = run([program.replace(paths.BASE, "/nix", 1), "--version"]).stdout.split()
-    numbers = words[-1].split(".") if words else []
-    digits = [part for part in numbers if part.isdigit()]
-    return tuple(int(part) for part in digits) or None
+
+def _version(program: str) -> tuple[int, ...] | None:
+    """Ask a Nix for its version. It runs from /nix alone: None where that is not the store."""
+    return parse_version(run([program.replace(paths.BASE, "/nix", 1), "--version"]).stdout)
+
+
+def parse_version(text: str) -> tuple[int, ...] | None:
+    """Parse "nix (Nix) 2.34.8" to (2, 34, 8); the last word: Determinate's is an upstream's."""
+    words = text.split()
+    found = re.match(r"[0-9]{1,9}(\.[0-9]{1,9})*", words[-1]) if words else None
+    return tuple(map(int, found[0].split("."))) if found else None
 
 
 def _group(status: os.stat_result | None) -> int | None:
@@ -93,11 +101,45 @@ def _what_nix_is() -> str:
     return facts.OTHER_STORE if names(paths.AT) else facts.DIRECTORY
 
 
-def _layout(kind: str) -> str:
-    reported = (read(f"{paths.RUN}/layout") or "").split()
-    if reported:
-        return reported[0]
-    return {facts.OURS: "mount", facts.NOTHING: "namespace"}.get(kind, "none")
+def layout_of(reported: str, kind: str) -> str:
+    """Return the layout that this boot has chosen, or the one that /nix looks like."""
+    words = reported.split()
+    return (
+        words[0] if words else {facts.OURS: "mount", facts.NOTHING: "namespace"}.get(kind, "none")
+    )
+
+
+def _may_look_into(directory: str) -> bool:
+    return os.access(directory, os.X_OK) or not os.path.lexists(directory)
+
+
+def _noexec(kind: str) -> tuple[str, ...]:
+    """Return the mount points of the store, and of what shows it, whose programs do not start."""
+    places = [paths.STORE, paths.AT] if kind == facts.OURS else [paths.STORE]
+    found = []
+    for place in places:
+        try:
+            if not os.statvfs(place).f_flag & os.ST_NOEXEC:
+                continue
+        except OSError:
+            continue
+        point = parse_mount_point(read("/proc/self/mountinfo") or "", str(Path(place).resolve()))
+        if point not in found:
+            found.append(point)
+    return tuple(found)
+
+
+def parse_mount_point(mountinfo: str, path: str) -> str:
+    """Return the mount point that ``path`` lies on, from /proc/self/mountinfo."""
+    points = ["/"]
+    for line in mountinfo.splitlines():
+        fields = line.split(" ")
+        point = re.sub(
+            r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), (fields[4:] or [""])[0]
+        )
+        if path == point or path.startswith(f"{point}/"):
+            points.append(point)
+    return max(points, key=len)
 
 
 def _find_valid(wanted: Collection[str]) -> set[str] | None:
@@ -110,7 +152,7 @@ def _find_valid(wanted: Collection[str]) -> set[str] | None:
 
 
 def query(statement: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]] | None:
-    """Ask Nix's database; give the rows, or None where this user cannot read one."""
+    """Ask Nix's database; return the rows, or None where this user cannot read one."""
     import sqlite3  # noqa: PLC0415 - status, doctor and recover alone need it
 
     if not Path(paths.DATABASE).is_file():

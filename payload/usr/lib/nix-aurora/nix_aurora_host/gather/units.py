@@ -1,13 +1,15 @@
 """Units, the daemon that runs, and the sockets that listen."""
 
+import os
 import socket
+import stat
 import struct
-from collections.abc import Collection, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import replace
 
 from nix_aurora_host import paths
 from nix_aurora_host.facts import Daemon, Unit
-from nix_aurora_host.system import read, resolve, run
+from nix_aurora_host.system import read, run
 
 _PROPERTIES = {
     "Id": "name",
@@ -18,50 +20,95 @@ _PROPERTIES = {
     "UnitFileState": "file_state",
     "FragmentPath": "fragment",
 }
+# Where units are read from before the packaged ones: systemd.unit(5).
+_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+)
 _LISTENING = 1 << 16  # __SO_ACCEPTCON in /proc/net/unix
+# What the names that our socket is bound by end in, whoever has made it.
+_SOCKET = "/daemon-socket/socket"
 _HELLO = 0x6E697863  # WORKER_MAGIC_1 and 2 of nix's worker-protocol.hh
 _ANSWER = 0x6478696F
 
 
 def gather_units() -> dict[str, Unit]:
-    """Give our units as systemd knows them; none where it does not answer."""
+    """Return our units as systemd knows them; none where it does not answer."""
     wanted = ",".join((*_PROPERTIES, "MainPID"))
-    output = run(["systemctl", "show", f"--property={wanted}", *paths.UNITS]).stdout
+    units = parse_units(run(["systemctl", "show", f"--property={wanted}", *paths.UNITS]).stdout)
+    return {name: replace(unit, shadow=_find_shadow(name)) for name, unit in units.items()}
+
+
+def _find_shadow(name: str) -> str:
+    """Return what systemd reads before the packaged unit; a link that leads nowhere counts, too."""
+    paths_before = (f"{folder}/{name}" for folder in _FOLDERS)
+    return next((path for path in paths_before if os.path.lexists(path)), "")
+
+
+def parse_units(text: str) -> dict[str, Unit]:
+    """Parse what systemctl show prints, a block for each unit."""
     units = {}
-    for block in output.split("\n\n"):
+    for block in text.split("\n\n"):
         pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if "Id" in pairs:
             known = {ours: pairs.get(theirs, "") for theirs, ours in _PROPERTIES.items()}
-            unit = Unit(**known, pid=int(pairs.get("MainPID") or 0))
+            number = pairs.get("MainPID", "")
+            unit = Unit(**known, pid=int(number) if number.isdecimal() else 0)
             units[unit.name] = unit
     return units
 
 
 def gather_daemon(units: Mapping[str, Unit]) -> Daemon | None:
-    """Give the daemon that systemd runs, by its command line, which everybody may read."""
+    """Return the daemon that systemd runs, by its command line, which everybody may read."""
     unit = units.get(paths.DAEMON)
     if unit is None or not unit.pid:
         return None
-    words = (read(f"/proc/{unit.pid}/cmdline") or "").split("\0")
+    return Daemon(unit.pid, parse_program(read(f"/proc/{unit.pid}/cmdline") or ""))
+
+
+def parse_program(command_line: str) -> str | None:
+    """Return the program of the store that a process runs, from its /proc/PID/cmdline."""
     # A loader may come first, and after it the name that it is to give the program.
-    programs = (word for word in words if word.startswith(f"{paths.PREFIX}/") and "/bin/" in word)
-    return Daemon(unit.pid, next(programs, None))
+    for word in command_line.split("\0"):
+        if word.startswith(f"{paths.PREFIX}/") and "/bin/" in word:
+            return word
+    return None
 
 
 def gather_listening() -> frozenset[str]:
-    """Give the paths of sockets that a process of this host listens on, and that are there."""
+    """Return the paths of sockets that a process of this host listens on, and that are there.
+
+    They are compared by what is there, not by name: /var/lib/nix may be a link.
+    """
+    bound = {_identity(path) for path in parse_listening(read("/proc/net/unix") or "")}
+    return frozenset(
+        path for path in paths.SOCKETS if (found := _identity(path)) is not None and found in bound
+    )
+
+
+def parse_listening(text: str) -> set[str]:
+    """Parse /proc/net/unix; return the names of listening sockets that may be the daemon's."""
     found = set()
-    for line in (read("/proc/net/unix") or "").splitlines()[1:]:
+    for line in text.splitlines()[1:]:
         fields = line.split(maxsplit=7)
-        if len(fields) == 8 and int(fields[3], 16) & _LISTENING:
-            found.add(fields[7])
-    return frozenset(path for path in paths.SOCKETS if _is_reached(path, found))
+        if len(fields) == 8 and fields[7].endswith(_SOCKET) and fields[7].startswith("/"):
+            try:
+                if int(fields[3], 16) & _LISTENING:
+                    found.add(fields[7])
+            except ValueError:  # a name with a line break in it makes lines of any form
+                continue
+    return found
 
 
-def _is_reached(path: str, bound: Collection[str]) -> bool:
-    # It may be a link, and the socket may have been deleted under its listener.
-    target = resolve(path)
-    return target is not None and target in bound and Path(target).is_socket()
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - what a socket's own path leads to
+    except OSError:  # deleted under its listener, or in a mount namespace of its own
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISSOCK(status.st_mode) else None
 
 
 def daemon_answers(path: str, timeout: float) -> bool:

@@ -3,44 +3,75 @@
 import grp
 import os
 import pwd
+from collections.abc import Callable, Sequence
 
-from nix_aurora_host import paths
+from nix_aurora_host import facts, paths
 from nix_aurora_host.facts import Person, Users
-from nix_aurora_host.system import read
+from nix_aurora_host.system import follow, link, read
 
 GROUP = "nixbld"
 
 
 def gather_users() -> Users:
     """Look the build users up, as Nix does, by the members of their group."""
-    wanted = []
-    for line in (read(paths.SYSUSERS) or "").splitlines():
-        words = line.split()
-        if len(words) == 3 and words[0] == "m" and words[2] == GROUP:
-            wanted.append(words[1])
+    wanted = parse_sysusers(read(paths.SYSUSERS) or "")
     try:
         entry = grp.getgrnam(GROUP)
     except KeyError:
-        return Users(None, (), {}, tuple(wanted))
-    ids = {}
-    for name in entry.gr_mem:
-        try:
-            ids[name] = pwd.getpwnam(name).pw_uid
-        except KeyError:  # a member that is no user is no build user either
-            continue
-    absent = tuple(name for name in wanted if name not in ids)
-    return Users(entry.gr_gid, tuple(entry.gr_mem), ids, absent)
+        return Users(None, (), {}, wanted)
+    return match_users(wanted, entry.gr_gid, entry.gr_mem, _find_id)
+
+
+def parse_sysusers(text: str) -> tuple[str, ...]:
+    """Parse our sysusers.d file; return the names of the build users."""
+    lines = (line.split() for line in text.splitlines())
+    return tuple(words[1] for words in lines if words[:1] == ["m"] and words[2:] == [GROUP])
+
+
+def match_users(
+    wanted: Sequence[str], group: int, members: Sequence[str], find_id: Callable[[str], int | None]
+) -> Users:
+    """Tell which of the group's ``members`` are users, and which build users are not."""
+    # A member that is no user is no build user either.
+    ids = {name: number for name in members if (number := find_id(name)) is not None}
+    return Users(group, tuple(members), ids, tuple(name for name in wanted if name not in ids))
+
+
+def _find_id(name: str) -> int | None:
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
 
 
 def find_person() -> Person:
-    """Give who called: under sudo, the user that typed it."""
+    """Return who called: under sudo, the user that typed it."""
     uid = os.getuid()
     sudo = os.environ.get("SUDO_UID", "")
-    through_sudo = uid == 0 and sudo.isdigit() and int(sudo) != 0
+    through_sudo = uid == 0 and sudo.isdecimal() and int(sudo) != 0
     if through_sudo:
         uid = int(sudo)
     try:
         entry = pwd.getpwuid(uid)
     except KeyError:
-        return Person(uid, os.getgid(), str(uid), os.environ.get("HOME", "/"))
-    return Person(uid, entry.pw_gid, entry.pw_name, entry.pw_dir, through_sudo)
+        home = os.environ.get("HOME", "/") if not through_sudo else "/"
+        return Person(uid, os.getgid(), str(uid), home)
+    lost = why_lost(f"{entry.pw_dir}/.nix-profile")
+    return Person(uid, entry.pw_gid, entry.pw_name, entry.pw_dir, through_sudo, lost)
+
+
+def why_lost(profile: str) -> str | None:
+    """Return why a profile leads nowhere, None where it is well.
+
+    A link to a profile that nobody has put anything into is well: Nix makes it so.
+    """
+    if link(profile) is None:
+        return None
+    target = follow(profile)
+    if target is None:
+        return facts.FOLDER  # a circle
+    if os.path.lexists(target):
+        return None
+    if target.startswith(f"{paths.STORE}/"):
+        return facts.CONTENT
+    return None if os.path.lexists(target.rpartition("/")[0] or "/") else facts.FOLDER

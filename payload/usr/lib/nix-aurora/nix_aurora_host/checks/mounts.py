@@ -1,0 +1,92 @@
+"""What /nix is, and whether programs start from it."""
+
+from collections.abc import Iterator
+
+from nix_aurora_host import facts as kinds
+from nix_aurora_host import paths
+from nix_aurora_host.checks import fixes, settings_file
+from nix_aurora_host.checks.registry import found
+from nix_aurora_host.facts import Facts
+from nix_aurora_host.finding import Finding
+
+_ASIDE = fixes.sudo("mv", "--no-target-directory", "/nix", f"/nix{fixes.SUFFIX}")
+# What the store can lie on, or be shown on: a fix names no other mount point.
+_MOUNT_POINTS = ("/", "/var", "/var/lib", paths.BASE, "/nix", "/run/nix/store")
+
+
+def check_mount(facts: Facts) -> Iterator[Finding]:
+    """/nix is to be the store wherever the root directory can have one."""
+    if facts.basics.store.layout == "relocated":
+        yield from _check_relocated(facts)
+        return
+    kind, unit = facts.basics.store.nix, fixes.unit(facts, paths.MOUNT)
+    if facts.basics.store.read_only:
+        message = "/nix is mounted read-only: Nix can neither build nor install"
+        fix = fixes.sudo("mount", "-o", "remount,bind,rw", "/nix")
+        yield found("nix-read-only", message, fix)
+    if kind == kinds.OURS or unit.masked or unit.active == "failed":
+        return
+    if kind in {kinds.NOTHING, kinds.LINK} and not facts.host.root_writable:
+        yield from _check_namespace(facts)
+        return
+    start = fixes.systemctl("restart", paths.LAYOUT, paths.MOUNT)
+    if kind == kinds.OTHER_MOUNT:
+        message = "something else is mounted on /nix: another Nix's store, most likely"
+        yield found("nix-foreign-mount", message, fixes.chain(fixes.sudo("umount", "/nix"), start))
+    elif kind == kinds.OTHER_STORE:
+        message = "/nix has files of another Nix, and nothing is mounted over them"
+        yield found("nix-foreign-store", message, fixes.chain(_ASIDE, start))
+    elif kind == kinds.LINK:
+        message = "/nix is a link, which Nix refuses"
+        yield found("nix-link", message, fixes.chain(_ASIDE, start))
+    elif facts.basics.store.layout == "mount" or kind == kinds.NOTHING:
+        message = "/nix is not the store: programs from it do not start"
+        yield found("nix-not-mounted", message, start)
+    else:
+        message = f"{paths.SETTINGS} asks for the namespace layout: programs see no /nix"
+        yield found(
+            "layout-namespace", message, fixes.chain(*settings_file.ask_for_auto(facts), start)
+        )
+
+
+def _check_namespace(facts: Facts) -> Iterator[Finding]:
+    if facts.basics.pivot.enabled:  # then nix-root.service has findings of its own
+        return
+    message = (
+        "the root directory has no /nix, so Nix runs in a namespace that has one: every nix "
+        "command works, and programs of a profile start inside nix-aurora shell, where sudo does "
+        "not work"
+    )
+    yield found("nix-directory-missing", message, fixes.sudo("nix-aurora", "mount", "enable"))
+
+
+def _check_relocated(facts: Facts) -> Iterator[Finding]:
+    unit = fixes.unit(facts, paths.RELOCATED_MOUNT)
+    if facts.basics.store.nix == kinds.OURS:
+        message = (
+            f"{paths.SETTINGS} asks for the relocated layout: no binary cache of /nix/store, so "
+            "everything is built from source, and no devbox"
+        )
+        fix = fixes.chain(*settings_file.ask_for_auto(facts), fixes.systemctl("reboot"))
+        yield found("layout-relocated", message, fix)
+    elif not unit.masked and unit.active != "failed":
+        message = "/run/nix/store is not the relocated store: no nix command works"
+        fix = fixes.systemctl("restart", paths.LAYOUT, paths.RELOCATED_MOUNT)
+        yield found("store-not-mounted", message, fix)
+
+
+def check_noexec(facts: Facts) -> Iterator[Finding]:
+    """A mount option that an administrator, or a hardening guide, has set for /var."""
+    points = [point for point in facts.basics.store.noexec if point in _MOUNT_POINTS]
+    if not points:
+        return
+    message = (
+        f"{' and '.join(points)}: mounted with noexec: no program of the store starts. Where "
+        "/etc/fstab or a mount unit sets noexec, remove it there, too"
+    )
+    remount = [fixes.sudo("mount", "-o", "remount,bind,exec", point) for point in points]
+    setup = fixes.systemctl("restart", paths.SETUP)
+    yield found("store-noexec", message, fixes.chain(*remount, setup, fixes.restart_daemon()))
+
+
+CHECKS = (check_mount, check_noexec)

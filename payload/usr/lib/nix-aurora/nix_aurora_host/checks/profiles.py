@@ -1,0 +1,73 @@
+"""The default profile, what devbox needs of it, and the person's own profile."""
+
+from collections.abc import Iterator
+
+from nix_aurora_host import facts as kinds
+from nix_aurora_host import paths
+from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks.fixes import Fix
+from nix_aurora_host.checks.registry import found
+from nix_aurora_host.facts import Facts
+from nix_aurora_host.finding import Finding
+from nix_aurora_host.text import printable
+
+_DEVBOX = (2, 18)  # jetify-com/devbox: internal/nix/install.go
+
+
+def check_profile(facts: Facts) -> Iterator[Finding]:
+    """The default profile is where devbox, and every login, looks for Nix."""
+    store, profile = facts.basics.store, facts.basics.profile
+    if facts.basics.closure.nix in store.missing or store.layout == "relocated":
+        return
+    fix = fixes.cure_import(facts)
+    if not profile.exists:
+        message = f"the default profile is missing: {paths.PROFILE}"
+        yield found("profile-missing", message, fix)
+    elif profile.nix is None:
+        message = f"the default profile has no Nix: {paths.PROFILE}/bin/nix"
+        yield found("profile-without-nix", message, fix)
+    elif profile.owner == "imported":
+        name = printable(paths.store_name(profile.nix))
+        yield found("profile-stale", f"the default profile has a former Nix: {name}", fix)
+
+
+def check_devbox(facts: Facts) -> Iterator[Finding]:
+    """What devbox needs, or it tries to install a Nix of its own, which fails here."""
+    store, profile = facts.basics.store, facts.basics.profile
+    if store.exists and not store.listable:
+        message = f"{paths.STORE} cannot be read by users"
+        yield found("store-unreadable", message, fixes.sudo("chmod", "1775", paths.STORE))
+    if profile.nix is None:
+        return
+    if not profile.script:
+        message = f"devbox: {paths.PROFILE} has no etc/profile.d/nix-daemon.sh"
+        yield found("devbox-script", message, _replace_profile(facts))
+    if profile.version is not None and profile.version < _DEVBOX:
+        version = ".".join(map(str, profile.version))
+        message = f"devbox: the default profile has Nix {version}: expected 2.18 or newer"
+        yield found("devbox-version", message, _replace_profile(facts))
+
+
+def _replace_profile(facts: Facts) -> Fix:
+    # Its generations stay, and so does the administrator's Nix in them.
+    return fixes.chain(fixes.sudo("rm", paths.PROFILE), fixes.cure_import(facts))
+
+
+def check_own(facts: Facts) -> Iterator[Finding]:
+    """A profile that leads nowhere makes each nix profile fail."""
+    person = facts.person
+    if person.lost_profile is None:
+        return
+    link = f"{person.home}/.nix-profile"
+    message = f"{printable(link)} leads to a directory that is missing: no profile can be changed"
+    words = ["rm", "-f", "--", link]
+    if person.lost_profile == kinds.CONTENT:
+        message = (
+            f"{printable(link)} leads to a store path that is missing: a garbage collection did "
+            "not see the profile, or it is another host's. Install its programs again"
+        )
+        words.append(f"{person.home}/.local/state/nix/profiles/profile")
+    yield found("profile-lost", message, fixes.as_person(facts, fixes.command(*words)))
+
+
+CHECKS = (check_profile, check_devbox, check_own)

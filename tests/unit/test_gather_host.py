@@ -1,0 +1,41 @@
+"""The kind of host, another Nix, labels: from what rpm-ostree, rpm and matchpathcon print."""
+
+import json
+
+import pytest
+from nix_aurora_host.gather.host import parse_contexts, parse_layered, parse_packages
+
+
+def _status(**booted: object) -> str:
+    """Return what rpm-ostree status --booted --json prints, as far as it matters."""
+    return json.dumps({"deployments": [{"booted": True, **booted}], "transaction": None})
+
+
+@pytest.mark.parametrize(
+    ("text", "layered"),
+    [
+        (_status(**{"requested-packages": ["nix-aurora"]}), True),
+        (_status(**{"requested-local-packages": ["nix-aurora-2.34.8-1.x86_64"]}), True),
+        (_status(**{"requested-packages": ["vim"], "requested-local-packages": []}), False),
+        (_status(**{"requested-packages": None}), False),
+        (json.dumps({"deployments": [{"requested-packages": ["nix-aurora"]}]}), False),
+        ("", False),  # no rpm-ostree
+        ("[]", False),
+        ('{"deployments": [1]}', False),
+    ],
+)
+def test_a_layered_package_is_told_from_one_in_the_image(text: str, layered: bool) -> None:
+    assert parse_layered(text) is layered
+
+
+def test_fedoras_packages_are_found_among_what_rpm_says() -> None:
+    text = "package nix is not installed\nnix-core\nnix-daemon\npackage nix-x is not installed\n"
+    assert parse_packages(text) == ("nix-core", "nix-daemon")
+
+
+def test_contexts_are_those_of_the_paths_that_were_asked_for() -> None:
+    text = "/\tsystem_u:object_r:root_t:s0\n/nix\t<<none>>\nmatchpathcon: no policy\n/x\ty\n"
+    assert parse_contexts(text, ["/", "/nix"]) == {
+        "/": "system_u:object_r:root_t:s0",
+        "/nix": "<<none>>",
+    }

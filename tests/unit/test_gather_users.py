@@ -1,0 +1,63 @@
+"""Build users from sysusers.d and the group, and profiles that lead nowhere."""
+
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import facts, paths
+from nix_aurora_host.gather.users import match_users, parse_sysusers, why_lost
+
+_SYSUSERS = """\
+# Nix's build users.
+g nixbld 30000
+u! nixbld1 30001:nixbld "Nix build user 1" /var/empty /usr/sbin/nologin
+m nixbld1 nixbld
+m nixbld2 nixbld
+m nixbld2 kvm
+"""
+
+
+def test_build_users_are_parsed() -> None:
+    assert parse_sysusers(_SYSUSERS) == ("nixbld1", "nixbld2")
+
+
+def test_a_member_that_is_no_user_is_absent() -> None:
+    users = match_users(("a", "b", "c"), 987, ["a", "b"], {"a": 5}.get)
+    assert (users.group, users.members, users.ids) == (987, ("a", "b"), {"a": 5})
+    assert users.absent == ("b", "c")
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a home beside a store."""
+    monkeypatch.setattr(paths, "STORE", f"{tmp_path}/store")
+    monkeypatch.setattr(paths, "SHOWN", f"{tmp_path}")
+    (tmp_path / "store" / "x-program").mkdir(parents=True)
+    (tmp_path / "home" / "state").mkdir(parents=True)
+    return tmp_path / "home"
+
+
+@pytest.mark.parametrize(
+    ("links", "reason"),
+    [
+        ({}, None),
+        ({".nix-profile": "state/profile"}, None),  # nobody has put anything into it
+        (
+            {
+                ".nix-profile": "state/profile",
+                "state/profile": "p-1-link",
+                "state/p-1-link": "/nix/store/x-program",
+            },
+            None,
+        ),
+        (
+            {".nix-profile": "state/profile", "state/profile": "/nix/store/y-gone"},
+            facts.CONTENT,
+        ),
+        ({".nix-profile": "/nix/var/nix/profiles/per-user/u/profile"}, facts.FOLDER),
+        ({".nix-profile": ".nix-profile"}, facts.FOLDER),
+    ],
+)
+def test_a_profile_is_lost_or_not(home: Path, links: dict[str, str], reason: str | None) -> None:
+    for name, target in links.items():
+        (home / name).symlink_to(target)
+    assert why_lost(f"{home}/.nix-profile") == reason
