@@ -1,24 +1,17 @@
 """GitHub's workflows: what actionlint finds in them, and what it cannot know of this project."""
 
-import itertools
 import os
 import re
-import shlex
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from nix_aurora.run import run
 from tests.lint.shell import TOP, tool
+from tests.lint.workflows import WORKFLOWS, load, make_calls
 
-_WORKFLOWS = sorted((TOP / ".github/workflows").iterdir())
-_MATRIX = re.compile(r"\$\{\{ matrix\.(\w+) \}\}")
-_MAKE = re.compile(r"\bmake( [^|;&)\n]*)")
 _PINNED = re.compile(r"uses: (\./\.github/workflows/\S+|\S+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*)")
 
 # Stand-ins: what GitHub would do is noted, and the pins are those of the directory.
@@ -32,25 +25,7 @@ _MAKE_THERE = f"""\
 exec {shutil.which("make")} --directory={TOP} "$@" FLAGS="--pins $PWD/pins.toml"
 """
 
-each_workflow = pytest.mark.parametrize("path", _WORKFLOWS, ids=lambda path: path.name)
-
-
-def _load(path: Path) -> Mapping[str, Any]:
-    content = YAML(typ="safe").load(path)
-    assert isinstance(content, dict)
-    return content
-
-
-def _make_calls(jobs: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Give the words after each ``make``, once for each combination that the matrix has."""
-    for job in jobs.values():
-        matrix = job.get("strategy", {}).get("matrix", {})
-        for values in itertools.product(*matrix.values()):
-            chosen = dict(zip(matrix, values, strict=True))
-            for step in job.get("steps", ()):
-                script = _MATRIX.sub(lambda match: chosen[match[1]], step.get("run", ""))  # noqa: B023
-                for words in _MAKE.findall(script):
-                    yield shlex.split(words)
+each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
 
 
 def _actionlint(*words: str | Path, text: str | None = None) -> subprocess.CompletedProcess[str]:
@@ -59,7 +34,7 @@ def _actionlint(*words: str | Path, text: str | None = None) -> subprocess.Compl
 
 
 def test_actionlint() -> None:
-    done = _actionlint(*_WORKFLOWS)
+    done = _actionlint(*WORKFLOWS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -82,16 +57,8 @@ def test_actionlint_finds_faults(right: str, wrong: str, finding: str) -> None:
 
 @each_workflow
 def test_what_they_make_can_be_made(path: Path) -> None:
-    for words in _make_calls(_load(path)["jobs"]):
+    for words in make_calls(load(path)["jobs"]):
         run(["make", "--dry-run", *words], cwd=TOP)
-
-
-def test_they_check_all_that_make_check_does() -> None:
-    match = re.search(r"^check:([^#]*)", (TOP / "Makefile").read_text(), re.MULTILINE)
-    assert match
-    called = _make_calls(_load(TOP / ".github/workflows/check.yml")["jobs"])
-    assert set(match[1].split()) <= {word for words in called for word in words}
-    assert "make check" in (TOP / ".ci/run").read_text().splitlines()
 
 
 @each_workflow
@@ -106,7 +73,7 @@ def test_actions_are_pinned(path: Path) -> None:
 @each_workflow
 def test_they_get_no_more_than_they_need(path: Path) -> None:
     """Read access, where a job does not say more; an end; one at a time."""
-    workflow = _load(path)
+    workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
     for name, job in workflow["jobs"].items():
@@ -152,7 +119,7 @@ class Clone:
     def propose(self) -> list[str]:
         """Run the step; give the calls of gh."""
         (self._home / "gh").write_text("")
-        steps = _load(TOP / ".github/workflows/update.yml")["jobs"]["pins"]["steps"]
+        steps = load(TOP / ".github/workflows/update.yml")["jobs"]["pins"]["steps"]
         script = self._home / "step"
         script.write_text(steps[-1]["run"])
         # https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax, "shell".
