@@ -136,9 +136,7 @@ def _imported(basics: Basics) -> str:
     store, closure = basics.store, basics.closure
     if _is_current(basics) and not store.missing:
         return f"yes: {len(closure.paths)} store paths"
-    if not store.stamp_read and not store.missing:
-        return f"yes, as far as this user can see: {len(closure.paths)} store paths"
-    if store.stamp is None:
+    if store.stamp is None and store.stamp_read:
         return "no: sudo nix-aurora doctor"
     return "not as packaged: sudo nix-aurora doctor"
 
