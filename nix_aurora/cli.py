@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import platform
 import signal
 import sys
@@ -214,6 +215,12 @@ def _next_step(error: AuroraError, words: argparse.Namespace) -> str | None:
     return "make pins shows the release, make pins-update pins the newest"
 
 
+def _print_traceback() -> None:
+    """Print the traceback of the present error, with -v only."""
+    for line in traceback.format_exc().splitlines():
+        log.detail(line)
+
+
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
 
@@ -228,14 +235,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         results = function(arguments.options(words))
     except AuroraError as error:
-        log.error(error.message, error.hint or _next_step(error, words))
-        if words.verbose:
-            traceback.print_exc()
+        log.error(error.message, error.hint or _next_step(error, words), error.details)
+        _print_traceback()
         return error.exit_code
     except OSError as error:  # a full disk, a directory that is not ours
-        log.error(f"{error.filename or 'reading or writing'}: {error.strerror}")
-        if words.verbose:
-            traceback.print_exc()
+        place = os.fsdecode(error.filename) if error.filename else ""
+        log.error(f"cannot read or write: {place or 'a file'}: {error.strerror or error}")
+        _print_traceback()
         return 1
     except KeyboardInterrupt:
         log.error("interrupted: nothing half-made is left")

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora import elf, hashes, log, nar, reginfo, roots
-from nix_aurora.errors import VerificationError
+from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.reginfo import STORE, PathInfo
+from nix_aurora.text import LIMIT, printable
 from nix_aurora.unpack import Unpacked
 
 # …-determinate-nix-3.22.1, …-nix-2.34.8
@@ -148,7 +149,7 @@ def _architecture(name: str, nix: str, store: Path) -> str:
     if arch is None:
         raise _fault(name, "expected a system x86_64-linux or aarch64-linux in the name", "another")
     if promised not in {None, arch}:
-        raise _fault(program, f"expected a program for {promised}, as {name} says", arch)
+        raise _fault(program, f"expected a program for {promised}, as {printable(name)} says", arch)
     return arch
 
 
@@ -158,7 +159,7 @@ def _commands(nix: str, store: Path) -> tuple[str, ...]:
     for name in names:
         command = f"{nix}/bin/{name}"
         if not _COMMAND.fullmatch(name):
-            raise _fault(command, "expected a plain command name", repr(name))
+            raise _fault(command, "expected a plain command name", quoted(name))
         mode = roots.resolve(store, command).stat().st_mode
         if not (stat.S_ISREG(mode) and mode & stat.S_IXUSR):
             raise _fault(command, "expected an executable file", "something else")
@@ -166,4 +167,5 @@ def _commands(nix: str, store: Path) -> tuple[str, ...]:
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    return VerificationError(f"checking the closure: {subject}: {expected}, got {got}")
+    where = f"checking the closure: {printable(subject)}"
+    return VerificationError(f"{where}: {expected}, got {printable(got, 2 * LIMIT)}")

@@ -87,7 +87,7 @@ class Stream(io.BufferedIOBase):
             elif magic.startswith(_ZSTD_MAGIC):
                 yield from self._zstd(_pieces(file, _ZSTD_PIECE, progress))
             else:
-                raise self._fault("expected a .tar.xz or .tar.zst", f"bytes {magic.hex(' ')!r}")
+                raise self._fault("expected a .tar.xz or .tar.zst", f"bytes '{magic.hex(' ')}'")
         except (lzma.LZMAError, zstandard.ZstdError) as error:
             raise self._fault("expected intact compressed data", str(error)) from error
 

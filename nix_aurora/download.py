@@ -130,7 +130,7 @@ def _attempt(
     with _get(session, url, patience) as response:
         announced = _announced(response)
         if expected is not None and announced not in {None, expected}:
-            raise fault(url, f"expected {expected} bytes, the server announces {announced}")
+            raise fault(url, f"expected {expected} bytes, got an answer that announces {announced}")
         if not pinned and announced is None and not response.raw.chunked:
             # Then a body that is cut off ends as a whole one does, and no digest would tell.
             raise fault(url, "expected a server that announces the size, got one that does not")
@@ -172,7 +172,9 @@ def _get(session: requests.Session, url: str, patience: Patience) -> requests.Re
         try:
             target = check_url(urljoin(target, location))
         except ValueError as error:
-            raise fault(url, f"is redirected to a place that is refused: {error}") from error
+            raise fault(
+                url, f"expected a redirect to a place that may be used, got: {error}"
+            ) from error
     raise fault(url, f"expected at most {_REDIRECTS} redirects, got more")
 
 

@@ -1,18 +1,31 @@
 """The faults that end a run, each with the exit code that scripts can rely on."""
 
+from collections.abc import Iterable
+
+from nix_aurora.text import printable
+
+
+def quoted(text: str) -> str:
+    """Return text from outside for a message: in quotes, escaped and bounded."""
+    return f"'{printable(text)}'"
+
 
 class AuroraError(Exception):
     """A fault with a message for the user.
 
-    ``message`` reads ``what failed: subject: expected X, got Y``; ``hint`` is the next step,
-    where there is one.
+    ``message`` is one line, ``what failed: subject: expected X, got Y``. ``details`` are more
+    lines, such as the output of a tool. ``hint`` is the next step, where there is one. log.py
+    escapes all of them when it prints them.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, details: Iterable[str] = (), hint: str | None = None
+    ) -> None:
         self.message = message
+        self.details = tuple(details)
+        super().__init__("\n".join((message, *self.details)))
         self.hint = hint
 
 

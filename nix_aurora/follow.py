@@ -49,7 +49,8 @@ def follow(client: Client, build: int, *, interval: float) -> None:
             time.sleep(interval)
     failed = {name: chroot for name, chroot in chroots.items() if chroot.state in _BAD}
     if failed or state in _BAD:
-        raise BuildError(_report(build, state, len(chroots), failed), hint=page)
+        message, logs = _report(build, state, len(chroots), failed)
+        raise BuildError(message, details=logs, hint=page)
 
 
 def _look(client: Client, build: int) -> tuple[str, dict[str, Chroot]]:
@@ -73,10 +74,12 @@ def _patiently(client: Client, build: int, interval: float) -> tuple[str, dict[s
     raise AssertionError("not reached: the last attempt returns or raises")
 
 
-def _report(build: int, state: str, total: int, failed: Mapping[str, Chroot]) -> str:
+def _report(
+    build: int, state: str, total: int, failed: Mapping[str, Chroot]
+) -> tuple[str, list[str]]:
+    """Return the message about a failed build, and a line for each chroot that failed."""
     if not failed:  # the source package itself, before there was anything in a chroot
-        return f"building at COPR: build {build}: expected it to succeed, got: {state}"
-    lines = [f"building at COPR: build {build}: expected {total} builds, got {len(failed)} failed"]
-    for name, chroot in failed.items():
-        lines.append(f"{name}: {chroot.state}: {chroot.log or 'no log'}")
-    return "\n".join(lines)
+        return f"building at COPR: build {build}: expected it to succeed, got: {state}", []
+    logs = [f"{name}: {chroot.state}: {chroot.log or 'no log'}" for name, chroot in failed.items()]
+    message = f"building at COPR: build {build}: expected {total} builds, got {len(failed)} failed"
+    return message, logs

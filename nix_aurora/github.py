@@ -4,6 +4,7 @@ Schemas ``release`` and ``release-asset``: https://github.com/github/rest-api-de
 """
 
 import datetime
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -17,8 +18,9 @@ from requests.adapters import HTTPAdapter
 
 from nix_aurora import log
 from nix_aurora.download import PATIENCE, Patience, causes_of
-from nix_aurora.errors import FetchError, UsageError
+from nix_aurora.errors import FetchError, UsageError, quoted
 from nix_aurora.pins import check_sha256, check_url, check_version
+from nix_aurora.text import printable
 
 API = "https://api.github.com"
 _HEADERS = {
@@ -27,6 +29,8 @@ _HEADERS = {
     "X-GitHub-Api-Version": "2026-03-10",
 }
 _DIGEST = "sha256:"
+_CHUNK = 64 << 10
+_LARGEST = 8 << 20  # bytes of an answer; a release with 50 assets is some 100 KB
 _T = TypeVar("_T")
 
 
@@ -57,14 +61,14 @@ def find_release(
     """
     which = "latest" if version is None else f"tags/v{version}"
     url = f"{api.rstrip('/')}/repos/{repository}/releases/{which}"
-    response = _get(url, _token(), patience)
+    response, body = _get(url, _token(), patience)
     if response.status_code == requests.codes.not_found:
         return None
     if response.status_code != requests.codes.ok:
-        raise _refusal(url, response)
+        raise _refusal(url, response, body)
     try:
-        return _release(response.json(), version)
-    except ValueError as error:  # json's own is one
+        return _release(json.loads(body), version)
+    except (ValueError, RecursionError) as error:  # json's own is a ValueError
         raise _fault(url, f"expected a release as GitHub documents it, got: {error}") from error
 
 
@@ -92,7 +96,8 @@ def _token() -> str | None:
     return token or None
 
 
-def _get(url: str, token: str | None, patience: Patience) -> requests.Response:
+def _get(url: str, token: str | None, patience: Patience) -> tuple[requests.Response, bytes]:
+    """Return the answer and its body."""
     # A server's fault may pass. A closed port, a wrong name and a wrong certificate do not.
     retry = urllib3.Retry(
         total=patience.retries,
@@ -108,22 +113,33 @@ def _get(url: str, token: str | None, patience: Patience) -> requests.Response:
         with requests.Session() as session:
             session.mount("https://", HTTPAdapter(max_retries=retry))
             # Followed, a redirect could lead to http; one means that the project has moved.
-            return session.get(
+            response = session.get(
                 url,
                 headers=_HEADERS,
                 auth=_Bearer(token),
                 allow_redirects=False,
                 timeout=(patience.connect, patience.read),
+                stream=True,
             )
+            return response, _body(url, response)
     except OSError as error:  # RequestException is one; so is a missing REQUESTS_CA_BUNDLE
         *_, root = causes_of(error)
         hint = "HTTPS_PROXY and REQUESTS_CA_BUNDLE are heeded, where there is a proxy"
         raise _fault(url, f"expected an answer, got: {root}", hint) from error
 
 
-def _refusal(url: str, response: requests.Response) -> FetchError:
+def _body(url: str, response: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in response.iter_content(_CHUNK):
+        body += chunk
+        if len(body) > _LARGEST:
+            raise _fault(url, f"expected an answer of at most {_LARGEST} bytes, got more")
+    return bytes(body)
+
+
+def _refusal(url: str, response: requests.Response, body: bytes) -> FetchError:
     problem = f"expected HTTP status 200, got {response.status_code} {response.reason}"
-    if said := _message(response):
+    if said := _message(body):
         problem += f" ({said})"
     if response.is_redirect:
         return _fault(url, problem, "the project has moved: look where, and who is there now")
@@ -137,11 +153,11 @@ def _refusal(url: str, response: requests.Response) -> FetchError:
     return _fault(url, problem, "try again later")
 
 
-def _message(response: requests.Response) -> str:
+def _message(body: bytes) -> str:
     """Give what the answer says, if it is of the schema ``basic-error``: one line of ASCII."""
     try:
-        said = response.json()["message"]
-    except (ValueError, KeyError, TypeError):
+        said = json.loads(body)["message"]
+    except (ValueError, KeyError, TypeError, RecursionError):
         return ""
     return " ".join(re.findall(r"[!-~]+", str(said)))[:200]
 
@@ -184,7 +200,7 @@ def _sha256(item: object) -> str | None:
         return None
     digest = _take(item, "digest", str)
     if not digest.startswith(_DIGEST):
-        raise ValueError(f"digest: expected {_DIGEST}HEX, got {digest!r}")
+        raise ValueError(f"digest: expected {_DIGEST}HEX, got {quoted(digest)}")
     return check_sha256(digest.removeprefix(_DIGEST))
 
 
@@ -192,5 +208,5 @@ def _take(content: object, key: str, kind: type[_T]) -> _T:
     """Give a key's value, which has to be of just that type: a bool is an int."""
     value = content.get(key) if isinstance(content, dict) else None
     if type(value) is not kind:
-        raise ValueError(f"{key}: expected {kind.__name__}, got {value!r:.100}")
+        raise ValueError(f"{key}: expected {kind.__name__}, got {printable(repr(value))}")
     return value

@@ -4,12 +4,18 @@ Source: the Nix manual, "Content-addressing store objects"; nix `src/libutil/bas
 """
 
 import base64
-import binascii
+import re
+
+from nix_aurora.errors import quoted
 
 _ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # no e, o, u, t
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _SHA256_BYTES = 32
-_SHA256_BASE32 = 52  # characters: ceil(256 / 5)
+# Characters of the spellings that have no `sha256-` before them.
+_SHA256_HEX = 64
+_SHA256_BASE32 = 52
+_SHA256_BASE64 = 44
+_HEX = re.compile(r"[0-9A-Fa-f]*")
 
 
 def to_base32(data: bytes) -> str:
@@ -26,37 +32,59 @@ def from_base32(text: str) -> bytes:
         try:
             number = number << 5 | _VALUES[character]
         except KeyError:
-            raise ValueError(f"{character!r} is not in Nix's base32 alphabet") from None
+            raise ValueError(f"{quoted(character)} is not in Nix's base32 alphabet") from None
     size = len(text) * 5 // 8
     try:
         return number.to_bytes(size, "little")
     except OverflowError:
-        raise ValueError(f"{text!r} has bits beyond its {size} bytes") from None
+        raise ValueError(f"{quoted(text)} has bits beyond its {size} bytes") from None
 
 
 def parse_sha256(text: str) -> bytes:
-    """Read a SHA-256 in any spelling that Nix accepts, as its 32 bytes.
+    """Read a SHA-256 in any spelling that Nix accepts in a registration, as its 32 bytes.
 
-    ``sha256:<base32>``, ``sha256:<hex>``, ``sha256:<base64>`` and ``sha256-<base64>`` (SRI).
-    ValueError says what is wrong.
+    ``sha256-<base64>`` (SRI), and hex, Nix's base32 or base64, told apart by their length, bare or
+    after ``sha256:``. ValueError says what is wrong. Source: nix `src/libutil/hash.cc`,
+    Hash::parseAny.
     """
-    algorithm, separator, digest = text[:6], text[6:7], text[7:]
-    if algorithm != "sha256" or separator not in {":", "-"}:
-        raise ValueError(f"expected sha256:… or sha256-…, got {text!r}")
+    digest, is_sri = _without_algorithm(text)
     try:
-        if separator == "-":
-            data = base64.b64decode(digest, validate=True)
-        elif len(digest) == _SHA256_BYTES * 2:
-            data = bytes.fromhex(digest)
+        if is_sri or len(digest) == _SHA256_BASE64:
+            data = _from_base64(digest)
+        elif len(digest) == _SHA256_HEX:
+            data = _from_hex(digest)
         elif len(digest) == _SHA256_BASE32:
             data = from_base32(digest)
         else:
-            data = base64.b64decode(digest, validate=True)
-    except (ValueError, binascii.Error) as error:
-        raise ValueError(f"malformed SHA-256 {text!r}: {error}") from error
+            raise ValueError(f"expected 64, 52 or 44 characters, got {len(digest)}")  # noqa: TRY301
+    except ValueError as error:
+        raise ValueError(f"malformed SHA-256 {quoted(text)}: {error}") from error
     if len(data) != _SHA256_BYTES:
-        raise ValueError(f"malformed SHA-256 {text!r}: expected 32 bytes, got {len(data)}")
+        raise ValueError(f"malformed SHA-256 {quoted(text)}: expected 32 bytes, got {len(data)}")
     return data
+
+
+def _without_algorithm(text: str) -> tuple[str, bool]:
+    """Return the digest, and whether it is spelled as SRI; ValueError on another algorithm."""
+    for separator in ":-":  # Nix looks for a colon first
+        algorithm, found, digest = text.partition(separator)
+        if found:
+            if algorithm != "sha256":
+                raise ValueError(f"expected a SHA-256, got {quoted(text)}")
+            return digest, separator == "-"
+    return text, False
+
+
+def _from_hex(digest: str) -> bytes:
+    if not _HEX.fullmatch(digest):  # bytes.fromhex() skips white space
+        raise ValueError("expected hexadecimal digits, got others")
+    return bytes.fromhex(digest)
+
+
+def _from_base64(digest: str) -> bytes:
+    """Read base64; Nix does not insist on the padding."""
+    bare = digest.rstrip("=")
+    return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
 
 
 def to_nix(digest: bytes) -> str:

@@ -132,10 +132,9 @@ def _finding(store: Path, name: str) -> Finding:
         found = _read(store, candidate)
         if found is None:
             continue
-        path, content = found
-        words = content.decode("utf-8", "replace") if len(content) <= _LARGEST else ""
+        path, sha256, words = found
         named = dep5.names(words)
-        texts[path] = Text(path, hashlib.sha256(content).hexdigest(), named)
+        texts[path] = Text(path, sha256, named)
         if named:
             debian.add(dep5.expression(named))
         elif not _NOTICE.match(path.rpartition("/")[2]):
@@ -165,10 +164,10 @@ def _candidates(store: Path, name: str) -> Iterator[str]:
                 yield f"{STORE}/{inside}/{file}"
 
 
-def _read(store: Path, path: str) -> tuple[str, bytes] | None:
-    """Give the path and the content of what ``path`` is, or is a link to, in the closure.
+def _read(store: Path, path: str) -> tuple[str, str, str] | None:
+    """Return path, SHA-256 and text of what ``path`` is, or links to, in the closure.
 
-    None where that is no file: no licence is to be had there.
+    The text is empty where the file is larger than any licence. None where ``path`` is not a file.
     """
     here = os.fsencode(store) + path[len(STORE) :].encode("utf-8", "surrogateescape")
     if stat.S_ISLNK(os.lstat(here).st_mode):
@@ -180,7 +179,11 @@ def _read(store: Path, path: str) -> tuple[str, bytes] | None:
     if not stat.S_ISREG(os.lstat(here).st_mode):
         return None
     with open(here, "rb") as file:  # noqa: PTH123 - bytes
-        return path, file.read()
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        if os.fstat(file.fileno()).st_size > _LARGEST:
+            return path, sha256, ""
+        file.seek(0)
+        return path, sha256, file.read().decode("utf-8", "replace")
 
 
 def _decode(name: bytes) -> str:

@@ -1,9 +1,13 @@
-"""What the user sees on stderr: steps, details, progress. Results go to stdout instead."""
+"""What the user sees on stderr: steps, details, progress. Results go to stdout instead.
+
+Every line may carry text from outside: names in an archive, a server's answer, a tool's output.
+So all that is printed here passes ``_line``, which escapes and bounds it.
+"""
 
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 
@@ -19,6 +23,11 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 from rich.table import Table
+from rich.text import Text
+
+from nix_aurora.text import printable
+
+_LONGEST = 8000  # characters of a line: rpmbuild's command has some 1,000
 
 
 class Level(IntEnum):
@@ -44,25 +53,36 @@ def configure(level: Level) -> None:
 def info(message: str) -> None:
     """Say one line, unless -q."""
     if _level >= Level.NORMAL:
-        _console.print(escape(message))
+        _console.print(_line(message))
 
 
 def detail(message: str) -> None:
     """Say one line with -v only."""
     if _level >= Level.VERBOSE:
-        _console.print(f"  [dim]{escape(message)}[/dim]")
+        _console.print(Text.assemble("  ", (_shown(message), "dim")))
 
 
 def warn(message: str) -> None:
     """Say one line, always."""
-    _console.print(f"[yellow]warning:[/yellow] {escape(message)}")
+    _console.print(_line(message, "warning:", "yellow"))
 
 
-def error(message: str, hint: str | None = None) -> None:
-    """Say what ended the run, and what to do next."""
-    _console.print(f"[red]error:[/red] {escape(message)}")
+def error(message: str, hint: str | None = None, details: Iterable[str] = ()) -> None:
+    """Say what ended the run, each of ``details`` on a line of its own, and what to do next."""
+    _console.print(_line(message, "error:", "red"))
+    for detail_ in details:
+        _console.print(_line(detail_))
     if hint:
-        _console.print(f"[bold]hint:[/bold] {escape(hint)}")
+        _console.print(_line(hint, "hint:", "bold"))
+
+
+def _line(text: str, label: str = "", style: str = "") -> Text:
+    """Return ``text`` as one line that a terminal and rich show as it is."""
+    return Text.assemble((label, style), " " if label else "", _shown(text))
+
+
+def _shown(text: str) -> str:
+    return printable(text, _LONGEST)
 
 
 @contextmanager
@@ -91,7 +111,7 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=_console, transient=True) as bar:
-        task = bar.add_task(escape(title), total=total)
+        task = bar.add_task(escape(_shown(title)), total=total)
         yield lambda done: bar.update(task, advance=done)
 
 
@@ -117,10 +137,10 @@ def states(title: str) -> Iterator[Callable[[Mapping[str, str]], None]]:
 
 
 def _table(title: str, current: Mapping[str, str]) -> Table:
-    table = Table(title=escape(title), title_justify="left", show_header=False)
+    table = Table(title=_line(title), title_justify="left", show_header=False)
     for name, state in current.items():
         colour = {"succeeded": "green", "failed": "red", "canceled": "red"}.get(state, "yellow")
-        table.add_row(escape(name), f"[{colour}]{escape(state)}[/{colour}]")
+        table.add_row(_line(name), Text(_shown(state), colour))
     return table
 
 

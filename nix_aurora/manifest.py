@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nix_aurora import hashes, reginfo
 from nix_aurora.closure import Closure
-from nix_aurora.errors import VerificationError
+from nix_aurora.errors import VerificationError, quoted
 
 _SCHEMA = 1
 # Means itself to a POSIX shell, unquoted, to the right of an assignment's `=`.
@@ -108,7 +108,7 @@ def to_env(manifest: Manifest) -> str:
     for key, value in values.items():
         if not _SHELL_SAFE.fullmatch(value):
             raise VerificationError(
-                f"writing closure.env: {key}: expected a value safe in a shell, got {value!r}"
+                f"writing closure.env: {key}: expected a value safe in a shell, got {quoted(value)}"
             )
     return "".join(f"{key}={value}\n" for key, value in values.items())
 

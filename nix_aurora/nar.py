@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nix_aurora.errors import VerificationError
+from nix_aurora.text import printable
 
 _CHUNK = 1 << 20  # bytes read from a file at once
 _ZEROS = bytes(8)
@@ -65,7 +66,7 @@ def _node(path: bytes) -> Iterator[bytes]:
         yield _SYMLINK + _string(os.readlink(path)) + _CLOSE  # noqa: PTH115 - bytes
     else:
         raise VerificationError(
-            f"serialising a store path: {os.fsdecode(path)}: "
+            f"serialising a store path: {printable(os.fsdecode(path))}: "
             "expected a file, directory or symlink, got something else"
         )
 
@@ -83,7 +84,8 @@ def _regular(path: bytes, status: os.stat_result) -> Iterator[bytes]:
             yield chunk
     if done != size:
         raise VerificationError(
-            f"serialising a store path: {os.fsdecode(path)}: expected {size} bytes, got {done}"
+            f"serialising a store path: {printable(os.fsdecode(path))}: "
+            f"expected {size} bytes, got {done}"
         )
     yield _ZEROS[: -size % 8] + _CLOSE
 

@@ -19,6 +19,7 @@ from nix_aurora import files, licences, log, manifest, sbom
 from nix_aurora.errors import UsageError, VerificationError
 from nix_aurora.shared import copy_shared
 from nix_aurora.stage import Staged
+from nix_aurora.text import printable
 
 ARCHIVE = "closure.tar.zst"
 LICENCES = "CLOSURE-LICENSES"
@@ -144,7 +145,7 @@ def _member(base: bytes, name: bytes) -> _Member:
         info.linkname = os.readlink(path).decode("utf-8", "surrogateescape")  # noqa: PTH115
     else:
         raise VerificationError(
-            f"packing the closure: {info.name}: expected a file, directory or symlink, "
+            f"packing the closure: {printable(info.name)}: expected a file, directory or symlink, "
             "got something else"
         )
     header = info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
@@ -231,8 +232,8 @@ def _copy(member: _Member, sink: zstandard.ZstdCompressionWriter) -> None:
             sink.write(chunk)
     if written != member.size:
         raise VerificationError(
-            f"packing the closure: {os.fsdecode(member.path)}: expected {member.size} bytes, "
-            f"got {written}"
+            f"packing the closure: {printable(os.fsdecode(member.path))}: "
+            f"expected {member.size} bytes, got {written}"
         )
 
 

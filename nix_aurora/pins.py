@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 import tomlkit
 
-from nix_aurora.errors import PinError
+from nix_aurora.errors import PinError, quoted
+from nix_aurora.text import printable
 
 ARCHES = ("x86_64", "aarch64")  # RPM's names, which are Nix's too
 
@@ -53,7 +54,7 @@ class Pins:
 def check_sha256(text: str) -> str:
     """Give ``text`` back if it is a SHA-256 in lowercase hex, else raise ValueError."""
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError(f"expected 64 hex digits in lower case, got {text!r}")
+        raise ValueError(f"expected 64 hex digits in lower case, got {quoted(text)}")
     return text
 
 
@@ -64,7 +65,7 @@ def check_url(text: str) -> str:
     """
     # urlsplit drops tabs and line ends in silence, and URL parsers disagree on backslashes.
     if not re.fullmatch(r"[!-\[\]-~]+", text):
-        raise ValueError(f"expected a URL in printable ASCII, got {text!r}")
+        raise ValueError(f"expected a URL in printable ASCII, got {quoted(text)}")
     try:
         url = urlsplit(text)
         _ = url.port  # raises as well
@@ -73,9 +74,9 @@ def check_url(text: str) -> str:
     if "@" in url.netloc:
         raise ValueError(f"expected a URL without credentials, got some for {url.hostname}")
     if url.scheme != "https":
-        raise ValueError(f"expected an https URL, got {text!r}")
+        raise ValueError(f"expected an https URL, got {quoted(text)}")
     if not url.hostname:
-        raise ValueError(f"expected a URL with a host, got {text!r}")
+        raise ValueError(f"expected a URL with a host, got {quoted(text)}")
     return text
 
 
@@ -83,7 +84,7 @@ def check_version(text: str) -> str:
     """Give ``text`` back if it is a version that RPM compares as numbers, else raise ValueError."""
     # One with a letter or a hyphen would need a rule of its own.
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", text):
-        raise ValueError(f"expected a version such as 3.22.1, got {text!r}")
+        raise ValueError(f"expected a version such as 3.22.1, got {quoted(text)}")
     return text
 
 
@@ -138,7 +139,9 @@ class _Table:
         self._file = file
         self._name = name
         if not isinstance(content, dict):
-            raise PinError(f"{file}: {name}: expected a table, got {content!r}", hint=_HINT)
+            raise PinError(
+                f"{file}: {name}: expected a table, got {printable(repr(content))}", hint=_HINT
+            )
         self._left: dict[str, object] = dict(content)
         self._taken: list[str] = []
 
@@ -154,7 +157,7 @@ class _Table:
         value = self._left.pop(key)
         # Not isinstance: a bool is an int, and a datetime a date.
         if type(value) is not kind:
-            raise self._fault(key, f"expected {_TYPES[kind]}, got {value!r}")
+            raise self._fault(key, f"expected {_TYPES[kind]}, got {printable(repr(value))}")
         try:
             if check:
                 check(value)

@@ -12,7 +12,7 @@ from copr.v3 import Client, CoprNoResultException
 from requests_toolbelt import MultipartEncoderMonitor
 
 from nix_aurora import copr, log
-from nix_aurora.errors import PublishError, UsageError, VerificationError
+from nix_aurora.errors import PublishError, UsageError, VerificationError, quoted
 from nix_aurora.follow import build_page, follow
 from nix_aurora.pins import ARCHES
 from nix_aurora.verify import verify
@@ -71,7 +71,9 @@ def _to_the_end(client: Client, wanted: Publication, build: int) -> str:
         if isinstance(error, KeyboardInterrupt) or copr.transient(error.__cause__):
             config = f" --config {wanted.config}" if wanted.config else ""
             log.warn(
-                f"no longer followed; it goes on at {build_page(client, build)}\n"
+                f"the build is no longer followed; it continues at {build_page(client, build)}"
+            )
+            log.warn(
                 f"to follow it again: build.py publish --project {wanted.project}{config} "
                 f"--follow {build}"
             )
@@ -82,7 +84,7 @@ def _to_the_end(client: Client, wanted: Publication, build: int) -> str:
 def _project(text: str) -> tuple[str, str]:
     match = _PROJECT.fullmatch(text)
     if not match:
-        raise UsageError(f"--project: expected OWNER/NAME or @GROUP/NAME, got {text!r}")
+        raise UsageError(f"--project: expected OWNER/NAME or @GROUP/NAME, got {quoted(text)}")
     return match[1], match[2]
 
 

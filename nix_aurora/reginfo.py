@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nix_aurora import hashes
-from nix_aurora.errors import VerificationError
+from nix_aurora.errors import VerificationError, quoted
 
 STORE = "/nix/store"
 HASH_LENGTH = 32  # characters of a store path's name before the dash
@@ -70,7 +70,7 @@ def parse(text: str) -> list[PathInfo]:
     if not text.endswith("\n"):
         last = text.count("\n") + 1
         raise _fault(last, None, "expected a newline at the end", "none" if text else "no text")
-    lines = _Lines(text[:-1].split("\n"))
+    lines = _Lines(text)
     paths: dict[str, PathInfo] = {}
     while not lines.at_end:
         info = _path_info(lines)
@@ -90,27 +90,33 @@ def render(paths: Iterable[PathInfo]) -> str:
 
 
 class _Lines:
-    """The lines of a registration, and the number (from 1) of the one read last."""
+    """The lines of a registration, and the number (from 1) of the one read last.
 
-    def __init__(self, lines: list[str]) -> None:
-        self._lines = lines
+    They are cut off one by one: a list of millions of empty ones would take ten times the text.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._position = 0
         self.number = 0
 
     @property
     def at_end(self) -> bool:
-        return self.number == len(self._lines)
+        return self._position == len(self._text)
 
     def take(self, path: str | None, what: str) -> str:
         if self.at_end:
             raise _fault(self.number + 1, path, f"expected {what}", "the end")
         self.number += 1
-        return self._lines[self.number - 1]
+        start, end = self._position, self._text.index("\n", self._position)
+        self._position = end + 1
+        return self._text[start:end]
 
 
 def _path_info(lines: _Lines) -> PathInfo:
     path = lines.take(None, "a store path")
     if not is_store_path(path):
-        raise _fault(lines.number, None, "expected a store path", repr(path))
+        raise _fault(lines.number, None, "expected a store path", quoted(path))
     spelled = lines.take(path, "the NAR hash")
     try:
         nar_hash = hashes.parse_sha256(spelled)
@@ -120,12 +126,14 @@ def _path_info(lines: _Lines) -> PathInfo:
     nar_size = _number(lines, path, "the NAR size")
     deriver = lines.take(path, "the deriver")
     if deriver and not is_store_path(deriver):
-        raise _fault(lines.number, path, "expected a deriver or an empty line", repr(deriver))
+        raise _fault(lines.number, path, "expected a deriver or an empty line", quoted(deriver))
     references: dict[str, None] = {}
     for _ in range(_number(lines, path, "the number of references")):
         reference = lines.take(path, "a reference")
         if not is_store_path(reference):
-            raise _fault(lines.number, path, "expected a store path as reference", repr(reference))
+            raise _fault(
+                lines.number, path, "expected a store path as reference", quoted(reference)
+            )
         if reference in references:
             raise _fault(
                 lines.number, path, "expected each reference once", f"{reference} a second time"
@@ -137,7 +145,7 @@ def _path_info(lines: _Lines) -> PathInfo:
 def _number(lines: _Lines, path: str, what: str) -> int:
     text = lines.take(path, what)
     if not _NUMBER.fullmatch(text):
-        raise _fault(lines.number, path, f"expected {what} as a plain decimal", repr(text))
+        raise _fault(lines.number, path, f"expected {what} as a plain decimal", quoted(text))
     return int(text)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from nix_aurora.errors import VerificationError
 from nix_aurora.reginfo import STORE, PathInfo
+from nix_aurora.text import printable
 
 _NIX = "bin/nix"
 _CACERT = "etc/ssl/certs/ca-bundle.crt"
@@ -22,6 +23,7 @@ _VARIABLES = {
     "manual": ("NIX_INSTALLED_NIX_MAN",),
 }
 _MAX_LINKS = 40  # as Linux
+_LONGEST = 1000  # characters of what is quoted: several store paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,9 @@ def _named(scripts: Mapping[str, str], role: str) -> str | None:
                 found.setdefault(match[2], f"{variable} in {script}")
     if len(found) > 1:
         (first, one), (second, other) = list(found.items())[:2]
-        raise _fault(second, f"expected one {role} path, {first} ({one})", f"another ({other})")
+        raise _fault(
+            second, f"expected one {role} path, {printable(first)} ({one})", f"another ({other})"
+        )
     return next(iter(found), None)
 
 
@@ -136,4 +140,5 @@ def _unreferenced(role: str, file: str, paths: Iterable[PathInfo], store: Path) 
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    return VerificationError(f"finding the closure's roots: {subject}: {expected}, got {got}")
+    where = f"finding the closure's roots: {printable(subject)}"
+    return VerificationError(f"{where}: {expected}, got {printable(got, _LONGEST)}")

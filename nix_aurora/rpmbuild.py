@@ -135,7 +135,7 @@ def _publish(built: Path, out: Path) -> list[Path]:
     """Move what rpmbuild has written below ``built`` to ``out``, once it is verified."""
     packages = sorted(built.rglob("*.rpm"))
     if not packages:
-        raise VerificationError(f"looking for what rpmbuild wrote: {built}: expected a package")
+        raise VerificationError(f"cannot find a package that rpmbuild wrote: {built}: it has none")
     for path in packages:
         verify(path)
     return [path.replace(out / path.name) for path in packages]

@@ -1,7 +1,6 @@
 """The one door to other programs."""
 
 import os
-import shlex
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,10 @@ from typing import TextIO
 
 from nix_aurora import log
 from nix_aurora.errors import ToolError
+from nix_aurora.text import command as as_command
+
+_TAIL = 64 << 10  # bytes at the end of a log that an error is made of
+_TAIL_LINES = 15
 
 
 def run(
@@ -27,30 +30,42 @@ def run(
     missing or exits non-zero.
     """
     argv = [str(word) for word in command]
-    log.detail(shlex.join(argv))
+    log.detail(as_command(argv))
     environment = {**os.environ, **(env or {})}
     try:
         if log_file is None:
             done = subprocess.run(
-                argv, cwd=cwd, env=environment, capture_output=True, text=True, check=False
+                argv,
+                cwd=cwd,
+                env=environment,
+                capture_output=True,
+                encoding="utf-8",
+                errors="backslashreplace",
+                check=False,
             )
             output = done.stderr or done.stdout
         else:
             with log_file.open("w", encoding="utf-8") as sink:
                 done = _run_into(sink, argv, cwd, environment)
-            output = log_file.read_text(encoding="utf-8", errors="replace")
+            output = _read_tail(log_file)
     except OSError as error:
         raise ToolError(
-            f"running a tool: {argv[0]}: cannot be started: {error.strerror}", hint="make setup"
+            f"cannot start a tool: {argv[0]}: {error.strerror}", hint="make setup"
         ) from error
     if done.returncode != 0:
-        tail = "\n".join(output.strip().splitlines()[-15:])
-        where = f"\nlog: {log_file}" if log_file else ""
+        tail = output.strip().splitlines()[-_TAIL_LINES:]
+        where = [f"log: {log_file}"] if log_file else []
         raise ToolError(
-            f"running a tool: {argv[0]}: expected exit code 0, got {done.returncode}\n"
-            f"{tail}\ncommand: {shlex.join(argv)}{where}"
+            f"running a tool: {argv[0]}: expected exit code 0, got {done.returncode}",
+            details=[*tail, f"command: {as_command(argv)}", *where],
         )
     return done.stdout or ""
+
+
+def _read_tail(log_file: Path) -> str:
+    with log_file.open("rb") as file:
+        file.seek(max(0, log_file.stat().st_size - _TAIL))
+        return file.read().decode(errors="backslashreplace")
 
 
 def _run_into(

@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from nix_aurora.errors import VerificationError
+from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.render import render, scriptlet
 from nix_aurora.tools import REQUIRES
 
@@ -36,7 +36,8 @@ def rpm_version(version: str) -> str:
     result = _PRE_RELEASE.sub("~", version, count=1).replace("-", "_")
     if not _VERSION.fullmatch(result):
         raise VerificationError(
-            f"naming the package: version: expected digits, letters and . + ~ _, got {version!r}"
+            "naming the package: version: expected digits, letters and . + ~ _, "
+            f"got {quoted(version)}"
         )
     return result
 

@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from nix_aurora.errors import quoted
 from nix_aurora.reginfo import STORE
 
 MTIME = (1, 1)  # seconds: what Nix gives everything in its store
 _MAX_TARGET = 4095  # bytes, PATH_MAX without the NUL
+_MAX_HARD_LINKS = 32_000  # to one file; ext4 has 65,000 at most, and btrfs 65,535 in a directory
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -50,9 +52,13 @@ class Tree:
     def add_hard_link(self, name: str, target: str) -> int:
         """Link to the file ``target`` of this tree, and give its size."""
         if target not in self._files:
-            raise ValueError(f"expected a hard link to a file unpacked before, got {target!r}")
-        path = self._place(name)
-        os.link(self._root + _bytes(target), path, follow_symlinks=False)
+            raise ValueError(
+                f"expected a hard link to a file unpacked before, got {quoted(target)}"
+            )
+        path, source = self._place(name), self._root + _bytes(target)
+        if os.lstat(source).st_nlink > _MAX_HARD_LINKS:
+            raise ValueError(f"expected at most {_MAX_HARD_LINKS} hard links to one file, got more")
+        os.link(source, path, follow_symlinks=False)
         self._files[name] = self._files[target]
         return self._files[target]
 
@@ -63,7 +69,7 @@ class Tree:
         if not data or b"\0" in data or len(data) > _MAX_TARGET:
             raise ValueError(f"expected a link target of 1 to {_MAX_TARGET} bytes, got another")
         if _escapes(name, target):
-            raise ValueError(f"expected a link inside {STORE}, got {target!r}, which escapes")
+            raise ValueError(f"expected a link inside {STORE}, got {quoted(target)}, which escapes")
         os.symlink(data, path)  # noqa: PTH211 - bytes
         os.utime(path, MTIME, follow_symlinks=False)
         self._links.add(name)

@@ -1,8 +1,9 @@
-"""Unpacking a Nix binary tarball: ``nix-<version>-<system>/{install*,*.sh,.reginfo,store/…}``.
+"""Unpacking a Nix binary tarball: ``<top>/{install*,*.sh,.reginfo,store/…}``.
 
 Format: POSIX ustar, pax and GNU tar as `tarfile` reads them; layout by nix
-`packaging/binary-tarball.nix`. The archive is taken for hostile: each member is checked here,
-before anything is written, and only directories that were made here are written to.
+`packaging/binary-tarball.nix`, which calls the top directory ``nix-<version>-<system>``. Nix's own
+installer accepts any name there, and so does this. The archive is taken for hostile: each member is
+checked here, before anything is written, and only directories that were made here are written to.
 """
 
 import tarfile
@@ -12,8 +13,9 @@ from pathlib import Path
 
 from nix_aurora import log
 from nix_aurora.decompress import CHUNK, Stream
-from nix_aurora.errors import VerificationError
+from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.reginfo import is_store_name
+from nix_aurora.text import LIMIT, printable
 from nix_aurora.tree import Tree
 
 MAX_CLOSURE_SIZE = 8 << 30  # bytes of all files together
@@ -24,6 +26,7 @@ _BLOCK = 512
 # What later walks the tree does so recursively, and below paths of up to some 2 KiB.
 _MAX_DEPTH = 100
 _MAX_NAME = 2048  # bytes
+_MAX_NAMES = 64 << 20  # bytes of all names together, for they are kept in memory
 _SPECIAL_BITS = 0o7000  # setuid, setgid, sticky
 _WANTED = {"install": 1 << 20, "install-multi-user": 1 << 20, ".reginfo": 64 << 20}  # size limits
 
@@ -32,8 +35,8 @@ _WANTED = {"install": 1 << 20, "install-multi-user": 1 << 20, ".reginfo": 64 << 
 class Unpacked:
     """What a tarball holds beside its store.
 
-    ``name`` is its top directory (``nix-3.22.1-x86_64-linux``), ``scripts`` the text of install
-    and, where there is one, install-multi-user, ``reginfo`` the text of .reginfo.
+    ``name`` is its top directory, as a rule ``nix-3.22.1-x86_64-linux``, ``scripts`` the text of
+    install and, where there is one, install-multi-user, ``reginfo`` the text of .reginfo.
     """
 
     name: str
@@ -63,8 +66,9 @@ def unpack(tarball: Path, root: Path) -> Unpacked:
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    shown = subject if subject.isprintable() and subject else repr(subject)
-    return VerificationError(f"unpacking: {shown}: {expected}, got {got}")
+    return VerificationError(
+        f"unpacking: {printable(subject)}: {expected}, got {printable(got, 2 * LIMIT)}"
+    )
 
 
 class _HeaderStream(Stream):
@@ -108,7 +112,9 @@ def _members(stream: _HeaderStream, subject: str) -> Iterator[tarfile.TarInfo]:
     except RecursionError as error:
         raise _fault(subject, "expected a member", "headers of headers without end") from error
     except Exception as error:  # tarfile lets out whatever its parser trips over
-        raise _fault(subject, "expected a tar header", repr(error)) from error
+        raise _fault(
+            subject, "expected a tar header", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _check_end(stream: _HeaderStream, subject: str) -> None:
@@ -132,18 +138,19 @@ class _Unpacker:
         self._texts: dict[str, bytes] = {}
         self._members = 0
         self._size = 0
+        self._names = 0  # bytes
 
     def add(self, member: tarfile.TarInfo) -> None:
         self._members += 1
         if self._members > MAX_MEMBERS:
             raise _fault(member.name, f"expected at most {MAX_MEMBERS} members", "more")
+        self._names += len(_bytes(member.name))
+        if self._names > _MAX_NAMES:
+            raise _fault(member.name, f"expected at most {_MAX_NAMES} bytes of names", "more")
         top, *rest = _components(member.name)
-        if self._top is None:
-            if not top.startswith("nix-"):
-                raise _fault(member.name, "expected a top directory nix-<version>-<system>", top)
-            self._top = top
+        self._top = self._top or top
         if top != self._top:
-            raise _fault(member.name, f"expected everything in {self._top}/", "another directory")
+            raise _fault(member.name, f"expected everything in {printable(self._top)}/", top)
         self._check_kind(member)
         if not rest or rest == ["store"]:
             self._add_own_directory(member, rest)
@@ -172,7 +179,7 @@ class _Unpacker:
             raise _fault(member.name, "expected a plain file", "a sparse file")
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
             kinds = {tarfile.FIFOTYPE: "a fifo"}
-            kind = "a device" if member.isdev() else f"type {member.type!r}"
+            kind = "a device" if member.isdev() else f"type {quoted(member.type.decode('latin-1'))}"
             kind = kinds.get(member.type, kind)
             raise _fault(member.name, "expected a file, directory or link", kind)
         if member.mode & _SPECIAL_BITS:
@@ -209,7 +216,7 @@ class _Unpacker:
 
     def _add_to_store(self, member: tarfile.TarInfo, rest: list[str]) -> None:
         if not is_store_name(rest[0]):
-            raise _fault(member.name, "expected a store path's name", repr(rest[0]))
+            raise _fault(member.name, "expected a store path's name", quoted(rest[0]))
         name = "/".join(rest)
         try:
             if member.isdir():
@@ -224,12 +231,13 @@ class _Unpacker:
                     name, executable, self._stream.content(member.size), member.size
                 )
         except ValueError as error:
-            raise VerificationError(f"unpacking: {member.name}: {error}") from error
+            raise VerificationError(f"unpacking: {printable(member.name)}: {error}") from error
 
     def _in_store(self, member: tarfile.TarInfo) -> str:
         prefix = f"{self._top}/store/"
         if not member.linkname.startswith(prefix):
-            raise _fault(member.name, f"expected a hard link into {prefix}", repr(member.linkname))
+            shown = printable(prefix)
+            raise _fault(member.name, f"expected a hard link into {shown}", quoted(member.linkname))
         return member.linkname[len(prefix) :]
 
 
@@ -247,7 +255,7 @@ def _components(name: str) -> list[str]:
         )
     for component in components:
         if component in {"", ".", ".."}:
-            raise _fault(name, "expected a plain path", f"a component {component!r}")
+            raise _fault(name, "expected a plain path", f"a component {quoted(component)}")
         if len(_bytes(component)) > 255:
             raise _fault(name, "expected components of at most 255 bytes", "a longer one")
     return components

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from nix_aurora import elf, files, log, pins
-from nix_aurora.errors import FetchError, PinError, UsageError, VerificationError
+from nix_aurora.errors import FetchError, PinError, UsageError, VerificationError, quoted
 from nix_aurora.fetch import fetch_unpinned
 from nix_aurora.github import Release, find_release
 from nix_aurora.pins import ARCHES, Artifact, Digest, Pins
@@ -69,7 +69,7 @@ def _today() -> datetime.date:
     try:
         return datetime.datetime.fromtimestamp(int(text), datetime.UTC).date()
     except (ValueError, OverflowError, OSError) as error:
-        raise UsageError(f"SOURCE_DATE_EPOCH: expected seconds, got {text!r}") from error
+        raise UsageError(f"SOURCE_DATE_EPOCH: expected seconds, got {quoted(text)}") from error
 
 
 def _choose(pinned: Pins, wanted: Update, name: str) -> Release | None:
@@ -139,7 +139,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
             hint="the file was replaced, or changed on its way here",
         )
     if asset.sha256 is None:
-        log.warn(f"{asset.url}: GitHub has no digest of it: believed as it came")
+        log.warn(f"{asset.url}: GitHub publishes no digest for it; trusted as downloaded over TLS")
     return found
 
 

@@ -15,6 +15,7 @@ import rpm
 
 from nix_aurora import log
 from nix_aurora.errors import VerificationError
+from nix_aurora.text import printable
 from nix_aurora.tools import REQUIRES
 
 _ALLOWED = ("/usr/", "/etc/")
@@ -30,6 +31,7 @@ _NOARCH = frozenset({_SELINUX})
 _MODULE = "/usr/share/selinux/packages/targeted/nix-aurora.cil"
 _KEPT = frozenset({_MANIFEST, "/usr/lib/nix-aurora/closure.env", "/usr/bin/nix"})
 _CHUNK = 1 << 20
+_LARGEST = 64 << 20  # bytes of a file that is looked into; the payload's tar is some 2 MB
 # What rpm's dependency generators write: sonames, interpreters, pkg-config and the like.
 _GENERATED = re.compile(r".*\(.*\)(\(64bit\))?$|/.*|.*\.so(\.|$)")
 _SCRIPTS = ("prein", "postin", "preun", "postun", "pretrans", "posttrans")
@@ -47,7 +49,8 @@ class _Package:
 
     def fault(self, subject: str, expected: str, got: str) -> VerificationError:
         return VerificationError(
-            f"verifying {self.path.name}: {subject}: expected {expected}, got {got}"
+            f"verifying {self.path.name}: {printable(subject)}: "
+            f"expected {expected}, got {printable(got)}"
         )
 
 
@@ -85,6 +88,11 @@ def _read(path: Path) -> _Package:
                     continue
                 name = entry.name
                 kept = name in _KEPT or (header.isSource() and name.startswith("payload-"))
+                if kept and entry.size > _LARGEST:
+                    raise VerificationError(
+                        f"verifying {path.name}: {printable(name)}: "
+                        f"expected at most {_LARGEST} bytes, got {entry.size}"
+                    )
                 digests[name], contents[name] = _digest(archive, entry.size, keep=kept)
     except (rpm.error, OSError) as error:
         raise VerificationError(
@@ -200,7 +208,9 @@ def _manifest(package: _Package, content: bytes | None) -> tuple[str, str, str]:
         manifest = json.loads(content)
         return manifest["archive"]["sha256"], manifest["system"], manifest["nix"]
     except (ValueError, KeyError, TypeError) as error:
-        raise package.fault(_MANIFEST, "JSON that tells of a closure", repr(error)) from error
+        raise package.fault(
+            _MANIFEST, "JSON that describes a closure", f"{type(error).__name__}: {error}"
+        ) from error
 
 
 def _check_archive(package: _Package) -> None:

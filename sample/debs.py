@@ -1,7 +1,7 @@
 """Debian packages of another suite or architecture, through apt with a state of its own.
 
-Nothing of the machine's own apt is changed. The mirror is the one that it uses; apt checks the
-archive's signature, and a package enters the cache only under the SHA-256 of the signed index.
+Nothing of the machine's own apt is changed; mirror.py chooses the mirror. apt checks the archive's
+signature, and a package enters the cache only under the SHA-256 of the signed index.
 """
 
 import re
@@ -15,11 +15,11 @@ from nix_aurora import log
 from nix_aurora.errors import FetchError, ToolError
 from nix_aurora.files import new_file, sha256_file
 from nix_aurora.run import run
+from sample.mirror import debian_mirror, explain, require_keyring
 from sample.target import Target
 
 ROOTS = ("nix-bin", "busybox-static")  # asked for with all that they depend on
 ALONE = ("ca-certificates", "nix-setup-systemd")  # files are wanted, their dependencies are not
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _ENVIRONMENT = {"LC_ALL": "C"}  # apt's messages are read
 
 
@@ -67,23 +67,6 @@ def is_library(name: str) -> bool:
     above all: Debian's package depends on it, Nix itself no longer does.
     """
     return bool(re.match(r"lib(?!perl)|zlib", name)) and not name.endswith("-perl")
-
-
-def machine_mirror() -> str:
-    """Give the URI of the Debian mirror that this machine's own apt uses."""
-    output = run(
-        ["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"],
-        env=_ENVIRONMENT,
-    )
-    for line in output.splitlines():
-        origin, label, uri = line.split("|", 2)
-        if origin == label == "Debian":  # the security archive has a label of its own
-            return uri
-    raise ToolError(
-        "finding a Debian mirror: apt-get indextargets: expected an archive with origin and "
-        "label Debian, got none",
-        hint="run this on Debian, after `apt-get update`",
-    )
 
 
 @dataclass(frozen=True)
@@ -148,16 +131,11 @@ class Archive:
         return self._state / "lists"
 
     def _update(self) -> None:
-        if not _KEYRING.exists():
-            raise ToolError(
-                f"checking the archive's signature: {_KEYRING}: expected a keyring, got none",
-                hint="apt-get install debian-archive-keyring",
-            )
-        mirror = machine_mirror()
+        keyring, mirror = require_keyring(), debian_mirror(self.target.suite)
         for folder in (self._lists / "partial", self._state / "cache/archives/partial"):
             folder.mkdir(parents=True, exist_ok=True)
         architecture = self.target.architecture.debian
-        options = f"arch={architecture} signed-by={_KEYRING} target=Packages"
+        options = f"arch={architecture} signed-by={keyring} target=Packages"
         with new_file(self._state / "sources.list") as file:
             file.write_text(f"deb [{options}] {mirror} {self.target.suite} main\n")
         with new_file(self._state / "status"):
@@ -166,10 +144,12 @@ class Archive:
             try:
                 self._apt("apt-get", "-qq", "-o", "APT::Update::Error-Mode=any", "update")
             except ToolError as error:
-                raise FetchError(
-                    f"fetching a package index: {error.message}",
+                failed = FetchError(
+                    f"cannot fetch a package index: {mirror}: {error.message}",
+                    details=error.details,
                     hint="a sample needs a Debian mirror, once; later runs use the cache",
-                ) from error
+                )
+                raise explain(failed, mirror) from error
 
     def _apt(self, program: str, *words: str, cwd: Path | None = None) -> str:
         state, architecture = self._state, self.target.architecture.debian

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nix_aurora.errors import ToolError
 from nix_aurora.run import run
+from sample.mirror import debian_mirror, explain, require_keyring
 from tests.harness.cache import cached, digest
 from tests.harness.scratch import Scratch
 
@@ -34,9 +35,7 @@ MORE = (
     *("python3-gi", "python3-xdg"),
 )
 _RECIPE = "1"
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FEDORA = Path(__file__).parent / "fedora"
-_MIRROR_VARIABLE = "NIX_AURORA_DEBIAN_MIRROR"
 _APT_OPTIONS = (
     'APT::Install-Recommends "false"',
     'Acquire::Languages "none"',
@@ -97,29 +96,17 @@ def _is_proxy(name: str) -> bool:
 def _bootstrap(target: Path, packages: list[str]) -> None:
     files = shlex.quote(f"{_FEDORA}/.")
     hooks = (f'cp -dR {files} "$1"', 'chroot "$1" systemd-sysusers', 'rm -f "$1/etc/resolv.conf"')
-    run(
-        [
-            *("unshare", "--mount", "--propagation=private", "--"),
-            *("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
-            *(f"--aptopt={option}" for option in _APT_OPTIONS),
-            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
-            "--dpkgopt=force-unsafe-io",
-            *(f"--customize-hook={hook}" for hook in hooks),
-            *(f"--keyring={_KEYRING}", SUITE, target, _mirror()),
-        ]
-    )
-
-
-def _mirror() -> str:
-    """Give the Debian mirror that this machine's own apt uses."""
-    if mirror := os.environ.get(_MIRROR_VARIABLE):
-        return mirror
-    targets = run(["apt-get", "indextargets", "--format", "$(ORIGIN)|$(LABEL)|$(REPO_URI)"])
-    for line in targets.splitlines():
-        origin, label, uri = line.split("|")
-        if (origin, label) == ("Debian", "Debian"):
-            return uri
-    raise ToolError(
-        "choosing a Debian mirror: apt's sources: expected one of Debian itself, got none",
-        hint=f"apt-get update, or set {_MIRROR_VARIABLE}",
-    )
+    mirror = debian_mirror(SUITE)
+    command: list[str | Path] = [
+        *("unshare", "--mount", "--propagation=private", "--"),
+        *("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
+        *(f"--aptopt={option}" for option in _APT_OPTIONS),
+        *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
+        "--dpkgopt=force-unsafe-io",
+        *(f"--customize-hook={hook}" for hook in hooks),
+        *(f"--keyring={require_keyring()}", SUITE, target, mirror),
+    ]
+    try:
+        run(command)
+    except ToolError as error:
+        raise explain(error, mirror) from error

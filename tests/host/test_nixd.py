@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.cache import cache_directory
 from tests.harness.nspawn import Host
 from tests.harness.system import System
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
 from tests.host.conftest import HostMaker
 from tests.nixd import pinned
 from tests.nixd_standin import ANSWER, HEADER
-from tests.packages import PackageMaker, fit_for_sample
+from tests.packages import fit_for_sample, sample
 from tests.whole import add_program, build, check_profile, check_whole
 
 _TOP = Path(__file__).parents[2]
@@ -26,10 +25,9 @@ _OURS = "/usr/lib/nix-aurora/etc/nix/nix.conf"
 
 
 @pytest.fixture(scope="module")
-def packages(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give the real package and, from the same build, nixd's."""
-    package("forky")  # the sample is in the cache then
-    (tarball,) = (cache_directory() / "sample" / "tarballs").glob("nix-2.34*.tar.xz")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return the real package and, from the same build, nixd's."""
+    tarball = sample("forky", "x86_64")
     place = tmp_path_factory.mktemp("nixd")
     with pinned(place) as served:
         command = ("rpm", "--quiet", "--with", "nixd", "--pins", served.pins(), "--level", "3")

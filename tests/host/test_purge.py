@@ -7,6 +7,15 @@ from tests.host.conftest import HostMaker
 
 _TYPED = "script --quiet --return --command '{command}' /dev/null"
 
+# purge, killed where it removes the first directory.
+_KILLED = """
+PYTHONPATH=/usr/lib/nix-aurora python3 -c '
+import os, signal
+from nix_aurora_host import cli
+os.rmdir = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+cli.main(["purge", "--yes"])'
+"""
+
 
 def _booted(tree: Tree, make_host: HostMaker) -> Host:
     host = make_host(tree)
@@ -79,7 +88,10 @@ def test_purge_refuses(nix_host: Host) -> None:
     nix_host.run("mkdir /var/lib/nix/disk; mount -t tmpfs tmpfs /var/lib/nix/disk")
     inside = nix_host.run("nix-aurora purge --yes", check=False)
     assert inside.returncode == 1
-    assert "something is mounted inside the store, and nothing was removed" in inside.stderr
+    assert (
+        "/disk: something is mounted inside the store; nothing was changed\nhint: sudo umount "
+        in inside.stderr
+    )
     nix_host.run("umount /var/lib/nix/disk; rmdir /var/lib/nix/disk")
 
     nix_host.run("cd /nix/store; sleep 600 </dev/null >/dev/null 2>&1 & echo $! >/run/pid")
@@ -88,3 +100,36 @@ def test_purge_refuses(nix_host: Host) -> None:
     assert f"hint: sudo kill {nix_host.read('/run/pid').strip()}" in used.stderr
     nix_host.run("kill $(cat /run/pid)")
     assert nix_host.run("nix-aurora doctor").stdout == "nix-aurora doctor: all is well\n"
+
+
+def test_a_link_to_another_disk_is_refused_before_nix_is_stopped(
+    nix_tree: Tree, make_host: HostMaker
+) -> None:
+    host = _booted(nix_tree, make_host)
+    host.run(
+        "systemctl stop nix-daemon.socket nix-daemon.service nix.mount; mkdir /var/disk\n"
+        "mv /var/lib/nix /var/disk/nix; ln -s /var/disk/nix /var/lib/nix\n"
+        "systemctl start nix.mount nix-daemon.socket"
+    )
+    for words in ("--yes", "--dry-run"):
+        refused = host.run(f"nix-aurora purge {words}", check=False)
+        assert refused.returncode == 1
+        assert "/var/lib/nix: it is a link to /var/disk/nix" in refused.stderr
+    host.run("systemctl is-active nix.mount nix-daemon.socket; nix-store --verify")
+
+
+def test_a_purge_that_was_killed_is_repeated_or_the_next_boot_imports_anew(
+    nix_tree: Tree, make_host: HostMaker
+) -> None:
+    host = _booted(nix_tree, make_host)
+    for _ in range(2):
+        # The first directory that is removed is one of .purge/: everything has been renamed.
+        killed = host.run(_KILLED, check=False)
+        assert killed.returncode != 0
+        host.run("[ -d /var/lib/nix/.purge ] && [ ! -e /var/lib/nix/store ]")
+        host.reboot()
+        assert host.failed_units() == []
+        host.run_as("tester", "nix-store --verify --check-contents; nix --version")
+        assert host.run("nix-aurora doctor").stdout == "nix-aurora doctor: all is well\n"
+    assert "removed\n" in host.run("nix-aurora purge --yes").stderr
+    host.run("[ ! -e /var/lib/nix ]")

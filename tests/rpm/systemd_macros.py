@@ -6,12 +6,12 @@ from pathlib import Path
 
 from nix_aurora.files import new_file
 from nix_aurora.run import run
-from sample.debs import Archive, machine_mirror
+from sample.debs import Archive
+from sample.mirror import debian_mirror, require_keyring
 from sample.target import ARCHITECTURES, Target
 from tests.harness.cache import cached
 
 _SUITE = "forky"
-_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 _FILES = ("macros.systemd.in", "systemd-update-helper.in")
 # What meson fills in on Fedora.
 _VALUES = {
@@ -49,7 +49,8 @@ class _Sources(Archive):
         """Give the upstream tarball of a source package, downloaded into ``destination``."""
         for folder in (self._lists / "partial", self._state / "cache/archives/partial"):
             folder.mkdir(parents=True, exist_ok=True)
-        line = f"deb-src [signed-by={_KEYRING} target=Sources] {machine_mirror()} {_SUITE} main\n"
+        options = f"signed-by={require_keyring()} target=Sources"
+        line = f"deb-src [{options}] {debian_mirror(_SUITE)} {_SUITE} main\n"
         with new_file(self._state / "sources.list") as file:
             file.write_text(line)
         with new_file(self._state / "status"):

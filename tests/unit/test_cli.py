@@ -282,7 +282,7 @@ def test_a_tool_that_is_missing(
     assert main([*words, "--level", "1"]) == 6
     output = capsys.readouterr()
     assert output.out == ""
-    assert "rpmbuild: cannot be started" in output.err
+    assert "cannot start a tool: rpmbuild: No such file" in output.err
     assert output.err.endswith("hint: make setup\n")
 
 
@@ -315,7 +315,7 @@ def test_an_output_directory_that_cannot_be_made(
     assert main(["stage", "-q", "--source", str(tarball), "--out", "/proc/nowhere"]) == 1
     output = capsys.readouterr()
     assert output.out == ""
-    assert output.err.startswith("error: /proc/nowhere")
+    assert output.err.startswith("error: cannot read or write: /proc/nowhere")
 
 
 # --- 130: interrupted

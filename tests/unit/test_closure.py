@@ -104,6 +104,14 @@ def test_other_architecture(tmp_path: Path) -> None:
     assert (found.system, found.arch) == ("aarch64-linux", "aarch64")
 
 
+@pytest.mark.parametrize("top", ["nix-3.22.1", "tree-1", "a b", "nix-2.0-riscv64-linux"])
+def test_top_directory_of_any_name(tmp_path: Path, top: str) -> None:
+    """Version and system are in the closure itself."""
+    found = checked(tmp_path, lambda sample: setattr(sample, "top", top))
+    assert found.name == top
+    assert (found.version, found.system) == ("3.22.1", "x86_64-linux")
+
+
 def test_architecture_of_the_name_where_nix_is_a_script(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.store[CLI] = {"bin": {"nix": File(b"#!/bin/sh\n", executable=True)}}

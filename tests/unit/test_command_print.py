@@ -154,13 +154,3 @@ def test_purge_is_refused_without_a_terminal(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(CommandError, match="no terminal") as refusal:
         purge.purge(yes=False, dry_run=False)
     assert refusal.value.code == 2
-
-
-def test_mounts_inside_the_store_are_found() -> None:
-    line = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw"
-    points = (
-        *("/", "/nix", "/var/lib/nix", "/var/lib/nixos/x", "/nixos", "/var/lib/nix/store"),
-        *("/run/nix/store", "/run/nix/store/x", "/nix/x"),
-    )
-    text = "\n".join(line.format(point) for point in points)
-    assert purge.find_mounts(text) == ["/nix/x", "/run/nix/store/x", "/var/lib/nix/store"]

@@ -241,9 +241,12 @@ def test_other_statuses_are_final(server: Server, tmp_path: Path, code: int) -> 
 @pytest.mark.parametrize(
     ("behaviour", "message"),
     [
-        (content(BODY + b"x"), f"expected {len(BODY)} bytes, the server announces {len(BODY) + 1}"),
-        (content(BODY[:-1]), f"the server announces {len(BODY) - 1}"),
-        (content(BODY, announce=len(BODY) - 9), f"the server announces {len(BODY) - 9}"),
+        (
+            content(BODY + b"x"),
+            f"expected {len(BODY)} bytes, got an answer that announces {len(BODY) + 1}",
+        ),
+        (content(BODY[:-1]), f"got an answer that announces {len(BODY) - 1}"),
+        (content(BODY, announce=len(BODY) - 9), f"got an answer that announces {len(BODY) - 9}"),
         (content(BODY + b"x", announce=None), f"expected {len(BODY)} bytes, got more"),
         (content(BODY[::-1]), f"expected SHA-256 {SHA256}, got "),
     ],

@@ -1,3 +1,4 @@
+import base64
 import hashlib
 
 import pytest
@@ -25,6 +26,12 @@ def test_every_spelling_is_read(digest: bytes) -> None:
     assert hashes.parse_sha256(hashes.to_sri(digest)) == digest
     assert hashes.parse_sha256(f"sha256:{digest.hex()}") == digest
     assert hashes.parse_sha256(hashes.to_sri(digest).replace("-", ":")) == digest
+    assert hashes.parse_sha256(hashes.to_sri(digest).rstrip("=")) == digest
+    for prefix in ("", "sha256:"):
+        assert hashes.parse_sha256(f"{prefix}{digest.hex()}") == digest
+        assert hashes.parse_sha256(f"{prefix}{digest.hex().upper()}") == digest
+        assert hashes.parse_sha256(f"{prefix}{hashes.to_base32(digest)}") == digest
+        assert hashes.parse_sha256(f"{prefix}{base64.b64encode(digest).decode()}") == digest
 
 
 def test_known_vectors() -> None:
@@ -36,15 +43,21 @@ def test_known_vectors() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (EMPTY_BASE32, "expected sha256:"),
-        ("md5:" + "0" * 32, "expected sha256:"),
-        ("sha256/" + EMPTY_BASE64, "expected sha256:"),
+        ("md5:" + "0" * 32, "expected a SHA-256"),
+        ("sha512-" + EMPTY_BASE64, "expected a SHA-256"),
+        ("SHA256:" + EMPTY_BASE32, "expected a SHA-256"),
+        (":" + EMPTY_BASE32, "expected a SHA-256"),
+        ("sha256/" + EMPTY_BASE64, "expected 64, 52 or 44 characters, got 51"),
+        (EMPTY_BASE64[:-1], "expected 64, 52 or 44 characters, got 43"),
+        ("", "expected 64, 52 or 44 characters, got 0"),
+        ("sha256:" + " " * 64, "expected hexadecimal digits"),
         ("sha256:" + "0" * 51, "malformed"),
         ("sha256:" + "e" * 52, "'e' is not in Nix's base32 alphabet"),
         ("sha256:" + "z" * 52, "bits beyond its 32 bytes"),
-        ("sha256:" + "g" * 64, "non-hexadecimal"),
+        ("sha256:" + "g" * 64, "expected hexadecimal digits"),
         ("sha256-" + EMPTY_BASE64[:-4], "malformed"),
-        ("sha256-" + EMPTY_BASE64[:-1], "malformed"),
+        ("sha256-" + EMPTY_BASE64[:-2], "malformed"),
+        ("sha256-" + EMPTY_BASE64.replace("/", "_"), "malformed"),
         ("sha256-", "expected 32 bytes, got 0"),
     ],
 )

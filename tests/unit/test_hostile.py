@@ -1,8 +1,10 @@
 """Corrupt and hostile tarballs: each is refused with its own words, and nothing is left behind."""
 
+import hashlib
 import lzma
 import re
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +12,10 @@ from typing import NamedTuple
 import pytest
 import zstandard
 
+from nix_aurora import licences, tree, unpack
+from nix_aurora.cli import main
 from nix_aurora.errors import VerificationError
+from nix_aurora.reginfo import PathInfo
 from nix_aurora.stage import stage
 from tests.closures import (
     AARCH64,
@@ -131,6 +136,17 @@ def endless_headers(sample: Sample) -> None:
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 512
     sample.tar = lambda rest: (info.tobuf() + b"x".ljust(512, b"\0")) * 5000 + rest
+
+
+def hard_links(count: int) -> Mutation:
+    """Append a store path with a file, and ``count`` hard links to it."""
+    folder = f"{STORE}/{OTHER}"
+    links = [
+        member(f"{folder}/{number}", type=tarfile.LNKTYPE, linkname=f"{folder}/file")
+        for number in range(count)
+    ]
+    added = [member(folder, {}), member(f"{folder}/file", File()), *links]
+    return lambda sample: sample.members.append(lambda members: members.extend(added))
 
 
 def bad_block(data: bytes) -> bytes:
@@ -259,17 +275,17 @@ CASES = [
     Case(
         "newline",
         extra(f"{BEYOND}\n", File()),
-        U + f"'{BEYOND}\\n': expected a name without NUL and newline, got one with them",
+        U + f"{BEYOND}\\n: expected a name without NUL and newline, got one with them",
     ),
     Case(
         "NUL",
         pax(f"{TOP}/x", path=f"{TOP}/\0"),
-        U + f"'{TOP}/\\x00': expected a name without NUL and newline, got one with them",
+        U + f"{TOP}/\\x00: expected a name without NUL and newline, got one with them",
     ),
     Case(
         "long component",
         extra(f"{STORE}/{LIBC}/{'x' * 256}", File()),
-        U + f"{STORE}/{LIBC}/{'x' * 256}: expected components of at most 255 bytes, "
+        U + f"{STORE}/{LIBC}/{'x' * 256}"[:199] + "…: expected components of at most 255 bytes, "
         "got a longer one",
     ),
     Case(
@@ -290,14 +306,35 @@ CASES = [
         U + "t.tar: expected a member, got headers of headers without end",
     ),
     Case(
-        "foreign top",
-        content(top="tree-1"),
-        U + "tree-1/install: expected a top directory nix-<version>-<system>, got tree-1",
+        "escapes in a name",
+        extra(f"{STORE}/\x1b]0;title\x07\u202e\udcff", File()),
+        U + rf"{STORE}/\x1b]0;title\x07\u202e\xff: expected a store path's name, "
+        r"got '\x1b]0;title\x07\u202e\xff'",
+    ),
+    Case(
+        "escapes in the top directory",
+        both(content(top="\x1b[2J"), extra("other/x", File())),
+        U + r"other/x: expected everything in \x1b[2J/, got other",
+    ),
+    Case(
+        "escapes in the name of a command",
+        nix_bin(nix=File(elf(), executable=True), **{"\x1b[2J": Link("nix")}),
+        C + rf"{IN_NIX}/bin/\x1b[2J: expected a plain command name, got '\x1b[2J'",
+    ),
+    Case(
+        "escapes in an install script",
+        content(install='nix="/nix/store/\x1b[2J"\n', multi_user=None),
+        R + r"/nix/store/\x1b[2J: expected the nix path in the closure, got none",
+    ),
+    Case(
+        "escapes in the registration",
+        registered(lambda text: "\x1b[2J" + text),
+        REG + rf"line 1: expected a store path, got '\x1b[2J{IN_NIX}'",
     ),
     Case(
         "second top",
         extra("nix-2/install", File()),
-        U + f"nix-2/install: expected everything in {TOP}/, got another directory",
+        U + f"nix-2/install: expected everything in {TOP}/, got nix-2",
     ),
     Case(
         "nested beside the store",
@@ -427,7 +464,7 @@ CASES = [
     Case(
         "unknown type",
         extra(BEYOND, type=b"V"),
-        U + f"{BEYOND}: expected a file, directory or link, got type b'V'",
+        U + f"{BEYOND}: expected a file, directory or link, got type 'V'",
     ),
     Case(
         "sparse",
@@ -489,7 +526,7 @@ CASES = [
     Case(
         "registered hash of another kind",
         registered(lambda text: re.sub("sha256:.*", "sha512:" + "0" * 52, text, count=1)),
-        REG + f"line 2: {IN_NIX}: expected sha256:… or sha256-…, got 'sha512:{'0' * 52}'",
+        REG + f"line 2: {IN_NIX}: expected a SHA-256, got 'sha512:{'0' * 52}'",
     ),
     Case(
         "registered path twice",
@@ -662,3 +699,73 @@ def test_refused(case: Case, tmp_path: Path) -> None:
     assert str(caught.value) in {case.message, case.from_tarfile or case.message}
     assert list((out / "stage").iterdir()) == []
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["out", "t.tar"]
+
+
+def refusal(tmp_path: Path, mutation: Mutation) -> str:
+    """Return the message that refuses the sample with ``mutation``."""
+    tarball = make_tarball(tmp_path / "t.tar", compression="zst", mutate=mutation)
+    with pytest.raises(VerificationError) as caught:
+        stage(tarball, tmp_path / "out", {})
+    return str(caught.value)
+
+
+def test_hard_links_without_end_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems refuse them, too, but each at another number, and with an OSError."""
+    assert tree._MAX_HARD_LINKS < 65_000  # ext4's limit
+    monkeypatch.setattr(tree, "_MAX_HARD_LINKS", 20)
+    assert refusal(tmp_path, hard_links(21)) == (
+        U + f"{STORE}/{OTHER}/20: expected at most 20 hard links to one file, got more"
+    )
+
+
+def test_names_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpack, "_MAX_NAMES", 4000)
+    name = f"{TOP}/{'x' * 100}"
+    many = [extra(f"{name}{number}", File()) for number in range(40)]
+    assert re.fullmatch(
+        re.escape(U + name) + r"[0-9]+: expected at most 4000 bytes of names, got more",
+        refusal(tmp_path, both(*many)),
+    )
+
+
+def test_long_names_are_cut_in_messages(tmp_path: Path) -> None:
+    name = f"{STORE}/{'d' * 255}/{'d' * 255}"
+    assert refusal(tmp_path, extra(name, {})) == (
+        U + f"{name[:199]}…: expected a store path's name, got '{'d' * 199}…'"
+    )
+
+
+def test_what_a_tarball_says_cannot_act_on_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 5, and one line of printable text, also with -v and its traceback."""
+    name = f"{STORE}/{'0' * 32}-x\x1b]0;title\x07\nerror: forged\u202e"
+    tarball = make_tarball(tmp_path / "t.tar", mutate=extra(name, File()))
+    words = ["stage", "--source", str(tarball), "--out", str(tmp_path / "out")]
+    for verbose in ([], ["-v"]):
+        assert main([*words, *verbose]) == 5
+        error = capsys.readouterr().err
+        assert all(line.isprintable() for line in error.splitlines())
+        assert r"\x1b]0;title\x07\nerror: forged\u202e: expected" in error
+        assert not re.search(r"^error: forged", error, re.MULTILINE)
+
+
+def test_a_large_licence_is_not_read_whole(tmp_path: Path) -> None:
+    large = 64 << 20
+    with (tmp_path / "LICENSE").open("wb") as file:
+        file.truncate(large)
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / OTHER).mkdir()
+    (tmp_path / "LICENSE").rename(tmp_path / "store" / OTHER / "LICENSE")
+    info = PathInfo(f"/nix/store/{OTHER}", bytes(32), large, (), "")
+    tracemalloc.start()
+    try:
+        (found,) = licences.find([info], tmp_path / "store").values()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 << 20
+    assert [text.sha256 for text in found.texts] == [hashlib.sha256(bytes(large)).hexdigest()]
+    assert found.concluded == licences.NOASSERTION

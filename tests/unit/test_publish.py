@@ -409,6 +409,6 @@ def test_interrupted_while_builds_are_followed(copr: Copr, config: Path) -> None
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (130, "")
-    assert f"no longer followed; it goes on at {copr.page}\n" in err
+    assert f"the build is no longer followed; it continues at {copr.page}\n" in err
     assert f"build.py publish --project me/nix-aurora --config {config} --follow {BUILD}\n" in err
     assert set(copr.asked()) == {"build", "states"}

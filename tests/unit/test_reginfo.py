@@ -1,3 +1,5 @@
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,6 +48,36 @@ def test_order_and_spelling_as_they_come() -> None:
 
 
 @pytest.mark.parametrize(
+    "spelled",
+    [
+        "00" * 32,
+        "0" * 52,
+        "A" * 43 + "=",
+        HEX,
+        HASH,
+        f"sha256:{'A' * 43}=",
+        f"sha256-{'A' * 43}=",
+        f"sha256-{'A' * 43}",
+    ],
+)
+def test_each_spelling_of_a_hash_that_nix_reads_is_read(spelled: str) -> None:
+    (info,) = reginfo.parse(f"{A}\n{spelled}\n120\n\n0\n")
+    assert info.nar_hash == bytes(32)
+
+
+def test_empty_lines_without_end_take_no_memory() -> None:
+    text = f"{A}\n" + "\n" * (8 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(VerificationError):
+            reginfo.parse(text)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/nix/store/" + "a" * 32,
@@ -84,7 +116,19 @@ def test_longest_name() -> None:
         (f"{A}\n{HASH}\n1\n", f"line 4: {A}: expected the deriver, got the end"),
         (f"{A}\n{HASH}\n1\n\n", f"line 5: {A}: expected the number of references, got the end"),
         (f"{A}\n{HASH}\n1\n\n1\n", f"line 6: {A}: expected a reference, got the end"),
-        (f"{A}\n\n1\n\n0\n", f"line 2: {A}: expected sha256:… or sha256-…, got ''"),
+        (
+            f"{A}\n\n1\n\n0\n",
+            f"line 2: {A}: malformed SHA-256 '': expected 64, 52 or 44 characters, got 0",
+        ),
+        (
+            f"\x1b]0;title\x07\u202e\n{HASH}\n1\n\n0\n",
+            r"line 1: expected a store path, got '\x1b]0;title\x07\u202e'",
+        ),
+        (
+            f"{A}\n{'x' * 10_000}\n1\n\n0\n",
+            f"line 2: {A}: malformed SHA-256 '{'x' * 199}…': "
+            "expected 64, 52 or 44 characters, got 10000",
+        ),
         (
             f"{A}\nsha256:{'e' * 52}\n1\n\n0\n",
             f"line 2: {A}: malformed SHA-256 'sha256:{'e' * 52}': "

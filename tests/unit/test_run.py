@@ -21,7 +21,7 @@ def test_log_file(tmp_path: Path) -> None:
 def test_failure_can_be_pasted() -> None:
     with pytest.raises(ToolError) as caught:
         run(["sh", "-c", "echo 'a word' >&2; exit 3"])
-    assert caught.value.message == (
+    assert str(caught.value) == (
         "running a tool: sh: expected exit code 0, got 3\n"
         "a word\n"
         """command: sh -c 'echo '"'"'a word'"'"' >&2; exit 3'"""
@@ -32,12 +32,14 @@ def test_failure_names_the_log_and_shows_its_end(tmp_path: Path) -> None:
     log_file = tmp_path / "log"
     with pytest.raises(ToolError) as caught:
         run(["sh", "-c", "for i in $(seq 1 20); do echo $i; done; false"], log_file=log_file)
-    lines = caught.value.message.splitlines()
+    lines = str(caught.value).splitlines()
     assert lines[1:16] == [str(number) for number in range(6, 21)]
     assert lines[-1] == f"log: {log_file}"
 
 
 def test_missing_tool() -> None:
-    with pytest.raises(ToolError, match="no-such-tool: cannot be started") as caught:
+    with pytest.raises(
+        ToolError, match="cannot start a tool: no-such-tool: No such file"
+    ) as caught:
         run(["no-such-tool"], env={"PATH": "/usr/bin:/bin"})
     assert caught.value.hint == "make setup"

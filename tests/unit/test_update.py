@@ -464,7 +464,7 @@ def test_an_asset_without_digest(run: Run, hub: GitHub, path: Path) -> None:
     assets[0]["digest"] = None
     code, _, err = run()
     assert code == 0
-    assert "nix-installer-x86_64-linux: GitHub has no digest of it: believed as it came" in err
+    assert "nix-installer-x86_64-linux: GitHub publishes no digest for it; trusted as" in err
     assert "aarch64-linux: GitHub has" not in err
     assert pins.load(path).version == "3.23.0"
 
@@ -657,7 +657,8 @@ def test_a_project_that_has_moved(refused: Callable[..., str], hub: GitHub) -> N
     ("change", "problem"),
     [
         (b"{", "Expecting"),
-        (b"\xff", "Expecting"),
+        (b"\xff", "codec can't decode byte"),
+        (b"[" * 100_000, "maximum recursion depth"),
         ([], "tag_name: expected str, got None"),
         ({"assets": []}, "tag_name: expected str, got None"),
         ({"tag_name": 3, "assets": []}, "tag_name: expected str, got 3"),

@@ -5,22 +5,28 @@ import pwd
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from nix_aurora_host import paths, removal
+from nix_aurora_host import occupants, paths, removal
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.status import human
-from nix_aurora_host.system import link, names, read
+from nix_aurora_host.system import names
+from nix_aurora_host.text import command, printable
 
 _MOUNTS = (paths.MOUNT, paths.RELOCATED_MOUNT)
 _STOPPED = (paths.DAEMON, paths.SETUP, *_MOUNTS, paths.LAYOUT)
+# Older packages do not have them, so they are stopped by a call of their own.
+_BACKUP = ("nix-database-backup.timer", "nix-database-backup.service")
 _STARTED = (paths.LAYOUT, *_MOUNTS, paths.SETUP, paths.SOCKET)
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
 _RELOCATED = Path("/run/nix/store")
-_INSIDE = (f"{paths.BASE}/", f"{_NIX}/", f"{_RELOCATED}/")
+# In the order in which they are put out of sight: the stamp before the database, and this before
+# the store. The boot after a purge that was killed imports anew, or finds all as it was.
+_FIRST = (".nix-aurora", "relocated", "var", "store")
+_UNCHANGED = "nothing was changed"
+_STOPPED_ONLY = "Nix is stopped, and nothing was removed"
 _LEFTOVERS = (
     *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
     *(".local/state/nix", ".local/share/nix"),
@@ -29,15 +35,18 @@ _LEFTOVERS = (
 
 
 def purge(*, yes: bool, dry_run: bool) -> int:
-    """Remove store, profiles and database, and give the exit code."""
+    """Remove store, profiles and database, and return the exit code."""
     if not dry_run and os.geteuid() != 0:
         raise CommandError(
-            "purge: only root may remove the store", "sudo nix-aurora purge", code=USAGE
+            "cannot purge the store: only root may remove it", "sudo nix-aurora purge", code=USAGE
         )
     if not dry_run and not yes and not sys.stdin.isatty():
         raise CommandError(
-            "purge: there is no terminal to ask on", "sudo nix-aurora purge --yes", code=USAGE
+            "cannot purge the store: there is no terminal to ask on",
+            "sudo nix-aurora purge --yes",
+            code=USAGE,
         )
+    _refuse_link()
     if _BASE.is_dir():
         size = human(removal.measure(paths.BASE))
         _say(f"{_BASE}: {size}: every store path, every profile, the database")
@@ -46,84 +55,84 @@ def purge(*, yes: bool, dry_run: bool) -> int:
     if dry_run:
         _tell_leftovers()
         return 0
-    _refuse_mounts_inside()
-    _refuse_while_used()
-    if not yes and not _confirm():
-        _say("purge: nothing was removed")
-        return 1
+    _refuse_mounts_inside(_UNCHANGED)
+    _refuse_while_used(_UNCHANGED)
+    if not yes:
+        if not _confirm():
+            _say("purge: nothing was removed")
+            return 1
+        # The answer may have taken an hour.
+        _refuse_mounts_inside(_UNCHANGED)
+        _refuse_while_used(_UNCHANGED)
     _stop()
     _unmount()
-    try:
-        _remove()
-    except OSError as error:
-        raise CommandError(
-            f"purge: {error.filename or paths.BASE}: {error.strerror}; what came before is gone",
-            "sudo nix-aurora purge",
-        ) from error
+    _refuse_while_used(_STOPPED_ONLY, _PATIENCE)
+    _refuse_mounts_inside(_STOPPED_ONLY)
+    _refuse_link()
+    _remove()
     _tell_leftovers()
     _tell_what_next()
     return 0
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+    """Print a line, which may name files and programs of others."""
+    sys.stderr.write(f"{printable(line, None)}\n")
 
 
 def _confirm() -> bool:
-    _say("This cannot be undone, and every user of this host loses what Nix gave them.")
+    _say("This cannot be undone. Every user of this host loses what they installed with Nix.")
     sys.stderr.write("Type yes to remove it: ")
     sys.stderr.flush()
     return sys.stdin.readline().strip() == "yes"
 
 
-def find_mounts(mountinfo: str) -> list[str]:
-    """Give what is mounted inside the store, in the words of /proc/self/mountinfo."""
-    points = [line.split()[4] for line in mountinfo.splitlines()]
-    return sorted({point for point in points if point.startswith(_INSIDE)})
-
-
-def _refuse_mounts_inside() -> None:
-    if inside := find_mounts(read("/proc/self/mountinfo") or ""):
+def _refuse_link() -> None:
+    if _BASE.is_symlink():
         raise CommandError(
-            f"purge: {inside[0]}: something is mounted inside the store, and nothing was removed",
-            f"sudo umount {' '.join(reversed(inside))}",
+            f"cannot purge the store: {_BASE}: it is a link to {printable(str(_BASE.readlink()))}, "
+            "and purge follows no link; nothing was removed",
+            command(["ls", "-l", str(_BASE)]),
         )
 
 
-def _refuse_while_used() -> None:
+def _refuse_mounts_inside(so_far: str) -> None:
+    if inside := occupants.find_mounts(occupants.read_mounts()):
+        raise CommandError(
+            f"cannot purge the store: {printable(inside[0])}: something is mounted inside the "
+            f"store; {so_far}",
+            command(["sudo", "umount", *_without_copies(inside)]),
+        )
+
+
+def _without_copies(inside: list[str]) -> list[str]:
+    """Return the mount points in the order to unmount them, each once.
+
+    What is mounted below /var/lib/nix appears below /nix as well, and leaves it with the first.
+    """
+    stored = f"{paths.BASE}/"
+    copies = {f"{_NIX}/{point[len(stored) :]}" for point in inside if point.startswith(stored)}
+    return [point for point in reversed(inside) if point not in copies]
+
+
+def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
     """A program from the store would lose its files while it runs, and keeps /nix mounted."""
-    users = list(_find_users())
+    deadline = time.monotonic() + patience  # what was killed ends soon
+    while (users := list(occupants.find_users())) and time.monotonic() < deadline:
+        time.sleep(0.1)
     if not users:
         return
     for pid, program in users[:10]:
-        _say(f"  process {pid}: {program}")
-    pids = " ".join(str(pid) for pid, _ in users)
+        _say(f"  process {pid}: {printable(program)}")
     count = f"{len(users)} processes run" if len(users) > 1 else "1 process runs"
     raise CommandError(
-        f"purge: {count} from the store, and nothing was removed", f"sudo kill {pids}"
+        f"cannot purge the store: {count} from it; {so_far}",
+        command(["sudo", "kill", *(str(pid) for pid, _ in users)]),
     )
 
 
-def _find_users() -> Iterable[tuple[int, str]]:
-    """Find processes that run from the store or stay in it; the daemon and its own are stopped."""
-    group = _control_group()
-    for name in names("/proc") or ():
-        if not name.isdigit() or (group and group in (read(f"/proc/{name}/cgroup") or "")):
-            continue
-        for kind in ("exe", "cwd"):
-            target = link(f"/proc/{name}/{kind}") or ""
-            if f"{target}/".startswith(_INSIDE):
-                yield int(name), target
-                break
-
-
-def _control_group() -> str:
-    command = ["systemctl", "show", "--property=ControlGroup", "--value", paths.DAEMON]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip()
-
-
 def _stop() -> None:
+    _systemctl("stop", *_BACKUP)
     _systemctl("stop", paths.SOCKET)
     # Builds outlive a stopped daemon by its unit's design, but not their store.
     _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)
@@ -144,30 +153,48 @@ def _unmount() -> None:
             time.sleep(0.1)  # what was killed keeps it until it has ended
         elif done.returncode:
             raise CommandError(
-                f"purge: cannot be unmounted: {done.stderr.strip()}; nothing was removed",
-                f"sudo systemctl start {' '.join(_MOUNTS)} {paths.SOCKET}",
+                f"cannot purge the store: umount: {printable(done.stderr.strip())}; "
+                f"{_STOPPED_ONLY}",
+                command(["sudo", "systemctl", "start", *_STARTED]),
             )
 
 
 def _remove() -> None:
-    if _BASE.is_symlink():
+    try:
+        _remove_base()
+    except removal.CrossingError as error:
         raise CommandError(
-            f"purge: {paths.BASE} is a link, and links are not followed: nothing was removed",
-            f"look at {_BASE.readlink()}",
-        )
-    if _BASE.is_dir():
-        removal.empty(paths.BASE)
-        if _BASE.is_mount():
-            _say(f"{paths.BASE}: emptied; it is a mount point, and stays")
-        else:
-            _BASE.rmdir()
-            _say(f"{paths.BASE}: removed")
+            f"cannot remove {printable(error.filename)}: something is mounted there; a part of the "
+            "store was removed",
+            f"sudo umount {command([error.filename])} && sudo nix-aurora purge",
+        ) from error
+    except OSError as error:
+        name = os.fsdecode(error.filename or paths.BASE)
+        raise CommandError(
+            f"cannot remove {printable(name)}: {error.strerror}; a part of the store was removed",
+            "sudo nix-aurora purge",
+        ) from error
+    _remove_mount_point()
+
+
+def _remove_base() -> None:
+    if not _BASE.is_dir():
+        return
+    removal.empty(str(_BASE), _FIRST)
+    if _BASE.is_mount():
+        _say(f"{_BASE}: emptied; it is a mount point and is kept")
+    else:
+        _BASE.rmdir()
+        _say(f"{_BASE}: removed")
+
+
+def _remove_mount_point() -> None:
     if _NIX.is_dir() and not _NIX.is_symlink() and not names("/nix"):
         try:
             _NIX.rmdir()
             _say("/nix: removed")
         except OSError:  # a read-only root, or one that the image brings it with
-            _say("/nix: empty; the image brings it, and it stays")
+            _say("/nix: empty; the image contains it, so it is kept")
 
 
 def _tell_leftovers() -> None:
@@ -178,7 +205,7 @@ def _tell_leftovers() -> None:
         if os.path.lexists(f"{entry.pw_dir}/{name}")
     ]
     if found:
-        _say("Users' own, which stay:")
+        _say("Files of users, which are kept:")
         for path in sorted(set(found)):
             _say(f"  {path}")
 
@@ -187,8 +214,8 @@ def _tell_what_next() -> None:
     if not Path(paths.PACKAGE, "closure.json").exists():
         return
     tool = "rpm-ostree uninstall" if Path("/run/ostree-booted").exists() else "dnf remove"
-    _say("The package is still there, with its group nixbld and users, and so are your settings")
-    _say("in /etc. The next boot imports Nix again; to have it at once:")
+    _say("The package is still installed, with the group nixbld, its users, and your settings in")
+    _say("/etc. The next boot imports Nix again. To import it now:")
     _say(f"  sudo systemctl start {' '.join(_STARTED)}")
-    _say(f"To be rid of the package, too: sudo {tool} nix-aurora; then of its users:")
+    _say(f"To remove the package: sudo {tool} nix-aurora. Then, to remove its users:")
     _say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")

@@ -1,9 +1,15 @@
-"""Directory trees, measured and removed without following a link or leaving a file system."""
+"""Directory trees, measured and removed without following a link or crossing a mount."""
 
 import os
+import re
 import resource
 import stat
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
 
+_DOOMED = ".purge"  # in the tree: what is to be removed
+_MOUNT_ID = re.compile(r"^mnt_id:\s*(\d+)$", re.MULTILINE)  # proc_pid_fdinfo(5)
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -12,7 +18,7 @@ class CrossingError(OSError):
 
 
 def measure(path: str) -> int:
-    """Give the bytes that a tree takes on its file system, as far as it can be read.
+    """Return the bytes that a tree takes on its file system, as far as it can be read.
 
     Hard links count once.
     """
@@ -37,23 +43,50 @@ def measure(path: str) -> int:
     return total
 
 
-def empty(path: str) -> None:
+def empty(path: str, first: Sequence[str] = ()) -> None:
     """Remove what is in the directory ``path``; it stays.
 
+    The entries named in ``first`` are renamed, in that order, before anything is removed. So a
+    removal that is killed leaves each of them whole or out of sight, never half removed in its
+    place.
+
     Every directory is opened by its parent and never through a link, so that nobody who may write
-    somewhere in the tree can lead us out of it. Raises CrossingError before another file system.
+    somewhere in the tree can lead us out of it. Raise CrossingError before another mount, also
+    one of the same file system.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level
     descriptor = os.open(path, _OPEN)
     try:
-        _empty(descriptor, path, os.fstat(descriptor).st_dev)
+        _set_aside(descriptor, path, first)
+        _empty(descriptor, path)
     finally:
         os.close(descriptor)
 
 
-def _empty(descriptor: int, path: str, device: int) -> None:
+def _set_aside(descriptor: int, path: str, wanted: Sequence[str]) -> None:
+    """Rename what is there of ``wanted`` into a directory of its own."""
+    there = set(os.listdir(descriptor))
+    for name in wanted:
+        if name in there:
+            doomed = f"{path}/{_DOOMED}"
+            os.makedirs(doomed, 0o700, exist_ok=True)  # noqa: PTH103 - as the rest
+            place = tempfile.mkdtemp(dir=doomed)
+            os.rename(name, f"{place}/{name}", src_dir_fd=descriptor)
+            os.fsync(descriptor)
+
+
+def _mount_id(descriptor: int) -> str:
+    """Return which mount a descriptor was opened on; st_dev would only say which file system."""
+    match = _MOUNT_ID.search(Path(f"/proc/self/fdinfo/{descriptor}").read_text(encoding="ascii"))
+    if match is None:
+        raise OSError(None, "expected a mount id, got none", f"/proc/self/fdinfo/{descriptor}")
+    return match[1]
+
+
+def _empty(descriptor: int, path: str) -> None:
     # Depth first with a stack of our own: a store may be deeper than Python's recursion goes.
+    mount = _mount_id(descriptor)
     stack = [(descriptor, path, os.listdir(descriptor))]
     try:
         while True:
@@ -70,12 +103,12 @@ def _empty(descriptor: int, path: str, device: int) -> None:
                 os.unlink(name, dir_fd=parent)
                 continue
             except IsADirectoryError:
-                pass
+                pass  # the rest of the loop is for directories
             inner, child = f"{where}/{name}", os.open(name, _OPEN, dir_fd=parent)
-            status = os.fstat(child)
-            stack.append((child, inner, os.listdir(child)))  # noqa: PTH208 - a descriptor
-            if status.st_dev != device:
-                raise CrossingError(None, "expected nothing mounted there", inner)
+            stack.append((child, inner, []))
+            if _mount_id(child) != mount:
+                raise CrossingError(None, "something is mounted there", inner)
+            stack[-1][2].extend(os.listdir(child))  # noqa: PTH208 - a descriptor
             os.fchmod(child, 0o700)  # root does not need it; tests do
     finally:
         for descriptor_, _, _ in stack[1:]:

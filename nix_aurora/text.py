@@ -1,0 +1,1 @@
+../payload/usr/lib/nix-aurora/nix_aurora_host/text.py

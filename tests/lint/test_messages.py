@@ -1,0 +1,144 @@
+"""Every message says first what failed, and every hint that is a command is one of the host's.
+
+writing.md's rule for messages, checked in the source: each error that the builder or the host's
+command raises, with ``{}`` for what is filled in.
+"""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.lint.shell import TOP
+
+_BUILDER = TOP / "nix_aurora"
+_HOST = TOP / "payload/usr/lib/nix-aurora/nix_aurora_host"
+
+# Modules of the host whose messages do not have the form yet. An entry that has nothing to excuse
+# fails, so that the list only gets shorter.
+NOT_YET = frozenset(
+    {"mount", "recover", "relabel", "shell"},
+)
+
+_ERRORS = frozenset(
+    {
+        *("AuroraError", "UsageError", "PinError", "FetchError", "VerificationError"),
+        *("ToolError", "PublishError", "BuildError", "CommandError"),
+    }
+)
+# "cannot build the package: rpmbuild: …", or "doing it: subject: expected X, got Y". What is at
+# fault may be an option, a variable or a file, which then comes first.
+_CANNOT = re.compile(r"cannot [a-z]+ .+")
+_SUBJECT = (
+    r"(?:[a-z]+ing\b[^:]*|--[a-z0-9]+|[A-Z][A-Z_]+|[a-z]+\.toml|pins update|release \{\}|\{\})"
+)
+_EXPECTED = re.compile(rf"{_SUBJECT}: (?:.+: )?(?:(?:expected .+|\{{\}}), .*\bgot\b.*|\{{\}})")
+# What a hint starts with. The builder's may be a sentence, where it does not look like a command.
+_LIKE_A_COMMAND = re.compile(r"[a-z][a-z0-9.-]* (?:--?[a-z]|/)|.*(?:&&|\|)|[a-z]+ctl ")
+_KNOWN = frozenset({"sudo", "nix-aurora", "build.py", "make", "journalctl", "ls", "rpm"})
+_KNOWN_TO_BUILDER = _KNOWN | {"git", "gpg"}
+
+
+class Message(NamedTuple):
+    """An error as the source has it; ``hint`` is None where there is none.
+
+    ``on_host`` says that the host's command raises it, whose hints are all commands.
+    """
+
+    place: str
+    text: str
+    hint: str | None
+    on_host: bool
+
+
+def _template(node: ast.expr | None) -> str | None:
+    """Return the text of a string, with ``{}`` for each value that is filled in."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(_template(part) or "{}" for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return f"{_template(node.left) or '{}'}{_template(node.right) or '{}'}"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        return _template(node.func.value) if node.func.attr == "rstrip" else None
+    if isinstance(node, ast.Call) and isinstance(node.args[0], ast.List):  # command([…])
+        return " ".join(_template(word) or "{}" for word in node.args[0].elts)
+    return None
+
+
+def _messages(path: Path, root: Path) -> Iterator[Message]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id not in _ERRORS or not node.args:
+            continue
+        text = _template(node.args[0])
+        if text is None:  # a variable, whose text another call makes
+            continue
+        hints = [word.value for word in node.keywords if word.arg == "hint"]
+        hint = _template(next(iter([*hints, *node.args[1:2]]), None))
+        place = f"{path.relative_to(root)}:{node.lineno}"
+        yield Message(place, text, hint, node.func.id == "CommandError")
+
+
+def _all() -> Iterator[tuple[str, Message]]:
+    for root in (_BUILDER, _HOST):
+        for path in sorted(root.rglob("*.py")):
+            for message in _messages(path, root):
+                yield str(path.relative_to(root).with_suffix("")), message
+
+
+def _faults(message: Message) -> list[str]:
+    """Return what is wrong with a message, nothing where it is as it should be."""
+    faults = []
+    if not (_CANNOT.fullmatch(message.text) or _EXPECTED.fullmatch(message.text)):
+        faults.append(f"{message.place}: does not say first what failed: {message.text}")
+    if message.text.endswith((".", "!")) or "\n" in message.text:
+        faults.append(f"{message.place}: is not one line without a full stop: {message.text}")
+    hint = message.hint
+    known = _KNOWN if message.on_host else _KNOWN_TO_BUILDER
+    if hint and (message.on_host or _LIKE_A_COMMAND.match(hint)) and hint.split()[0] not in known:
+        faults.append(f"{message.place}: the hint is no command of ours or of the host: {hint}")
+    return faults
+
+
+def test_messages_have_the_form() -> None:
+    looked_at = [message for module, message in _all() if module not in NOT_YET]
+    assert [fault for message in looked_at for fault in _faults(message)] == []
+
+
+def test_messages_are_found() -> None:
+    """A collector that finds nothing would agree with everything."""
+    modules = {module for module, _ in _all()}
+    assert {"purge", "unpack", "download", "run"} <= modules
+
+
+def test_a_hint_of_the_hosts_command_is_a_command() -> None:
+    sentence = Message("here", "cannot read the file: x: gone", "look above for why", on_host=True)
+    assert _faults(sentence)
+    assert not _faults(sentence._replace(on_host=False))
+    assert not _faults(sentence._replace(hint="sudo nix-aurora doctor"))
+
+
+def test_what_is_excused_needs_it() -> None:
+    faulty = {module for module, message in _all() if _faults(message)}
+    assert NOT_YET - faulty == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("Cannot read the file: x: gone", None),
+        ("purge: only root may", None),
+        ("reading the file: x: gone", None),
+        ("cannot read the file: x.", None),
+        ("cannot read the file: x\nand more", None),
+        ("cannot read the file: x: gone", "frobnicate --now"),
+        ("cannot read the file: x: gone", "cat /etc/shadow | mail x"),
+    ],
+)
+def test_other_forms_are_faults(text: str, hint: str | None) -> None:
+    assert _faults(Message("here", text, hint, on_host=False))
