@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness.nspawn import Host
+from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.whole import add_program, build, check_profile, check_whole
 
 # Each result is told from the one before by its content; the last has a derivation with a root.
@@ -213,3 +214,20 @@ def test_a_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -
     assert _dump(host) == before
     assert _faults(host) == []
     _check_kept(host)
+
+
+def test_the_next_boot_restores_it_in_the_namespace_layout(
+    make_nix_tree: NixTreeMaker, make_host: HostMaker
+) -> None:
+    host = make_host(make_nix_tree(nix_dir=False))
+    host.boot()
+    add_program(host)
+    path = build(host, "--out-link result")
+    host.run(_BACKUP)
+    before = _dump(host)
+    host.run("rm -r /var/lib/nix/var/nix/db")
+    host.reboot()
+    assert _dump(host) == before
+    assert host.run(f"nix-store --check-validity {path}").returncode == 0
+    assert _faults(host) == []
+    check_whole(host)
