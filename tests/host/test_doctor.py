@@ -105,11 +105,13 @@ _FAULTS = (
         "database gone",
         f"systemctl stop nix-daemon.service; rm {_STATE}/db/db.sqlite*",
         ("database-missing",),
+        seen_by="root",
     ),
     Fault(
         "database gone with all that is beside it",
         f"systemctl stop nix-daemon.service; rm -r {_STATE}/db",
         ("database-missing",),
+        seen_by="root",
     ),
     Fault(
         "default profile gone",
@@ -301,7 +303,8 @@ def test_a_user_s_broken_settings_are_moved_away(host: Host) -> None:
     (found,) = _doctor(host)
     assert found["id"] == "nix-conf-broken"
     _cure(host, [found])
-    assert host.read(f"{path}.broken") == "nonsense\n"
+    assert host.read(path) == "# nonsense\n"
+    assert host.read(f"{path}.before-nix-aurora") == "nonsense\n"
     assert _doctor(host, "other") == []
 
 
@@ -311,7 +314,8 @@ def test_the_administrator_s_broken_settings_are_kept_beside_the_packaged_ones(h
     (found,) = _doctor(host)
     assert found["id"] == "nix-conf-broken"
     _cure(host, [found])
-    assert host.read(f"{own}.~1~").endswith("nonsense\n")
+    assert host.read(own).endswith("# nonsense\n")
+    assert host.read(f"{own}.before-nix-aurora").endswith("nonsense\n")
     host.run(f"mv /tmp/custom {own}; systemctl try-restart nix-daemon.service")
     _build(host)
 

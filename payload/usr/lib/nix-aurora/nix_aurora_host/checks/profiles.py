@@ -56,8 +56,8 @@ def _replace_profile(facts: Facts) -> Fix:
 def check_own(facts: Facts) -> Iterator[Finding]:
     """A profile that leads nowhere makes each nix profile fail."""
     person = facts.person
-    if person.lost_profile is None:
-        return
+    if person.lost_profile is None or facts.basics.store.layout == "relocated":
+        return  # the profiles of the other layouts lie where this one does not look
     link = f"{person.home}/.nix-profile"
     message = f"{printable(link)} leads to a directory that is missing: no profile can be changed"
     words = ["rm", "-f", "--", link]
