@@ -202,11 +202,11 @@ _REFUSED = {
     ),
     "manifest that is no JSON": (
         replace(_GOOD, manifest="{"),
-        "/usr/lib/nix-aurora/closure.json: expected JSON that tells of a closure, got",
+        "/usr/lib/nix-aurora/closure.json: expected JSON that describes a closure, got",
     ),
     "manifest without an archive": (
         _with_manifest(archive=[]),
-        "/usr/lib/nix-aurora/closure.json: expected JSON that tells of a closure, got",
+        "/usr/lib/nix-aurora/closure.json: expected JSON that describes a closure, got",
     ),
     "closure for another machine": (
         _with_manifest(system="aarch64-linux"),
