@@ -25,7 +25,7 @@ REBOOT = "guest-reset"
 POWEROFF = "guest-shutdown"
 # udev takes its time for every device, so there are few.
 _BOARD = "q35,hpet=off,i8042=off,sata=off,smbus=off,vmport=off"
-# Emulated unless somebody says that KVM works: /dev/kvm may be there, and a guest hang all the same.
+# Emulated unless somebody says that KVM works: there may be a /dev/kvm on which guests hang.
 _ACCELERATOR = "kvm" if os.environ.get("NIX_AURORA_KVM") else "tcg,thread=multi"
 _HARDWARE = (
     *("-accel", _ACCELERATOR, "-cpu", "max", "-smp", "2", "-machine", _BOARD),
