@@ -79,7 +79,7 @@ def test_the_cache_is_where_the_tests_look_for_it() -> None:
     home = _jobs()["tests"]["env"]["XDG_CACHE_HOME"]
     paths = _cache_step()["with"]["path"].replace("${{ env.XDG_CACHE_HOME }}", home)
     assert paths.split() == [f"{home}/nix-aurora/sample", f"{home}/nix-aurora/samples"]
-    assert 'sudo CI=true XDG_CACHE_HOME="$XDG_CACHE_HOME" make' in _make_step()["run"]
+    assert 'XDG_CACHE_HOME="$XDG_CACHE_HOME" NIX_AURORA_KVM=1 make' in _make_step()["run"]
 
 
 def test_the_cache_is_keyed_by_what_it_is_made_from() -> None:
