@@ -61,7 +61,7 @@ def install(base: Tree, copy: Path) -> Result:
 
 
 def rpm(directory: Path) -> Path:
-    (path,) = directory.glob("nix-aurora-[0-9]*.rpm")
+    (path,) = directory.glob("nix-aurora-[0-9]*.x86_64.rpm")
     return path
 
 
