@@ -126,7 +126,7 @@ def test_units_are_as_the_preset_says(source: str, image: ImageMaker) -> None:
     assert states == {
         **dict.fromkeys(UNITS, "enabled"),
         **dict.fromkeys(("nix-root.service", "nix-root-good.service"), "disabled"),
-        # The timer is linked into timers.target by the package: hosts that are upgraded have it, too.
+        # The package links the timer into timers.target: hosts that are upgraded have it, too.
         **dict.fromkeys(
             ("nix-daemon.service", "nix-database-backup.timer", "nix-database-backup.service"),
             "static",

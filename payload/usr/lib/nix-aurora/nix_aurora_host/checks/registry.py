@@ -1,7 +1,7 @@
 """Every kind of finding, and how bad it is.
 
-Each kind that is an error or a warning has a fix, and a scenario in tests/host/scenarios.py that
-makes the fault and runs the fix as it is printed.
+Each kind that is an error or a warning has a fix. A scenario in tests/host makes the fault and runs
+the fix as it is printed; tests/lint/test_findings.py lists the kinds that have none yet.
 """
 
 from collections.abc import Mapping
