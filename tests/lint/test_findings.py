@@ -4,6 +4,7 @@ import re
 
 from nix_aurora_host.checks.registry import KINDS
 from nix_aurora_host.finding import Severity
+
 from tests.lint.shell import TOP
 
 # Kinds that no host test makes yet. An entry that is needless fails: the list only gets shorter.
@@ -14,7 +15,7 @@ NOT_YET = frozenset(
         *("nix-foreign-mount", "nix-foreign-store", "nix-link", "package-damaged"),
         *("profile-lost", "profile-stale", "space-scarce", "store-group"),
         *("store-noexec", "store-unreadable", "unit-missing", "unsafe-setting"),
-        *("users-unknown"),
+        "users-unknown",
     }
 )
 
