@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests import torture
 from tests.packages import PackageMaker, packages
@@ -13,6 +14,9 @@ from tests.packages import PackageMaker, packages
 pytest.register_assert_rewrite("tests.whole")
 # A shell's background job ignores SIGINT, and so would all that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# No test has a time limit: what is slow here may be quick on another machine, and the other way.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_report_header() -> str:
