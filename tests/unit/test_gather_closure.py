@@ -10,7 +10,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.facts import Archive
 from nix_aurora_host.gather import closure as gather
 from nix_aurora_host.gather.closure import find_differing, parse_closure, parse_environment
-from nix_aurora_host.gather.nar import find_damaged, nar_sha256
+from nix_aurora_host.gather.damage import find_damaged
 
 _NIX, _CACERT, _PROFILE = (
     f"/nix/store/{letter * 32}-{name}"
@@ -101,7 +101,7 @@ def test_the_archive_is_measured_once(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def _tree(top: Path) -> Path:
-    path = top / "x"
+    path = top / "store" / "x"
     (path / "bin").mkdir(parents=True)
     (path / "bin" / "program").write_bytes(b"\x7fELF")
     (path / "bin" / "program").chmod(0o555)
@@ -111,23 +111,22 @@ def _tree(top: Path) -> Path:
     return path
 
 
-def test_a_nar_has_the_hash_that_nix_gives_it(tmp_path: Path) -> None:
-    """Recorded from nix-hash --type sha256 --base16 of Nix 2.34.8."""
-    assert nar_sha256(str(_tree(tmp_path))) == _HASH
-
-
 def test_content_that_is_not_as_registered_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _tree(tmp_path)
     monkeypatch.setattr(paths, "SHOWN", str(tmp_path))
-    registered = {"/nix/x": f"sha256:{_HASH}", "/nix/none": "sha256:0", "/nix/y": "sha256:1"}
+    registered = [("/nix/store/x", f"sha256:{_HASH}", _SIZE), ("/nix/store/none", "sha256:0", 1)]
     assert find_damaged(registered) == ()
+    assert find_damaged([("/nix/store/x", "md5:0", _SIZE)]) == ()
+    assert find_damaged([("/nix/store/x", "sha256:0", _SIZE)]) == ("/nix/store/x",)
     (path / "bin" / "program").chmod(0o444)
-    assert find_damaged(registered) == ("/nix/x",)
+    assert find_damaged(registered) == ("/nix/store/x",)
     (path / "bin" / "program").unlink()
     (path / "bin" / "program").mkdir()
-    assert find_damaged(registered) == ("/nix/x",)
+    assert find_damaged(registered) == ("/nix/store/x",)
 
 
+# Recorded from nix-hash --type sha256 --base16 of Nix 2.34.8, and nix-store --dump | wc -c.
+_SIZE = 1064
 _HASH = "ed5ae0a74feb8adde4bbc41b537d17d87bb8cb65b40aa5869e1fa4a1c2205260"

@@ -27,10 +27,12 @@ def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         _print(Counter(), done=False, as_json=as_json)
         return 0
     if os.geteuid() != 0:
-        raise CommandError("cannot relabel: only root may", "sudo nix-aurora relabel", code=USAGE)
+        raise CommandError(
+            "cannot label the store: only root may", "sudo nix-aurora relabel", code=USAGE
+        )
     if not (yes or dry_run or sys.stdin.isatty()):
         raise CommandError(
-            "cannot relabel: there is no terminal to ask on",
+            "cannot label the store: there is no terminal to ask on",
             "sudo nix-aurora relabel --yes",
             code=USAGE,
         )
@@ -76,11 +78,11 @@ def _restorecon(*options: str) -> Counter[tuple[str, str]]:
             changes = count(_pass_on(process.stdout or ()))
     except OSError as error:
         raise CommandError(
-            f"cannot relabel: restorecon: {error.strerror}", "rpm --query policycoreutils"
+            f"cannot label the store: restorecon: {error.strerror}", "rpm --query policycoreutils"
         ) from error
     if process.returncode:
         raise CommandError(
-            f"cannot relabel: {line_of(command)}: exit code {process.returncode}",
+            f"cannot label the store: {line_of(command)}: exit code {process.returncode}",
             "sudo nix-aurora relabel",
         )
     return changes

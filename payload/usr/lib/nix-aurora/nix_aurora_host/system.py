@@ -83,7 +83,9 @@ class _TooMuchError(Exception):
 
 def _limit_memory(memory: int) -> Callable[[], None]:
     def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[1]
+        bound = memory if allowed == resource.RLIM_INFINITY else min(memory, allowed)
+        resource.setrlimit(resource.RLIMIT_AS, (bound, bound))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
     return limit

@@ -82,6 +82,19 @@ def _unshadow(name: str, path: str) -> Fix:
     return fixes.chain(*steps, *_begin(name))
 
 
+def _clear_links(facts: Facts, name: str) -> Fix:
+    """Put aside the links that lead nowhere; the socket does not start without its service."""
+    pair = {paths.SOCKET, paths.DAEMON}
+    units = [fixes.unit(facts, other) for other in (pair if name in pair else {name})]
+    gone = sorted(unit.shadow for unit in units if unit.load == "not-found" and unit.shadow)
+    asides = [fixes.sudo(*fixes.put_aside(path)) for path in gone]
+    steps = [*asides, fixes.systemctl("daemon-reload")]
+    if name in pair:
+        stop = fixes.systemctl("stop", paths.SOCKET, paths.DAEMON)
+        return fixes.chain(*steps, stop, *_begin(paths.SOCKET))
+    return fixes.chain(*steps, *_begin(name))
+
+
 def _begin(name: str) -> tuple[Fix, Fix]:
     # Links that enabled the other one may lead to it still.
     return fixes.systemctl("reenable", name), fixes.systemctl("start", name)
@@ -96,7 +109,7 @@ def check_missing(facts: Facts) -> Iterator[Finding]:
         fix = fixes.systemctl("daemon-reload")
         if unit.shadow:  # a link to a unit of another Nix that is gone
             message = f"{unit.shadow} leads nowhere: {name} is unknown to systemd"
-            fix = _unshadow(name, unit.shadow)
+            fix = _clear_links(facts, name)
         yield found("unit-missing", message, fix, name)
     if not facts.basics.units:
         message = "systemd does not answer: units were not checked"

@@ -8,13 +8,13 @@ from nix_aurora_host import facts, paths
 from nix_aurora_host.database.gather import gather_database, look_deeper
 from nix_aurora_host.facts import Basics, Facts, Settings
 from nix_aurora_host.gather.closure import gather_archive, gather_closure
+from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.host import (
     gather_foreign,
     gather_host,
     gather_labels,
 )
 from nix_aurora_host.gather.logins import gather_remotes, gather_shells
-from nix_aurora_host.gather.nar import gather_damaged
 from nix_aurora_host.gather.pivot import gather_pivot
 from nix_aurora_host.gather.settings import gather_settings
 from nix_aurora_host.gather.store import gather_profile, gather_store
@@ -88,6 +88,8 @@ def may_greet(basics: Basics, settings: Settings, damaged: Collection[str]) -> b
         return False  # masked, or another one that need not know us
     if settings.broken_for_all or paths.SOCKETS[0] not in basics.listening:
         return False
-    sound = settings.starts and not damaged and not basics.store.noexec
+    store = basics.store
+    imported = basics.closure.nix not in store.missing and store.nix != facts.LINK
+    sound = imported and settings.starts and not damaged and not store.noexec
     known = not settings.private or os.geteuid() == 0
     return daemon.active == "active" or (sound and known)

@@ -32,7 +32,7 @@ HOST_FOLDERS = {
 # What a login may take and leave: its files are its user's, and root waits for them.
 _SECONDS = 30
 _BYTES = 1 << 20
-_MEMORY = 4 << 30
+_MEMORY = 2 << 30
 _ASSIGNMENT = re.compile(
     r"^[ \t]*(?:export[ \t]+|(?:set|typeset|declare)[ \t]+-\S+[ \t]+)?NIX_REMOTE(?:[ \t]*=|[ \t]+)"
     r"[ \t]*(?P<quote>[\"']?)(?P<value>[^\"'\s;#]*)(?P=quote)",
