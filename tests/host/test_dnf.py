@@ -95,6 +95,26 @@ def test_reinstalling_cures_a_corrupt_archive(host: Host) -> None:
     _check(host, "forky")
 
 
+def test_reinstalling_cures_a_damaged_description(host: Host) -> None:
+    host.run("sed -i 's/^CLOSURE_ID=./CLOSURE_ID=z/' /usr/lib/nix-aurora/closure.env")
+    found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
+    fix = {finding["id"]: finding["fix"] for finding in found}["package-damaged"]
+    host.run_as("tester", f"yes | {{ {fix}; }}", login=False)
+    assert "all is well" in host.run("nix-aurora doctor").stdout
+    _check(host, "forky")
+
+
+def test_fedoras_own_nix_is_removed_by_the_fix(host: Host) -> None:
+    """However it came: dnf refuses it beside ours."""
+    host.run("rpm --install --nodeps --nosignature /srv/repository/nix-core.rpm")
+    found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
+    fix = {finding["id"]: finding["fix"] for finding in found}["foreign-packages"]
+    assert fix == "sudo dnf remove nix-core"
+    host.run_as("tester", f"yes | {{ {fix}; }}", login=False)
+    assert "all is well" in host.run("nix-aurora doctor").stdout
+    _check(host, "forky")
+
+
 def test_fedoras_own_nix_and_ours_exclude_each_other(host: Host) -> None:
     """Whichever is there first, dnf refuses the other and names both; nothing is changed."""
     before = host.run("rpm --query --all | sort").stdout

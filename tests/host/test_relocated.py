@@ -142,7 +142,10 @@ def test_doctor_takes_it_for_well_and_knows_the_way_back(host: Host) -> None:
 def test_what_is_missing_is_named_with_its_cure(host: Host) -> None:
     host.run("systemctl stop nix-daemon.service nix-daemon.socket run-nix-store.mount")
     found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
-    assert "store-not-mounted" in {finding["id"] for finding in found}
+    fix = {finding["id"]: finding["fix"] for finding in found}["store-not-mounted"]
+    host.run_as("tester", fix)
+    assert "store-not-mounted" not in host.run("nix-aurora doctor", check=False).stdout
+    host.run("systemctl stop nix-daemon.service nix-daemon.socket run-nix-store.mount")
     result = host.run_as("tester", "nix --version", check=False)
     assert result.returncode == 1
     first, hint = result.stderr.splitlines()

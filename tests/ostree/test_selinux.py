@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -153,6 +154,13 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
     assert first["relabelled"]
     assert {(row["from"], row["to"]) for row in first["changes"]} == {("var_lib_t", "bin_t")}
     assert second == {"relabelled": False, "changes": []}
+    _check_labels(machine)
+
+    machine.run("chcon --type=var_lib_t /var/lib/nix/store")
+    found = json.loads(machine.run("nix-aurora doctor --json", check=False).stdout)["findings"]
+    fix = {finding["id"]: finding["fix"] for finding in found}["label:/var/lib/nix/store"]
+    typed = f"echo yes | script --quiet --return --command {shlex.quote(fix)} /dev/null"
+    machine.run_as("tester", typed, login=False)
     _check_labels(machine)
     assert denials(machine) == []
 
