@@ -49,7 +49,7 @@ _LOADS = {
 _KILL = """
 setsid bash -c "$PROGRAM" >/run/said 2>&1 &
 sleep "$DELAY"
-kill -KILL -- -$! || :
+kill -KILL -- -$! || : # it may have ended by itself
 wait $! || echo "killed: $?"
 touch /run/stop
 wait

@@ -20,7 +20,7 @@ nix develop --impure --expr "import /srv/develop.nix {{ bash = \\"$bash\\"; }}" 
 
 @pytest.fixture(scope="module")
 def host(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Give a host in its first boot with the package."""
+    """Yield a host in its first boot with the package."""
     with Deployment(disk("nix-forky"), tmp_path_factory.mktemp("namespace") / "host") as host:
         yield host
     host.disk.unlink()

@@ -65,7 +65,7 @@ def empty(path: str, first: Sequence[str] = ()) -> None:
 
 
 def _set_aside(descriptor: int, path: str, wanted: Sequence[str]) -> None:
-    """Rename what is there of ``wanted`` into a directory of its own."""
+    """Move those of ``wanted`` that exist into a directory of its own."""
     there = set(os.listdir(descriptor))
     for name in wanted:
         if name in there:

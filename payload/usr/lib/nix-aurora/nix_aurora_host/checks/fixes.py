@@ -130,11 +130,11 @@ def restart_daemon() -> Fix:
 
 
 def reload_daemon() -> Fix:
-    """Let the daemon, which reads its settings once, read them again."""
+    """Return a command that makes the daemon read its settings again."""
     return systemctl("try-restart", paths.DAEMON)
 
 
 def restore(setting: str) -> Fix:
-    """Bring a file below /etc back as it was packaged, and keep a copy of what is there."""
+    """Return a command that restores the packaged file below /etc, and keeps the present one."""
     source, target = f"{paths.PRISTINE}/{setting}", f"/etc/{setting}"
     return sudo("install", "-D", "-m", "0644", "--backup=numbered", source, target)

@@ -43,7 +43,7 @@ def _read(generation: str) -> Copy | None:
     except PermissionError:
         raise
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # there is none, or what is there is damaged: it is no copy
+        return None  # the copy is missing or damaged
 
 
 def find_flaw(copy: Copy, reads: dict[str, int | None]) -> str | None:

@@ -81,7 +81,7 @@ def parse_program(command_line: str) -> str | None:
 def gather_listening() -> frozenset[str]:
     """Return the paths of sockets that a process of this host listens on, and that are there.
 
-    They are compared by what is there, not by name: /var/lib/nix may be a link.
+    Sockets are compared by inode, not by name: /var/lib/nix may be a link.
     """
     bound = {_identity(path) for path in parse_listening(read("/proc/net/unix") or "")}
     return frozenset(

@@ -31,8 +31,8 @@ def parse_sysusers(text: str) -> tuple[str, ...]:
 def match_users(
     wanted: Sequence[str], group: int, members: Sequence[str], find_id: Callable[[str], int | None]
 ) -> Users:
-    """Tell which of the group's ``members`` are users, and which build users are not."""
-    # A member that is no user is no build user either.
+    """Return the ids of ``members`` that exist as users, and the build users that are missing."""
+    # Nix ignores a member of the group that is not a user.
     ids = {name: number for name in members if (number := find_id(name)) is not None}
     return Users(group, tuple(members), ids, tuple(name for name in wanted if name not in ids))
 
