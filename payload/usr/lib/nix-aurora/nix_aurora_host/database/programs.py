@@ -3,14 +3,12 @@
 import fcntl
 import sqlite3
 import sys
-from collections.abc import Sequence
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import files, sqlite
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
-BROKEN = 3  # the exit code that alone says so
 _PATIENCE = 30.0  # seconds, for Nix's processes to end
 
 
@@ -27,30 +25,8 @@ def backup_database() -> int:
     return 0
 
 
-def restore_database(arguments: Sequence[str]) -> int:
-    """Restore the database, look whether there is a need, or prepare that: for the import."""
-    from nix_aurora_host.database.daemon import end_processes  # noqa: PLC0415 - as above
-    from nix_aurora_host.database.restore import restore  # noqa: PLC0415 - as above
-
-    try:
-        if arguments == ["--check"]:
-            return check()
-        if arguments == ["--end-daemon"]:
-            if ended := end_processes():
-                print(f"nix-aurora: ended processes of {paths.DAEMON}: {ended}")
-            return 0
-        (fresh,) = arguments
-        restore(fresh)
-    except (OSError, sqlite3.Error) as error:
-        return _fail(
-            f"cannot restore the database: {paths.COPIES}: {printable(str(error))}",
-            f"sudo systemctl restart {paths.SETUP}",
-        )
-    return 0
-
-
-def check() -> int:
-    """Return BROKEN where SQLite itself says that the database is no whole one, else 0.
+def is_damaged() -> bool:
+    """Return whether SQLite itself says that the database is no whole one, and say why.
 
     Whatever else goes wrong is no reason to set a database aside: it raises an error.
     """
@@ -60,9 +36,9 @@ def check() -> int:
         with files.lock(paths.DATABASE_LOCK, fcntl.LOCK_EX, patience=_PATIENCE):
             damage = sqlite.check_live(paths.DATABASE)
     if damage is None:
-        return 0
+        return False
     print(f"nix-aurora: {paths.DATABASE} is damaged: {printable(damage)}", file=sys.stderr)
-    return BROKEN
+    return True
 
 
 def _fail(message: str, hint: str | None) -> int:
