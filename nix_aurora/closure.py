@@ -46,9 +46,7 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
     Raises VerificationError, naming the path, on the first thing that does not hold.
     """
     paths = tuple(sorted(reginfo.parse(unpacked.reginfo), key=lambda info: info.path))
-    _check_listing(paths, store)
-    _check_references(paths)
-    _check_hashes(paths, store)
+    prove(paths, store)
     found = roots.find(unpacked.scripts, paths, store)
     match = _NIX_NAME.fullmatch(found.nix[len(STORE) + 1 :])
     if match is None:
@@ -65,6 +63,16 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
         commands=_commands(found.nix, store),
         name=unpacked.name,
     )
+
+
+def prove(paths: Sequence[PathInfo], store: Path) -> None:
+    """Prove that ``store`` has ``paths`` and nothing else, and that they refer to no others.
+
+    Raises VerificationError, naming the path, on the first thing that does not hold.
+    """
+    _check_listing(paths, store)
+    _check_references(paths)
+    _check_hashes(paths, store)
 
 
 def _check_listing(paths: Sequence[PathInfo], store: Path) -> None:
