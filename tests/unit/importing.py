@@ -93,6 +93,7 @@ class Package:
         content: dict[str, object] = {
             "schema": 2,
             "version": "2.34",
+            "system": "x86_64-linux",
             "manual": None,
             **{role: f"/nix/store/{path_name}" for role, path_name in roles.items()},
             "paths": [

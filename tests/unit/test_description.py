@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from nix_aurora.pack import Packed, pack
 
 from nix_aurora import hashes, manifest, reginfo
 from nix_aurora.errors import UsageError, VerificationError
 from nix_aurora.files import sha256_file
-from nix_aurora.pack import Packed, pack
 from nix_aurora.stage import Staged, stage
 from tests.closures import (
     CACERT,
