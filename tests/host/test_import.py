@@ -195,7 +195,7 @@ def damaged(store: Store) -> Iterator[Store]:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("truncate --size=-1 $library", "is damaged: expected a NAR of [0-9]+ bytes, got [0-9]+"),
+        ("truncate --size=-9 $library", "is damaged: expected a NAR of [0-9]+ bytes, got [0-9]+"),
         (
             'byte=$(od -An -tu1 -j 5000 -N 1 $library); printf "\\\\x$(printf %x $((byte ^ 4)))"'
             " | dd of=$library bs=1 seek=5000 conv=notrunc status=none",
@@ -227,13 +227,13 @@ def test_a_damaged_package_is_refused(
     assert failed.stderr.count("import failed") == 1
     assert re.search(
         rf"import failed: {_PACKAGE}/store/\S+ {message}.*\nhint: sudo nix-aurora doctor\n",
-        failed.stderr.replace(": cannot", " cannot"),
+        failed.stderr,
     )
-    assert damaged.listing() == before
     if first:
         left = damaged.scratch.run("cd /var/lib/nix; find store var .nix-aurora -type f").stdout
         assert left == ".nix-aurora/lock\n"
     else:
+        assert damaged.listing() == before
         damaged.check_still_works()
 
 
