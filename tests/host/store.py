@@ -57,12 +57,12 @@ class Store:
         self.scratch.run(RESTORE)
 
     def run_import(
-        self, *, check: bool = True, at: str | None = None, action: str = KILL
+        self, *, check: bool = True, at: str | None = None, action: str = KILL, before: str = ":"
     ) -> Result:
         """Run the import; ``action`` comes before the step ``at``, as step.py has it."""
         if at is None:
             return self.scratch.run(IMPORT, check=check)
-        command = f'exec python3 -I /run/step.py "{at}" "$ACTION"'
+        command = f'{before}\nexec python3 -I /run/step.py "{at}" "$ACTION"'
         return self.scratch.run(command, env={"ACTION": action}, check=check)
 
     def check_still_works(self) -> None:
