@@ -131,7 +131,5 @@ def _paths(entries: Sequence[dict[str, object]]) -> Iterator[PathInfo]:
         path, references = str(entry["path"]), entry["references"]
         if not reginfo.is_store_path(path) or not isinstance(references, list):
             raise ValueError(f"expected a store path and its references, got {quoted(path)}")
-        digest, size = hashes.parse_sha256(str(entry["narHash"])), entry["narSize"]
-        if not isinstance(size, int):
-            raise ValueError(f"expected a number as narSize, got {quoted(str(size))}")
+        digest, size = hashes.parse_sha256(str(entry["narHash"])), int(str(entry["narSize"]))
         yield PathInfo(path, digest, size, tuple(map(str, references)), deriver="")
