@@ -1,6 +1,7 @@
 """The closure in a built package, proven again: what rpmbuild has made is what was staged."""
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ def _prove_source(package: Package, arch: str, name: str) -> None:
     except VerificationError as error:
         raise VerificationError(f"verifying {package.path.name}: {error}") from error
     for path in sorted(added.iterdir()):
+        if os.path.lexists(root / "store" / path.name):
+            raise package.fault(payload, "none of the tarball's store paths", path.name)
         path.rename(root / "store" / path.name)
     _prove(package, manifest.paths, root / "store")
 
