@@ -86,7 +86,7 @@ class _Reader:
         self._store = Tree(package.scratch / "store")
 
     def read(self) -> None:
-        later: list[Any] = []  # of hard links, the last one alone has content
+        later: list[rpm.file] = []  # of hard links, the last one alone has content
         for entry in self._archive:
             if stat.S_ISREG(entry.mode) and not self._archive.hascontent():
                 later.append(entry)
@@ -95,7 +95,7 @@ class _Reader:
         for entry in later:
             self._link(entry)
 
-    def _add(self, entry: Any) -> None:
+    def _add(self, entry: rpm.file) -> None:
         name, digest = entry.name, hashlib.sha256()
         regular = stat.S_ISREG(entry.mode)
         content = self._content(entry.size, digest.update) if regular else iter(())
@@ -113,7 +113,7 @@ class _Reader:
         if regular:
             self._package.digests[name] = digest.hexdigest()
 
-    def _add_to_store(self, entry: Any, below: str, content: Iterator[bytes]) -> None:
+    def _add_to_store(self, entry: rpm.file, below: str, content: Iterator[bytes]) -> None:
         try:
             if stat.S_ISDIR(entry.mode):
                 self._store.add_directory(below)
@@ -127,7 +127,7 @@ class _Reader:
         except ValueError as error:
             raise self._refused(entry.name, error) from error
 
-    def _link(self, entry: Any) -> None:
+    def _link(self, entry: rpm.file) -> None:
         names = {each.name for each in entry.links} & self._package.digests.keys()
         if not names:
             raise self._package.fault(entry.name, "content", "a hard link to nothing")

@@ -1,6 +1,7 @@
 """The closure in a built package, proven again: what rpmbuild has made is what was staged."""
 
 import json
+import os
 import tarfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -75,6 +76,8 @@ def _prove_source(package: Package, arch: str, name: str) -> None:
     except VerificationError as error:
         raise VerificationError(f"verifying {package.path.name}: {error}") from error
     for path in sorted(added.iterdir()):
+        if os.path.lexists(root / "store" / path.name):
+            raise package.fault(payload, "none of the tarball's store paths", path.name)
         path.rename(root / "store" / path.name)
     _prove(package, manifest.paths, root / "store")
 
@@ -131,7 +134,5 @@ def _paths(entries: Sequence[dict[str, object]]) -> Iterator[PathInfo]:
         path, references = str(entry["path"]), entry["references"]
         if not reginfo.is_store_path(path) or not isinstance(references, list):
             raise ValueError(f"expected a store path and its references, got {quoted(path)}")
-        digest, size = hashes.parse_sha256(str(entry["narHash"])), entry["narSize"]
-        if not isinstance(size, int):
-            raise ValueError(f"expected a number as narSize, got {quoted(str(size))}")
+        digest, size = hashes.parse_sha256(str(entry["narHash"])), int(str(entry["narSize"]))
         yield PathInfo(path, digest, size, tuple(map(str, references)), deriver="")

@@ -7,7 +7,7 @@ A file named ``*.in`` is rendered, every other one is copied byte for byte. Deli
 
 import os
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -105,11 +105,22 @@ def render_payload(
     for name, path in programs.items():
         files[name] = path.read_bytes(), True
 
+    _write(files, links, folders, destination, mtime)
+
+
+def _write(
+    files: Mapping[str, tuple[bytes, bool]],
+    links: Mapping[str, str],
+    folders: Set[str],
+    destination: Path,
+    mtime: int,
+) -> None:
+    """Write the tar, with a directory for each parent; a file is its content, and executable."""
     named = {*files, *links, *folders}
-    folders |= {parent.as_posix() for name in named for parent in Path(name).parents} - {"."}
+    parents = {parent.as_posix() for name in named for parent in Path(name).parents} - {"."}
     # pax headers where a link's target does not fit into 100 bytes, as store paths may.
     with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT) as archive:
-        for name in sorted({*files, *links, *folders}, key=os.fsencode):
+        for name in sorted(named | parents, key=os.fsencode):
             member = tarfile.TarInfo(name)
             member.mtime = mtime
             member.uname = member.gname = "root"

@@ -19,9 +19,9 @@ class Staged:
     """A staged closure, which has the default profile and its manifest as two more store paths.
 
     ``profile`` is that path, ``added`` has both; ``root`` is its ``…/var/lib/nix``, with ``store``,
-    an empty ``var/nix`` and a canonical ``.reginfo``. ``tarball`` has all other store paths, and had
-    the SHA-256 ``sha256`` (in hex) when it was unpacked. ``origin`` says where it came from and is
-    handed on as it is.
+    an empty ``var/nix`` and a canonical ``.reginfo``. ``tarball`` has all other store paths;
+    ``sha256``, in hex, is what it had when it was unpacked. ``origin`` says where it came from and
+    is handed on as it is.
     """
 
     closure: Closure

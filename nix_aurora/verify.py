@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import rpm
 
@@ -79,7 +78,7 @@ def _check_modes(package: Package) -> None:
             raise package.fault(entry.name, expected, f"{mode:04o}")
 
 
-def _modes(entry: Any) -> tuple[int, int]:
+def _modes(entry: rpm.file) -> tuple[int, int]:
     """Return the modes that a file may have: in the store it is read-only, as in Nix's."""
     in_store = entry.name.startswith(f"{STORE}/") and stat.S_ISREG(entry.mode)
     return (0o444, 0o555) if in_store else (0o644, 0o755)

@@ -205,7 +205,9 @@ def test_install_and_erase(host: Scratch) -> None:
     assert host.run("rpm --erase nix-aurora", check=False).returncode != 0
     assert "error" not in host.run("rpm --erase nix-aurora-nixd").output
     assert host.run("rpm --verify nix-aurora").output == ""
-    done = host.run("find /etc /usr -xdev -name '*determinate*' -o -name '*before-nixd*'")
+    store = "/usr/lib/nix-aurora/store"  # of the other package: its Nix is called so
+    names = "-name '*determinate*' -o -name '*before-nixd*'"
+    done = host.run(f"find /etc /usr -xdev -path {store} -prune -o \\( {names} \\) -print")
     assert done.stdout == ""
 
 

@@ -1,23 +1,18 @@
 import datetime
 import hashlib
-import io
-import itertools
 import json
 import os
-import shutil
+import stat
 import subprocess
 import tarfile
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import zstandard
-from nix_aurora.pack import Packed, pack
 
 from nix_aurora import hashes, manifest, reginfo
+from nix_aurora.description import describe
 from nix_aurora.errors import UsageError, VerificationError
-from nix_aurora.files import sha256_file
 from nix_aurora.stage import Staged, stage
 from tests.closures import (
     CACERT,
@@ -52,103 +47,30 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
 
 
 @pytest.fixture(scope="module")
-def packed(staged: Staged, tmp_path_factory: pytest.TempPathFactory) -> Packed:
-    return pack(staged, tmp_path_factory.mktemp("packed") / "closure", date=DATE, level=3)
+def described(staged: Staged, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("described") / "closure"
+    describe(staged, directory, date=DATE)
+    return directory
 
 
-def parts(packed: Packed) -> list[bytes]:
-    data = packed.archive.read_bytes()
-    sizes = json.loads((packed.directory / "closure.json").read_text())["archive"]["parts"]
-    assert sum(sizes) == len(data)
-    ends = itertools.accumulate(sizes, initial=0)
-    return [data[start:end] for start, end in itertools.pairwise(ends)]
+def content(directory: Path) -> dict[str, bytes]:
+    paths = [path for path in directory.rglob("*") if path.is_file()]
+    return {str(path.relative_to(directory)): path.read_bytes() for path in paths}
 
 
-def members(packed: Packed) -> list[tarfile.TarInfo]:
-    data = b"".join(zstandard.decompress(part) for part in parts(packed))
-    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
-        return tar.getmembers()
-
-
-def content(packed: Packed) -> dict[str, bytes]:
-    paths = [path for path in packed.directory.rglob("*") if path.is_file()]
-    return {str(path.relative_to(packed.directory)): path.read_bytes() for path in paths}
-
-
-def test_members(packed: Packed, staged: Staged) -> None:
-    found = members(packed)
-    assert found[0].name == "store"
-    on_disk = {str(path.relative_to(staged.root)) for path in staged.root.rglob("*")}
-    assert {each.name for each in found} == on_disk - {".reginfo", "var", "var/nix"}
-    for each in found:
-        assert (each.uid, each.gid, each.uname, each.gname, each.mtime) == (0, 0, "", "", 1)
-        assert each.pax_headers.keys() <= {"path"}
-        expected = 0o777 if each.issym() else 0o555 if each.isdir() else {0o444, 0o555}
-        assert each.mode == expected or (isinstance(expected, set) and each.mode in expected)
-    modes = {each.name: each.mode for each in found}
-    assert modes[f"store/{CLI}/bin/nix"] == 0o555
-
-
-def test_unpacks_to_what_was_staged(packed: Packed, staged: Staged, tmp_path: Path) -> None:
-    data = b"".join(zstandard.decompress(part) for part in parts(packed))
-    subprocess.run(["tar", "-x", "-C", tmp_path], input=data, check=True)
-    subprocess.run(
-        ["diff", "-r", "--no-dereference", staged.root / "store", tmp_path / "store"], check=True
-    )
-
-
-def test_archive_says_its_size_and_has_a_checksum(packed: Packed) -> None:
-    frames = [zstandard.get_frame_parameters(part[:18]) for part in parts(packed)]
-    assert all(frame.has_checksum for frame in frames)
-    assert sum(frame.content_size for frame in frames) % 10240 == 0
-    assert packed.archive_size == packed.archive.stat().st_size
-    assert packed.archive_sha256 == sha256_file(packed.archive)
-
-
-def test_two_parts_of_whole_store_paths(packed: Packed) -> None:
-    """So that neither writes into what the other makes; with tar's own, they are one archive."""
-    seen: list[Counter[str]] = []
-    for part in parts(packed):
-        with tarfile.open(fileobj=io.BytesIO(zstandard.decompress(part))) as archive:
-            found = [each for each in archive.getmembers() if each.name != "store"]
-        names = [each.name + "/" * each.isdir() for each in found]
-        assert names == sorted(names, key=os.fsencode)
-        seen.append(Counter())
-        for each in found:
-            header = each.offset_data - each.offset
-            seen[-1][each.name.split("/")[1]] += header + -(-each.size // 512) * 512
-    one, other = sorted(seen, key=Counter.total)
-    assert one.keys().isdisjoint(other.keys())
-    assert one
-    assert other.total() - one.total() <= min(other.values())
-    listed = subprocess.check_output(["tar", "--zstd", "--list", "--file", packed.archive])
-    assert len(listed.splitlines()) == len(members(packed))
-
-
-def test_a_closure_of_one_path_is_one_part(staged: Staged, tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    shutil.copytree(staged.root / "store" / CACERT, root / "store" / CACERT, symlinks=True)
-    empty = replace(staged.closure, manual=None, paths=())
-    packed = pack(replace(staged, root=root, closure=empty), tmp_path / "p", date=DATE, level=1)
-    assert len(parts(packed)) == 1
-    assert {each.name.split("/")[1] for each in members(packed)[1:]} == {CACERT}
-
-
-@pytest.mark.parametrize("threads", [1, 2, 5])
 def test_same_bytes_everywhere(
-    packed: Packed, staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
+    described: Path, staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: threads)
     monkeypatch.setenv("LC_ALL", "C")
-    former = os.umask(0o077 if threads == 1 else 0)
+    former = os.umask(0o077)
     try:
-        again = pack(staged, tmp_path / "other", date=DATE, level=3)
+        describe(staged, tmp_path / "other", date=DATE)
     finally:
         os.umask(former)
-    assert content(again) == content(packed)
+    assert content(tmp_path / "other") == content(described)
 
 
-def test_same_bytes_from_another_tarball(packed: Packed, staged: Staged, tmp_path: Path) -> None:
+def test_same_bytes_from_another_tarball(described: Path, staged: Staged, tmp_path: Path) -> None:
     """Order, hard links, modes and times of the source do not show."""
     target = f"{TOP}/store/{LIBC}/a-b"
 
@@ -164,17 +86,17 @@ def test_same_bytes_from_another_tarball(packed: Packed, staged: Staged, tmp_pat
         sample.members.append(lambda all_members: all_members.append(link))
 
     other = stage(make_tarball(tmp_path / "t", mutate=mutate), tmp_path / "out", ORIGIN)
-    again = pack(other, tmp_path / "other", date=DATE, level=3)
-    assert content(again) == content(packed)
+    describe(other, tmp_path / "other", date=DATE)
+    assert content(tmp_path / "other") == content(described)
 
 
-def test_json(packed: Packed, staged: Staged) -> None:
-    text = (packed.directory / "closure.json").read_text()
+def test_json(described: Path, staged: Staged) -> None:
+    text = (described / "closure.json").read_text()
     found = json.loads(text)
     assert text == json.dumps(found, indent=2, sort_keys=True) + "\n"
     paths = found.pop("paths")
     assert found == {
-        "schema": 1,
+        "schema": 2,
         "id": manifest.closure_id(staged.closure),
         "name": "nix",
         "version": "3.22.1",
@@ -185,21 +107,9 @@ def test_json(packed: Packed, staged: Staged) -> None:
         "profile": staged.profile,
         "commands": ["nix", "nix-build", "nix-store"],
         "size": found["size"],
-        "registration": {
-            "name": "closure.reginfo",
-            "sha256": sha256_file(packed.directory / "closure.reginfo"),
-        },
-        "archive": {
-            "name": "closure.tar.zst",
-            "size": packed.archive_size,
-            "parts": [len(part) for part in parts(packed)],
-            "sha256": packed.archive_sha256,
-        },
         "source": ORIGIN,
     }
     assert [path["path"] for path in paths] == [info.path for info in staged.closure.paths]
-    registration = (packed.directory / "closure.reginfo").read_text(encoding="ascii")
-    assert registration == (staged.root / ".reginfo").read_text(encoding="ascii")
     (link,) = (path for path in paths if path["path"] == f"/nix/store/{LINK}")
     assert link == {
         "path": f"/nix/store/{LINK}",
@@ -209,13 +119,16 @@ def test_json(packed: Packed, staged: Staged) -> None:
     }
 
 
-def test_size_on_disk(packed: Packed) -> None:
-    expected = sum(4096 + -(-each.size // 4096) * 4096 for each in members(packed))
-    assert json.loads((packed.directory / "closure.json").read_text())["size"] == expected
+def test_size_on_disk(described: Path, staged: Staged) -> None:
+    store = staged.root / "store"
+    everything = [path.lstat() for path in (store, *store.rglob("*"))]
+    files = [status.st_size for status in everything if stat.S_ISREG(status.st_mode)]
+    expected = 4096 * (len(everything) + sum(-(-size // 4096) for size in files))
+    assert json.loads((described / "closure.json").read_text())["size"] == expected
 
 
-def test_env_is_read_by_a_shell(packed: Packed, staged: Staged) -> None:
-    file = packed.directory / "closure.env"
+def test_env_is_read_by_a_shell(described: Path, staged: Staged) -> None:
+    file = described / "closure.env"
     keys = [line.partition("=")[0] for line in file.read_text().splitlines()]
     script = f'set -eu; . "$1"; printf "%s\\n" {" ".join(f"${key}" for key in keys)}'
     done = subprocess.run(
@@ -224,7 +137,7 @@ def test_env_is_read_by_a_shell(packed: Packed, staged: Staged) -> None:
         text=True,
         check=True,
     )
-    found = json.loads((packed.directory / "closure.json").read_text())
+    found = json.loads((described / "closure.json").read_text())
     assert dict(zip(keys, done.stdout.splitlines(), strict=True)) == {
         "CLOSURE_ID": found["id"],
         "CLOSURE_VERSION": "3.22.1",
@@ -233,15 +146,13 @@ def test_env_is_read_by_a_shell(packed: Packed, staged: Staged) -> None:
         "CLOSURE_CACERT": f"/nix/store/{CACERT}",
         "CLOSURE_MANUAL": f"/nix/store/{MANUAL}",
         "CLOSURE_PROFILE": staged.profile,
-        "CLOSURE_PATHS": str(len(staged.closure.paths)),
-        "ARCHIVE_BLAKE2B": hashlib.blake2b(packed.archive.read_bytes()).hexdigest(),
-        "ARCHIVE_PARTS": ",".join(str(len(part)) for part in parts(packed)),
     }
 
 
 def test_no_manual(staged: Staged, tmp_path: Path) -> None:
     without = replace(staged, closure=replace(staged.closure, manual=None))
-    directory = pack(without, tmp_path / "closure", date=DATE, level=1).directory
+    directory = tmp_path / "closure"
+    describe(without, directory, date=DATE)
     assert "\nCLOSURE_MANUAL=\n" in (directory / "closure.env").read_text()
     assert json.loads((directory / "closure.json").read_text())["manual"] is None
 
@@ -250,7 +161,7 @@ def test_no_manual(staged: Staged, tmp_path: Path) -> None:
 def test_values_that_no_shell_may_see(staged: Staged, tmp_path: Path, value: str) -> None:
     odd = replace(staged, closure=replace(staged.closure, cacert=value))
     with pytest.raises(VerificationError, match="CLOSURE_CACERT: expected a value safe in a shell"):
-        pack(odd, tmp_path / "closure", date=DATE, level=1)
+        describe(odd, tmp_path / "closure", date=DATE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -268,18 +179,22 @@ def test_directory_of_others_is_left_alone(staged: Staged, tmp_path: Path) -> No
     with pytest.raises(
         UsageError, match=r"expected a directory of its own, got one with nix-aurora\.spec"
     ):
-        pack(staged, tmp_path / "sources", date=DATE, level=1)
+        describe(staged, tmp_path / "sources", date=DATE)
     assert [entry.name for entry in (tmp_path / "sources").iterdir()] == ["nix-aurora.spec"]
 
 
 def test_own_directory_is_replaced(staged: Staged, tmp_path: Path) -> None:
-    first = content(pack(staged, tmp_path / "closure", date=DATE, level=1))
-    assert content(pack(staged, tmp_path / "closure", date=DATE, level=1)) == first
+    directory = tmp_path / "closure"
+    describe(staged, directory, date=DATE)
+    first = content(directory)
+    (directory / "share/man/old").write_text("a former page")
+    describe(staged, directory, date=DATE)
+    assert content(directory) == first
     assert [entry.name for entry in tmp_path.iterdir()] == ["closure"]
 
 
-def test_sbom(packed: Packed, staged: Staged) -> None:
-    document = json.loads((packed.directory / "closure.spdx.json").read_text())
+def test_sbom(described: Path, staged: Staged) -> None:
+    document = json.loads((described / "closure.spdx.json").read_text())
     assert document["spdxVersion"] == "SPDX-2.3"
     assert document["creationInfo"]["created"] == "2026-08-01T00:00:00Z"
     assert document["documentNamespace"].endswith(manifest.closure_id(staged.closure))
