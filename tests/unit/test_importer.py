@@ -498,7 +498,7 @@ def test_a_failure_is_one_line_and_a_hint(
     (whole.store / LIB / "bin/nix").write_text("damaged")
     assert program.main() == 1
     lines = capfd.readouterr().err.splitlines()
-    assert lines[0].startswith(f"nix-aurora: import failed: {whole.store / LIB} is damaged: ")
+    assert lines[0].startswith(f"nix-aurora: import failed: cannot import {whole.store / LIB}: ")
     assert lines[1:] == ["hint: sudo nix-aurora doctor"]
 
     for error, shown in (
@@ -544,7 +544,7 @@ def test_a_relocated_store_has_to_be_shown(
     monkeypatch.setattr(paths, "RELOCATED", True)
     monkeypatch.setattr(paths, "PREFIX", f"{whole.top}/none")
     assert program.main() == 1
-    assert "is not the store\nhint: sudo systemctl restart run-nix" in capfd.readouterr().err
+    assert ": it is not the store\nhint: sudo systemctl restart run-nix" in capfd.readouterr().err
 
 
 def test_a_mount_without_programs_is_named(
@@ -553,7 +553,7 @@ def test_a_mount_without_programs_is_named(
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
     assert program.main() == 1
     said = capfd.readouterr().err
-    assert " is mounted with noexec: no program of the store can start\n" in said
+    assert ": it is mounted with noexec: no program of the store can start\n" in said
     assert "hint: sudo mount -o remount,bind,exec /" in said
     assert said.endswith("sudo systemctl restart nix.mount nix-setup.service\n")
 

@@ -219,7 +219,7 @@ def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(
         real(old, new)
 
     monkeypatch.setattr(syscalls, "rename_new", take)
-    with pytest.raises(CommandError, match=f"{path_name}: somebody else has just made it"):
+    with pytest.raises(CommandError, match=f"{path_name}: another process created it meanwhile"):
         package.run_import()
     assert taken.stat().st_mtime > 1
     monkeypatch.setattr(syscalls, "rename_new", real)
@@ -241,7 +241,9 @@ def test_a_damaged_package_is_refused_and_nothing_changes(package: Package, dama
         program.unlink()
         if damage == "a pipe":
             os.mkfifo(program)
-    with pytest.raises(CommandError, match=f"{package.store / LIB}.*is damaged: ") as raised:
+    with pytest.raises(
+        CommandError, match=f"cannot import {package.store / LIB}: the package is damaged: "
+    ) as raised:
         package.run_import()
     assert raised.value.hint == "sudo nix-aurora doctor"
     assert list(package.host.store.iterdir()) == []
@@ -251,7 +253,7 @@ def test_a_damaged_package_is_refused_and_nothing_changes(package: Package, dama
 
 def test_a_missing_path_of_the_package_is_named(package: Package) -> None:
     shutil.rmtree(package.store / LIB)
-    with pytest.raises(CommandError, match=f"{package.store / LIB}: cannot be read: No such file"):
+    with pytest.raises(CommandError, match=f"cannot read {package.store / LIB}: No such file"):
         package.run_import()
 
 
@@ -263,10 +265,9 @@ def test_a_full_disk_is_told_with_what_to_do(
 
     monkeypatch.setattr(clone, "WAYS", (clone.share, full))
     monkeypatch.setattr(clone, "can_share", lambda *_: False)
-    with pytest.raises(CommandError, match=r"cannot be copied to .*: No space left") as raised:
+    with pytest.raises(CommandError, match=r"cannot copy .* to .*: No space left") as raised:
         package.run_import()
-    assert raised.value.hint is not None
-    assert raised.value.hint.endswith("sudo systemctl restart nix-setup.service")
+    assert raised.value.hint == "sudo nix-aurora doctor"
 
 
 def test_too_little_space_is_told_before_anything_is_done(
@@ -276,7 +277,7 @@ def test_too_little_space_is_told_before_anything_is_done(
     monkeypatch.setattr(staging, "_SPARE", 1 << 60)
     with pytest.raises(CommandError, match=r"expected \d+ MiB of free space, got \d+") as raised:
         package.run_import()
-    assert raised.value.hint == "free some, then: sudo systemctl restart nix-setup.service"
+    assert raised.value.hint == "sudo nix-aurora doctor"
 
 
 def test_the_second_source_serves_where_the_first_does_not(

@@ -35,7 +35,7 @@ def place(closure: Closure, names: set[str]) -> None:
             syscalls.rename_new(staged(name), f"{paths.STORE}/{name}")
         except FileExistsError as error:
             raise CommandError(
-                f"{paths.STORE}/{name}: somebody else has just made it",
+                f"cannot import {paths.STORE}/{name}: another process created it meanwhile",
                 "sudo systemctl restart nix-setup.service",
             ) from error
 

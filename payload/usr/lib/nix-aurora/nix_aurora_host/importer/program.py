@@ -44,7 +44,7 @@ def _find_store() -> None:
     """Go on where /nix is the store: here, or in a private root directory."""
     if not os.path.isdir(paths.STORE):
         raise CommandError(
-            f"{paths.STORE}: no such directory",
+            f"cannot find the store: {paths.STORE}: no such directory",
             "sudo systemd-tmpfiles --create nix-aurora.conf, then: "
             "sudo systemctl restart nix-setup.service",
         )
@@ -55,7 +55,7 @@ def _find_store() -> None:
         pass  # there is none
     if paths.RELOCATED:
         raise CommandError(
-            f"{paths.PREFIX} is not the store",
+            f"cannot use {paths.PREFIX}: it is not the store",
             f"sudo systemctl restart {paths.RELOCATED_MOUNT} {paths.SETUP}",
         )
     sys.stdout.flush()
@@ -74,7 +74,7 @@ def require_exec() -> None:
         table = read("/proc/self/mountinfo") or ""
         where = parse_mount_point(table, os.path.realpath(path))
         raise CommandError(
-            f"{where} is mounted with noexec: no program of the store can start",
+            f"cannot use {where}: it is mounted with noexec: no program of the store can start",
             f"sudo mount -o remount,bind,exec {where} && "
             f"sudo systemctl restart {unit} {paths.SETUP}",
         )

@@ -55,7 +55,7 @@ def find_parts(closure: Closure, store: str) -> dict[str, str]:
                 libraries.append(f"{path}/lib")
     if absent := [part for part, path in found.items() if not path]:
         raise CommandError(
-            "the packaged closure: expected bin/nix, bin/busybox and lib/ld-linux-*.so, "
+            "cannot describe the closure: expected bin/nix, bin/busybox and lib/ld-linux-*.so, "
             f"got no {' and no '.join(absent)}",
             REINSTALL,
         )

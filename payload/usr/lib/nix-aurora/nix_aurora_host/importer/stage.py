@@ -11,7 +11,7 @@ from nix_aurora_host.importer.closure import REINSTALL, Closure
 from nix_aurora_host.importer.source import find_sources
 
 _SPARE = 32 << 20  # bytes that the file system keeps free
-_AGAIN = "sudo systemctl restart nix-setup.service"
+_DOCTOR = "sudo nix-aurora doctor"  # it says how much space is missing, and what to do
 
 
 def staged(name: str) -> str:
@@ -45,8 +45,8 @@ def require_space(size: int) -> None:
     need, free = (size + _SPARE) >> 20, space.f_bavail * space.f_frsize >> 20
     if free < need:
         raise CommandError(
-            f"{paths.HOME}: expected {need} MiB of free space, got {free}",
-            f"free some, then: {_AGAIN}",
+            f"cannot copy the closure: {paths.HOME}: expected {need} MiB of free space, got {free}",
+            _DOCTOR,
         )
 
 
@@ -61,7 +61,9 @@ def _stage(closure: Closure, name: str, sources: list[tuple[str, tuple[clone.Way
             nar.verify(*os.path.split(target), closure.paths[name].digest, closure.paths[name].size)
         except (clone.UnfitError, nar.ContentError) as error:
             if last:
-                raise CommandError(f"{source} is damaged: {error}", REINSTALL) from error
+                raise CommandError(
+                    f"cannot import {source}: the package is damaged: {error}", REINSTALL
+                ) from error
         except OSError as error:
             if last:
                 raise _explain(source, error) from error
@@ -73,10 +75,10 @@ def _stage(closure: Closure, name: str, sources: list[tuple[str, tuple[clone.Way
 def _explain(source: str, error: OSError) -> CommandError:
     """Return what went wrong; an error of the package's own file is for its reinstallation."""
     if error.filename is not None and str(error.filename).startswith(source):
-        return CommandError(f"{error.filename}: cannot be read: {error.strerror}", REINSTALL)
+        return CommandError(f"cannot read {error.filename}: {error.strerror}", REINSTALL)
     return CommandError(
-        f"{source}: cannot be copied to {paths.WORK}: {error.strerror}",
-        f"sudo nix-aurora doctor, then: {_AGAIN}",
+        f"cannot copy {source} to {paths.WORK}: {error.strerror}",
+        _DOCTOR,
     )
 
 
