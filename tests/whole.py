@@ -1,6 +1,7 @@
 """What a host with the package is good for, whatever has happened to it."""
 
 import itertools
+import json
 import shlex
 
 from tests.harness.commands import Result
@@ -66,6 +67,11 @@ def physical(path: str) -> str:
     if path.startswith("/run/"):
         return path.replace("/run/nix", "/var/lib/nix/relocated", 1)
     return path.replace("/nix", "/var/lib/nix", 1)
+
+
+def count_packaged(host: System) -> int:
+    """Return how many store paths the package has."""
+    return len(json.loads(host.read("/usr/lib/nix-aurora/closure.json"))["paths"])
 
 
 def _layout(host: System) -> str:
