@@ -16,7 +16,7 @@ from tests.harness.tree import atomic_tree, layer_rpms
 _KINDS = {"ext4": ["mkfs.ext4", "-q"], "btrfs": ["mkfs.btrfs", "-q"]}
 _SIZE = 4 << 30  # bytes
 _PREPARE = """
-disk=/mnt/disk
+disk=/var/disk
 mkdir -p $disk/nix $disk/former
 cp -a /usr/lib/nix-aurora $disk/package
 mount --bind $disk/package /usr/lib/nix-aurora
@@ -27,7 +27,7 @@ mount --bind /var/lib/nix /nix
 # Nothing is deleted: bench/host.py says why.
 _CLEAR = """
 find /var/lib/nix -mindepth 1 -maxdepth 1 \
-    -exec mv --target-directory "$(mktemp -d --tmpdir=/mnt/disk/former)" {} +
+    -exec mv --target-directory "$(mktemp -d --tmpdir=/var/disk/former)" {} +
 systemd-tmpfiles --create nix-aurora.conf
 sync
 """
@@ -42,8 +42,8 @@ _IMPORT = "/usr/libexec/nix-aurora/import"
 # What the floors need: the closure's registration, and all of it in one archive.
 _FLOORS = """
 . /usr/lib/nix-aurora/closure.env
-NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --dump-db >/mnt/disk/package/registration
-tar --create --directory=/nix store | zstd --quiet -19 -T0 >/mnt/disk/package/archive
+NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --dump-db >/var/disk/package/registration
+tar --create --directory=/nix store | zstd --quiet -19 -T0 >/var/disk/package/archive
 """
 _UNPACK = """
 tar --zstd -xf /usr/lib/nix-aurora/archive -C /var/lib/nix
@@ -103,7 +103,7 @@ class _Disk:
         with image.open("wb") as file:
             file.truncate(_SIZE)
         run([*_KINDS[kind], image])
-        self._scratch = Scratch(tree.layers, images={image: "/mnt/disk"})
+        self._scratch = Scratch(tree.layers, images={image: "/var/disk"})
         self.closure = 0.0
 
     def __enter__(self) -> "_Disk":
@@ -121,12 +121,13 @@ class _Disk:
     def added(self) -> float:
         """Import once; return by how many bytes the file system is fuller, and note the size."""
         before = self._used()
-        self.run(f"{_CLEAR}{_IMPORT}\nsync")
+        # What Nix keeps for a full disk is not the closure's: 8 MiB.
+        self.run(f"{_CLEAR}{_IMPORT}\nrm -f /var/lib/nix/var/nix/db/reserved; sync")
         self.closure = float(self.run("du --bytes --summarize /var/lib/nix/store").split()[0])
         return self._used() - before
 
     def _used(self) -> float:
-        block, blocks, free = map(int, self.run(f"sync; {_USED % '/mnt/disk'}").split())
+        block, blocks, free = map(int, self.run(f"sync; {_USED % '/var/disk'}").split())
         return float((blocks - free) * block)
 
     def medians(self, before: str, scripts: Sequence[str], times: int) -> list[float]:

@@ -35,7 +35,7 @@ from nix_aurora import hashes
 from tests.unit.importing import CACERT, FILE, LIB, NAMES, NIX, PROFILE, Package, make_package
 from tests.unit.nix_database import name
 
-_STAGED, _PLACED = nix.staged_command, nix.placed_command
+_COMMAND, _SHOW = nix._command, syscalls.show
 
 
 @pytest.fixture
@@ -337,6 +337,34 @@ def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         syscalls.sync(f"{tmp_path}")
 
 
+def test_a_directory_is_shown_to_one_thread_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By calls that only root may make; tests/host has a Nix that runs there."""
+    called: list[str] = []
+
+    class Library:
+        """A C library whose second mount fails."""
+
+        @staticmethod
+        def unshare(_: object) -> int:
+            """Note the call."""
+            called.append("unshare")
+            return 0
+
+        @staticmethod
+        def mount(*words: object) -> int:
+            """Note the call, and fail for a bind."""
+            called.append("mount")
+            ctypes.set_errno(errno.EPERM)
+            return -1 if words[0] else 0
+
+    monkeypatch.setattr(syscalls, "_libc", Library)
+    with pytest.raises(PermissionError, match="Operation not permitted"):
+        _SHOW(f"{tmp_path}", "/nix/store")
+    assert called == ["unshare", "mount", "mount"]
+
+
 # --- programs
 
 
@@ -350,8 +378,7 @@ def test_nix_runs_on_this_store_alone(monkeypatch: pytest.MonkeyPatch, package: 
         "LANG": "C",
     }
     program_path = f"/nix/store/{NIX}/bin/nix-store"
-    assert _PLACED(package.closure) == [program_path]
-    assert _STAGED(package.closure)[-2:] == [f"{paths.WORK}/store", program_path]
+    assert _COMMAND(package.closure, "anywhere") == [program_path]
 
 
 def test_the_relocated_nix_is_found_where_its_paths_are(
@@ -360,9 +387,9 @@ def test_the_relocated_nix_is_found_where_its_paths_are(
     described = []
     monkeypatch.setattr(paths, "RELOCATED", True)
     monkeypatch.setattr(relocated, "describe", lambda *words: described.append(words[1:]))
-    for command in (_STAGED, _PLACED):
-        assert command(package.closure)[1:] == ["--closure", f"{paths.WORK}/closure", "nix-store"]
-    assert described == [(f"{paths.WORK}/store", paths.WORK), ("/nix/store", paths.WORK)]
+    words = [nix._RELOCATED, "--closure", f"{paths.WORK}/closure", "nix-store"]
+    assert _COMMAND(package.closure, "/some/store") == words
+    assert described == [("/some/store", paths.WORK)]
 
 
 def test_the_label_is_taken_from_the_store(

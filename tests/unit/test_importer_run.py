@@ -16,6 +16,7 @@ from nix_aurora_host.importer import (
     missing,
     nix,
     profile,
+    relocated,
     roots,
     state,
     syscalls,
@@ -361,7 +362,7 @@ def test_a_database_that_another_process_holds_is_waited_for(
 def test_a_registration_that_nix_refuses_is_told(
     imported: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nix, "placed_command", lambda _: ["false"])
+    monkeypatch.setattr(nix, "_command", lambda *_: ["false"])
     Path(paths.IMPORT_NEEDED).touch()
     with pytest.raises(CommandError, match=r"cannot register store paths: .*/db: see above"):
         imported.run_import()
@@ -520,10 +521,6 @@ def test_the_relocated_layout_has_a_description_instead_of_a_profile(
     (package.store / NIX / "lib/libnix.so.1").touch()
     package.describe()
     monkeypatch.setattr(paths, "PREFIX", paths.STORE)
-    with pytest.MonkeyPatch.context() as undone:
-        undone.setattr(paths, "PREFIX", "/nix/store")
-        command = nix._relocated
-    assert callable(command)
     package.run_import()
     described = Path(paths.DESCRIBED)
     text = (described / "closure").read_text()
@@ -546,4 +543,4 @@ def test_a_closure_without_a_shell_is_refused(
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
     with pytest.raises(CommandError, match="got no loader and no shell"):
-        nix._relocated(package.closure, os.fspath(package.store))
+        relocated.describe(package.closure, os.fspath(package.store), paths.WORK)

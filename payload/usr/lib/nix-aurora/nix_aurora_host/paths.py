@@ -1,9 +1,9 @@
 """Where the package and what it manages lie, in the layout that the boot has chosen."""
 
-from pathlib import Path
+import os
 
 RUN = "/run/nix-aurora"
-RELOCATED = Path(f"{RUN}/relocated").exists()
+RELOCATED = os.path.exists(f"{RUN}/relocated")  # noqa: PTH110 - pathlib takes a while to load
 
 BASE = "/var/lib/nix"
 HOME = f"{BASE}/relocated" if RELOCATED else BASE  # of the store in use

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 from contextlib import ExitStack
 
 from nix_aurora_host import paths
@@ -11,6 +10,7 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer import missing, nix
 from nix_aurora_host.importer.closure import Closure
 from nix_aurora_host.importer.place import set_aside
+from nix_aurora_host.importer.stage import remove
 
 _PATIENCE = 30.0  # seconds, for a nix command of root's
 _OF_NO_CONCERN = {"big-lock", "reserved"}  # what Nix leaves where there never was a database
@@ -63,15 +63,14 @@ def lock_lost(locks: ExitStack) -> None:
 
 
 def make(closure: Closure) -> None:
-    """Make a new database aside, with the whole closure, which is staged.
+    """Make a new database aside, with the whole closure, which is staged; in a thread of its own.
 
     It gets its name when it is on the disk, for Nix syncs the file that says that there are tables,
     but not the tables: a power cut in between would leave a database that it cannot read. A copy
     of the database that was lost takes its place.
     """
     state = f"{paths.WORK}/state"
-    command = nix.staged_command(closure)
-    nix.load(command, closure, set(closure.paths), {"NIX_STATE_DIR": state})
+    nix.load_staged(closure, state)
     if os.listdir(paths.STORE):
         from nix_aurora_host.database.restore import restore  # noqa: PLC0415 - seldom needed
 
@@ -87,7 +86,7 @@ def take_place() -> None:
     place = paths.DATABASE_DIRECTORY
     if os.path.lexists(place):
         if os.path.isdir(place) and set(os.listdir(place)) <= _OF_NO_CONCERN:
-            shutil.rmtree(place)
+            remove(place)
         else:
             set_aside(place)
     os.rename(f"{paths.WORK}/state/db", place)

@@ -1,17 +1,15 @@
 """Nix's own programs, run as root on this store: only what has been proven before."""
 
 import os
-import subprocess
 from collections.abc import Mapping
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.importer import relocated
+from nix_aurora_host.importer import syscalls
 from nix_aurora_host.importer.closure import Closure, registration
 
-# In a mount namespace of its own, the work directory's paths have the names that they need.
-_SHOW = 'mount --bind "$0" /nix/store && exec "$@"'
-_UNSHARE = ("unshare", "--mount", "--propagation", "slave", "bash", "-c", _SHOW)
+_RELOCATED = "/usr/libexec/nix-aurora/relocated"
+_NO_SYNC = ("--option", "fsync-metadata", "false")
 
 
 def set_environment() -> None:
@@ -25,38 +23,43 @@ def set_environment() -> None:
     }
 
 
-def staged_command(closure: Closure) -> list[str]:
-    """Return the command that runs the staged nix-store; all of the closure is staged."""
+def load_staged(closure: Closure, state: str) -> None:
+    """Have the staged Nix make a database in ``state`` that knows all of the closure, all staged.
+
+    It needs a thread of its own, which gets a mount namespace where the staged paths have the
+    names that they need. The database is not synced: whoever gives it its name has to.
+    """
     store = f"{paths.WORK}/store"
-    if paths.RELOCATED:
-        return _relocated(closure, store)
-    return [*_UNSHARE, store, f"{closure.path(closure.nix)}/bin/nix-store"]
+    if not paths.RELOCATED:
+        syscalls.show(store, paths.PREFIX)
+    command = [*_command(closure, store), *_NO_SYNC]
+    _load(command, closure, set(closure.paths), {"NIX_STATE_DIR": state})
 
 
-def placed_command(closure: Closure) -> list[str]:
-    """Return the command that runs the nix-store of the closure in the store."""
-    if paths.RELOCATED:
-        return _relocated(closure, paths.PREFIX)
-    return [f"{closure.path(closure.nix)}/bin/nix-store"]
+def load(closure: Closure, names: set[str]) -> None:
+    """Have the Nix in the store register the named paths."""
+    _load(_command(closure, paths.PREFIX), closure, names, {})
 
 
-def _relocated(closure: Closure, store: str) -> list[str]:
+def _command(closure: Closure, store: str) -> list[str]:
+    """Return the command that runs nix-store; in the relocated layout from a store's directory."""
+    if not paths.RELOCATED:
+        return [f"{closure.path(closure.nix)}/bin/nix-store"]
+    from nix_aurora_host.importer import relocated  # noqa: PLC0415 - one layout's
+
     relocated.describe(closure, store, paths.WORK)
-    program = "/usr/libexec/nix-aurora/relocated"
-    return [program, "--closure", f"{paths.WORK}/closure", "nix-store"]
+    return [_RELOCATED, "--closure", f"{paths.WORK}/closure", "nix-store"]
 
 
-def load(
-    command: list[str],
-    closure: Closure,
-    names: set[str],
-    environment: Mapping[str, str] | None = None,
+def _load(
+    command: list[str], closure: Closure, names: set[str], environment: Mapping[str, str]
 ) -> None:
-    """Have Nix register the named paths, in a database that it makes where there is none."""
+    import subprocess  # noqa: PLC0415 - it takes a while to load, beside a sync
+
     done = subprocess.run(
         [*command, "--load-db"],
         input=registration(closure, names, paths.PREFIX).encode(),
-        env={**os.environ, **(environment or {})},
+        env={**os.environ, **environment},
         check=False,
     )
     if done.returncode:

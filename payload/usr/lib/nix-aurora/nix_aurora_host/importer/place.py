@@ -2,7 +2,6 @@
 
 import os
 import stat
-import tempfile
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import nar
@@ -73,6 +72,7 @@ def is_canonical(path: str) -> bool:
 def set_aside(path: str) -> None:
     """Move what is in the way into a directory of its own, where it is kept."""
     os.makedirs(paths.ASIDE, exist_ok=True)
-    place = tempfile.mkdtemp(dir=paths.ASIDE)
+    place = f"{paths.ASIDE}/{os.urandom(6).hex()}"
+    os.mkdir(place, 0o700)
     syscalls.rename_new(path, f"{place}/{os.path.basename(path)}")
     say(f"moved into {paths.ASIDE}: {path}")

@@ -9,7 +9,6 @@ from nix_aurora_host.importer import database, missing, nix, roots, state, sysca
 from nix_aurora_host.importer.closure import Closure
 from nix_aurora_host.importer.locks import collector_lock, import_lock
 from nix_aurora_host.importer.place import place
-from nix_aurora_host.importer.relocated import describe
 from nix_aurora_host.importer.say import say
 from nix_aurora_host.importer.stage import remove, stage, staged
 from nix_aurora_host.importer.workers import Task
@@ -83,8 +82,10 @@ def _finish(closure: Closure, wanted: set[str], database_lock: ExitStack, *, los
         database.take_place()
         database_lock.close()
     else:
-        nix.load(nix.placed_command(closure), closure, wanted)
+        nix.load(closure, wanted)
     if paths.RELOCATED:
+        from nix_aurora_host.importer.relocated import describe  # noqa: PLC0415 - one layout's
+
         os.makedirs(paths.DESCRIBED, exist_ok=True)
         describe(closure, paths.PREFIX, paths.DESCRIBED)
     else:

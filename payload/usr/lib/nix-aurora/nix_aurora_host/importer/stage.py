@@ -1,7 +1,6 @@
 """Store paths of the package in the work directory: cloned, and each proven by its NAR hash."""
 
 import os
-import shutil
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import nar
@@ -88,6 +87,12 @@ def remove(path: str) -> None:
         if os.path.lexists(path):
             os.unlink(path)
         return
-    for directory, _, _ in os.walk(path):
-        os.chmod(directory, 0o700)
-    shutil.rmtree(path)
+    os.chmod(path, 0o700)
+    with os.scandir(path) as entries:
+        found = list(entries)
+    for entry in found:
+        if entry.is_dir(follow_symlinks=False):
+            remove(entry.path)
+        else:
+            os.unlink(entry.path)
+    os.rmdir(path)

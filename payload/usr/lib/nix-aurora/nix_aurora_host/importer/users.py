@@ -1,9 +1,6 @@
 """The build users, where Nix looks for them, and the frame of /var/lib/nix."""
 
-import grp
 import os
-import pwd
-import subprocess
 
 from nix_aurora_host import paths
 from nix_aurora_host.importer.say import say
@@ -21,6 +18,8 @@ def prepare() -> None:
     """
     present = has_build_users()
     if not (present or _is_known()) or not os.path.isdir(paths.STORE):
+        import subprocess  # noqa: PLC0415 - it takes a while to load
+
         if subprocess.run(["systemd-sysusers", _OURS], check=False).returncode:
             say("the build users cannot be made: nix-aurora doctor")
         if subprocess.run(["systemd-tmpfiles", "--create", _OURS], check=False).returncode:
@@ -58,6 +57,9 @@ def _lines(path: str) -> list[str]:
 
 def _is_known() -> bool:
     """Return whether the host knows the last of them, from wherever."""
+    import grp  # noqa: PLC0415 - seldom needed
+    import pwd  # noqa: PLC0415 - as above
+
     try:
         return grp.getgrgid(pwd.getpwnam(_LAST).pw_gid).gr_name == _GROUP
     except KeyError:

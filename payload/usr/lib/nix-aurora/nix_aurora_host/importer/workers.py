@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
+_FEWEST = 4  # threads: what waits for a disk does not keep a processor busy
 
 
 class Task:
@@ -31,11 +32,14 @@ class Task:
 
 
 def each(function: Callable[[T], object], items: Iterable[T]) -> None:
-    """Call ``function`` for each item, in as many threads as there are processors.
+    """Call ``function`` for each item, in a thread for each processor, and some more.
 
     Raise the first exception, once no thread is at work any more.
     """
-    pending = iter(list(items))
+    wanted = list(items)
+    if not wanted:
+        return
+    pending = iter(wanted)
     lock = threading.Lock()
     failed = threading.Event()
 
@@ -52,7 +56,7 @@ def each(function: Callable[[T], object], items: Iterable[T]) -> None:
                 failed.set()
                 raise
 
-    tasks = [Task(work) for _ in range(os.cpu_count() or 1)]
+    tasks = [Task(work) for _ in range(max(_FEWEST, os.cpu_count() or 1))]
     errors = []
     for task in tasks:
         try:
