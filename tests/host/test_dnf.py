@@ -9,7 +9,6 @@ from nix_aurora.spec import CONFLICTS
 from tests.harness.nspawn import Host
 from tests.harness.roots import MORE
 from tests.harness.tree import atomic_tree
-from tests.host.store import DAMAGE
 from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.rpm.tiny import tiny_rpm
 from tests.whole import add_program, check_whole, version
@@ -27,9 +26,9 @@ gpgcheck=0
 END
 """
 # The store has lost its Nix, and the package cannot give it back.
-_CORRUPT = f"""
-{DAMAGE}
+_CORRUPT = """
 . /usr/lib/nix-aurora/closure.env
+rm -r "/usr/lib/nix-aurora/store/${CLOSURE_NIX##*/}/bin"
 rm -r "$CLOSURE_NIX" /var/lib/nix/.nix-aurora/imported
 ! systemctl restart nix-setup.service
 """
