@@ -1,15 +1,19 @@
 """A closure whose names, modes and links are as odd as an RPM can carry, built and installed."""
 
+import shlex
 import shutil
+import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from nix_aurora.errors import ToolError
 from nix_aurora.files import sha256_file
 from nix_aurora.run import run
 from tests.closures import LIBC, TOP, File, Link, Member, Sample, make_tarball, member
 from tests.rpm.builder import Built, build, query
+from tests.rpm.tiny import tiny_rpm
 
 _NOBODY = "65534"
 _STORE = "usr/lib/nix-aurora/store"
@@ -78,3 +82,56 @@ def test_another_user_builds_the_same(odd: Built, anywhere: Path) -> None:
     run([*user, *env, "rpmbuild", "--rebuild", srpm])
     (rpm,) = (anywhere / "rpmbuild/RPMS/x86_64").iterdir()
     assert sha256_file(rpm) == sha256_file(odd.rpms["x86_64"])
+
+
+# --- what the builder refuses, as rpm itself would; names.py and links.py
+
+
+_MAKE = "import os; os.chdir(os.environ['RPM_BUILD_ROOT'] + '/usr/lib/tiny');"
+
+
+def _tiny(directory: Path, command: str) -> Path:
+    """Build a package of /usr/lib/tiny, with a regular file x and what ``command`` makes in it."""
+    install = f"python3 -c {shlex.quote(_MAKE + command)}"
+    content = {"/usr/lib/tiny/x": ""}
+    return tiny_rpm(directory, content=content, install=install, files="/usr/lib/tiny")
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (r"open('a\tb', 'x')", "Illegal character (0x9) in filename"),
+        (r"open('a\x7fb', 'x')", "Illegal character (0x7f) in filename"),
+        (r"open(b'caf\xe9', 'x')", "invalid utf-8 encoding in Basenames"),
+        (r"os.symlink(b'caf\xe9', 'l')", "invalid utf-8 encoding in Filelinktos"),
+        ("os.symlink('l', 'l')", "broken symbolic link to l (Too many levels of symbolic links)"),
+        ("os.symlink('x/y', 'l')", "broken symbolic link to x/y (Not a directory)"),
+        ("os.symlink('y' * 256, 'l')", "(File name too long)"),
+    ],
+)
+def test_rpmbuild_stops(tmp_path: Path, command: str, message: str) -> None:
+    with pytest.raises(ToolError) as caught:
+        _tiny(tmp_path, command)
+    assert message in "\n".join(caught.value.details)
+
+
+@pytest.mark.parametrize(("length", "installs"), [(246, True), (247, False)])
+def test_the_longest_name_that_rpm_installs(tmp_path: Path, length: int, installs: bool) -> None:
+    rpm = _tiny(tmp_path, f"open('n' * {length}, 'x')")
+    words = ("rpm", "--root", tmp_path / "root", "--dbpath", "/db", "--install", "--nosignature")
+    if installs:
+        run([*words, rpm])
+    else:
+        with pytest.raises(ToolError) as caught:
+            run([*words, rpm])
+        assert "File name too long" in "\n".join(caught.value.details)
+
+
+@pytest.mark.parametrize(("length", "expected"), [(1024, ""), (1025, "L")])
+def test_the_longest_target_that_rpm_verifies(tmp_path: Path, length: int, expected: str) -> None:
+    target = ("t/" * 600)[: length - 1] + "t"
+    rpm = _tiny(tmp_path, f"os.symlink({target!r}, 'l')")
+    words = ("rpm", "--root", tmp_path / "root", "--dbpath", "/db")
+    run([*words, "--install", "--nosignature", rpm])
+    done = subprocess.run([*words, "--verify", "tiny"], capture_output=True, text=True, check=False)
+    assert done.stdout.partition(" ")[0].strip(".") == expected
