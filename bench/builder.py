@@ -25,26 +25,14 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 Path(sys.argv[1]).write_text(str(peak * 1024))
 sys.exit(code)
 """
-_RPM = """
-import sys
-from pathlib import Path
-from nix_aurora import log
-from nix_aurora.rpmbuild import build_rpm
-log.configure(log.Level.QUIET)
-build_rpm(Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]))
-"""
 _LONG = 3  # runs of what compresses as hard as it can
 _UNPACK = 'rm -rf "$2" && mkdir -p "$2" && tar -xJf "$1" -C "$2"'
 _HASH = 'find "$2" -type f -print0 | xargs -0 sha256sum'
 _COMPRESS = 'tar -C "$2" -cf - . | zstd -q -19 -T0 >"$2.tar.zst"'
-_RPMBUILD = """
-rm -rf "$2" && mkdir -p "$2"
-rpmbuild --quiet --define "_topdir $2" --rebuild "$1" 2>/dev/null
-"""
 
 
 def figures(tarball: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure check and stage, rpmbuild and the whole, of ``tarball``, in ``work``."""
+    """Measure check and stage, and the whole build, of ``tarball``, in ``work``."""
     ours: Command = [sys.executable, "-c", _STAGE, tarball, work / "out"]
     floor: Command = ["sh", "-ec", f"{_UNPACK}; {_HASH}", "floor", tarball, work / "floor"]
     stage, stage_floor = medians(times, ours, floor)
@@ -63,13 +51,6 @@ def figures(tarball: Path, work: Path, times: int) -> Iterator[Figure]:
     peak = int(record.read_text())
     yield Figure("whole build", whole, compress, "s", "<= 1.35 x", "tar | zstd -19 -T0", peak)
     (package,) = (work / "out").glob(f"*.{platform.machine()}.rpm")
-    (source,) = (work / "out").glob("*.src.rpm")
-    built, rebuild = medians(
-        _LONG,
-        [sys.executable, "-c", _RPM, source, platform.machine(), work / "rebuilt"],
-        ["sh", "-ec", _RPMBUILD, "floor", source, work / "rpmbuild"],
-    )
-    yield Figure("rpmbuild", built, rebuild, "s", "", "rpmbuild --rebuild of the same SRPM")
     yield Figure(
         "RPM's size", package.stat().st_size, tarball.stat().st_size, "B", "<= 1.12 x", "the tar.xz"
     )

@@ -79,7 +79,7 @@ def _check_listing(paths: Sequence[PathInfo], store: Path) -> None:
     registered = {info.name for info in paths}
     present = {entry.name for entry in store.iterdir()}
     for name in sorted(registered - present):
-        raise _fault(f"{STORE}/{name}", "expected a registered path in the tarball", "none")
+        raise _fault(f"{STORE}/{name}", "expected a registered path in the store", "none")
     for name in sorted(present - registered):
         raise _fault(f"{STORE}/{name}", "expected only registered paths", "one that is not")
 

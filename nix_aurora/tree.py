@@ -6,13 +6,12 @@ cannot carry it.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nix_aurora import links, names
 from nix_aurora.errors import quoted
 from nix_aurora.reginfo import STORE
-from nix_aurora.text import printable
 
 MTIME = (1, 1)  # seconds: what Nix gives everything in its store
 _MAX_HARD_LINKS = 32_000  # to one file; ext4 has 65,000 at most, and btrfs 65,535 in a directory
@@ -74,14 +73,14 @@ class Tree:
         os.utime(path, MTIME, follow_symlinks=False)
         self._links[name] = target
 
-    def finish(self) -> None:
-        """Give the directories the mode and the mtime that Nix gives them.
-
-        ValueError names a link that rpmbuild could not describe.
-        """
+    def broken_links(self) -> Iterator[tuple[str, str]]:
+        """Yield each link that rpmbuild could not describe, and what is wrong with it."""
         for name in self._links:
             if fault := links.fault(name, self._links, self._files):
-                raise ValueError(f"{printable(name)}: {fault}")
+                yield name, fault
+
+    def finish(self) -> None:
+        """Give the directories the mode and the mtime that Nix gives them."""
         for path in self._directories.values():
             os.chmod(path, 0o555)  # noqa: PTH101, S103 - bytes; nobody may write
             os.utime(path, MTIME)

@@ -172,10 +172,11 @@ class _Unpacker:
             if name not in self._texts:
                 raise _fault(subject, f"expected a file {name} at its top", "none")
         top = self._top or ""
-        try:
-            self._tree.finish()
-        except ValueError as error:
-            raise VerificationError(f"unpacking: {printable(top)}/store/{error}") from error
+        if broken := next(self._tree.broken_links(), None):
+            link, fault = broken
+            name = f"{top}/store/{link}"
+            raise VerificationError(f"unpacking: {printable(name)}: {fault}")
+        self._tree.finish()
         try:
             reginfo = self._texts.pop(".reginfo").decode("ascii")
         except UnicodeDecodeError as error:

@@ -6,9 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,14 +19,6 @@ _NOBODY = "65534"
 # The first bytes of a package, of which rpm reads no more than its kind. They have a number for the
 # architecture that rpmbuild was run for, also in a noarch package.
 _LEAD = 96
-
-
-@pytest.fixture
-def anywhere() -> Iterator[Path]:
-    """Give a directory that every user may write to; a test's own are for root alone."""
-    with TemporaryDirectory() as place:
-        Path(place).chmod(0o777)
-        yield Path(place)
 
 
 def _rebuild(

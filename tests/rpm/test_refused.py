@@ -220,7 +220,7 @@ _REFUSED = {
     ),
     "missing store path": (
         replace(_GOOD, install=f"rm %{{buildroot}}{_DATA}"),
-        f"checking the closure: {_SHOWN}-data: expected a registered path in the tarball, got none",
+        f"checking the closure: {_SHOWN}-data: expected a registered path in the store, got none",
     ),
     "store path too many": (
         replace(_GOOD, install=f"cp -p %{{buildroot}}{_DATA} %{{buildroot}}{_DATA}2"),
@@ -401,7 +401,7 @@ _SOURCES_REFUSED = {
     ),
     "missing store path": (
         Sources(released=()),
-        f"checking the closure: {_NIX}: expected a registered path in the tarball, got none",
+        f"checking the closure: {_NIX}: expected a registered path in the store, got none",
     ),
     "store path too many": (
         Sources(payload=_payload(json.dumps({**_MANIFEST, "paths": _PATHS[:1]}))),

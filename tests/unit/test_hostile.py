@@ -551,7 +551,7 @@ CASES = [
     Case(
         "no store",
         without(STORE),
-        C + f"{IN_NIX}: expected a registered path in the tarball, got none",
+        C + f"{IN_NIX}: expected a registered path in the store, got none",
     ),
     # The registration
     Case(
@@ -579,7 +579,7 @@ CASES = [
     Case(
         "missing path",
         without(f"{STORE}/{LIBC}"),
-        C + f"/nix/store/{LIBC}: expected a registered path in the tarball, got none",
+        C + f"/nix/store/{LIBC}: expected a registered path in the store, got none",
     ),
     Case(
         "unregistered path",
