@@ -6,8 +6,10 @@ own list.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from tests.torture import representatives
 
 IMAGE = "image"
 """A host with /nix in its image, and a root directory that cannot be written."""
@@ -439,6 +441,15 @@ _ANOTHER_NIX = (
     ),
     Scenario("Determinate's receipt there", "touch /nix/receipt.json", ("foreign-receipt",)),
 )
+
+
+def of_each_kind(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Return a scenario for each kind of findings and a tenth of the others; all for torture."""
+    return representatives(
+        scenarios, lambda scenario: tuple(name.partition(":")[0] for name in scenario.ids)
+    )
+
+
 # In two parts, for two processes.
 SCENARIOS_OF_USERS = (*_PROFILES, *_LOGINS, *_SETTINGS)
 SCENARIOS_OF_SYSTEM = (*_MOUNTS, *_UNITS, *_STORE, *_ANOTHER_NIX)
