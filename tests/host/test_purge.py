@@ -78,7 +78,9 @@ def test_purge_asks(nix_tree: Tree, make_host: HostMaker) -> None:
 def test_purge_refuses(nix_host: Host) -> None:
     nobody = nix_host.run("nix-aurora purge", check=False)
     assert nobody.returncode == 2
-    assert "there is no terminal to ask on\nhint: sudo nix-aurora purge --yes" in nobody.stderr
+    assert (
+        "there is no terminal for the question\nhint: sudo nix-aurora purge --yes" in nobody.stderr
+    )
     user = nix_host.run_as("tester", "nix-aurora purge --yes", check=False)
     assert user.returncode == 2
     assert "hint: sudo nix-aurora purge" in user.stderr

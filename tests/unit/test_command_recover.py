@@ -127,7 +127,7 @@ def test_without_a_copy_it_lists_what_is_lost_and_clears_the_marker(
     assert recover.recover(yes=True, dry_run=False, as_json=False) == 0
     said = capsys.readouterr().err
     assert f"  {nix.state}/gcroots/result: /nix/store/{C}\n" in said
-    assert "Install it, or build it, again" in said
+    assert "Install or build these paths again" in said
     assert nix.valid() == set()
     assert not Path(paths.DATABASE_LOST).exists()
     assert backup() == "copied the database: 0 store paths"

@@ -42,7 +42,7 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         )
     if not dry_run and not yes and not sys.stdin.isatty():
         raise CommandError(
-            "cannot purge the store: there is no terminal to ask on",
+            "cannot purge the store: there is no terminal for the question",
             "sudo nix-aurora purge --yes",
             code=USAGE,
         )

@@ -66,13 +66,13 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Register what the copies vouch for, and return the exit code."""
     if os.geteuid() != 0:
         raise CommandError(
-            "cannot recover: only root may register store paths",
+            "cannot recover the database: only root may register store paths",
             "sudo nix-aurora recover",
             code=USAGE,
         )
     if not (yes or dry_run or sys.stdin.isatty()):
         raise CommandError(
-            "cannot recover: there is no terminal to ask on",
+            "cannot recover the database: there is no terminal for the question",
             "sudo nix-aurora recover --yes",
             code=USAGE,
         )
@@ -80,14 +80,15 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         return _recover(yes=yes, dry_run=dry_run, as_json=as_json)
     except (OSError, sqlite3.Error) as error:
         raise CommandError(
-            f"cannot recover: {paths.DATABASE}: {printable(str(error))}", "sudo nix-aurora doctor"
+            f"cannot recover the database: {paths.DATABASE}: {printable(str(error))}",
+            "sudo nix-aurora doctor",
         ) from error
 
 
 def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     if (broken := _find_damage()) is not None:
         _say(f"The database is lost or damaged: {paths.DATABASE}: {printable(broken)}")
-        _say("The import restores it from a copy, or makes a new one.")
+        _say("The import restores it from a copy, or creates a new one.")
         if dry_run or not (yes or _confirm("run the import")):
             if as_json:
                 _print(Found(broken=broken), registered=False)
@@ -98,7 +99,7 @@ def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH, patience=0) as free,
     ):
         if not free:
-            _say("A garbage collection is running: waiting for it")
+            _say("Waiting for a garbage collection to finish")
         with files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH), ExitStack() as locks:
             return _register(find(locks), yes=yes, dry_run=dry_run, as_json=as_json)
 
@@ -117,7 +118,7 @@ def _import() -> None:
         command = ["systemctl", "restart", paths.SETUP]
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise CommandError(
-            f"cannot restore the database: {paths.SETUP} has failed", f"journalctl -u {paths.SETUP}"
+            f"cannot restore the database: {paths.SETUP} failed", f"journalctl -u {paths.SETUP}"
         )
 
 
@@ -131,7 +132,7 @@ def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     refused = bool(found.names) and not done
     if not dry_run and not refused and Path(paths.DATABASE_LOST).exists():
         files.remove(paths.DATABASE_LOST)
-        _say("From now on this database is copied once a day again.")
+        _say("The daily copy of the database is on again.")
     if as_json:
         _print(found, registered=done)
     return 1 if refused and not dry_run else 0
@@ -210,20 +211,21 @@ def _tell(found: Found) -> None:
     for generation, flaw in found.flaws.items():
         _say(f"{paths.COPIES}/{generation}: this copy cannot be used: {printable(flaw)}")
     if not found.plans:
-        _say(f"There is no copy of the database in {paths.COPIES}: nothing vouches for more.")
+        _say(f"There is no copy of the database in {paths.COPIES}: no store path can be recovered")
     if names := found.names:
-        _say(f"Store paths that a copy vouches for: {len(names)}, {human(found.size)}")
+        _say(f"Store paths that a copy confirms: {len(names)}, {human(found.size)}")
         _list(_path(name) for name in names)
     if unfit := found.unfit:
-        _say("Store paths that a copy knows, with another content: the next collection takes them")
+        _say(
+            "Store paths that a copy knows, but that cannot be registered; the next garbage "
+            "collection deletes them:"
+        )
         _list(f"{printable(_path(name))}: {printable(why)}" for name, why in unfit.items())
     if lost := found.lost:
-        _say(
-            "Links that keep a store path which is not registered. Install it, or build it, again:"
-        )
+        _say("Links to store paths that are not registered. Install or build these paths again:")
         _list(f"{printable(root)}: {_path(name)}" for root, name in lost.items())
     if not (found.names or found.unfit or found.lost):
-        _say("The database knows all that is kept.")
+        _say("Every store path that a link keeps is registered.")
 
 
 def _list(lines: Iterable[str]) -> None:
@@ -231,7 +233,7 @@ def _list(lines: Iterable[str]) -> None:
     for line in shown[:_SHOWN]:
         _say(f"  {line}")
     if len(shown) > _SHOWN:
-        _say(f"  and {len(shown) - _SHOWN} more: --dry-run --json names all")
+        _say(f"  and {len(shown) - _SHOWN} more; to list all: nix-aurora recover --dry-run --json")
 
 
 def _confirm(what: str) -> bool:
