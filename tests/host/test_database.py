@@ -3,6 +3,7 @@
 What a user had is there after the next import, or the import says why not and changes nothing.
 """
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -153,6 +154,66 @@ def test_an_old_copy_brings_back_what_was_there_then(root: Scratch) -> None:
     assert f"nix-store --realise {late}" in said
     root.run(f"{BUILD}rm /nix/var/nix/gcroots/late\nbuild late later")
     _check_kept(root, "late")
+
+
+# What content-addressed derivations were built to, in the table of this Nix's revision of them.
+_REALISED = """
+import sqlite3
+database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
+tables = [name for (name,) in database.execute(
+    "select name from sqlite_master where type = 'table' and (name = 'Realisations'"
+    " or name like 'BuildTrace%')")]
+for name in tables:
+    for row in database.execute(f"select drvPath, outputName, coalesce(path, outputPath),"
+                                f" signatures from {name} left join ValidPaths v"
+                                f" on v.id = outputPath order by 1"):
+        print(name, *row)
+"""
+
+
+_CONTENT = """
+let
+  built = name: text: derivation {
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" "echo ${text} >$out" ];
+    __contentAddressed = true;
+    outputHashMode = "recursive";
+    outputHashAlgo = "sha256";
+  };
+in
+built "second" (built "first" "text")
+"""
+
+
+def test_recover_takes_realisations_over_from_a_copy(root: Scratch) -> None:
+    """Of content-addressed derivations, one of which needs the other."""
+    feature = "--option extra-experimental-features ca-derivations"
+    root.run(
+        f"""
+        export NIX_REMOTE=local
+        . /usr/lib/nix-aurora/closure.env
+        "$CLOSURE_NIX/bin/nix-build" --option sandbox false --option build-users-group '' \\
+            {feature} --out-link /nix/var/nix/gcroots/realised --expr {shlex.quote(_CONTENT)}
+        {BACKUP}
+        """
+    )
+    script = 'python3 -c "$SCRIPT"'
+    before = root.run(script, env={"SCRIPT": _REALISED}).stdout
+    assert [word for word in ("-first ", "-second ") if word not in before] == []
+    root.run(
+        f"""
+        rm -r /var/lib/nix/var/nix/db
+        . /usr/lib/nix-aurora/closure.env
+        NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --verify {feature}
+        """
+    )
+    assert root.run(script, env={"SCRIPT": _REALISED}).stdout == ""
+    assert "and 2 realisations." in root.run("nix-aurora recover --yes").stderr
+    assert root.run(script, env={"SCRIPT": _REALISED}).stdout == before
+    check_clean(root.run(WHOLE))
+    root.run("rm /nix/var/nix/gcroots/realised")
 
 
 @pytest.mark.parametrize("state", ["deleted", "truncated", "newer schema", "one damaged page"])

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.database import files, pathlocks, sqlite
+from nix_aurora_host.database import files, pathlocks, realisations, sqlite
 from nix_aurora_host.database.content import check_content
 from nix_aurora_host.database.copies import find_flaw, read_copies
 from nix_aurora_host.database.facts import Copy
@@ -36,12 +36,14 @@ class Found:
     """What recover can do, and what it cannot.
 
     ``plans`` has a plan for each copy that can be used, ``flaws`` why others cannot. ``lost`` has
-    the roots whose store paths nothing vouches for, with these paths' names.
+    the roots whose store paths nothing vouches for, with these paths' names. ``realisations`` is
+    how many of those come with the paths, or belong to paths that are registered.
     """
 
     plans: Sequence[tuple[Copy, Plan]] = ()
     flaws: Mapping[str, str] = field(default_factory=dict)
     lost: Mapping[str, str] = field(default_factory=dict)
+    realisations: int = 0
     broken: str | None = None  # why the import has to restore the database first
 
     @property
@@ -124,12 +126,13 @@ def _import() -> None:
 
 def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     _tell(found)
-    done = bool(found.names) and not dry_run and (yes or _confirm("register them"))
+    due = bool(found.names or found.realisations)
+    done = due and not dry_run and (yes or _confirm("register them"))
     if done:
         with sqlite.connect(paths.DATABASE, "rw") as live:
             insert(live, found.plans)
-        _say(f"Registered {len(found.names)} store paths.")
-    refused = bool(found.names) and not done
+        _say(f"Registered {len(found.names)} store paths and {found.realisations} realisations.")
+    refused = due and not done
     if not dry_run and not refused and Path(paths.DATABASE_LOST).exists():
         files.remove(paths.DATABASE_LOST)
         _say("The daily copy of the database is on again.")
@@ -157,16 +160,19 @@ def find(locks: ExitStack) -> Found:
     known = set(valid)
     plans = []
     flaws = {}
+    built: set[realisations.Key] = set()
     for copy in read_copies():
         if flaw := find_flaw(copy, {}):
             flaws[copy.generation] = flaw
             continue
         with sqlite.connect(copy.database, "immutable") as connection:
             plan = make_plan(connection, known, check)
+            known |= set(plan.ids)
+            with sqlite.connect(paths.DATABASE) as live:
+                built |= realisations.find_missing(connection, live, known).keys()
         plans.append((copy, plan))
-        known |= set(plan.ids)
     lost = {root: name for root, name in gather_roots().items() if name not in known}
-    return Found(plans, flaws, lost)
+    return Found(plans, flaws, lost, len(built))
 
 
 def insert(live: sqlite3.Connection, plans: Sequence[tuple[Copy, Plan]]) -> None:
@@ -176,6 +182,7 @@ def insert(live: sqlite3.Connection, plans: Sequence[tuple[Copy, Plan]]) -> None
     for copy, plan in plans:
         with sqlite.connect(copy.database, "immutable") as connection:
             take_over(connection, live, plan.ids.values())
+            realisations.take_over(connection, live)
     live.execute("commit")
 
 
@@ -194,6 +201,7 @@ def describe(found: Found, *, registered: bool) -> dict[str, object]:
         "unusable": dict(found.flaws),
         "paths": [_path(name) for name in found.names],
         "size": found.size,
+        "realisations": found.realisations,
         "unfit": {_path(name): why for name, why in found.unfit.items() if _is_name(name)},
         "lost": {printable(root, None): _path(name) for root, name in found.lost.items()},
     }
@@ -215,6 +223,8 @@ def _tell(found: Found) -> None:
     if names := found.names:
         _say(f"Store paths that a copy confirms: {len(names)}, {human(found.size)}")
         _list(_path(name) for name in names)
+    if found.realisations:
+        _say(f"Realisations of derivations that a copy confirms: {found.realisations}")
     if unfit := found.unfit:
         _say(
             "Store paths that a copy knows, but that cannot be registered; the next garbage "
@@ -224,7 +234,7 @@ def _tell(found: Found) -> None:
     if lost := found.lost:
         _say("Links to store paths that are not registered. Install or build these paths again:")
         _list(f"{printable(root)}: {_path(name)}" for root, name in lost.items())
-    if not (found.names or found.unfit or found.lost):
+    if not (found.names or found.realisations or found.unfit or found.lost):
         _say("Every store path that a link keeps is registered.")
 
 
