@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import paths, recover
+from nix_aurora_host import paths, recover, recoverable
 from nix_aurora_host.database import pathlocks
 from nix_aurora_host.database.backup import backup
+from nix_aurora_host.database.newer import Newer
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.roots import gather_roots
 
@@ -254,7 +255,7 @@ def test_a_path_that_is_being_built_is_left_alone(
 def test_the_locks_are_held_until_the_paths_are_registered(nix: Nix) -> None:
     _lose(nix)
     with ExitStack() as locks:
-        found = recover.find(locks)
+        found = recoverable.find(locks)
         assert set(found.names) == {A, B, C}
         with pathlocks.hold([A, B, C]) as held:
             assert held == set()
@@ -277,6 +278,31 @@ def test_a_damaged_database_is_left_to_the_import(
     monkeypatch.setattr(recover, "_import", restore)
     code, said = _recover(capsys)
     assert (code, said["damage"]) == (0, None)
+
+
+def test_a_newer_nix_s_database_is_replaced_after_asking(
+    nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the import, which keeps it; with no copy to go back to, nothing is changed."""
+    monkeypatch.setattr(recover, "find_newer", lambda: Newer(11, 10))
+    code, said = _recover(capsys, dry_run=True)
+    assert code == 0
+    assert "expected at most 10, which the packaged Nix reads, got 11" in str(said["damage"])
+    assert not Path(paths.IMPORT_NEEDED).exists()
+
+    def restore() -> None:
+        assert Path(paths.IMPORT_NEEDED).read_text() == "10\n"
+        _lose(nix, A, B, C)
+
+    monkeypatch.setattr(recover, "_import", restore)
+    code, said = _recover(capsys)
+    assert (code, said["damage"]) == (0, None)
+    shutil.rmtree(paths.COPIES)
+    Path(paths.IMPORT_NEEDED).unlink()
+    with pytest.raises(CommandError, match="no copy that it reads; nothing was changed") as refused:
+        recover.recover(yes=True, dry_run=False, as_json=True)
+    assert refused.value.hint == "sudo nix-aurora doctor"
+    assert not Path(paths.IMPORT_NEEDED).exists()
 
 
 def test_without_a_terminal_or_rights_it_refuses(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,58 +10,21 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.database import files, pathlocks, realisations, sqlite
-from nix_aurora_host.database.content import check_content
-from nix_aurora_host.database.copies import find_flaw, read_copies
-from nix_aurora_host.database.facts import Copy
-from nix_aurora_host.database.plan import Plan, make_plan
-from nix_aurora_host.database.rows import STORE_NAME, Row, take_over
+from nix_aurora_host.database import files, schema, sqlite
+from nix_aurora_host.database.newer import find_copy, find_newer, request_replacement
+from nix_aurora_host.database.rows import STORE_NAME
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.gather.roots import gather_roots
+from nix_aurora_host.recoverable import Found, find, insert
 from nix_aurora_host.status import human
 from nix_aurora_host.text import printable
 
 _SHOWN = 20
 _IMPORT = "/usr/libexec/nix-aurora/import"
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What recover can do, and what it cannot.
-
-    ``plans`` has a plan for each copy that can be used, ``flaws`` why others cannot. ``lost`` has
-    the roots whose store paths nothing vouches for, with these paths' names. ``realisations`` is
-    how many of those come with the paths, or belong to paths that are registered.
-    """
-
-    plans: Sequence[tuple[Copy, Plan]] = ()
-    flaws: Mapping[str, str] = field(default_factory=dict)
-    lost: Mapping[str, str] = field(default_factory=dict)
-    realisations: int = 0
-    broken: str | None = None  # why the import has to restore the database first
-
-    @property
-    def names(self) -> list[str]:
-        """The names of what can be registered."""
-        return [name for _, plan in self.plans for name in plan.ids]
-
-    @property
-    def unfit(self) -> dict[str, str]:
-        """The names of what a copy knows and the disk does not bear out, with the reason."""
-        names = set(self.names)
-        found = {name: why for _, plan in reversed(self.plans) for name, why in plan.unfit.items()}
-        return {name: why for name, why in found.items() if name not in names}
-
-    @property
-    def size(self) -> int:
-        """The size of what can be registered, in bytes."""
-        return sum(plan.size for _, plan in self.plans)
 
 
 def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
@@ -89,13 +52,16 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
 
 def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     if (broken := _find_damage()) is not None:
-        _say(f"The database is lost or damaged: {paths.DATABASE}: {printable(broken)}")
-        _say("The import restores it from a copy, or creates a new one.")
+        _say(f"The database cannot be used: {printable(broken)}")
+        _say("The import corrects it, restores it from a copy, or creates a new one.")
         if dry_run or not (yes or _confirm("run the import")):
             if as_json:
                 _print(Found(broken=broken), registered=False)
             return 0 if dry_run else 1
+        files.write(paths.IMPORT_NEEDED, "")
         _import()
+    elif (replaced := _replace_newer(yes=yes, dry_run=dry_run, as_json=as_json)) is not None:
+        return replaced
     with (
         files.lock(paths.IMPORT_LOCK, fcntl.LOCK_EX),
         files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH, patience=0) as free,
@@ -108,13 +74,43 @@ def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
 
 def _find_damage() -> str | None:
     if not Path(paths.DATABASE).exists():
-        return "no such file"
-    return sqlite.check_live(paths.DATABASE)
+        return f"{paths.DATABASE}: no such file"
+    damage = sqlite.check_live(paths.DATABASE)
+    return schema.find_fault() if damage is None else f"{paths.DATABASE}: {damage}"
+
+
+def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
+    """Have a copy replace a database that the packaged Nix cannot read.
+
+    Return None to go on, or the exit code.
+    """
+    if (newer := find_newer()) is None:
+        return None
+    reason = (
+        f"{paths.DATABASE_DIRECTORY}/{schema.SCHEMAS[0]}: expected at most {newer.reads}, which "
+        f"the packaged Nix reads, got {newer.schema}"
+    )
+    if (copy := find_copy(newer)) is None:
+        raise CommandError(
+            f"cannot recover the database: {reason}, and there is no copy that it reads; nothing "
+            "was changed",
+            "sudo nix-aurora doctor",
+        )
+    _say(f"A newer Nix has changed the database: {reason}")
+    _say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
+    _say(f"The import restores it, and moves the newer database into {paths.ASIDE}.")
+    _say("What was installed since then has to be installed again. To keep it, upgrade instead.")
+    if dry_run or not (yes or _confirm("restore the copy")):
+        if as_json:
+            _print(Found(broken=reason), registered=False)
+        return 0 if dry_run else 1
+    request_replacement(newer)
+    _import()
+    return None
 
 
 def _import() -> None:
     """Have the import restore the database: by systemd, where that is running."""
-    files.write(paths.IMPORT_NEEDED, "")
     command = [_IMPORT]
     if Path("/run/systemd/system").is_dir():
         command = ["systemctl", "restart", paths.SETUP]
@@ -139,51 +135,6 @@ def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     if as_json:
         _print(found, registered=done)
     return 1 if refused and not dry_run else 0
-
-
-def find(locks: ExitStack) -> Found:
-    """Compare the database, the copies, the disk and the roots.
-
-    What can be registered stays as it is until ``locks`` are closed.
-    """
-
-    def check(rows: Collection[Row]) -> dict[str, str]:
-        mine = locks.enter_context(pathlocks.hold([row.name for row in rows]))
-        busy = {row.name: "it is being built or downloaded" for row in rows if row.name not in mine}
-        return busy | check_content([row for row in rows if row.name in mine])
-
-    with sqlite.connect(paths.DATABASE) as live:
-        valid = {
-            path.removeprefix(f"{paths.PREFIX}/")
-            for (path,) in live.execute("select path from ValidPaths")
-        }
-    known = set(valid)
-    plans = []
-    flaws = {}
-    built: set[realisations.Key] = set()
-    for copy in read_copies():
-        if flaw := find_flaw(copy, {}):
-            flaws[copy.generation] = flaw
-            continue
-        with sqlite.connect(copy.database, "immutable") as connection:
-            plan = make_plan(connection, known, check)
-            known |= set(plan.ids)
-            with sqlite.connect(paths.DATABASE) as live:
-                built |= realisations.find_missing(connection, live, known).keys()
-        plans.append((copy, plan))
-    lost = {root: name for root, name in gather_roots().items() if name not in known}
-    return Found(plans, flaws, lost, len(built))
-
-
-def insert(live: sqlite3.Connection, plans: Sequence[tuple[Copy, Plan]]) -> None:
-    """Take the rows over into the database, in one transaction."""
-    live.execute("pragma foreign_keys = on")
-    live.execute("begin immediate")
-    for copy, plan in plans:
-        with sqlite.connect(copy.database, "immutable") as connection:
-            take_over(connection, live, plan.ids.values())
-            realisations.take_over(connection, live)
-    live.execute("commit")
 
 
 def _print(found: Found, *, registered: bool) -> None:
