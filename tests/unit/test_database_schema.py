@@ -8,7 +8,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import paths
 from nix_aurora_host.database import newer, programs
 from nix_aurora_host.database.backup import backup
 from nix_aurora_host.database.copies import read_copies
@@ -159,9 +158,7 @@ def older_nix(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> Nix:
     python, program = _nix_store(nix)
     script.write_text(f'#!/bin/sh\nexec {shlex.quote(python)} {shlex.quote(program)} "$@"\n')
     script.chmod(0o755)
-    monkeypatch.setattr(paths, "RELOCATED", True)
-    monkeypatch.setattr(paths, "nix_command", lambda nix, name: [str(script)])
-    monkeypatch.setattr(newer, "gather_closure", lambda: type("Closure", (), {"nix": "/none"}))
+    monkeypatch.setattr(newer, "_nix_store", lambda: [str(script)])
     return nix
 
 

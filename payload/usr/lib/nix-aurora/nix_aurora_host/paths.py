@@ -19,6 +19,7 @@ PROFILE = f"{STATE}/profiles/default"
 OWN = f"{HOME}/.nix-aurora"
 STAMP = f"{OWN}/imported"
 ASIDE = f"{OWN}/aside"
+DESCRIBED = f"{HOME}/closure/closure"  # where a relocated Nix has its parts
 IMPORT_NEEDED = f"{OWN}/import-needed"  # one more reason for the import to run
 IMPORT_LOCK = f"{OWN}/lock"
 COPIES = f"{OWN}/database"  # of Nix's database, root's alone

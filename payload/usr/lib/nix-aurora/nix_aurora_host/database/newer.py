@@ -32,11 +32,16 @@ def find_newer() -> Newer | None:
     schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
     if schema is None or schema <= CURRENT:
         return None
-    with_nix = () if paths.RELOCATED else ("/usr/libexec/nix-aurora/with-nix",)
-    command = [*with_nix, *paths.nix_command(gather_closure().nix, "nix-store")]
     with tempfile.TemporaryDirectory() as directory:
-        reads = read_schema(make_empty(command, directory), SCHEMAS[0])
+        reads = read_schema(make_empty(_nix_store(), directory), SCHEMAS[0])
     return Newer(schema, reads) if reads is not None and reads < schema else None
+
+
+def _nix_store() -> list[str]:
+    if paths.RELOCATED:  # which minds NIX_STATE_DIR only where it is told of a closure
+        return ["/usr/libexec/nix-aurora/relocated", "--closure", paths.DESCRIBED, "nix-store"]
+    nix = gather_closure().nix
+    return ["/usr/libexec/nix-aurora/with-nix", *paths.nix_command(nix, "nix-store")]
 
 
 def find_copy(newer: Newer, copies: Sequence[Copy] | None = None) -> Copy | None:
