@@ -316,6 +316,8 @@ _STORE = (
         )
         for name, path in (
             ("the C library", "$(ls /nix/store/*/lib/libc.so.6 | head -1)"),
+            ("SQLite's library", "$(ls /nix/store/*/lib/libsqlite3.so.0 | head -1)"),
+            ("OpenSSL's library", "$(ls /nix/store/*/lib/libssl.so.3 | head -1)"),
             ("the program", "$CLOSURE_NIX/bin/nix"),
             ("the certificates", "$CLOSURE_CACERT/etc/ssl/certs/ca-bundle.crt"),
         )
