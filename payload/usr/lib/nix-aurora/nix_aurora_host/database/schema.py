@@ -93,6 +93,7 @@ def mend(nix_store: Sequence[str], copies: Sequence[str]) -> bool:
     """
     if not (faults := find_faults()):
         return True
+    files.write(paths.IMPORT_NEEDED, "")  # an import that is killed after this is repeated
     with tempfile.TemporaryDirectory() as directory:
         fresh = make_empty(nix_store, directory)
         shape = _read_shape(paths.DATABASE)
