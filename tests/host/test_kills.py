@@ -7,7 +7,7 @@ import pytest
 
 from tests.harness.scratch import Scratch
 from tests.host.conftest import NixTreeMaker
-from tests.host.losing import BUILD, PREPARE
+from tests.host.losing import BUILD, PREPARE, SCHEMA
 from tests.host.store import RESTORE
 from tests.torture import SEED, chosen
 from tests.whole import IMPORT, WHOLE, check_clean
@@ -17,10 +17,12 @@ _PROGRAMS = {
     "restoring import": f"rm -r /nix/var/nix/db; exec {IMPORT}",
     "recover": "exec nix-aurora recover --yes",
     "backup": "exec /usr/libexec/nix-aurora/backup-database",
+    "mending import": f"printf x >{SCHEMA}; exec {IMPORT}",
+    "going back": f"printf 11 >{SCHEMA}; exec nix-aurora recover --yes",
 }
 _CASES = [
     (name, number) for number in range(15) for name in _PROGRAMS
-]  # 60 kills, at a time that the seed chooses
+]  # 90 kills, at a time that the seed chooses
 # Each on its own, until told to stop: new paths with a root, and collections.
 _BUILDS = f"""
 cd /run
@@ -45,6 +47,8 @@ _LOADS = {
     "restoring import": "",
     "recover": _BUILDS,
     "backup": _BUILDS + _COLLECTIONS,
+    "mending import": "",
+    "going back": "",
 }
 _KILL = """
 setsid bash -c "$PROGRAM" >/run/said 2>&1 &
@@ -57,6 +61,7 @@ cat /run/said
 """
 # Seconds: about what each takes, and some more.
 _LONGEST = {"import": 1.2, "restoring import": 1.8, "recover": 0.7, "backup": 0.6}
+_LONGEST |= {"mending import": 1.2, "going back": 2.5}
 
 
 @pytest.fixture(scope="module")

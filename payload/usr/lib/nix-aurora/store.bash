@@ -21,11 +21,19 @@ readonly roots=$state/gcroots/nix-aurora profile=$state/profiles/default
 
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
 
+# Nix reads this file before it opens the database; where there is none, it writes one.
+is_schema_readable() {
+    local text=
+    [ -e "$state/db/schema" ] || return 0
+    IFS= read -rd '' text <"$state/db/schema" || : # there is no byte 0 to end at
+    [[ $text =~ ^[0-9]{2,9}$ ]]
+}
+
 # Told by a handful of stats: the store, the database and the roots may have been lost since the
 # stamp was written.
 is_imported() {
     [ -r "$stamp" ] && [ "$(<"$stamp")" = "$CLOSURE_ID" ] && [ ! -e "$own/import-needed" ] \
         && exists "$store/${CLOSURE_NIX##*/}/bin/nix" && exists "$store/${CLOSURE_CACERT##*/}" \
-        && [ -e "$state/db/db.sqlite" ] && [ -L "$roots/nix" ] \
+        && [ -e "$state/db/db.sqlite" ] && is_schema_readable && [ -L "$roots/nix" ] \
         && { [ -L "$profile" ] || [ -r "$described/closure" ]; }
 }

@@ -19,6 +19,7 @@ PROFILE = f"{STATE}/profiles/default"
 OWN = f"{HOME}/.nix-aurora"
 STAMP = f"{OWN}/imported"
 ASIDE = f"{OWN}/aside"
+DESCRIBED = f"{HOME}/closure/closure"  # where a relocated Nix has its parts
 IMPORT_NEEDED = f"{OWN}/import-needed"  # one more reason for the import to run
 IMPORT_LOCK = f"{OWN}/lock"
 COPIES = f"{OWN}/database"  # of Nix's database, root's alone
@@ -51,8 +52,11 @@ RELOCATED_MOUNT = "run-nix-store.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
 BACKUP_TIMER = "nix-database-backup.timer"
+BACKUP = "nix-database-backup.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
+# In the order in which they start.
 UNITS = (LAYOUT, MOUNT, RELOCATED_MOUNT, SETUP, SOCKET, DAEMON)
+BACKUP_UNITS = (BACKUP_TIMER, BACKUP)  # older packages do not have them
 
 
 def store_name(path: str) -> str:

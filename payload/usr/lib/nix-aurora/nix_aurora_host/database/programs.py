@@ -6,7 +6,9 @@ import sys
 from collections.abc import Sequence
 
 from nix_aurora_host import paths
-from nix_aurora_host.database import files, sqlite
+from nix_aurora_host.database import files, schema, sqlite
+from nix_aurora_host.database.copies import find_flaw, read_copies
+from nix_aurora_host.database.newer import is_replacement_due
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
@@ -39,6 +41,8 @@ def restore_database(arguments: Sequence[str]) -> int:
             if ended := end_processes():
                 print(f"nix-aurora: ended processes of {paths.DAEMON}: {ended}")
             return 0
+        if arguments[:1] == ["--mend"]:
+            return mend(arguments[1:])
         (fresh,) = arguments
         restore(fresh)
     except (OSError, sqlite3.Error) as error:
@@ -52,8 +56,12 @@ def restore_database(arguments: Sequence[str]) -> int:
 def check() -> int:
     """Return BROKEN where SQLite itself says that the database is no whole one, else 0.
 
+    Also where root has asked for a copy in place of a newer Nix's.
     Whatever else goes wrong is no reason to set a database aside: it raises an error.
     """
+    if is_replacement_due():
+        print(f"nix-aurora: {paths.DATABASE} is replaced by a copy that the packaged Nix reads")
+        return BROKEN
     damage = sqlite.check_live(paths.DATABASE)
     if damage is not None:
         # One that Nix is just making looks damaged, too; alone with it, one knows.
@@ -62,6 +70,15 @@ def check() -> int:
     if damage is None:
         return 0
     print(f"nix-aurora: {paths.DATABASE} is damaged: {printable(damage)}", file=sys.stderr)
+    return BROKEN
+
+
+def mend(nix_store: Sequence[str]) -> int:
+    """Correct what Nix cannot read beside the database; return BROKEN where that is not known."""
+    copies = [copy.directory for copy in read_copies() if find_flaw(copy, {}) is None]
+    if schema.mend(nix_store, copies):
+        return 0
+    print(f"nix-aurora: {schema.find_fault()}", file=sys.stderr)
     return BROKEN
 
 
