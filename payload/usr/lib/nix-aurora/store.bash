@@ -21,12 +21,16 @@ readonly roots=$state/gcroots/nix-aurora profile=$state/profiles/default
 
 exists() { [ -e "$1" ] || [ -L "$1" ]; }
 
-# Nix reads this file before it opens the database; where there is none, it writes one.
+# Nix reads these files before it opens the database; where there is none, it writes one. This
+# need not find every fault: an import that is asked for looks closer.
 is_schema_readable() {
-    local text=
-    [ -e "$state/db/schema" ] || return 0
-    IFS= read -rd '' text <"$state/db/schema" || : # there is no byte 0 to end at
-    [[ $text =~ ^[0-9]{2,9}$ ]]
+    local file text
+    for file in "$state/db/schema" "$state/db/ca-schema"; do
+        [ -e "$file" ] || continue
+        text=
+        IFS= read -rd '' text <"$file" || : # there is no byte 0 to end at
+        [[ $text =~ ^[0-9]{2,9}$ || (${file##*/} = ca-schema && $text =~ ^[0-9]$) ]] || return 1
+    done
 }
 
 # Told by a handful of stats: the store, the database and the roots may have been lost since the
