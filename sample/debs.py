@@ -89,6 +89,12 @@ class Archive:
         shown = self._apt("apt-cache", "show", "--no-all-versions", *ROOTS, *ALONE, *libraries)
         return sorted(set(parse_stanzas(shown)))
 
+    def find(self, *names: str) -> list[Package]:
+        """Return the packages of these names alone; the index is fetched where there is none."""
+        if not any(self._lists.glob("*_Packages*")):
+            self._update()
+        return list(parse_stanzas(self._apt("apt-cache", "show", "--no-all-versions", *names)))
+
     def fetch(self, packages: Sequence[Package]) -> dict[str, Path]:
         """Give the package files by package name; those that the cache lacks are downloaded."""
         folder = self.cache / "debs"

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,7 +34,9 @@ def gpg_home() -> Iterator[Path]:
     finally:
         environment = {**os.environ, "GNUPGHOME": str(home)}
         subprocess.run(["gpgconf", "--kill", "all"], env=environment, check=True)
-        shutil.rmtree(home)
+        while home.exists():
+            with suppress(FileNotFoundError):  # the agent removes its sockets when it ends
+                shutil.rmtree(home)
 
 
 @contextmanager

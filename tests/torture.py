@@ -7,7 +7,7 @@ another tenth, and the same one again when it is tested again. pytest prints it.
 import os
 import random
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -45,3 +45,14 @@ def chosen(cases: Sequence[T]) -> list[T]:
     count = max(1, len(cases) // _SHARE)
     numbers = generator().sample(range(len(cases)), count)
     return [cases[number] for number in sorted(numbers)]
+
+
+def representatives(cases: Sequence[T], kind: Callable[[T], Hashable]) -> list[T]:
+    """Return the cases to run, in their order: all, or one of each kind and a tenth of the rest."""
+    firsts: dict[Hashable, int] = {}
+    for number, case in enumerate(cases):
+        firsts.setdefault(kind(case), number)
+    kept = set(firsts.values())
+    others = [number for number in range(len(cases)) if number not in kept]
+    kept.update(chosen(others) if others else [])
+    return [case for number, case in enumerate(cases) if number in kept]

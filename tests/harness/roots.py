@@ -9,6 +9,7 @@ from nix_aurora.errors import ToolError
 from nix_aurora.run import run
 from sample.mirror import debian_mirror, explain, require_keyring
 from tests.harness.cache import cached, digest
+from tests.harness.mmdebstrap import mmdebstrap
 from tests.harness.scratch import Scratch
 
 SUITE = "forky"
@@ -99,7 +100,7 @@ def _bootstrap(target: Path, packages: list[str]) -> None:
     mirror = debian_mirror(SUITE)
     command: list[str | Path] = [
         *("unshare", "--mount", "--propagation=private", "--"),
-        *("mmdebstrap", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
+        *(mmdebstrap(SUITE), "--mode=root", "--variant=minbase", f"--include={','.join(packages)}"),
         *(f"--aptopt={option}" for option in _APT_OPTIONS),
         *(f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT),
         "--dpkgopt=force-unsafe-io",

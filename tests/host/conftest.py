@@ -1,5 +1,6 @@
 """Trees and hosts for the tests of this tier."""
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -8,9 +9,15 @@ from typing import Protocol
 
 import pytest
 
+from tests.harness.cache import cached
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
 from tests.packages import PackageMaker, fit_for_sample
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return two for each processor: a host that boots or shuts down mostly waits."""
+    return 2 * (os.cpu_count() or 1)
 
 
 class HostMaker(Protocol):
@@ -26,22 +33,27 @@ class NixTreeMaker(Protocol):
     def __call__(
         self, suite: str = "forky", *, nix_dir: bool = True, sysusers: bool = True
     ) -> Tree:
-        """Give such a tree, with settings fit for the sample; made once in a session.
+        """Return such a tree, with settings fit for the sample; made once in a run.
 
         ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms().
         """
 
 
 @pytest.fixture(scope="session")
-def make_nix_tree(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> NixTreeMaker:
-    """Give a maker of trees with the package."""
+def make_nix_tree(package: PackageMaker, shared: Path) -> NixTreeMaker:
+    """Return a maker of trees with the package; all processes of a run share them."""
 
     @cache
     def make(suite: str, nix_dir: bool, sysusers: bool) -> Tree:
-        place = tmp_path_factory.mktemp(f"tree-{suite}")
         base = atomic_tree(nix_dir=nix_dir)
-        layered = layer_rpms(base, [package(suite)], place / "rpms", sysusers=sysusers)
-        return fit_for_sample(layered, place / "settings")
+
+        def add(place: Path) -> None:
+            layered = layer_rpms(base, [package(suite)], place / "rpms", sysusers=sysusers)
+            fit_for_sample(layered, place / "settings")
+
+        key = f"{suite}{'-nix' * nix_dir}{'-sysusers' * sysusers}"
+        place = cached("nix-trees", key, add, top=shared)
+        return Tree((place / "settings", place / "rpms", *base.layers))
 
     return lambda suite="forky", *, nix_dir=True, sysusers=True: make(suite, nix_dir, sysusers)
 

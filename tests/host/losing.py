@@ -4,6 +4,7 @@ from tests.whole import IMPORT
 
 BACKUP = "/usr/libexec/nix-aurora/backup-database"
 DATABASE = "/var/lib/nix/var/nix/db/db.sqlite"
+SCHEMA = "/var/lib/nix/var/nix/db/schema"
 OWN = "/var/lib/nix/.nix-aurora"
 COPIES = f"{OWN}/database"
 # A path of a user's that refers to another, and its root.

@@ -6,8 +6,10 @@ own list.
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from tests.torture import representatives
 
 IMAGE = "image"
 """A host with /nix in its image, and a root directory that cannot be written."""
@@ -252,6 +254,33 @@ _STORE = (
         seen_by="root",
         after=f"rm -rf {_OWN}/aside",
     ),
+    *(
+        Scenario(
+            f"a schema file that is {name}",
+            f"{_KEPT}systemctl stop nix-daemon.service;"
+            f" printf {shlex.quote(text)} >{_STATE}/db/schema",
+            ("database-schema",),
+            after=f"[ $(cat {_STATE}/db/schema) = 10 ];"
+            f" nix-store --check-validity $(readlink {_STATE}/gcroots/kept); {_NOT_KEPT}",
+        )
+        for name, text in (
+            ("empty", ""),
+            ("a word", "x"),
+            ("a number too large", "99999999999"),
+            ("a number and a line break", r"10\n"),
+            ("bytes that are no text", r"\377\376"),
+            ("an old number", "7"),
+        )
+    ),
+    Scenario(
+        "a database of a newer Nix",
+        f"{_KEPT}{_BACKUP}; systemctl stop nix-daemon.service; printf 11 >{_STATE}/db/schema",
+        ("database-newer",),
+        seen_by="root",
+        # The newer one is kept.
+        after=f"[ $(cat {_OWN}/aside/*/db/schema) = 11 ]; rm -rf {_OWN}/aside;"
+        f" nix-store --check-validity $(readlink {_STATE}/gcroots/kept); {_NOT_KEPT}",
+    ),
     Scenario(
         "a database that a client made anew",
         f"{_KEPT}{_BACKUP}; systemctl stop nix-daemon.service; rm -r {_STATE}/db;"
@@ -287,6 +316,8 @@ _STORE = (
         )
         for name, path in (
             ("the C library", "$(ls /nix/store/*/lib/libc.so.6 | head -1)"),
+            ("SQLite's library", "$(ls /nix/store/*/lib/libsqlite3.so.0 | head -1)"),
+            ("OpenSSL's library", "$(ls /nix/store/*/lib/libssl.so.3 | head -1)"),
             ("the program", "$CLOSURE_NIX/bin/nix"),
             ("the certificates", "$CLOSURE_CACERT/etc/ssl/certs/ca-bundle.crt"),
         )
@@ -439,6 +470,15 @@ _ANOTHER_NIX = (
     ),
     Scenario("Determinate's receipt there", "touch /nix/receipt.json", ("foreign-receipt",)),
 )
+
+
+def of_each_kind(scenarios: Sequence[Scenario]) -> list[Scenario]:
+    """Return a scenario for each kind of findings and a tenth of the others; all for torture."""
+    return representatives(
+        scenarios, lambda scenario: tuple(name.partition(":")[0] for name in scenario.ids)
+    )
+
+
 # In two parts, for two processes.
 SCENARIOS_OF_USERS = (*_PROFILES, *_LOGINS, *_SETTINGS)
 SCENARIOS_OF_SYSTEM = (*_MOUNTS, *_UNITS, *_STORE, *_ANOTHER_NIX)
@@ -457,8 +497,6 @@ ELSEWHERE: Mapping[str, str] = {
     # A relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::"
     "test_what_is_missing_is_named_with_its_cure",
-    # A Nix that reads another schema.
-    "database-newer": "tests/host/test_database.py::test_a_newer_database_is_left_alone",
     # Boots that move the system onto another root directory.
     "mount-stopped": "tests/host/test_mount.py::"
     "test_a_boot_that_does_not_come_up_is_the_last_one_that_tries",

@@ -3,6 +3,7 @@
 What a user had is there after the next import, or the import says why not and changes nothing.
 """
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from tests.harness.commands import Result
 from tests.harness.scratch import Scratch
 from tests.host.conftest import NixTreeMaker
-from tests.host.losing import BACKUP, BUILD, COPIES, DATABASE, OWN, PREPARE
+from tests.host.losing import BACKUP, BUILD, COPIES, DATABASE, OWN, PREPARE, SCHEMA
 from tests.host.store import RESTORE
 from tests.whole import IMPORT, WHOLE, check_clean
 
@@ -93,7 +94,7 @@ def _rows(root: Scratch) -> str:
 
 def test_a_newer_database_is_left_alone(root: Scratch) -> None:
     """It is whole: a rollback of the system is not a loss."""
-    root.run(f"printf 11 >/var/lib/nix/var/nix/db/schema; touch {OWN}/import-needed")
+    root.run(f"printf 11 >{SCHEMA}; touch {OWN}/import-needed")
     before = _rows(root)
     failed = root.run(IMPORT, check=False)
     assert failed.returncode == 1
@@ -104,7 +105,67 @@ def test_a_newer_database_is_left_alone(root: Scratch) -> None:
     found = root.run("nix-aurora doctor", check=False).stdout
     assert "has schema 11, made by a newer Nix; the packaged Nix 2.34.8 reads schema 10" in found
     assert "[database-newer]" in found
-    root.run("printf 10 >/var/lib/nix/var/nix/db/schema")  # the newer Nix of another deployment
+    root.run(f"printf 10 >{SCHEMA}")  # the newer Nix of another deployment
+    root.run(IMPORT)
+    _check_kept(root)
+
+
+def test_recover_goes_back_to_a_copy_that_this_nix_reads(root: Scratch) -> None:
+    """After asking; the newer database is kept, and without such a copy nothing changes."""
+    root.run(f"printf 11 >{SCHEMA}")
+    newer = root.run(f"sha256sum <{DATABASE}").stdout
+    said = root.run("nix-aurora recover --yes").output
+    assert f"{SCHEMA}: expected at most 10, which the packaged Nix reads, got 11" in said
+    assert "restored the database; the content of every store path is as it was" in said
+    assert root.read(SCHEMA) == "10"
+    assert root.run(f"cat {OWN}/aside/*/db/schema").stdout == "11"
+    assert root.run(f"sha256sum <$(echo {OWN}/aside/*/db/db.sqlite)").stdout == newer
+    _check_kept(root)
+    root.run(f"printf 11 >{SCHEMA}; rm -r {COPIES}")
+    before = _rows(root)
+    refused = root.run("nix-aurora recover --yes", check=False)
+    assert refused.returncode == 1
+    assert "no copy that it reads; nothing was changed" in refused.stderr
+    assert _rows(root) == before
+    found = root.run("nix-aurora doctor", check=False).stdout
+    assert "  fix: sudo dnf upgrade nix-aurora && " in found
+
+
+@pytest.mark.parametrize(
+    "content", ["", "x", "99999999999", r"10\n", r"\377\376", "7", r"10\0"], ids=repr
+)
+@pytest.mark.parametrize("copied", [True, False], ids=["a copy", "no copy"])
+def test_a_schema_file_that_is_no_number_is_corrected(
+    root: Scratch, content: str, copied: bool
+) -> None:
+    """Nix opens nothing before that; the next boot's import is enough, and the database stays."""
+    before = _rows(root)
+    root.run(f"printf {shlex.quote(content)} >{SCHEMA}" + ("" if copied else f"; rm -r {COPIES}"))
+    ask = (
+        '. /usr/lib/nix-aurora/closure.env; NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --verify'
+    )
+    assert root.run(ask, check=False).returncode != 0
+    # The boot does not see a byte 0; the import that doctor and the timer ask for does.
+    said = root.run(f"touch {OWN}/import-needed; {IMPORT}" if "\\0" in content else IMPORT).output
+    assert f"nix-aurora: corrected {SCHEMA}: expected " in said
+    assert "it now has 10" in said
+    assert "restored" not in said
+    assert root.read(SCHEMA) == "10"
+    assert _rows(root) == before
+    assert root.run(f"ls {OWN}/aside", check=False).stdout == ""
+    _check_kept(root)
+    assert root.run(IMPORT).output == ""
+
+
+def test_the_timer_finds_such_a_file_and_doctor_names_the_fix(root: Scratch) -> None:
+    root.run(f"printf x >{SCHEMA}")
+    failed = root.run(BACKUP, check=False)
+    assert failed.returncode == 1
+    assert f"cannot copy the database: {SCHEMA}: expected a number, got 'x'" in failed.stderr
+    assert (
+        f"error: {SCHEMA}: expected a number, got 'x': "
+        in root.run("nix-aurora doctor", check=False).stdout
+    )
     root.run(IMPORT)
     _check_kept(root)
 
@@ -155,6 +216,67 @@ def test_an_old_copy_brings_back_what_was_there_then(root: Scratch) -> None:
     _check_kept(root, "late")
 
 
+# What content-addressed derivations were built to, in the table of this Nix's revision of them.
+_REALISED = """
+import sqlite3
+database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
+tables = [name for (name,) in database.execute(
+    "select name from sqlite_master where type = 'table' and (name = 'Realisations'"
+    " or name like 'BuildTrace%')")]
+for name in tables:
+    for row in database.execute(f"select drvPath, outputName, coalesce(path, outputPath),"
+                                f" signatures from {name} left join ValidPaths v"
+                                f" on v.id = outputPath order by 1"):
+        print(name, *row)
+"""
+
+
+_CONTENT = """
+let
+  built = name: text: derivation {
+    inherit name;
+    system = builtins.currentSystem;
+    builder = "/bin/sh";
+    args = [ "-c" "echo ${text} >$out" ];
+    __contentAddressed = true;
+    outputHashMode = "recursive";
+    outputHashAlgo = "sha256";
+  };
+in
+built "second" (built "first" "text")
+"""
+
+
+def test_recover_takes_realisations_over_from_a_copy(root: Scratch) -> None:
+    """Of content-addressed derivations, one of which needs the other."""
+    feature = "--option extra-experimental-features ca-derivations"
+    root.run(
+        f"""
+        export NIX_REMOTE=local
+        . /usr/lib/nix-aurora/closure.env
+        "$CLOSURE_NIX/bin/nix-build" --option sandbox false --option build-users-group '' \\
+            {feature} --out-link /nix/var/nix/gcroots/realised --expr {shlex.quote(_CONTENT)}
+        {BACKUP}
+        """
+    )
+    script = 'python3 -c "$SCRIPT"'
+    before = root.run(script, env={"SCRIPT": _REALISED}).stdout
+    assert [word for word in ("-first ", "-second ") if word not in before] == []
+    root.run(
+        f"""
+        rm -r /var/lib/nix/var/nix/db
+        . /usr/lib/nix-aurora/closure.env
+        NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --verify {feature}
+        """
+    )
+    assert root.run(script, env={"SCRIPT": _REALISED}).stdout == ""
+    count = len(before.splitlines())
+    assert f"and {count} realisations." in root.run("nix-aurora recover --yes").stderr
+    assert root.run(script, env={"SCRIPT": _REALISED}).stdout == before
+    check_clean(root.run(WHOLE))
+    root.run("rm /nix/var/nix/gcroots/realised")
+
+
 @pytest.mark.parametrize("state", ["deleted", "truncated", "newer schema", "one damaged page"])
 def test_a_damaged_copy_gives_way_to_the_one_before(root: Scratch, state: str) -> None:
     newest = f"{COPIES}/1/db.sqlite"
@@ -197,7 +319,7 @@ def test_changed_content_is_left_out_with_its_referrers(root: Scratch) -> None:
     assert "-mine: it needs one of these" in said
     check_clean(root.run(WHOLE))
     recovered: Result = root.run("nix-aurora recover --yes")
-    assert "with another content" in recovered.stderr
+    assert "that a copy knows, but that cannot be registered" in recovered.stderr
     assert "gcroots/mine: /nix/store/" in recovered.stderr
     check_clean(root.run(WHOLE))
 

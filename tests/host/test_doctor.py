@@ -10,7 +10,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker
 from tests.host.doctor import Hosts, build, check, cure, doctor, faults
-from tests.host.scenarios import SCENARIOS_OF_USERS, Scenario
+from tests.host.scenarios import SCENARIOS_OF_USERS, Scenario, of_each_kind
 from tests.host.store import DAMAGE
 
 
@@ -34,7 +34,9 @@ def test_all_is_well(host: Host) -> None:
     build(host)
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS_OF_USERS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario", of_each_kind(SCENARIOS_OF_USERS), ids=lambda scenario: scenario.name
+)
 def test_a_fault_is_found_and_its_fix_cures_it(hosts: Hosts, scenario: Scenario) -> None:
     check(hosts, scenario)
 

@@ -196,7 +196,7 @@ def test_a_good_database_is_not_moved_away_for_another_fault(nix_host: Host) -> 
 def test_disable_changes_nothing_where_the_image_has_a_nix(nix_host: Host) -> None:
     before = nix_host.read("/etc/nix-aurora.conf")
     result = nix_host.run("nix-aurora mount disable")
-    assert result.stderr == "mount: the root directory has a /nix of its own: nothing was changed\n"
+    assert result.stderr == "mount: the root directory has its own /nix: nothing was changed\n"
     assert nix_host.read("/etc/nix-aurora.conf") == before
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.tree import Tree
 from tests.host.doctor import Hosts, check
-from tests.host.scenarios import SCENARIOS_OF_SYSTEM, Scenario
+from tests.host.scenarios import SCENARIOS_OF_SYSTEM, Scenario, of_each_kind
 
 
 @pytest.fixture(scope="module")
@@ -16,6 +16,8 @@ def hosts(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     hosts.close()
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS_OF_SYSTEM, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize(
+    "scenario", of_each_kind(SCENARIOS_OF_SYSTEM), ids=lambda scenario: scenario.name
+)
 def test_a_fault_is_found_and_its_fix_cures_it(hosts: Hosts, scenario: Scenario) -> None:
     check(hosts, scenario)

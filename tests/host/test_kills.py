@@ -13,7 +13,7 @@ import pytest
 from tests.harness.scratch import Scratch
 from tests.harness.strace import bring_strace
 from tests.host.conftest import NixTreeMaker
-from tests.host.losing import BUILD, PREPARE
+from tests.host.losing import BUILD, PREPARE, SCHEMA
 from tests.host.store import RESTORE, Store, prepare
 from tests.packages import PackageMaker
 from tests.torture import SEED, chosen
@@ -24,9 +24,12 @@ _PROGRAMS = {
     "restoring import": f"rm -r /nix/var/nix/db; exec {IMPORT}",
     "recover": "exec nix-aurora recover --yes",
     "backup": "exec /usr/libexec/nix-aurora/backup-database",
+    "mending import": f"printf x >{SCHEMA}; exec {IMPORT}",
+    "going back": f"printf 11 >{SCHEMA}; exec nix-aurora recover --yes",
 }
 # How often each is killed, at times that the seed chooses.
 _TIMES = {"import": 60, "restoring import": 30, "recover": 15, "backup": 15}
+_TIMES |= {"mending import": 15, "going back": 15}
 _CASES = [(name, number) for name, count in _TIMES.items() for number in range(count)]
 _CALLS = 60
 # Each on its own, until told to stop: new paths with a root, and collections.
@@ -53,6 +56,8 @@ _LOADS = {
     "restoring import": "",
     "recover": _BUILDS,
     "backup": _BUILDS + _COLLECTIONS,
+    "mending import": "",
+    "going back": "",
 }
 _KILL = """
 setsid bash -c "$PROGRAM" >/run/said 2>&1 &
@@ -65,6 +70,7 @@ cat /run/said
 """
 # Seconds: about what each takes, and some more.
 _LONGEST = {"import": 1.2, "restoring import": 1.8, "recover": 0.7, "backup": 0.6}
+_LONGEST |= {"mending import": 1.2, "going back": 2.5}
 
 # strace counts the calls of each name, and of the process alone that it has started: the others
 # are killed once that one is dead, as systemd does.

@@ -12,6 +12,7 @@ from tests.harness.commands import Result
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.host.doctor import cure, doctor
 from tests.host.expressions import ADD_BASH, copy_expressions
 from tests.host.terminal import at_terminal
 from tests.whole import derivation
@@ -106,6 +107,23 @@ def test_doctor_takes_it_for_well_and_knows_the_way_out(host: Host) -> None:
         assert told["well"]
         assert found["nix-directory-missing"]["fix"] == "sudo nix-aurora mount enable"
     host.run_as("tester", f"{_INSIDE} nix-aurora doctor")
+
+
+@pytest.mark.parametrize("line", ["max-jobs = lots", "include missing.conf"])
+def test_a_slip_in_the_settings_is_named_with_its_line_and_the_fix_cures_it(
+    host: Host, line: str
+) -> None:
+    own = "/etc/nix/nix.custom.conf"
+    host.run(f"cp {own} /srv/custom; printf '%s\\n' {shlex.quote(line)} 'cores = 1' >>{own}")
+    number = len(host.read(own).splitlines()) - 1
+    for user in ("tester", "root"):
+        (found,) = doctor(host, user)
+        assert found["id"] == "nix-conf-broken"
+        assert f" {own}, line {number}: " in found["message"]
+    cure(host, [found])
+    assert host.read(own).endswith(f"\n# {line}\ncores = 1\n")
+    _build(host)
+    host.run(f"cp /srv/custom {own}; systemctl try-restart nix-daemon.service")
 
 
 @pytest.mark.parametrize("command", _COMMANDS)

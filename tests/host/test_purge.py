@@ -15,6 +15,20 @@ from nix_aurora_host import cli
 os.rmdir = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["purge", "--yes"])'
 """
+# purge, with a mount that is made inside the store after Nix was stopped.
+_REFUSED = """
+mkdir /var/lib/nix/disk
+PYTHONPATH=/usr/lib/nix-aurora python3 -c '
+import subprocess
+from nix_aurora_host import cli, purge
+stop = purge._stop
+def mounting():
+    stop()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/var/lib/nix/disk"], check=True)
+purge._stop = mounting
+raise SystemExit(cli.main(["purge", "--yes"]))'
+"""
+_TIMER = "nix-database-backup.timer"
 
 
 def _booted(tree: Tree, make_host: HostMaker) -> Host:
@@ -50,9 +64,25 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     assert host.read("/var/precious/file") == "kept\n"
     assert host.failed_units() == []
     host.run("nix-aurora purge --yes")  # again: nothing is there, and that is fine
+    assert host.run(f"systemctl is-active {_TIMER}").stdout == "active\n"
 
     line = next(line for line in result.stderr.splitlines() if "systemctl start" in line)
     host.run_as("tester", line.strip())
+    assert host.run("nix-aurora doctor").stdout.endswith("nix-aurora doctor: all is well\n")
+
+
+def test_what_a_refused_purge_has_stopped_is_started_again(
+    nix_tree: Tree, make_host: HostMaker
+) -> None:
+    host = _booted(nix_tree, make_host)
+    host.run_as("tester", "nix store info")
+    refused = host.run(_REFUSED, check=False)
+    assert refused.returncode == 1
+    assert "nothing was removed, and Nix is started again\nhint: sudo umount " in refused.stderr
+    host.run(f"systemctl is-active nix.mount nix-setup.service nix-daemon.socket {_TIMER}")
+    host.run("umount /var/lib/nix/disk; rmdir /var/lib/nix/disk")
+    assert host.failed_units() == []
+    host.run_as("tester", "nix store info")
     assert host.run("nix-aurora doctor").stdout.endswith("nix-aurora doctor: all is well\n")
 
 
@@ -78,7 +108,9 @@ def test_purge_asks(nix_tree: Tree, make_host: HostMaker) -> None:
 def test_purge_refuses(nix_host: Host) -> None:
     nobody = nix_host.run("nix-aurora purge", check=False)
     assert nobody.returncode == 2
-    assert "there is no terminal to ask on\nhint: sudo nix-aurora purge --yes" in nobody.stderr
+    assert (
+        "there is no terminal for the question\nhint: sudo nix-aurora purge --yes" in nobody.stderr
+    )
     user = nix_host.run_as("tester", "nix-aurora purge --yes", check=False)
     assert user.returncode == 2
     assert "hint: sudo nix-aurora purge" in user.stderr

@@ -184,7 +184,7 @@ def test_recover_waits_for_a_collection(host: Host) -> None:
         exec 7>>/nix/var/nix/gc.lock
         flock 7
         nix-aurora recover --yes >/run/said 2>&1 7>&- &
-        until grep -q "A garbage collection is running: waiting for it" /run/said; do
+        until grep -q "Waiting for a garbage collection to finish" /run/said; do
             sleep 0.01
         done
         exec 7>&-

@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.host.doctor import cure, doctor
 from tests.host.expressions import copy_expressions
 from tests.host.store import STEP, Store
 from tests.packages import PackageMaker
@@ -80,6 +81,21 @@ def test_a_lost_database_comes_back_from_its_copy(host: Host) -> None:
     )
     assert "the content of every store path is as it was" in host.journal("nix-setup.service")
     assert host.run(f"nix-store --check-validity {path}").returncode == 0
+    check_whole(host)
+
+
+def test_a_schema_that_this_nix_does_not_read_is_found_and_cured(host: Host) -> None:
+    """A file that is no number by the import, a newer database by recover."""
+    schema = "/var/lib/nix/relocated/var/nix/db/schema"
+    own = "/var/lib/nix/relocated/.nix-aurora"
+    host.run("systemctl start nix-database-backup.service")
+    for content, kind in (("x", "database-schema"), ("11", "database-newer")):
+        host.run(f"systemctl stop nix-daemon.service; printf {content} >{schema}")
+        found = doctor(host, "root")
+        assert [finding["id"] for finding in found] == [kind]
+        cure(host, found, "root")
+        assert host.read(schema) == "10"
+    host.run(f"[ $(cat {own}/aside/*/db/schema) = 11 ]; rm -rf {own}/aside")
     check_whole(host)
 
 

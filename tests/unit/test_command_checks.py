@@ -9,7 +9,7 @@ import pytest
 from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.checks.everything import judge
-from nix_aurora_host.database.facts import Database
+from nix_aurora_host.database.facts import Copy, Database
 from nix_aurora_host.facts import (
     Basics,
     Closure,
@@ -36,6 +36,7 @@ NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
 OTHER = f"/nix/store/{'c' * 32}-nix-2.26.3"
 _NAME = OTHER.removeprefix("/nix/store/")
+_COPY = Copy("1", 3, 1_700_000_000, "", "")
 PROGRAM = NIX.replace("/nix", paths.BASE, 1) + "/bin/nix"
 CLOSURE = Closure(
     id="id",
@@ -170,6 +171,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(valid_paths=None), {"database-unread"}),
         (_database(damage="page 7"), {"database-damaged"}),
         (_database(schema=11, reads=10), {"database-newer"}),
+        (_database(misread="schema: expected a number, got ''"), {"database-schema"}),
         (_database(schema=11, reads=11), set()),
         (_database(schema=11, reads=None), set()),
         (_database(vouched=(_NAME,)), {"paths-unregistered"}),
@@ -339,6 +341,19 @@ def test_a_newer_database_is_never_set_aside(host: Host, wanted: str) -> None:
     assert "rm" not in fix.split()
 
 
+@pytest.mark.parametrize("copies", [(_COPY,), None])
+def test_a_copy_that_the_packaged_nix_reads_is_the_way_back(
+    copies: tuple[Copy, ...] | None,
+) -> None:
+    """Which an ordinary user cannot see; recover looks itself."""
+    readable = _COPY if copies else None
+    (finding,) = judge(_database(schema=11, reads=10, copies=copies, readable=readable))
+    assert finding.fix == "sudo nix-aurora recover"
+    assert "upgrade this one (sudo bootc upgrade && sudo systemctl reboot)" in finding.message
+    unreadable = _found(_database(schema=11, reads=10, copies=(_COPY,)))
+    assert unreadable["database-newer"] == "sudo bootc upgrade && sudo systemctl reboot"
+
+
 def _settings(place: Place, *, for_all: bool, through_sudo: bool = False) -> Facts:
     settings = Settings(error="bad", place=place, broken_for_all=for_all)
     person = replace(PERSON, through_sudo=through_sudo)
@@ -439,6 +454,8 @@ def test_no_greeting_where_it_would_start_a_daemon_that_fails() -> None:
         assert not may_greet(replace(idle, store=store), settings, damaged)
         assert may_greet(replace(BASICS, store=store), settings, damaged)  # it is running
     assert not may_greet(replace(BASICS, listening=frozenset()), Settings(), ())
+    for broken in (Database(damage="page 7"), Database(misread="x"), Database(schema=11, reads=10)):
+        assert not may_greet(replace(BASICS, database=broken), Settings(), ())
     assert not may_greet(
         replace(BASICS, store=replace(BASICS.store, database=False)), Settings(), ()
     )

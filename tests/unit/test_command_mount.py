@@ -101,13 +101,13 @@ def test_the_state_follows_from_the_answers(given: dict[str, object], expected: 
 @pytest.mark.parametrize(
     ("pivot", "file", "step", "said"),
     [
-        (_STOCK, SettingsFile(), Step.ENABLE, "From the next boot on"),
-        (_STOCK, _NAMESPACE, Step.ENABLE, "From the next boot on"),
-        (replace(_STOCK, enabled=True, stopped=True), SettingsFile(), Step.ENABLE, "From"),
-        (_MOVED, SettingsFile(), Step.NOTHING, "enabled already"),
-        (_MOVED, _NAMESPACE, Step.ENABLE, "From the next boot on"),
-        (Pivot(own=True, mounted=True), SettingsFile(), Step.NOTHING, "/nix of its own"),
-        (Pivot(own=True), _NAMESPACE, Step.ALLOW, "is removed"),
+        (_STOCK, SettingsFile(), Step.ENABLE, "At the next boot"),
+        (_STOCK, _NAMESPACE, Step.ENABLE, "At the next boot"),
+        (replace(_STOCK, enabled=True, stopped=True), SettingsFile(), Step.ENABLE, "At the"),
+        (_MOVED, SettingsFile(), Step.NOTHING, "already enabled"),
+        (_MOVED, _NAMESPACE, Step.ENABLE, "At the next boot"),
+        (Pivot(own=True, mounted=True), SettingsFile(), Step.NOTHING, "its own /nix"),
+        (Pivot(own=True), _NAMESPACE, Step.ALLOW, "will be removed"),
         (Pivot(writable=True), SettingsFile(), Step.NOTHING, "systemctl restart nix-layout"),
     ],
 )
@@ -196,7 +196,9 @@ def test_a_read_only_etc_is_a_message(
     act = {"enable": _enable, "disable": mount.disable}[what]
     with pytest.raises(CommandError) as error:
         act()
-    assert error.value.message == (f"cannot {what} mount: {paths.SETTINGS}: Read-only file system")
+    assert error.value.message == (
+        f"cannot run mount {what}: {paths.SETTINGS}: Read-only file system"
+    )
     assert error.value.hint == "findmnt --target /etc"
     assert called == []
 
@@ -207,14 +209,17 @@ def test_a_read_only_etc_is_a_message(
 @pytest.mark.parametrize(
     ("pivot", "said"),
     [
-        (_MOVED, "/ is an overlay of the image's, with /nix"),
-        (replace(_MOVED, done="binds"), "/ is a tmpfs of binds, with /nix"),
+        (_MOVED, "/ is an overlay of the image, with /nix"),
+        (replace(_MOVED, done="binds"), "/ is a tmpfs with bind mounts, with /nix"),
         (replace(_MOVED, done="\x1b[2J"), "/ is \\x1b[2J, with /nix"),
-        (Pivot(own=True), "the root directory has a /nix of its own"),
-        (Pivot(writable=True), "/ is writable, and every boot makes /nix"),
-        (Pivot(enabled=True, stopped=True, off=True), "stopped: an earlier boot did not come up"),
-        (Pivot(off=True, failed=True), f"switched off by the kernel's argument {paths.ROOT_OFF}"),
-        (Pivot(failed=True), "failed: journalctl -b -u nix-root.service"),
+        (Pivot(own=True), "the root directory has its own /nix"),
+        (Pivot(writable=True), "/ is writable, and every boot creates /nix"),
+        (
+            Pivot(enabled=True, stopped=True, off=True),
+            "stopped, because an earlier boot with it failed",
+        ),
+        (Pivot(off=True, failed=True), f"switched off by the kernel argument {paths.ROOT_OFF}"),
+        (Pivot(failed=True), "failed; to see why: journalctl -b -u nix-root.service"),
         (_STOCK, "the root directory has no /nix"),
     ],
 )
@@ -226,8 +231,8 @@ def test_status_has_a_line_for_everything() -> None:
     file = SettingsFile(faults=(Fault(2, "expected KEY=VALUE, got exit 0"),))
     assert mount.render_lines(_MOVED, file, ["a.service", "b\x1b.scope"]) == [
         "every boot  enabled",
-        "this boot   / is an overlay of the image's, with /nix",
-        "old root    a.service, b\\x1b.scope: until they are restarted",
+        "this boot   / is an overlay of the image, with /nix",
+        "old root    used by these units until they are restarted: a.service, b\\x1b.scope",
         "settings    cannot understand /etc/nix-aurora.conf: line 2: "
         "expected KEY=VALUE, got exit 0",
     ]

@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import occupants, paths, purge, removal
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.system import Outcome
+
+from nix_aurora import spec
 
 _REMOVE = """
 import sys
@@ -115,13 +118,60 @@ def test_purge_looks_again_after_the_answer(
     assert (base / "store").is_dir()
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is started, on a host whose mount, socket and timer run."""
+    calls: list[str] = []
+    running = {paths.MOUNT, paths.SOCKET, paths.BACKUP_TIMER}
+
+    def answer(words: list[str]) -> Outcome:
+        assert words[:2] == ["systemctl", "is-active"]
+        states = ("active" if unit in running else "inactive" for unit in words[2:])
+        return Outcome(3, "\n".join(states) + "\n", "")
+
+    def note(*words: str) -> None:
+        if words[0] == "start":
+            calls.append(" ".join(words[1:]))
+
+    monkeypatch.setattr(purge, "run", answer)
+    monkeypatch.setattr(purge, "_systemctl", note)
+    return calls
+
+
+def test_purge_starts_again_what_it_has_stopped(
+    base: Path, monkeypatch: pytest.MonkeyPatch, started: list[str]
+) -> None:
+    """After a refusal all that ran; after a removal the timer, which no import starts."""
+    mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
+    monkeypatch.setattr(
+        purge, "_unmount", lambda: monkeypatch.setattr(occupants, "read_mounts", lambda: mount)
+    )
+    monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
+    with pytest.raises(CommandError, match="nothing was removed, and Nix is started again"):
+        purge.purge(yes=True, dry_run=False)
+    assert started.pop() == f"{paths.MOUNT} {paths.SOCKET} {paths.BACKUP_TIMER}"
+    assert (base / "store").is_dir()
+    monkeypatch.setattr(purge, "_unmount", lambda: None)
+    monkeypatch.setattr(occupants, "read_mounts", lambda: "")
+    assert purge.purge(yes=True, dry_run=False) == 0
+    assert not base.exists()
+    assert started == [paths.BACKUP_TIMER]
+
+
+def test_purge_knows_every_unit_of_the_package() -> None:
+    known = {paths.ROOT, paths.ROOT_GOOD, *paths.UNITS, *paths.BACKUP_UNITS}
+    assert known == set(spec.UNITS)
+    assert {*purge._STOPPED, *purge._STARTED} == set(paths.UNITS)
+
+
+@pytest.mark.usefixtures("started")
 def test_purge_looks_again_after_stopping(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
     monkeypatch.setattr(
         purge, "_stop", lambda: monkeypatch.setattr(occupants, "read_mounts", lambda: mount)
     )
     monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
-    with pytest.raises(CommandError, match="Nix is stopped, and nothing was removed"):
+    with pytest.raises(CommandError, match="nothing was removed, and Nix is started again"):
         purge.purge(yes=True, dry_run=False)
     assert (base / "store").is_dir()
 

@@ -8,9 +8,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import paths, recover
+from nix_aurora_host import paths, recover, recoverable
 from nix_aurora_host.database import pathlocks
 from nix_aurora_host.database.backup import backup
+from nix_aurora_host.database.newer import Newer
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.roots import gather_roots
 
@@ -72,6 +73,98 @@ def test_what_a_copy_vouches_for_is_registered_again(
     assert referred == (f"/nix/store/{B}",)
 
 
+_REALISED = (
+    "insert into Realisations (drvPath, outputName, outputPath, signatures)"
+    " select 'sha256:drv!' || substr(path, 12, 1), 'out', id, 'key:realised' from ValidPaths"
+)
+_REALISATIONS = (
+    "select drvPath, outputName, path, signatures from Realisations"
+    " join ValidPaths v on v.id = outputPath order by 1"
+)
+_REALISATION_REFERENCES = (
+    "select a.drvPath, b.drvPath from RealisationsRefs join Realisations a on a.id = referrer"
+    " join Realisations b on b.id = realisationReference order by 1"
+)
+
+
+def _realise(nix: Nix) -> None:
+    """Add a realisation of each path, C's referring to B's and B's to A's, and copy all."""
+    nix.run(_REALISED)
+    nix.run("insert into RealisationsRefs values (3, 2), (2, 1)")
+    backup()
+
+
+@pytest.mark.parametrize("kept", [(), (B,), (A, C), (A, B, C)])
+def test_realisations_are_as_the_copy_has_them(
+    nix: Nix, capsys: pytest.CaptureFixture[str], kept: tuple[str, ...]
+) -> None:
+    """Those of paths that are registered already, too; one that Nix has made since stays."""
+    _realise(nix)
+    before = nix.run(_REALISATIONS), nix.run(_REALISATION_REFERENCES)
+    _lose(nix, *kept)
+    nix.run(
+        "insert into Realisations (drvPath, outputName, outputPath, signatures)"
+        " select 'sha256:drv!b', 'out', id, 'new:signature' from ValidPaths where path like '%/b%'"
+    )
+    code, said = _recover(capsys)
+    assert (code, said["realisations"]) == (0, 2 if B in kept else 3)
+    after = nix.run(_REALISATIONS)
+    expected = [
+        (*row[:3], "new:signature") if B in kept and row[0] == "sha256:drv!b" else row
+        for row in before[0]
+    ]
+    assert after == expected
+    references = before[1] if B not in kept else [before[1][1]]
+    assert nix.run(_REALISATION_REFERENCES) == references
+    assert _recover(capsys)[1] | {"registered": True} == said | {
+        "paths": [],
+        "size": 0,
+        "realisations": 0,
+    }
+
+
+def test_a_realisation_of_a_path_that_is_not_valid_is_left_out(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And so is one that refers to it."""
+    _realise(nix)
+    _lose(nix, A, C)
+    shutil.rmtree(nix.store / B)
+    nix.add(B, b"evil")
+    _, said = _recover(capsys)
+    assert said["realisations"] == 1
+    assert nix.run("select drvPath from Realisations") == [("sha256:drv!a",)]
+
+
+def test_the_tables_of_newer_revisions_are_taken_over_too(
+    nix: Nix, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second one names an output by its number, the third one by its path."""
+    tables = (
+        "create table BuildTraceV2 (id integer primary key, drvPath text, outputName text,"
+        " outputPath integer, signatures text)",
+        "create table BuildTraceV3 (id integer primary key, drvPath text, outputName text,"
+        " outputPath text, signatures text)",
+    )
+    for statement in tables:
+        nix.run(statement)
+    nix.run("insert into BuildTraceV2 select id, 'd' || id, 'out', id, 's' from ValidPaths")
+    nix.run("insert into BuildTraceV3 select id, 'd' || id, 'out', path, 's' from ValidPaths")
+    nix.run("insert into BuildTraceV3 values (9, 'd9', 'out', ?, 's')", f"/nix/store/{D}")
+    backup()
+    _lose(nix, C)
+    for statement in tables:
+        nix.run(statement)
+    _, said = _recover(capsys)
+    assert said["realisations"] == 6
+    assert sorted(
+        nix.run("select drvPath, path from BuildTraceV2 b join ValidPaths v on v.id = outputPath")
+    ) == [(f"d{number}", f"/nix/store/{path}") for number, path in enumerate((A, B, C), 1)]
+    assert sorted(nix.run("select drvPath, outputPath, signatures from BuildTraceV3")) == [
+        (f"d{number}", f"/nix/store/{path}", "s") for number, path in enumerate((A, B, C), 1)
+    ]
+
+
 @pytest.mark.parametrize("root", [True, False])
 def test_content_that_only_lies_in_the_store_is_never_registered(
     nix: Nix, capsys: pytest.CaptureFixture[str], root: bool
@@ -127,7 +220,7 @@ def test_without_a_copy_it_lists_what_is_lost_and_clears_the_marker(
     assert recover.recover(yes=True, dry_run=False, as_json=False) == 0
     said = capsys.readouterr().err
     assert f"  {nix.state}/gcroots/result: /nix/store/{C}\n" in said
-    assert "Install it, or build it, again" in said
+    assert "Install or build these paths again" in said
     assert nix.valid() == set()
     assert not Path(paths.DATABASE_LOST).exists()
     assert backup() == "copied the database: 0 store paths"
@@ -162,7 +255,7 @@ def test_a_path_that_is_being_built_is_left_alone(
 def test_the_locks_are_held_until_the_paths_are_registered(nix: Nix) -> None:
     _lose(nix)
     with ExitStack() as locks:
-        found = recover.find(locks)
+        found = recoverable.find(locks)
         assert set(found.names) == {A, B, C}
         with pathlocks.hold([A, B, C]) as held:
             assert held == set()
@@ -185,6 +278,31 @@ def test_a_damaged_database_is_left_to_the_import(
     monkeypatch.setattr(recover, "_import", restore)
     code, said = _recover(capsys)
     assert (code, said["damage"]) == (0, None)
+
+
+def test_a_newer_nix_s_database_is_replaced_after_asking(
+    nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the import, which keeps it; with no copy to go back to, nothing is changed."""
+    monkeypatch.setattr(recover, "find_newer", lambda: Newer(11, 10))
+    code, said = _recover(capsys, dry_run=True)
+    assert code == 0
+    assert "expected at most 10, which the packaged Nix reads, got 11" in str(said["damage"])
+    assert not Path(paths.IMPORT_NEEDED).exists()
+
+    def restore() -> None:
+        assert Path(paths.IMPORT_NEEDED).read_text() == "10\n"
+        _lose(nix, A, B, C)
+
+    monkeypatch.setattr(recover, "_import", restore)
+    code, said = _recover(capsys)
+    assert (code, said["damage"]) == (0, None)
+    shutil.rmtree(paths.COPIES)
+    Path(paths.IMPORT_NEEDED).unlink()
+    with pytest.raises(CommandError, match="no copy that it reads; nothing was changed") as refused:
+        recover.recover(yes=True, dry_run=False, as_json=True)
+    assert refused.value.hint == "sudo nix-aurora doctor"
+    assert not Path(paths.IMPORT_NEEDED).exists()
 
 
 def test_without_a_terminal_or_rights_it_refuses(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:

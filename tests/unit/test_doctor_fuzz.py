@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from nix_aurora_host import doctor, nixconf, paths, status
 from nix_aurora_host import facts as kinds
 from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.database.facts import Copy, Database
 from nix_aurora_host.facts import (
     Basics,
     Daemon,
@@ -78,6 +79,8 @@ _FILES = {
     *(paths.STAMP, paths.IMPORT_NEEDED),
     *(f"/etc/systemd/system/{name}" for name in paths.UNITS),
 }
+_STORE_NAME = f"{'a' * 32}-name"  # those of other forms are no roots
+_FILES.add(f"/nix/store/{_STORE_NAME}")
 _FILES |= {f"{path}.before-nix-aurora" for path in _FILES}
 
 
@@ -196,6 +199,25 @@ def _basics(draw: st.DrawFn) -> Basics:
         profile=Profile(draw(_FLAG), shown, owner, draw(_FLAG)),
         daemon=draw(st.sampled_from([None, Daemon(7, program)])),
         labels=draw(st.sampled_from([None, (Label("/", draw(_TEXT), "u:r:root_t:s0"),)])),
+        database=draw(_databases()),
+    )
+
+
+@st.composite
+def _databases(draw: st.DrawFn) -> Database:
+    """Return a database whose schema file has any text, and roots of any name."""
+    copy = Copy("1", 1, 0, draw(_TEXT), draw(_TEXT))
+    copies = draw(st.sampled_from([None, (), (copy,)]))
+    return Database(
+        copies=copies,
+        lost=draw(_FLAG),
+        damage=draw(st.sampled_from([None, draw(_TEXT)])),
+        misread=draw(st.sampled_from([None, f"schema: expected a number, got '{draw(_TEXT)}'"])),
+        schema=draw(st.sampled_from([None, 11])),
+        reads=10,
+        readable=copy if copies and draw(_FLAG) else None,
+        vouched=(_STORE_NAME,) if draw(_FLAG) else (),
+        unknown={f"/home/{draw(_TEXT)}": _STORE_NAME} if draw(_FLAG) else {},
     )
 
 

@@ -50,3 +50,17 @@ def test_a_seed_chooses_the_same_tenth_again(monkeypatch: pytest.MonkeyPatch) ->
 def test_torture_runs_every_case(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torture, "WHOLE", True)
     assert torture.chosen([3, 1, 2]) == [3, 1, 2]
+
+
+def test_representatives_are_one_of_each_kind_and_a_tenth_of_the_rest(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cases = [(kind, number) for kind in "abc" for number in range(21)]
+    monkeypatch.setattr(torture, "WHOLE", False)
+    some = torture.representatives(cases, lambda case: case[0])
+    assert some == sorted(some)
+    assert set(some) >= {("a", 0), ("b", 0), ("c", 0)}
+    assert len(some) == 3 + 6
+    assert torture.representatives(cases[::21], lambda case: case[0]) == cases[::21]
+    monkeypatch.setattr(torture, "WHOLE", True)
+    assert torture.representatives(cases, lambda case: case[0]) == cases

@@ -14,18 +14,18 @@ from nix_aurora_host.gather.pivot import gather_laggards, gather_pivot
 from nix_aurora_host.text import command, printable
 
 _PLAN = f"""\
-From the next boot on, {paths.ROOT} moves the system, early in the boot, onto a read-only
-overlay of / that has one more directory, /nix, and the store appears there for every program.
-Nothing changes in the image, the initramfs or the boot loader.
-To undo it: sudo nix-aurora mount disable, and reboot. For one boot: add {paths.ROOT_OFF} to the
-kernel's arguments. A boot that does not come up with it is the last one that tries.
+At the next boot and at each one after it, {paths.ROOT} moves the system onto a read-only
+overlay of /, which also contains /nix. Every program then sees the store in /nix.
+The image, the initramfs and the boot loader stay as they are.
+To undo this: sudo nix-aurora mount disable, and reboot. To skip it for one boot: add
+{paths.ROOT_OFF} to the kernel arguments. If a boot fails with it, later boots do not try it.
 """
 _NOW = """\
-And the running system moves at once. Services that have a view of the files of their own keep
-the old root directory until they are restarted.
+The running system also moves now. Services with a mount namespace of their own keep the old root
+directory until they are restarted.
 """
-_OWN = "the root directory has a /nix of its own"
-_WRITABLE = "/ is writable, and every boot makes /nix"
+_OWN = "the root directory has its own /nix"
+_WRITABLE = "/ is writable, and every boot creates /nix"
 
 
 class Step(StrEnum):
@@ -71,14 +71,14 @@ def decide_enable(pivot: Pivot, file: SettingsFile, *, now: bool) -> tuple[Step,
         )
     if reason := needless(pivot):
         if forbidden:
-            line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} hides the store from it"
-            return Step.ALLOW, f"mount: {reason}; {line}, and is removed"
+            line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} keeps the store out of it"
+            return Step.ALLOW, f"mount: {reason}; {line} and will be removed"
         return Step.NOTHING, f"mount: {reason}: there is nothing to enable{_how_to_mount(pivot)}"
     if pivot.enabled and pivot.done and not forbidden:
-        return Step.NOTHING, "mount: enabled already"
+        return Step.NOTHING, "mount: already enabled; nothing was changed"
     if now and pivot.off:
         raise CommandError(
-            f"cannot enable mount: this boot has the kernel's argument {paths.ROOT_OFF}",
+            f"cannot enable mount: this boot has the kernel argument {paths.ROOT_OFF}",
             "sudo nix-aurora mount enable, and reboot without it",
             code=USAGE,
         )
@@ -131,7 +131,9 @@ def render_lines(pivot: Pivot, file: SettingsFile, laggards: Sequence[str]) -> l
     lines = [f"every boot  {'enabled' if pivot.enabled else 'not enabled'}"]
     lines.append(f"this boot   {explain(pivot)}")
     if laggards:
-        lines.append(f"old root    {_listed(laggards)}: until they are restarted")
+        lines.append(
+            f"old root    used by these units until they are restarted: {_listed(laggards)}"
+        )
     lines += [f"settings    {settings.describe_fault(fault)}" for fault in file.faults]
     return lines
 
@@ -139,17 +141,17 @@ def render_lines(pivot: Pivot, file: SettingsFile, laggards: Sequence[str]) -> l
 def explain(pivot: Pivot) -> str:
     """Return what became of it in this boot."""
     if pivot.done:
-        kind = {"overlay": "an overlay of the image's", "binds": "a tmpfs of binds"}
+        kind = {"overlay": "an overlay of the image", "binds": "a tmpfs with bind mounts"}
         return f"/ is {kind.get(pivot.done, printable(pivot.done))}, with /nix"
     if reason := needless(pivot):
         return reason
     if pivot.stopped:
-        return "stopped: an earlier boot did not come up with it: sudo nix-aurora mount enable"
+        return "stopped, because an earlier boot with it failed: sudo nix-aurora mount enable"
     if pivot.off:
-        return f"switched off by the kernel's argument {paths.ROOT_OFF}"
+        return f"switched off by the kernel argument {paths.ROOT_OFF}"
     if pivot.failed:
-        return f"failed: journalctl -b -u {paths.ROOT} tells why"
-    return "the root directory has no /nix: programs see the store by nix-aurora shell alone"
+        return f"failed; to see why: journalctl -b -u {paths.ROOT}"
+    return "the root directory has no /nix: programs see the store only inside `nix-aurora shell`"
 
 
 def needless(pivot: Pivot) -> str | None:
@@ -175,10 +177,10 @@ def _move(*, root: bool) -> None:
     _systemctl("try-restart", paths.DAEMON)  # builds that run go on
     if not _look().mounted:
         raise CommandError(
-            f"cannot mount the store: / has a /nix now, but {paths.BASE} is not on it",
+            f"cannot mount the store: / now contains /nix, but {paths.BASE} is not mounted on it",
             f"journalctl -b -u {paths.MOUNT}",
         )
-    _say(f"mount: enabled; {paths.BASE} is on /nix")
+    _say(f"mount: enabled; {paths.BASE} is mounted on /nix")
     if root and (laggards := gather_laggards()):
         _say(f"mount: these units do not see /nix until they are restarted: {_listed(laggards)}")
 
@@ -194,14 +196,16 @@ def _listed(units: Sequence[str]) -> str:
 def _require_root(what: str) -> None:
     if os.geteuid() != 0:
         raise CommandError(
-            f"cannot {what} mount: this needs root", f"sudo nix-aurora mount {what}", code=USAGE
+            f"cannot run mount {what}: this needs root; nothing was changed",
+            f"sudo nix-aurora mount {what}",
+            code=USAGE,
         )
 
 
 def _confirm() -> bool:
     if not sys.stdin.isatty():
         raise CommandError(
-            "cannot enable mount: there is no terminal to ask on",
+            "cannot enable mount: there is no terminal for the question",
             "sudo nix-aurora mount enable --yes",
             code=USAGE,
         )
@@ -221,7 +225,7 @@ def _change(what: str, act: Callable[[], None]) -> None:
     except OSError as error:
         subject = printable(error.filename or paths.SETTINGS)
         raise CommandError(
-            f"cannot {what} mount: {subject}: {error.strerror}", "findmnt --target /etc"
+            f"cannot run mount {what}: {subject}: {error.strerror}", "findmnt --target /etc"
         ) from error
 
 

@@ -59,8 +59,11 @@ RELOCATED_MOUNT = "run-nix-store.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
 BACKUP_TIMER = "nix-database-backup.timer"
+BACKUP = "nix-database-backup.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
+# In the order in which they start.
 UNITS = (LAYOUT, MOUNT, RELOCATED_MOUNT, SETUP, SOCKET, DAEMON)
+BACKUP_UNITS = (BACKUP_TIMER, BACKUP)  # older packages do not have them
 
 
 def store_name(path: str) -> str:

@@ -5,19 +5,17 @@ import pwd
 import subprocess
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from nix_aurora_host import occupants, paths, removal
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.status import human
-from nix_aurora_host.system import names
+from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, printable
 
-_MOUNTS = (paths.MOUNT, paths.RELOCATED_MOUNT)
-_STOPPED = (paths.DAEMON, paths.SETUP, *_MOUNTS, paths.LAYOUT)
-# Older packages do not have them, so they are stopped by a call of their own.
-_BACKUP = ("nix-database-backup.timer", "nix-database-backup.service")
-_STARTED = (paths.LAYOUT, *_MOUNTS, paths.SETUP, paths.SOCKET)
+_STOPPED = tuple(unit for unit in reversed(paths.UNITS) if unit != paths.SOCKET)
+_STARTED = tuple(unit for unit in paths.UNITS if unit != paths.DAEMON)  # the socket starts that
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
@@ -26,7 +24,7 @@ _RELOCATED = Path("/run/nix/store")
 # the store. The boot after a purge that was killed imports anew, or finds all as it was.
 _FIRST = (".nix-aurora", "relocated", "var", "store")
 _UNCHANGED = "nothing was changed"
-_STOPPED_ONLY = "Nix is stopped, and nothing was removed"
+_STARTED_AGAIN = "nothing was removed, and Nix is started again"
 _LEFTOVERS = (
     *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
     *(".local/state/nix", ".local/share/nix"),
@@ -42,7 +40,7 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         )
     if not dry_run and not yes and not sys.stdin.isatty():
         raise CommandError(
-            "cannot purge the store: there is no terminal to ask on",
+            "cannot purge the store: there is no terminal for the question",
             "sudo nix-aurora purge --yes",
             code=USAGE,
         )
@@ -64,12 +62,20 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         # The answer may have taken an hour.
         _refuse_mounts_inside(_UNCHANGED)
         _refuse_while_used(_UNCHANGED)
+    active = _find_active()
     _stop()
-    _unmount()
-    _refuse_while_used(_STOPPED_ONLY, _PATIENCE)
-    _refuse_mounts_inside(_STOPPED_ONLY)
-    _refuse_link()
-    _remove()
+    try:
+        _unmount()
+        _refuse_while_used(_STARTED_AGAIN, _PATIENCE)
+        _refuse_mounts_inside(_STARTED_AGAIN)
+        _refuse_link()
+    except CommandError:
+        _start(active)
+        raise
+    try:
+        _remove()
+    finally:  # the next boot would start it; the other units come with the next import
+        _start(active & {paths.BACKUP_TIMER})
     _tell_leftovers()
     _tell_what_next()
     return 0
@@ -131,8 +137,21 @@ def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
     )
 
 
+def _find_active() -> set[str]:
+    units = (*_STARTED, paths.BACKUP_TIMER)
+    states = run(["systemctl", "is-active", *units]).stdout.split()
+    # Where no system is running, it prints nothing.
+    return {unit for unit, state in zip(units, states, strict=False) if state == "active"}
+
+
+def _start(active: Collection[str]) -> None:
+    """Start those units that were active before purge has stopped them."""
+    if units := [unit for unit in (*_STARTED, paths.BACKUP_TIMER) if unit in active]:
+        _systemctl("start", *units)
+
+
 def _stop() -> None:
-    _systemctl("stop", *_BACKUP)
+    _systemctl("stop", *paths.BACKUP_UNITS)  # by a call of its own: they may not be there
     _systemctl("stop", paths.SOCKET)
     # Builds outlive a stopped daemon by its unit's design, but not their store.
     _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)
@@ -154,8 +173,8 @@ def _unmount() -> None:
         elif done.returncode:
             raise CommandError(
                 f"cannot purge the store: umount: {printable(done.stderr.strip())}; "
-                f"{_STOPPED_ONLY}",
-                command(["sudo", "systemctl", "start", *_STARTED]),
+                f"{_STARTED_AGAIN}",
+                "sudo nix-aurora purge",
             )
 
 

@@ -10,20 +10,16 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.database import files, pathlocks, sqlite
-from nix_aurora_host.database.content import check_content
-from nix_aurora_host.database.copies import find_flaw, read_copies
-from nix_aurora_host.database.facts import Copy
-from nix_aurora_host.database.plan import Plan, make_plan
-from nix_aurora_host.database.rows import STORE_NAME, Row, take_over
+from nix_aurora_host.database import files, schema, sqlite
+from nix_aurora_host.database.newer import find_copy, find_newer, request_replacement
+from nix_aurora_host.database.rows import STORE_NAME
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.gather.roots import gather_roots
+from nix_aurora_host.recoverable import Found, find, insert
 from nix_aurora_host.status import human
 from nix_aurora_host.text import printable
 
@@ -31,48 +27,17 @@ _SHOWN = 20
 _IMPORT = "/usr/libexec/nix-aurora/import"
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What recover can do, and what it cannot.
-
-    ``plans`` has a plan for each copy that can be used, ``flaws`` why others cannot. ``lost`` has
-    the roots whose store paths nothing vouches for, with these paths' names.
-    """
-
-    plans: Sequence[tuple[Copy, Plan]] = ()
-    flaws: Mapping[str, str] = field(default_factory=dict)
-    lost: Mapping[str, str] = field(default_factory=dict)
-    broken: str | None = None  # why the import has to restore the database first
-
-    @property
-    def names(self) -> list[str]:
-        """The names of what can be registered."""
-        return [name for _, plan in self.plans for name in plan.ids]
-
-    @property
-    def unfit(self) -> dict[str, str]:
-        """The names of what a copy knows and the disk does not bear out, with the reason."""
-        names = set(self.names)
-        found = {name: why for _, plan in reversed(self.plans) for name, why in plan.unfit.items()}
-        return {name: why for name, why in found.items() if name not in names}
-
-    @property
-    def size(self) -> int:
-        """The size of what can be registered, in bytes."""
-        return sum(plan.size for _, plan in self.plans)
-
-
 def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Register what the copies vouch for, and return the exit code."""
     if os.geteuid() != 0:
         raise CommandError(
-            "cannot recover: only root may register store paths",
+            "cannot recover the database: only root may register store paths",
             "sudo nix-aurora recover",
             code=USAGE,
         )
     if not (yes or dry_run or sys.stdin.isatty()):
         raise CommandError(
-            "cannot recover: there is no terminal to ask on",
+            "cannot recover the database: there is no terminal for the question",
             "sudo nix-aurora recover --yes",
             code=USAGE,
         )
@@ -80,102 +45,96 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         return _recover(yes=yes, dry_run=dry_run, as_json=as_json)
     except (OSError, sqlite3.Error) as error:
         raise CommandError(
-            f"cannot recover: {paths.DATABASE}: {printable(str(error))}", "sudo nix-aurora doctor"
+            f"cannot recover the database: {paths.DATABASE}: {printable(str(error))}",
+            "sudo nix-aurora doctor",
         ) from error
 
 
 def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     if (broken := _find_damage()) is not None:
-        _say(f"The database is lost or damaged: {paths.DATABASE}: {printable(broken)}")
-        _say("The import restores it from a copy, or makes a new one.")
+        _say(f"The database cannot be used: {printable(broken)}")
+        _say("The import corrects it, restores it from a copy, or creates a new one.")
         if dry_run or not (yes or _confirm("run the import")):
             if as_json:
                 _print(Found(broken=broken), registered=False)
             return 0 if dry_run else 1
+        files.write(paths.IMPORT_NEEDED, "")
         _import()
+    elif (replaced := _replace_newer(yes=yes, dry_run=dry_run, as_json=as_json)) is not None:
+        return replaced
     with (
         files.lock(paths.IMPORT_LOCK, fcntl.LOCK_EX),
         files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH, patience=0) as free,
     ):
         if not free:
-            _say("A garbage collection is running: waiting for it")
+            _say("Waiting for a garbage collection to finish")
         with files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH), ExitStack() as locks:
             return _register(find(locks), yes=yes, dry_run=dry_run, as_json=as_json)
 
 
 def _find_damage() -> str | None:
     if not Path(paths.DATABASE).exists():
-        return "no such file"
-    return sqlite.check_live(paths.DATABASE)
+        return f"{paths.DATABASE}: no such file"
+    damage = sqlite.check_live(paths.DATABASE)
+    return schema.find_fault() if damage is None else f"{paths.DATABASE}: {damage}"
+
+
+def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
+    """Have a copy replace a database that the packaged Nix cannot read.
+
+    Return None to go on, or the exit code.
+    """
+    if (newer := find_newer()) is None:
+        return None
+    reason = (
+        f"{paths.DATABASE_DIRECTORY}/{schema.SCHEMAS[0]}: expected at most {newer.reads}, which "
+        f"the packaged Nix reads, got {newer.schema}"
+    )
+    if (copy := find_copy(newer)) is None:
+        raise CommandError(
+            f"cannot recover the database: {reason}, and there is no copy that it reads; nothing "
+            "was changed",
+            "sudo nix-aurora doctor",
+        )
+    _say(f"A newer Nix has changed the database: {reason}")
+    _say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
+    _say(f"The import restores it, and moves the newer database into {paths.ASIDE}.")
+    _say("What was installed since then has to be installed again. To keep it, upgrade instead.")
+    if dry_run or not (yes or _confirm("restore the copy")):
+        if as_json:
+            _print(Found(broken=reason), registered=False)
+        return 0 if dry_run else 1
+    request_replacement(newer)
+    _import()
+    return None
 
 
 def _import() -> None:
     """Have the import restore the database: by systemd, where that is running."""
-    files.write(paths.IMPORT_NEEDED, "")
     command = [_IMPORT]
     if Path("/run/systemd/system").is_dir():
         command = ["systemctl", "restart", paths.SETUP]
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise CommandError(
-            f"cannot restore the database: {paths.SETUP} has failed", f"journalctl -u {paths.SETUP}"
+            f"cannot restore the database: {paths.SETUP} failed", f"journalctl -u {paths.SETUP}"
         )
 
 
 def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     _tell(found)
-    done = bool(found.names) and not dry_run and (yes or _confirm("register them"))
+    due = bool(found.names or found.realisations)
+    done = due and not dry_run and (yes or _confirm("register them"))
     if done:
         with sqlite.connect(paths.DATABASE, "rw") as live:
             insert(live, found.plans)
-        _say(f"Registered {len(found.names)} store paths.")
-    refused = bool(found.names) and not done
+        _say(f"Registered {len(found.names)} store paths and {found.realisations} realisations.")
+    refused = due and not done
     if not dry_run and not refused and Path(paths.DATABASE_LOST).exists():
         files.remove(paths.DATABASE_LOST)
-        _say("From now on this database is copied once a day again.")
+        _say("The daily copy of the database is on again.")
     if as_json:
         _print(found, registered=done)
     return 1 if refused and not dry_run else 0
-
-
-def find(locks: ExitStack) -> Found:
-    """Compare the database, the copies, the disk and the roots.
-
-    What can be registered stays as it is until ``locks`` are closed.
-    """
-
-    def check(rows: Collection[Row]) -> dict[str, str]:
-        mine = locks.enter_context(pathlocks.hold([row.name for row in rows]))
-        busy = {row.name: "it is being built or downloaded" for row in rows if row.name not in mine}
-        return busy | check_content([row for row in rows if row.name in mine])
-
-    with sqlite.connect(paths.DATABASE) as live:
-        valid = {
-            path.removeprefix(f"{paths.PREFIX}/")
-            for (path,) in live.execute("select path from ValidPaths")
-        }
-    known = set(valid)
-    plans = []
-    flaws = {}
-    for copy in read_copies():
-        if flaw := find_flaw(copy, {}):
-            flaws[copy.generation] = flaw
-            continue
-        with sqlite.connect(copy.database, "immutable") as connection:
-            plan = make_plan(connection, known, check)
-        plans.append((copy, plan))
-        known |= set(plan.ids)
-    lost = {root: name for root, name in gather_roots().items() if name not in known}
-    return Found(plans, flaws, lost)
-
-
-def insert(live: sqlite3.Connection, plans: Sequence[tuple[Copy, Plan]]) -> None:
-    """Take the rows over into the database, in one transaction."""
-    live.execute("pragma foreign_keys = on")
-    live.execute("begin immediate")
-    for copy, plan in plans:
-        with sqlite.connect(copy.database, "immutable") as connection:
-            take_over(connection, live, plan.ids.values())
-    live.execute("commit")
 
 
 def _print(found: Found, *, registered: bool) -> None:
@@ -193,6 +152,7 @@ def describe(found: Found, *, registered: bool) -> dict[str, object]:
         "unusable": dict(found.flaws),
         "paths": [_path(name) for name in found.names],
         "size": found.size,
+        "realisations": found.realisations,
         "unfit": {_path(name): why for name, why in found.unfit.items() if _is_name(name)},
         "lost": {printable(root, None): _path(name) for root, name in found.lost.items()},
     }
@@ -210,20 +170,23 @@ def _tell(found: Found) -> None:
     for generation, flaw in found.flaws.items():
         _say(f"{paths.COPIES}/{generation}: this copy cannot be used: {printable(flaw)}")
     if not found.plans:
-        _say(f"There is no copy of the database in {paths.COPIES}: nothing vouches for more.")
+        _say(f"There is no copy of the database in {paths.COPIES}: no store path can be recovered")
     if names := found.names:
-        _say(f"Store paths that a copy vouches for: {len(names)}, {human(found.size)}")
+        _say(f"Store paths that a copy confirms: {len(names)}, {human(found.size)}")
         _list(_path(name) for name in names)
+    if found.realisations:
+        _say(f"Realisations of derivations that a copy confirms: {found.realisations}")
     if unfit := found.unfit:
-        _say("Store paths that a copy knows, with another content: the next collection takes them")
+        _say(
+            "Store paths that a copy knows, but that cannot be registered; the next garbage "
+            "collection deletes them:"
+        )
         _list(f"{printable(_path(name))}: {printable(why)}" for name, why in unfit.items())
     if lost := found.lost:
-        _say(
-            "Links that keep a store path which is not registered. Install it, or build it, again:"
-        )
+        _say("Links to store paths that are not registered. Install or build these paths again:")
         _list(f"{printable(root)}: {_path(name)}" for root, name in lost.items())
-    if not (found.names or found.unfit or found.lost):
-        _say("The database knows all that is kept.")
+    if not (found.names or found.realisations or found.unfit or found.lost):
+        _say("Every store path that a link keeps is registered.")
 
 
 def _list(lines: Iterable[str]) -> None:
@@ -231,7 +194,7 @@ def _list(lines: Iterable[str]) -> None:
     for line in shown[:_SHOWN]:
         _say(f"  {line}")
     if len(shown) > _SHOWN:
-        _say(f"  and {len(shown) - _SHOWN} more: --dry-run --json names all")
+        _say(f"  and {len(shown) - _SHOWN} more; to list all: nix-aurora recover --dry-run --json")
 
 
 def _confirm(what: str) -> bool:

@@ -28,15 +28,17 @@ def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         return 0
     if os.geteuid() != 0:
         raise CommandError(
-            "cannot label the store: only root may", "sudo nix-aurora relabel", code=USAGE
+            "cannot label the store: only root may change labels",
+            "sudo nix-aurora relabel",
+            code=USAGE,
         )
     if not (yes or dry_run or sys.stdin.isatty()):
         raise CommandError(
-            "cannot label the store: there is no terminal to ask on",
+            "cannot label the store: there is no terminal for the question",
             "sudo nix-aurora relabel --yes",
             code=USAGE,
         )
-    _say(f"Looking at the labels in {paths.BASE}...")
+    _say(f"Checking the labels in {paths.BASE}...")
     changes = _restorecon("-n")
     _tell(changes)
     done = bool(changes) and not dry_run and (yes or _confirm())
@@ -101,9 +103,9 @@ def _pass_on(lines: Iterable[str]) -> Iterator[str]:
 
 def _tell(changes: Counter[tuple[str, str]]) -> None:
     if not changes:
-        _say("relabel: every label is what the policy says")
+        _say("relabel: every label is what the policy expects; nothing was changed")
     for (old, new), number in sorted(changes.items()):
-        _say(f"  {number} of type {printable(old)}, to be {printable(new)}")
+        _say(f"  {number} files: type {printable(old)}, expected {printable(new)}")
 
 
 def _print(changes: Counter[tuple[str, str]], *, done: bool, as_json: bool) -> None:

@@ -1,9 +1,10 @@
-"""Nix's database: damaged, newer than the packaged Nix, or without what users keep."""
+"""Nix's database: damaged, unreadable for the packaged Nix, or without what users keep."""
 
 from collections.abc import Iterator
 
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.registry import found
 from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
@@ -25,29 +26,48 @@ def check_damage(facts: Facts) -> Iterator[Finding]:
 
 
 def check_schema(facts: Facts) -> Iterator[Finding]:
+    """Nix reads a number beside the database first, and opens nothing where it is no number."""
+    if facts.basics.database.misread is not None:
+        message = (
+            f"{printable(facts.basics.database.misread)}: Nix does not open the database until the "
+            "import has corrected the file"
+        )
+        yield found("database-schema", message, fixes.cure_import(facts))
+
+
+def check_newer(facts: Facts) -> Iterator[Finding]:
     """A newer Nix may have changed the database so that the packaged one does not read it."""
     database = facts.basics.database
-    if database.schema is None or database.reads is None or database.schema <= database.reads:
+    if not database.newer:
         return
+    upgrade = _upgrade(facts)
     message = (
         f"{paths.DATABASE} has schema {database.schema}, made by a newer Nix; the packaged Nix "
-        f"{printable(facts.basics.closure.version)} reads schema {database.reads}: boot the system "
-        "that has the newer Nix, or upgrade this one"
+        f"{printable(facts.basics.closure.version)} reads schema {database.reads}; to lose "
+        "nothing, boot the system that has the newer Nix, or upgrade this one"
     )
+    if database.copies is not None and database.readable is None:
+        yield found("database-newer", message, upgrade)
+        return
+    copy = "the newest copy that the packaged Nix reads"
+    if database.readable is not None:
+        copy = f"the copy of {database.readable.date}"
+    message += f" ({upgrade}); the fix restores {copy}, and keeps the newer database aside"
+    yield found("database-newer", message, _RECOVER)
+
+
+def _upgrade(facts: Facts) -> Fix:
     if not facts.host.ostree:
         upgrade = fixes.sudo("dnf", "upgrade", "nix-aurora")
-        fix = fixes.chain(upgrade, fixes.repeat_import(facts))
-    elif facts.host.layered:
-        fix = fixes.chain(fixes.sudo("rpm-ostree", "upgrade"), _REBOOT)
-    else:
-        fix = fixes.chain(fixes.sudo("bootc", "upgrade"), _REBOOT)
-    yield found("database-newer", message, fix)
+        return fixes.chain(upgrade, fixes.repeat_import(facts))
+    tool = "rpm-ostree" if facts.host.layered else "bootc"
+    return fixes.chain(fixes.sudo(tool, "upgrade"), _REBOOT)
 
 
 def check_lost(facts: Facts) -> Iterator[Finding]:
     """What users keep is to be in the database, or the next collection deletes it."""
     database = facts.basics.database
-    if facts.basics.store.valid_paths is None or database.damage is not None:
+    if facts.basics.store.valid_paths is None or not database.opens:
         return
     if database.vouched:
         message = (
@@ -80,4 +100,4 @@ def _unregistered(facts: Facts) -> Finding:
     return found("roots-unregistered", message, fix)
 
 
-CHECKS = (check_damage, check_schema, check_lost)
+CHECKS = (check_damage, check_schema, check_newer, check_lost)

@@ -17,6 +17,7 @@ _ERRORS = (
         "database-lost",
         "database-missing",
         "database-newer",
+        "database-schema",
         "foreign-packages",
         "gcroot-missing",
         "import-missing",

@@ -19,12 +19,11 @@ from nix_aurora_host.database.copies import (
     INFO,
     MUCH,
     NEWEST,
-    SCHEMAS,
     SECOND,
     read_copies,
-    read_schema,
 )
 from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.schema import SCHEMAS, find_fault, read_schema
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
@@ -56,7 +55,7 @@ def request_import(reason: str) -> CommandError:
     """Ask for an import, which restores a broken database, and return what to raise."""
     files.write(paths.IMPORT_NEEDED, "")
     return CommandError(
-        f"cannot copy the database: {paths.DATABASE}: {printable(reason)}",
+        f"cannot copy the database: {printable(reason)}",
         f"sudo systemctl restart {paths.SETUP}",
     )
 
@@ -69,8 +68,10 @@ def _not_due() -> str | None:
             "not copied: this database was made after another one was lost; "
             "to find out what it lacks: sudo nix-aurora recover"
         )
-    if read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0]) is None:
+    if not Path(paths.DATABASE_DIRECTORY, SCHEMAS[0]).exists():
         return "not copied: the database has no schema yet"
+    if (fault := find_fault()) is not None:
+        raise request_import(fault)
     newest = next((copy for copy in read_copies() if copy.generation == NEWEST), None)
     if newest is not None and newest.source == _source():
         return "not copied: the database has not changed"
@@ -107,7 +108,7 @@ def _copy() -> str:
         count = _copy_database(f"{new}/db.sqlite")
     except sqlite3.Error as error:
         if sqlite.is_broken(error):
-            raise request_import(str(error)) from error
+            raise request_import(f"{paths.DATABASE}: {error}") from error
         raise CommandError(f"cannot copy the database: {paths.DATABASE}: {error}") from error
     digest = _digest(f"{new}/db.sqlite")
     for name in SCHEMAS:
@@ -133,7 +134,7 @@ def _copy_database(path: str) -> int:
         live.backup(copy)
         copy.execute("pragma journal_mode = delete")  # no -wal file beside it
         if damage := sqlite.find_damage(copy):
-            raise request_import(damage)
+            raise request_import(f"{paths.DATABASE}: {damage}")
         count = sqlite.count_paths(copy)
     files.sync(path)
     return count

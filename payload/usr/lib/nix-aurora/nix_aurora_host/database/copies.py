@@ -12,11 +12,11 @@ from pathlib import Path
 from nix_aurora_host import paths
 from nix_aurora_host.database import sqlite
 from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.schema import SCHEMAS, read_schema
 
 NEWEST, SECOND, FULLEST = "1", "2", "fullest"
 GENERATIONS = (NEWEST, SECOND, FULLEST)  # the newest first
 MUCH = 2  # times as many paths: much fuller
-SCHEMAS = ("schema", "ca-schema")  # files beside Nix's database, each a number
 INFO = "info"
 
 
@@ -63,12 +63,3 @@ def find_flaw(copy: Copy, reads: dict[str, int | None]) -> str | None:
             return sqlite.find_damage(connection)
     except sqlite3.Error as error:
         return str(error)
-
-
-def read_schema(directory: str, name: str) -> int | None:
-    """Return the number in a schema file; None where there is none that is a number."""
-    try:
-        text = Path(directory, name).read_text(encoding="ascii").strip()
-    except (OSError, ValueError):
-        return None
-    return int(text) if text.isdecimal() else None

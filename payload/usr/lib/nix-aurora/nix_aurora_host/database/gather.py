@@ -2,21 +2,21 @@
 
 import os
 import sqlite3
-import tempfile
 from collections.abc import Iterable, Sequence
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import sqlite
 from nix_aurora_host.database.content import find_flaw
-from nix_aurora_host.database.copies import SCHEMAS, read_copies, read_schema
 from nix_aurora_host.database.copies import find_flaw as find_copy_flaw
+from nix_aurora_host.database.copies import read_copies
 from nix_aurora_host.database.facts import Copy, Database
+from nix_aurora_host.database.newer import find_copy, find_newer
 from nix_aurora_host.database.rows import Row, read_rows
-from nix_aurora_host.facts import Closure, Store
+from nix_aurora_host.database.schema import find_fault as find_schema_fault
+from nix_aurora_host.facts import Store
 from nix_aurora_host.gather.roots import gather_roots
-from nix_aurora_host.system import names, read, run
+from nix_aurora_host.system import names, read
 
-_SCHEMA = 10  # every Nix since 2.0 reads it
 _READ = 256 << 20  # bytes of content that doctor looks at
 
 
@@ -33,14 +33,11 @@ def gather_database() -> Database:
     return Database(copies, lost, line)
 
 
-def look_deeper(database: Database, store: Store, closure: Closure) -> Database:
+def look_deeper(database: Database, store: Store) -> Database:
     """Return what doctor looks at beside that: the database's pages, roots, some content."""
     if not store.database:
         return database
-    schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
-    reads = None
-    if schema is not None and schema > _SCHEMA:
-        reads = _ask_for_schema(closure)
+    newer = find_newer()
     damage = _find_damage() if os.geteuid() == 0 else None
     kept = {path.removeprefix(f"{paths.PREFIX}/") for path in store.lost}
     vouched = _find_vouched(kept, database.copies or ()) if kept and damage is None else ()
@@ -50,8 +47,10 @@ def look_deeper(database: Database, store: Store, closure: Closure) -> Database:
         lost=database.lost,
         recovery=database.recovery,
         damage=damage,
-        schema=schema,
-        reads=reads,
+        misread=find_schema_fault(),
+        schema=newer.schema if newer else None,
+        reads=newer.reads if newer else None,
+        readable=find_copy(newer, database.copies) if newer and database.copies else None,
         vouched=vouched,
         unknown=roots,
     )
@@ -62,16 +61,6 @@ def _find_damage() -> str | None:
         return sqlite.check_live(paths.DATABASE)
     except sqlite3.Error:  # busy, or out of memory: that is no damage
         return None
-
-
-def _ask_for_schema(closure: Closure) -> int | None:
-    """Return the schema of a database that the packaged Nix makes in an empty directory."""
-    with tempfile.TemporaryDirectory() as directory:
-        with_nix = () if paths.RELOCATED else ("/usr/libexec/nix-aurora/with-nix",)
-        command = [*with_nix, *paths.nix_command(closure.nix, "nix-store")]
-        environment = {"NIX_STATE_DIR": directory, "NIX_REMOTE": "local", "HOME": directory}
-        run([*command, "--init", "--option", "gc-reserved-space", "0"], environment=environment)
-        return read_schema(f"{directory}/db", SCHEMAS[0])
 
 
 def _find_vouched(kept: Iterable[str], copies: Sequence[Copy]) -> tuple[str, ...]:

@@ -3,9 +3,12 @@
 import fcntl
 import sqlite3
 import sys
+from collections.abc import Callable
 
 from nix_aurora_host import paths
-from nix_aurora_host.database import files, sqlite
+from nix_aurora_host.database import files, schema, sqlite
+from nix_aurora_host.database.copies import find_flaw, read_copies
+from nix_aurora_host.database.newer import is_replacement_due
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
@@ -28,8 +31,12 @@ def backup_database() -> int:
 def is_damaged() -> bool:
     """Return whether SQLite itself says that the database is no whole one, and say why.
 
+    Also where root has asked for a copy in place of a newer Nix's.
     Whatever else goes wrong is no reason to set a database aside: it raises an error.
     """
+    if is_replacement_due():
+        print(f"nix-aurora: {paths.DATABASE} is replaced by a copy that the packaged Nix reads")
+        return True
     damage = sqlite.check_live(paths.DATABASE)
     if damage is not None:
         # One that Nix is just making looks damaged, too; alone with it, one knows.
@@ -39,6 +46,18 @@ def is_damaged() -> bool:
         return False
     print(f"nix-aurora: {paths.DATABASE} is damaged: {printable(damage)}", file=sys.stderr)
     return True
+
+
+def mend(make_fresh: Callable[[], str]) -> bool:
+    """Correct what Nix cannot read beside the database; return whether Nix can read it now.
+
+    ``make_fresh`` has the packaged Nix make a database, and returns that one's directory.
+    """
+    copies = [copy.directory for copy in read_copies() if find_flaw(copy, {}) is None]
+    if schema.mend(make_fresh, copies):
+        return True
+    print(f"nix-aurora: {schema.find_fault()}", file=sys.stderr)
+    return False
 
 
 def _fail(message: str, hint: str | None) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from nix_aurora_host import paths
 from nix_aurora_host.database import files, sqlite
 from nix_aurora_host.database.content import check_content
-from nix_aurora_host.database.copies import SCHEMAS, find_flaw, read_copies, read_schema
+from nix_aurora_host.database.copies import find_flaw, read_copies
 from nix_aurora_host.database.facts import Copy
 from nix_aurora_host.database.rows import (
     STORE_NAME,
@@ -26,6 +26,7 @@ from nix_aurora_host.database.rows import (
     take_over,
     with_referrers,
 )
+from nix_aurora_host.database.schema import SCHEMAS, read_schema
 from nix_aurora_host.text import printable
 
 _SHOWN = 20
@@ -63,8 +64,7 @@ def _restore(copy: Copy, fresh: str) -> None:
     for name in ("db.sqlite", *SCHEMAS):
         if os.path.lexists(f"{copy.directory}/{name}"):
             shutil.copyfile(f"{copy.directory}/{name}", f"{done}/{name}")
-    date = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.time))
-    _say(f"restoring the database from the copy of {date}: {copy.count} store paths")
+    _say(f"restoring the database from the copy of {copy.date}: {copy.count} store paths")
     with (
         sqlite.connect(f"{fresh}/db.sqlite") as new,
         sqlite.connect(f"{done}/db.sqlite", "rw") as old,

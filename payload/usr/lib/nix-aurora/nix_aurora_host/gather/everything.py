@@ -54,7 +54,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
 def gather_all() -> Facts:
     """Gather what doctor looks at."""
     basics = gather_basics(ask_version=True)
-    database = look_deeper(basics.database, basics.store, basics.closure)
+    database = look_deeper(basics.database, basics.store)
     basics = replace(basics, database=database)
     packaged = gather_packaged(basics.closure)
     person = find_person()
@@ -84,6 +84,8 @@ def may_greet(basics: Basics, settings: Settings, damaged: Collection[str]) -> b
     setup, daemon = basics.units.get(paths.SETUP), basics.units.get(paths.DAEMON)
     if setup is None or setup.active == "activating" or not basics.store.database:
         return False  # it cannot answer yet, and asking would make a new database
+    if not basics.database.opens:
+        return False
     if daemon is None or not daemon.fragment.startswith(paths.OUR_UNITS):
         return False  # masked, or another one that need not know us
     if settings.broken_for_all or paths.SOCKETS[0] not in basics.listening:

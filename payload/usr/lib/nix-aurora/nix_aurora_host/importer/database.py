@@ -10,7 +10,8 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer import missing, nix
 from nix_aurora_host.importer.closure import Closure
 from nix_aurora_host.importer.place import set_aside
-from nix_aurora_host.importer.stage import remove
+from nix_aurora_host.importer.stage import remove, stage
+from nix_aurora_host.importer.workers import Task
 
 _PATIENCE = 30.0  # seconds, for a nix command of root's
 _OF_NO_CONCERN = {"big-lock", "reserved"}  # what Nix leaves where there never was a database
@@ -25,10 +26,12 @@ def read(closure: Closure) -> missing.Registered | None:
         return None
     import sqlite3  # noqa: PLC0415 - a first import has no database
 
-    from nix_aurora_host.database.programs import is_damaged  # noqa: PLC0415 - as above
+    from nix_aurora_host.database.programs import is_damaged, mend  # noqa: PLC0415 - as above
 
     try:
         if os.path.exists(paths.IMPORT_NEEDED) and is_damaged():
+            return None
+        if not mend(lambda: _make_fresh(closure)):
             return None
         return missing.read_registered(closure.paths)
     except (OSError, sqlite3.Error) as error:
@@ -38,6 +41,14 @@ def read(closure: Closure) -> missing.Registered | None:
         raise CommandError(
             f"cannot read the database: {paths.DATABASE}: {error}", "sudo nix-aurora doctor"
         ) from error
+
+
+def _make_fresh(closure: Closure) -> str:
+    """Have the packaged Nix, staged for that, make a database; return its directory."""
+    stage(closure, set(closure.paths))
+    state = f"{paths.WORK}/fresh"
+    Task(lambda: nix.load_staged(closure, state)).wait()
+    return f"{state}/db"
 
 
 def lock_lost(locks: ExitStack) -> None:

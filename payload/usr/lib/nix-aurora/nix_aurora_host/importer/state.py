@@ -3,6 +3,7 @@
 import os
 
 from nix_aurora_host import paths
+from nix_aurora_host.database import schema
 from nix_aurora_host.importer.closure import Closure
 
 
@@ -22,6 +23,7 @@ def is_imported(closure: Closure) -> bool:
         and os.path.lexists(f"{paths.STORE}/{closure.nix}/bin/nix")
         and os.path.lexists(f"{paths.STORE}/{closure.cacert}")
         and os.path.exists(paths.DATABASE)
+        and not schema.find_faults()
         and os.path.islink(f"{paths.ROOTS}/nix")
         and os.path.islink(_last())
     )

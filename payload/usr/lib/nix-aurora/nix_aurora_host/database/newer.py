@@ -1,0 +1,63 @@
+"""A database that a newer Nix has changed so that the packaged one cannot read it.
+
+It is whole, and another deployment may need it: nothing replaces it unless root asks for that.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nix_aurora_host import paths
+from nix_aurora_host.database import files
+from nix_aurora_host.database.copies import find_flaw, read_copies
+from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.schema import CURRENT, SCHEMAS, make_empty, read_schema
+from nix_aurora_host.gather.closure import gather_closure
+from nix_aurora_host.system import read
+
+
+@dataclass(frozen=True, slots=True)
+class Newer:
+    """The database's schema, and what the packaged Nix ``reads``, which is less."""
+
+    schema: int
+    reads: int
+
+
+def find_newer() -> Newer | None:
+    """Return what is newer, if the database is.
+
+    The packaged Nix makes an empty database elsewhere, which tells what it reads.
+    """
+    schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
+    if schema is None or schema <= CURRENT:
+        return None
+    with tempfile.TemporaryDirectory() as directory:
+        reads = read_schema(make_empty(_nix_store(), directory), SCHEMAS[0])
+    return Newer(schema, reads) if reads is not None and reads < schema else None
+
+
+def _nix_store() -> list[str]:
+    if paths.RELOCATED:  # which minds NIX_STATE_DIR only where it is told of a closure
+        return ["/usr/libexec/nix-aurora/relocated", "--closure", f"{paths.DESCRIBED}/closure", "nix-store"]
+    nix = gather_closure().nix
+    return ["/usr/libexec/nix-aurora/with-nix", *paths.nix_command(nix, "nix-store")]
+
+
+def find_copy(newer: Newer, copies: Sequence[Copy] | None = None) -> Copy | None:
+    """Return the newest whole copy that the packaged Nix reads; PermissionError for a user."""
+    reads: dict[str, int | None] = {SCHEMAS[0]: newer.reads}
+    known = read_copies() if copies is None else copies
+    return next((copy for copy in known if find_flaw(copy, reads) is None), None)
+
+
+def request_replacement(newer: Newer) -> None:
+    """Ask the import to set the database aside and to restore a copy."""
+    files.write(paths.IMPORT_NEEDED, f"{newer.reads}\n")
+
+
+def is_replacement_due() -> bool:
+    """Return whether root has asked for a replacement, and it has not been done."""
+    text = (read(paths.IMPORT_NEEDED) or "").strip()
+    schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
+    return text.isdecimal() and schema is not None and schema > int(text)

@@ -1,0 +1,41 @@
+"""The tests' roots are made by mmdebstrap, Debian's own where the distribution has none."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.run import run
+from sample.mirror import debian_mirror, require_keyring
+from tests.harness import cache
+from tests.harness.mmdebstrap import mmdebstrap
+from tests.harness.roots import SUITE
+
+
+@pytest.fixture
+def without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a PATH with all that this machine's has but mmdebstrap, and a cache that is empty."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for directory in reversed(os.environ["PATH"].split(":")):
+        for program in Path(directory).glob("*"):
+            (programs / program.name).unlink(missing_ok=True)
+            (programs / program.name).symlink_to(program)
+    (programs / "mmdebstrap").unlink(missing_ok=True)
+    monkeypatch.setenv("PATH", str(programs))
+    monkeypatch.setattr(cache, "cache_directory", lambda: tmp_path / "cache")
+
+
+@pytest.mark.usefixtures("without")
+def test_where_there_is_none_it_comes_from_debian_and_makes_a_root(tmp_path: Path) -> None:
+    program = mmdebstrap(SUITE)
+    assert program.is_relative_to(tmp_path / "cache")
+    assert mmdebstrap(SUITE) == program
+    assert run([program, "--version"]).startswith("mmdebstrap ")
+    # A root of one package: its index and its file are downloaded and checked.
+    root = tmp_path / "root"
+    words = ("--quiet", "--mode=root", "--variant=extract", "--include=base-files", SUITE, root)
+    aged = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror may be frozen at some day
+    source = (debian_mirror(SUITE), f"--keyring={require_keyring()}")
+    run([*("unshare", "--mount", "--propagation=private", "--"), program, aged, *words, *source])
+    assert "ID=debian" in (root / "usr/lib/os-release").read_text()
