@@ -346,7 +346,7 @@ _POINTS = {
     "synced": "run.collector_lock",
     "while renaming": "syscalls.rename_new:30",
     "before registering": "nix.load",
-    "registered": "run.describe",
+    "registered": "relocated.describe:1",
     "described": "roots.add_roots",
     "while rooting": "roots.add_root:1",
     "rooted": "state.prepare",
