@@ -184,8 +184,8 @@ _REFUSED = {
         "transfiletriggerscripts: expected none, for rpm-ostree refuses them, got some",
     ),
     "missing Requires": (
-        replace(_GOOD, header=_GOOD.header.replace("Requires: tar\n", "")),
-        "Requires: expected tar, whose programs our scripts call, got none",
+        replace(_GOOD, header=_GOOD.header.replace("Requires: sed\n", "")),
+        "Requires: expected sed, whose programs our scripts call, got none",
     ),
     "generated Requires": (
         replace(
