@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from bench import boot, builder, host, selinux
+from bench import boot, builder, disks, host, selinux
 from bench.measure import Figure, machine
 
 
@@ -32,6 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("tarball", type=Path)
     parser.add_argument("--times", type=int, default=5, help="runs of each, for the median")
+    parser.add_argument("--beside", type=Path, help="another RPM, to compare the imports of both")
     arguments = parser.parse_args()
 
     table = Table("", "ours", "floor", "ratio", "target", "peak", "the floor is")
@@ -41,6 +42,8 @@ def main() -> None:
             table.add_row(*_row(figure))
         (package,) = (work / "out").glob(f"*.{platform.machine()}.rpm")
         for figure in host.figures(package, work, arguments.times):
+            table.add_row(*_row(figure))
+        for figure in disks.figures(package, work, arguments.times, arguments.beside):
             table.add_row(*_row(figure))
         for figure in boot.figures(package, work, arguments.times):
             table.add_row(*_row(figure))

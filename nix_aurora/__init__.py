@@ -3,5 +3,6 @@
 The modules, in the order in which a release passes through them::
 
     pins -> fetch -> source (installer) -> unpack -> closure (reginfo, nar, hashes)
-         -> stage -> pack (sbom) -> render -> rpmbuild -> verify
+         -> stage -> description (manifest, sbom, licences) -> render -> rpmbuild
+         -> verify (package, proof)
 """

@@ -70,7 +70,7 @@ def parser(commands: Mapping[str, Command]) -> argparse.ArgumentParser:
         choices=range(1, 20),
         metavar="1-19",
         default=19,
-        help="how hard zstd compresses the closure; default: 19",
+        help="how hard rpm compresses the packages; default: 19",
     )
     loudness = common.add_mutually_exclusive_group()
     loudness.add_argument("-v", "--verbose", action="store_true", help="show each command")

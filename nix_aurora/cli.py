@@ -15,9 +15,9 @@ from typing import NoReturn
 
 from nix_aurora import arguments, log, pins
 from nix_aurora.arguments import Command, Options
+from nix_aurora.description import SBOM, describe
 from nix_aurora.errors import AuroraError, FetchError, UsageError, VerificationError
 from nix_aurora.fetch import fetch
-from nix_aurora.pack import pack
 from nix_aurora.publish import publish
 from nix_aurora.release import make_release
 from nix_aurora.repository import make_repository
@@ -61,7 +61,7 @@ def _release(options: Options) -> list[str]:
     """build.py release --tag v3.22.1-1"""
     srpm, arches = _build_srpm(options, pins.ARCHES)
     packages = [srpm, *_build_rpms(srpm, arches, options.out)]
-    sboms = {arch: options.out / "closure" / arch / "closure.spdx.json" for arch in arches}
+    sboms = {arch: options.out / "closure" / arch / SBOM for arch in arches}
     files = make_release(packages, sboms, options.tag, options.out / "release")
     return [str(path) for path in files]
 
@@ -178,17 +178,22 @@ def _build_srpm(options: Options, default: Sequence[str]) -> tuple[Path, list[st
     packaging = pins.load(options.pins)
     prepared = []
     for staged in _staged(options, default):
-        closure = staged.closure
+        arch = staged.closure.arch
         nixd = None
         if options.nixd:
-            nixd = fetch(packaging.nixd[closure.arch], options.cache, offline=options.offline)
-        directory = options.out / "closure" / closure.arch
-        packed = pack(staged, directory, date=packaging.date, level=options.level)
-        prepared.append(Prepared(closure, packed, nixd))
+            nixd = fetch(packaging.nixd[arch], options.cache, offline=options.offline)
+        description = options.out / "closure" / arch
+        describe(staged, description, date=packaging.date)
+        prepared.append(Prepared(staged, description, nixd))
     srpm = build_srpm(
-        prepared, TOP, options.out, release=packaging.package_release, date=packaging.date
+        prepared,
+        TOP,
+        options.out,
+        release=packaging.package_release,
+        date=packaging.date,
+        level=options.level,
     )
-    return srpm, [item.closure.arch for item in prepared]
+    return srpm, [item.arch for item in prepared]
 
 
 def _build_rpms(srpm: Path, arches: Sequence[str], out: Path) -> list[Path]:

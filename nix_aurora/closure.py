@@ -46,9 +46,7 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
     Raises VerificationError, naming the path, on the first thing that does not hold.
     """
     paths = tuple(sorted(reginfo.parse(unpacked.reginfo), key=lambda info: info.path))
-    _check_listing(paths, store)
-    _check_references(paths)
-    _check_hashes(paths, store)
+    prove(paths, store)
     found = roots.find(unpacked.scripts, paths, store)
     match = _NIX_NAME.fullmatch(found.nix[len(STORE) + 1 :])
     if match is None:
@@ -67,11 +65,21 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
     )
 
 
+def prove(paths: Sequence[PathInfo], store: Path) -> None:
+    """Prove that ``store`` has ``paths`` and nothing else, and that they refer to no others.
+
+    Raises VerificationError, naming the path, on the first thing that does not hold.
+    """
+    _check_listing(paths, store)
+    _check_references(paths)
+    _check_hashes(paths, store)
+
+
 def _check_listing(paths: Sequence[PathInfo], store: Path) -> None:
     registered = {info.name for info in paths}
     present = {entry.name for entry in store.iterdir()}
     for name in sorted(registered - present):
-        raise _fault(f"{STORE}/{name}", "expected a registered path in the tarball", "none")
+        raise _fault(f"{STORE}/{name}", "expected a registered path in the store", "none")
     for name in sorted(present - registered):
         raise _fault(f"{STORE}/{name}", "expected only registered paths", "one that is not")
 

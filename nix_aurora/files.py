@@ -16,12 +16,6 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def blake2b_file(path: Path) -> str:
-    """Give the BLAKE2b digest of a file in hex, as b2sum does: 512 bits, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()
-
-
 def remove_tree(path: Path) -> None:
     """Remove a directory, read-only store paths in it included. What is not there is no fault."""
     if not path.exists():

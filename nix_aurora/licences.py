@@ -103,14 +103,14 @@ What Nix {version} for {system} consists of, and under which licences
 =====================================================================
 
 The package's License tag calls this LicenseRef-nix-aurora-closure: the content of
-closure.tar.zst, each part of it under a licence of its own. SOURCE-OFFER says where the source
-of all of it is.
+/usr/lib/nix-aurora/store, each part of it under a licence of its own. SOURCE-OFFER says where the
+source of all of it is.
 
 There is a paragraph for each store path. "License" is an SPDX expression, where it is known for
 sure: that is so for {known} of {paths} paths. NOASSERTION says no more than that it is not known
 here; the part's own source tells. {carrying} paths have files that tell of their licence, "File"
-names them as they are called once the closure is unpacked. "Names" are the licences that such a
-file names, in its own words: it is one of Debian's, and speaks of all that was in the source.
+names them as they are called below the store. "Names" are the licences that such a file names, in
+its own words: it is one of Debian's, and speaks of all that was in the source.
 """
 
 

@@ -1,41 +1,30 @@
-"""What a packed closure says of itself: closure.json for programs, closure.env for shells.
-
-closure.reginfo is its registration, as ``nix-store --load-db`` reads it.
-"""
+"""What a packaged closure says of itself: closure.json for programs, closure.env for shells."""
 
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from nix_aurora import hashes, reginfo
 from nix_aurora.closure import Closure
 from nix_aurora.errors import VerificationError, quoted
 
-_SCHEMA = 1
+_SCHEMA = 2
 # Means itself to a POSIX shell, unquoted, to the right of an assignment's `=`.
 _SHELL_SAFE = re.compile(r"[0-9A-Za-z/._+,:@=-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A closure, and the archive that it is packed into.
+    """A closure, its default profile's path in it, and the bytes that it needs on a disk.
 
-    ``profile`` is the default profile's path in it, ``size`` what it needs on disk once it is
-    unpacked, ``archive_size`` the archive's, ``archive_parts`` those of its parts, all in bytes;
-    the digests are in hex.
+    ``origin`` says where it came from.
     """
 
     closure: Closure
     profile: str
     size: int
-    archive_name: str
-    archive_size: int
-    archive_parts: Sequence[int]
-    archive_sha256: str
-    archive_blake2b: str
     origin: Mapping[str, str | int]
 
 
@@ -71,16 +60,6 @@ def to_json(manifest: Manifest) -> str:
             }
             for info in closure.paths
         ],
-        "registration": {
-            "name": "closure.reginfo",
-            "sha256": hashlib.sha256(reginfo.render(closure.paths).encode()).hexdigest(),
-        },
-        "archive": {
-            "name": manifest.archive_name,
-            "size": manifest.archive_size,
-            "parts": list(manifest.archive_parts),
-            "sha256": manifest.archive_sha256,
-        },
         "source": dict(manifest.origin),
     }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
@@ -100,10 +79,6 @@ def to_env(manifest: Manifest) -> str:
         "CLOSURE_CACERT": closure.cacert,
         "CLOSURE_MANUAL": closure.manual or "",
         "CLOSURE_PROFILE": manifest.profile,
-        "CLOSURE_PATHS": str(len(closure.paths)),
-        # b2sum takes 30 ms for it on any processor, sha256sum 20 to 110: the boot waits for it.
-        "ARCHIVE_BLAKE2B": manifest.archive_blake2b,
-        "ARCHIVE_PARTS": ",".join(map(str, manifest.archive_parts)),
     }
     for key, value in values.items():
         if not _SHELL_SAFE.fullmatch(value):
@@ -111,11 +86,3 @@ def to_env(manifest: Manifest) -> str:
                 f"writing closure.env: {key}: expected a value safe in a shell, got {quoted(value)}"
             )
     return "".join(f"{key}={value}\n" for key, value in values.items())
-
-
-def write(manifest: Manifest, directory: Path) -> None:
-    """Write closure.json, closure.env and closure.reginfo into ``directory``."""
-    (directory / "closure.json").write_text(to_json(manifest), encoding="ascii")
-    (directory / "closure.env").write_text(to_env(manifest), encoding="ascii")
-    registration = reginfo.render(manifest.closure.paths)
-    (directory / "closure.reginfo").write_text(registration, encoding="ascii")

@@ -7,7 +7,7 @@ A file named ``*.in`` is rendered, every other one is copied byte for byte. Deli
 
 import os
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Set
 from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
@@ -54,6 +54,15 @@ def scriptlet(path: Path) -> str:
     return "".join(lines).replace("%", "%%").rstrip("\n")
 
 
+def _each(trees: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
+    """Yield all of ``trees``, and of the directories among them all that is in them."""
+    for name, path in trees.items():
+        yield name, path
+        if path.is_dir() and not path.is_symlink():
+            for below in path.rglob("*"):
+                yield f"{name}/{below.relative_to(path).as_posix()}", below
+
+
 def render_payload(
     payload: Path,
     context: Mapping[str, object],
@@ -66,8 +75,8 @@ def render_payload(
 ) -> None:
     """Write the payload as an uncompressed tar: what the spec unpacks into the build root.
 
-    ``links`` are symlinks beside the payload's own, ``extra`` files and ``programs`` executables
-    from elsewhere, all by their path below ``/``.
+    ``links`` are symlinks beside the payload's own, ``extra`` files or whole directories and
+    ``programs`` executables from elsewhere, all by their path below ``/``.
     Everything is root's, of mode 0755 where the owner may execute it and 0644 else, ``mtime``
     seconds old since 1970, and in byte order: the same inputs give the same bytes.
     """
@@ -85,16 +94,33 @@ def render_payload(
             name = name.removesuffix(".in")
             content = render(content.decode(), context, name).encode()
         files[name] = content, os.access(path, os.X_OK)
-    for name, path in extra.items():
-        files[name] = path.read_bytes(), False
+    folders: set[str] = set()
+    for name, path in _each(extra):
+        if path.is_symlink():
+            links[name] = os.fspath(path.readlink())
+        elif path.is_dir():
+            folders.add(name)
+        else:
+            files[name] = path.read_bytes(), False
     for name, path in programs.items():
         files[name] = path.read_bytes(), True
 
-    folders = {parent.as_posix() for name in {*files, *links} for parent in Path(name).parents} - {
-        "."
-    }
-    with tarfile.open(destination, "w", format=tarfile.USTAR_FORMAT) as archive:
-        for name in sorted({*files, *links, *folders}, key=os.fsencode):
+    _write(files, links, folders, destination, mtime)
+
+
+def _write(
+    files: Mapping[str, tuple[bytes, bool]],
+    links: Mapping[str, str],
+    folders: Set[str],
+    destination: Path,
+    mtime: int,
+) -> None:
+    """Write the tar, with a directory for each parent; a file is its content, and executable."""
+    named = {*files, *links, *folders}
+    parents = {parent.as_posix() for name in named for parent in Path(name).parents} - {"."}
+    # pax headers where a link's target does not fit into 100 bytes, as store paths may.
+    with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT) as archive:
+        for name in sorted(named | parents, key=os.fsencode):
             member = tarfile.TarInfo(name)
             member.mtime = mtime
             member.uname = member.gname = "root"

@@ -1,4 +1,4 @@
-"""Prepared closures to an SRPM, and an SRPM to RPMs, by rpmbuild.
+"""Staged closures to an SRPM, and an SRPM to RPMs, by rpmbuild.
 
 An RPM is always rebuilt from the SRPM, the way that COPR, mock and anybody else would do it.
 """
@@ -12,37 +12,62 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora import files, log
-from nix_aurora.closure import Closure
+from nix_aurora.description import ENV, JSON, LICENCES, SBOM, SHARED
 from nix_aurora.errors import VerificationError
 from nix_aurora.licences import escape
-from nix_aurora.pack import LICENCES, SHARED, Packed
+from nix_aurora.manifest import closure_id
+from nix_aurora.reginfo import STORE
 from nix_aurora.render import render_payload
 from nix_aurora.run import run
-from nix_aurora.spec import render_spec
+from nix_aurora.source import kind
+from nix_aurora.spec import Tarball, render_spec
+from nix_aurora.stage import Staged
 from nix_aurora.verify import verify
 
-_DESCRIPTIONS = ("closure.env", "closure.json", "closure.reginfo", "closure.spdx.json")
+_OWN = "usr/lib/nix-aurora"
 _LICENSES = "usr/share/licenses/nix-aurora"
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """One architecture's part of the SRPM; ``nixd`` is the program of its own package, if any."""
+    """One architecture's part of the SRPM.
 
-    closure: Closure
-    packed: Packed
+    ``description`` is the directory that describe() has filled for it, ``nixd`` the program of its
+    own package, if any.
+    """
+
+    staged: Staged
+    description: Path
     nixd: Path | None = None
+
+    @property
+    def arch(self) -> str:
+        """The architecture as RPM spells it."""
+        return self.staged.closure.arch
+
+    @property
+    def tarball(self) -> Tarball:
+        """The release's tarball under its name in the SRPM."""
+        staged = self.staged
+        return Tarball(f"closure-{self.arch}.{kind(staged.tarball)}", self.arch, staged.sha256)
 
 
 def build_srpm(
-    prepared: Sequence[Prepared], top: Path, out: Path, *, release: int, date: datetime.date
+    prepared: Sequence[Prepared],
+    top: Path,
+    out: Path,
+    *,
+    release: int,
+    date: datetime.date,
+    level: int,
 ) -> Path:
     """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and give its path.
 
-    ``top`` is the project's directory. Raises VerificationError where the architectures differ in
-    version, ToolError where rpmbuild fails.
+    ``top`` is the project's directory; ``level`` is how hard whoever builds the SRPM compresses.
+    Raises VerificationError where the architectures differ in version, or where a tarball is not
+    the one that was staged; ToolError where rpmbuild fails.
     """
-    versions = {item.closure.arch: item.closure.version for item in prepared}
+    versions = {item.arch: item.staged.closure.version for item in prepared}
     if len(set(versions.values())) != 1:
         raise VerificationError(
             "building the SRPM: sources: expected one version for all architectures, got "
@@ -52,7 +77,7 @@ def build_srpm(
     with log.step("Building the SRPM"), files.new_directory(out / "rpmbuild") as work:
         sources = work / "SOURCES"
         sources.mkdir()
-        for item in sorted(prepared, key=lambda item: item.closure.arch):
+        for item in sorted(prepared, key=lambda item: item.arch):
             _write_sources(item, top, sources, mtime)
         spec = work / "SPECS" / "nix-aurora.spec"
         spec.parent.mkdir()
@@ -61,7 +86,8 @@ def build_srpm(
             version=next(iter(versions.values())),
             release=release,
             date=date,
-            arches=sorted(versions),
+            level=level,
+            tarballs=sorted(item.tarball for item in prepared),
             sources=sorted(path.name for path in sources.iterdir()),
         )
         spec.write_text(text, encoding="utf-8")
@@ -87,24 +113,27 @@ def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
 
 
 def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None:
-    closure, packed = item.closure, item.packed
-    shutil.copyfile(packed.archive, sources / f"closure-{closure.arch}.tar.zst")
-    extra = {f"usr/lib/nix-aurora/{name}": packed.directory / name for name in _DESCRIPTIONS}
+    staged, closure = item.staged, item.staged.closure
+    _copy_tarball(item, sources)
+    extra = {f"{_OWN}/{name}": item.description / name for name in (ENV, JSON, SBOM)}
     extra[f"{_LICENSES}/LICENSE"] = top / "LICENSE"
-    extra[f"{_LICENSES}/{LICENCES}"] = packed.directory / LICENCES
-    shared = packed.directory / SHARED
-    for path in filter(Path.is_file, shared.rglob("*")):
-        extra[f"usr/share/{path.relative_to(shared)}"] = path
+    extra[f"{_LICENSES}/{LICENCES}"] = item.description / LICENCES
+    extra["usr/share"] = item.description / SHARED
+    for path in staged.added:
+        name = path.removeprefix(f"{STORE}/")
+        extra[f"{_OWN}/store/{name}"] = staged.root / "store" / name
     render_payload(
         top / "payload",
         {
             "closure": closure,
+            "id": closure_id(closure),
+            "profile": staged.profile,
             # A file's name can be anything.
-            "origin": {key: escape(str(value)) for key, value in packed.origin.items()},
+            "origin": {key: escape(str(value)) for key, value in staged.origin.items()},
         },
         links={f"usr/bin/{name}": "nix" for name in closure.commands if name != "nix"},
         extra=extra,
-        destination=sources / f"payload-{closure.arch}.tar",
+        destination=sources / f"payload-{item.arch}.tar",
         mtime=mtime,
     )
     if item.nixd:
@@ -114,8 +143,19 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
             links={},
             extra={},
             programs={"usr/libexec/nix-aurora-nixd/determinate-nixd": item.nixd},
-            destination=sources / f"nixd-{closure.arch}.tar",
+            destination=sources / f"nixd-{item.arch}.tar",
             mtime=mtime,
+        )
+
+
+def _copy_tarball(item: Prepared, sources: Path) -> None:
+    """Copy the release's tarball, which must still be the one whose content was proven."""
+    tarball, copy = item.tarball, sources / item.tarball.name
+    shutil.copyfile(item.staged.tarball, copy)
+    if (got := files.sha256_file(copy)) != tarball.sha256:
+        raise VerificationError(
+            f"building the SRPM: {item.staged.tarball.name}: expected SHA-256 {tarball.sha256}, "
+            f"as when it was unpacked, got {got}"
         )
 
 

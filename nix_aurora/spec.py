@@ -4,6 +4,7 @@ import datetime
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.render import render, scriptlet
@@ -31,6 +32,14 @@ _PRE_RELEASE = re.compile(r"(?<=\d)(?=(?:alpha|beta|pre|rc)\d*)")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+~_]*")
 
 
+class Tarball(NamedTuple):
+    """The release's tarball for ``arch``: its name in the SRPM, its SHA-256 in hex."""
+
+    name: str
+    arch: str
+    sha256: str
+
+
 def rpm_version(version: str) -> str:
     """Give Nix's version as RPM orders it: 2.35.0pre2025 becomes 2.35.0~pre2025."""
     result = _PRE_RELEASE.sub("~", version, count=1).replace("-", "_")
@@ -48,20 +57,23 @@ def render_spec(
     version: str,
     release: int,
     date: datetime.date,
-    arches: Sequence[str],
+    level: int,
+    tarballs: Sequence[Tarball],
     sources: Sequence[str],
 ) -> str:
     """Render ``nix-aurora.spec.in`` in ``top``, the project's directory.
 
-    ``version`` is Nix's, ``release`` and ``date`` are the packaging's; ``sources`` are the file
-    names that the SRPM carries for ``arches``; with nixd's among them there is its package, too.
+    ``version`` is Nix's, ``release`` and ``date`` are the packaging's, ``level`` is zstd's;
+    ``sources`` are the names of all files that the SRPM carries, ``tarballs`` among them. With
+    nixd's among them there is its package, too.
     """
     template = top / "nix-aurora.spec.in"
     context = {
         "version": rpm_version(version),
         "release": release,
         "changelog_date": date.strftime("%a %b %d %Y"),  # rpm reads English names
-        "arches": arches,
+        "level": level,
+        "tarballs": tarballs,
         "sources": sources,
         "nixd": any(name.startswith("nixd-") for name in sources),
         "requires": REQUIRES,

@@ -18,14 +18,18 @@ from nix_aurora.unpack import unpack
 class Staged:
     """A staged closure, which has the default profile and its manifest as two more store paths.
 
-    ``profile`` is that path; ``root`` is its ``…/var/lib/nix``, with ``store``, an empty
-    ``var/nix`` and a canonical ``.reginfo``; ``origin`` says where the tarball came from and is
-    handed on as it is.
+    ``profile`` is that path, ``added`` has both; ``root`` is its ``…/var/lib/nix``, with ``store``,
+    an empty ``var/nix`` and a canonical ``.reginfo``. ``tarball`` has all other store paths;
+    ``sha256``, in hex, is what it had when it was unpacked. ``origin`` says where it came from and
+    is handed on as it is.
     """
 
     closure: Closure
     profile: str
+    added: tuple[str, ...]
     root: Path
+    tarball: Path
+    sha256: str
     origin: Mapping[str, str | int]
 
 
@@ -51,7 +55,15 @@ def stage(tarball: Path, out: Path, origin: Mapping[str, str | int]) -> Staged:
         final = base / closure.arch
         with files.new_directory(final) as fresh:
             (work / "var").rename(fresh / "var")
-    return Staged(closure, profile.path, final / "var/lib/nix", origin)
+    return Staged(
+        closure=closure,
+        profile=profile.path,
+        added=(profile.path, its_manifest.path),
+        root=final / "var/lib/nix",
+        tarball=tarball,
+        sha256=unpacked.sha256,
+        origin=origin,
+    )
 
 
 @contextmanager

@@ -8,17 +8,12 @@ from types import MappingProxyType
 
 TOOLS = MappingProxyType(
     {
-        "b2sum": "coreutils",
         "bash": "bash",
         "chcon": "coreutils",
         "chmod": "coreutils",
         "chown": "coreutils",
         "cp": "coreutils",
-        "dd": "coreutils",
-        "findmnt": "util-linux",
-        "flock": "util-linux",
         "grep": "grep",
-        "id": "coreutils",
         "ln": "coreutils",
         "ls": "coreutils",
         "mkdir": "coreutils",
@@ -31,18 +26,15 @@ TOOLS = MappingProxyType(
         "rm": "coreutils",
         "rmdir": "coreutils",
         "sed": "sed",
-        "sha256sum": "coreutils",
         "sleep": "coreutils",
         "stat": "coreutils",
         "sync": "coreutils",
         "systemctl": "systemd",
         "systemd-sysusers": "systemd",
         "systemd-tmpfiles": "systemd",
-        "tar": "tar",
         "touch": "coreutils",
         "umount": "util-linux",
         "unshare": "util-linux",
-        "zstd": "zstd",
     }
 )
 

@@ -1,18 +1,19 @@
 """A tree of store paths that is written member by member and never through a link.
 
 Names are relative to the tree, with ``/`` between plain components; the caller has seen to that.
-Methods raise ValueError with ``expected X, got Y`` where a member does not fit.
+Methods raise ValueError with ``expected X, got Y`` where a member does not fit, and where an RPM
+cannot carry it.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from nix_aurora import links, names
 from nix_aurora.errors import quoted
 from nix_aurora.reginfo import STORE
 
 MTIME = (1, 1)  # seconds: what Nix gives everything in its store
-_MAX_TARGET = 4095  # bytes, PATH_MAX without the NUL
 _MAX_HARD_LINKS = 32_000  # to one file; ext4 has 65,000 at most, and btrfs 65,535 in a directory
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -27,11 +28,11 @@ class Tree:
         self._root = os.fsencode(root) + b"/"
         self._files: dict[str, int] = {}  # sizes in bytes
         self._directories: dict[str, bytes] = {}
-        self._links: set[str] = set()
+        self._links: dict[str, str] = {}  # targets
 
     def add_directory(self, name: str) -> None:
         """Make a directory; it stays writable until ``finish``."""
-        path = self._place(name)
+        path = self._place(name, directory=True)
         os.mkdir(path, 0o700)  # noqa: PTH102 - bytes
         self._directories[name] = path
 
@@ -65,14 +66,18 @@ class Tree:
     def add_symlink(self, name: str, target: str) -> None:
         """Make a link that stays, taken literally, inside the store."""
         path = self._place(name)
-        data = _bytes(target)
-        if not data or b"\0" in data or len(data) > _MAX_TARGET:
-            raise ValueError(f"expected a link target of 1 to {_MAX_TARGET} bytes, got another")
+        names.check_target(target)
         if _escapes(name, target):
             raise ValueError(f"expected a link inside {STORE}, got {quoted(target)}, which escapes")
-        os.symlink(data, path)  # noqa: PTH211 - bytes
+        os.symlink(_bytes(target), path)  # noqa: PTH211 - bytes
         os.utime(path, MTIME, follow_symlinks=False)
-        self._links.add(name)
+        self._links[name] = target
+
+    def broken_links(self) -> Iterator[tuple[str, str]]:
+        """Yield each link that rpmbuild could not describe, and what is wrong with it."""
+        for name in self._links:
+            if fault := links.fault(name, self._links, self._files):
+                yield name, fault
 
     def finish(self) -> None:
         """Give the directories the mode and the mtime that Nix gives them."""
@@ -80,11 +85,12 @@ class Tree:
             os.chmod(path, 0o555)  # noqa: PTH101, S103 - bytes; nobody may write
             os.utime(path, MTIME)
 
-    def _place(self, name: str) -> bytes:
+    def _place(self, name: str, *, directory: bool = False) -> bytes:
         """Give where ``name`` goes, once it is new and its parent a directory made here."""
         if name in self._files or name in self._directories or name in self._links:
             raise ValueError("expected each member once, got it a second time")
-        parent, separator, _ = name.rpartition("/")
+        parent, separator, last = name.rpartition("/")
+        names.check_name(last, directory=directory)
         if separator and parent not in self._directories:
             if parent in self._links:
                 raise ValueError("expected a directory as parent, got a symlink")

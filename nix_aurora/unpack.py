@@ -6,6 +6,7 @@ installer accepts any name there, and so does this. The archive is taken for hos
 checked here, before anything is written, and only directories that were made here are written to.
 """
 
+import hashlib
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -36,12 +37,14 @@ class Unpacked:
     """What a tarball holds beside its store.
 
     ``name`` is its top directory, as a rule ``nix-3.22.1-x86_64-linux``, ``scripts`` the text of
-    install and, where there is one, install-multi-user, ``reginfo`` the text of .reginfo.
+    install and, where there is one, install-multi-user, ``reginfo`` the text of .reginfo,
+    ``sha256`` the tarball's own, in hex.
     """
 
     name: str
     scripts: Mapping[str, str]
     reginfo: str
+    sha256: str
 
 
 def unpack(tarball: Path, root: Path) -> Unpacked:
@@ -57,12 +60,14 @@ def unpack(tarball: Path, root: Path) -> Unpacked:
         tarball.open("rb", buffering=0) as file,
         log.progress(f"unpacking {tarball.name}", size) as done,
     ):
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        file.seek(0)
         stream = _HeaderStream(file, tarball.name, done)
         unpacker = _Unpacker(stream, Tree(root / "store"))
         for member in _members(stream, tarball.name):
             unpacker.add(member)
         _check_end(stream, tarball.name)
-    return unpacker.finish(tarball.name)
+    return unpacker.finish(tarball.name, sha256)
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
@@ -161,18 +166,23 @@ class _Unpacker:
         else:
             raise _fault(member.name, "expected only store/ to have content", "a nested member")
 
-    def finish(self, subject: str) -> Unpacked:
+    def finish(self, subject: str, sha256: str) -> Unpacked:
         """Set the tree's final modes and give the texts."""
         for name in ("install", ".reginfo"):
             if name not in self._texts:
                 raise _fault(subject, f"expected a file {name} at its top", "none")
+        top = self._top or ""
+        if broken := next(self._tree.broken_links(), None):
+            link, fault = broken
+            name = f"{top}/store/{link}"
+            raise VerificationError(f"unpacking: {printable(name)}: {fault}")
         self._tree.finish()
         try:
             reginfo = self._texts.pop(".reginfo").decode("ascii")
         except UnicodeDecodeError as error:
-            raise _fault(f"{self._top}/.reginfo", "expected ASCII", str(error)) from error
+            raise _fault(f"{top}/.reginfo", "expected ASCII", str(error)) from error
         scripts = {name: text.decode(errors="replace") for name, text in self._texts.items()}
-        return Unpacked(self._top or "", scripts, reginfo)
+        return Unpacked(top, scripts, reginfo, sha256)
 
     def _check_kind(self, member: tarfile.TarInfo) -> None:
         if member.issparse():

@@ -1,6 +1,7 @@
 """What a host with the package is good for, whatever has happened to it."""
 
 import itertools
+import json
 import shlex
 
 from tests.harness.commands import Result
@@ -19,10 +20,10 @@ WHOLE = """
 export NIX_REMOTE=local
 own=/var/lib/nix/.nix-aurora
 [ "$(cat $own/imported)" = "$CLOSURE_ID" ]
-[ ! -e $own/unpack ]
+[ "$(ls $own/unpack)" = imported-$CLOSURE_ID ]
 "$CLOSURE_NIX/bin/nix-store" --verify --check-contents
 "$CLOSURE_NIX/bin/nix-store" --check-validity \
-    $(grep ^/nix/store /usr/lib/nix-aurora/closure.reginfo | sort -u)
+    $(ls /usr/lib/nix-aurora/store | sed s,^,/nix/store/,)
 roots=/nix/var/nix/gcroots/nix-aurora
 [ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "$CLOSURE_NIX $CLOSURE_CACERT" ]
 [ /nix/var/nix/gcroots/profiles -ef /nix/var/nix/profiles ]
@@ -38,10 +39,9 @@ export NIX_REMOTE=local
 relocated=/usr/libexec/nix-aurora/relocated own=/var/lib/nix/relocated/.nix-aurora
 described=/var/lib/nix/relocated/closure
 [ "$(cat $own/imported)" = "$CLOSURE_ID" ]
-[ ! -e $own/unpack ]
+[ "$(ls $own/unpack)" = imported-$CLOSURE_ID ]
 $relocated nix-store --verify --check-contents
-$relocated nix-store --check-validity \
-    $(sed -n 's,^/nix/store,/run&,p' /usr/lib/nix-aurora/closure.reginfo)
+$relocated nix-store --check-validity $(ls /usr/lib/nix-aurora/store | sed s,^,/run/nix/store/,)
 roots=/var/lib/nix/relocated/var/nix/gcroots/nix-aurora
 [ "$(readlink $roots/nix) $(readlink $roots/cacert)" = "/run$CLOSURE_NIX /run$CLOSURE_CACERT" ]
 . $described/closure
@@ -67,6 +67,11 @@ def physical(path: str) -> str:
     if path.startswith("/run/"):
         return path.replace("/run/nix", "/var/lib/nix/relocated", 1)
     return path.replace("/nix", "/var/lib/nix", 1)
+
+
+def count_packaged(host: System) -> int:
+    """Return how many store paths the package has."""
+    return len(json.loads(host.read("/usr/lib/nix-aurora/closure.json"))["paths"])
 
 
 def _layout(host: System) -> str:

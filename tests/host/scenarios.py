@@ -486,7 +486,7 @@ SCENARIOS = (*SCENARIOS_OF_USERS, *SCENARIOS_OF_SYSTEM)
 
 ELSEWHERE: Mapping[str, str] = {
     # Bringing the package's files back takes dnf and a repository.
-    "archive-corrupt": "tests/host/test_dnf.py::test_reinstalling_cures_a_corrupt_archive",
+    "package-corrupt": "tests/host/test_dnf.py::test_reinstalling_cures_a_corrupt_package",
     "package-damaged": "tests/host/test_dnf.py::test_reinstalling_cures_a_damaged_description",
     "foreign-packages": "tests/host/test_dnf.py::test_fedoras_own_nix_is_removed_by_the_fix",
     # A file system of its own.

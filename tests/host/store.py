@@ -2,34 +2,16 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tests.harness.commands import Result
 from tests.harness.scratch import Scratch
 from tests.whole import IMPORT, WHOLE, check_clean
 
-# The import is bash, and bash reads this file first: before each command of the main process, it
-# counts it, and either writes it down, or at one of them does what $ACTION says.
-HOOK = """
-[ "$0" = /usr/libexec/nix-aurora/import ] || return 0
-hook_count=0
-hook() {
-    [ "$BASHPID" = "$$" ] || return 0
-    hook_count=$((hook_count + 1))
-    hook_text=${BASH_COMMAND//$'\\n'/ }
-    if [ -z "$ACTION" ]; then
-        echo "$hook_text" >>/run/trace
-    elif [ "$hook_count" = "$AT" ] || { [ "$AT" = 0 ] && [[ $hook_text == "$COMMAND"* ]]; }; then
-        echo "reached: $hook_count: $hook_text"
-        AT=-1
-        eval "$ACTION"
-    fi
-}
-set -o functrace
-trap hook DEBUG
-"""
-# How the command that roots the paths begins.
-ROOTING = 'mv --force --no-copy --target-directory="$roots" -- "$work/roots"'
+# A library of the packaged closure, which every program of it needs.
+DAMAGE = "truncate --size=1000 /usr/lib/nix-aurora/store/*/lib/libc.so.6"
+STEP = Path(__file__).with_name("step.py")
+"""Runs the import with something else in between."""
+KILL = "kill -KILL $PPID"
 _PREPARE = """
 mkdir -p /var/home /var/roothome
 systemd-tmpfiles --create nix-aurora.conf
@@ -64,22 +46,24 @@ NIX_REMOTE=local "$OLDER/bin/nix-store" --check-validity "$OLDER" \
 class Store:
     """A root where 2.26 is imported and the package of 2.34 is there: what an upgrade begins with.
 
-    ``trace`` is each command of an undisturbed import from there.
+    ``older`` is the store path of the Nix that is imported.
     """
 
     scratch: Scratch
     older: str
-    trace: list[str]
 
     def restore(self) -> None:
         """Go back to the beginning."""
         self.scratch.run(RESTORE)
 
-    def run_import(self, *, check: bool = True, **hook: str | int) -> Result:
-        """Run the import; ``hook`` is ACTION and AT (a number) or COMMAND (how it begins)."""
-        env = {"BASH_ENV": "/run/hook", "ACTION": ":", "AT": "0", "COMMAND": "-"}
-        env |= {name: str(value) for name, value in hook.items()}
-        return self.scratch.run(IMPORT, env=env if hook else None, check=check)
+    def run_import(
+        self, *, check: bool = True, at: str | None = None, action: str = KILL, before: str = ":"
+    ) -> Result:
+        """Run the import; ``action`` comes before the step ``at``, as step.py has it."""
+        if at is None:
+            return self.scratch.run(IMPORT, check=check)
+        command = f'{before}\nexec python3 -I /run/step.py "{at}" "$ACTION"'
+        return self.scratch.run(command, env={"ACTION": action}, check=check)
 
     def check_still_works(self) -> None:
         """Fail unless the older Nix and what was made with it are as usable as they were."""
@@ -90,19 +74,21 @@ class Store:
         check_clean(self.scratch.run(WHOLE))
 
     def listing(self) -> str:
-        """Give all that is in the store and in Nix's state, with sizes and times."""
-        return self.scratch.run("cd /nix; ls -lAR --time-style=full-iso store var").stdout
+        """Give all that is in the store and in Nix's state, with sizes and times.
+
+        But not of the files beside the database: whoever reads it makes them, or makes them anew.
+        """
+        script = (
+            "cd /nix; ls -lAR --time-style=full-iso store var | grep -v ' db\\(\\.sqlite-.*\\)\\?$'"
+        )
+        return self.scratch.run(script).stdout
 
 
 def prepare(scratch: Scratch, newer: Path) -> Store:
     """Import the package that is there, then upgrade it to the RPM ``newer``."""
-    with TemporaryDirectory() as place:
-        hook = Path(place, "hook")
-        hook.write_text(HOOK)
-        scratch.copy_in(hook, "/run/hook")
+    scratch.copy_in(STEP, "/run/step.py")
     scratch.run(f"{_PREPARE}{IMPORT}\n{_BUILD}")
     older = scratch.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_NIX").stdout.strip()
     scratch.copy_in(newer, f"/run/{newer.name}")
     scratch.run(f"rpm --upgrade --nosignature /run/{newer.name}\n{_SAVE}")
-    scratch.run(IMPORT, env={"BASH_ENV": "/run/hook", "ACTION": ""})
-    return Store(scratch, older, scratch.read("/run/trace").splitlines())
+    return Store(scratch, older)

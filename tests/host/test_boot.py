@@ -11,6 +11,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.host.store import DAMAGE
 from tests.settings import FAULTY
 
 _SOCKETS = ("/var/lib/nix/var/nix/daemon-socket/socket", "/var/lib/nix/daemon-socket/socket")
@@ -170,7 +171,9 @@ def test_the_daemon_waits_where_there_is_something_to_wait_for(
         systemctl show --property=ActiveState --value nix-setup.service"""
     slow_host.wait_until_up()
     assert slow_host.run(connect).stdout.splitlines()[-1] == "inactive"
-    lost = f"sed -i /^nixbld:/d /etc/group; {connect}; grep -c ^nixbld: /etc/group"
+    # As a boot finds it: nix-layout looks, and the unit's condition is what it has found.
+    lose = "sed -i /^nixbld:/d /etc/group; systemctl restart nix-layout.service"
+    lost = f"{lose}; {connect}; grep -c ^nixbld: /etc/group"
     assert slow_host.run(lost).stdout.splitlines()[-2:] == ["active", "1"]
 
 
@@ -186,8 +189,7 @@ def _bring_client(host: Host, place: Path) -> None:
 def test_a_failed_import_is_named_and_its_repair_works(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    archive = "/usr/lib/nix-aurora/closure.tar.zst"
-    host = make_host(nix_tree.changed(tmp_path / "broken", f"truncate --size=1000 {archive}"))
+    host = make_host(nix_tree.changed(tmp_path / "broken", DAMAGE))
     host.boot()
     assert host.failed_units() == ["nix-setup.service"]
     result = host.run_as("tester", "nix --version", check=False)

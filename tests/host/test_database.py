@@ -99,7 +99,7 @@ def test_a_newer_database_is_left_alone(root: Scratch) -> None:
     failed = root.run(IMPORT, check=False)
     assert failed.returncode == 1
     assert "schema is version 11, but I only support 10" in failed.stderr
-    assert "import failed: cannot ask Nix for its store paths: " in failed.stderr
+    assert "import failed: cannot register store paths: " in failed.stderr
     assert failed.stderr.splitlines()[-1] == "hint: sudo nix-aurora doctor"
     assert _rows(root) == before
     found = root.run("nix-aurora doctor", check=False).stdout

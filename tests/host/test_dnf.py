@@ -28,7 +28,7 @@ END
 # The store has lost its Nix, and the package cannot give it back.
 _CORRUPT = """
 . /usr/lib/nix-aurora/closure.env
-printf '\\377' | dd of=/usr/lib/nix-aurora/closure.tar.zst bs=1 seek=1000000 conv=notrunc
+rm -r "/usr/lib/nix-aurora/store/${CLOSURE_NIX##*/}/bin"
 rm -r "$CLOSURE_NIX" /var/lib/nix/.nix-aurora/imported
 ! systemctl restart nix-setup.service
 """
@@ -82,12 +82,12 @@ def test_a_life_with_dnf(host: Host) -> None:
     _check(host, "forky")
 
 
-def test_reinstalling_cures_a_corrupt_archive(host: Host) -> None:
+def test_reinstalling_cures_a_corrupt_package(host: Host) -> None:
     """With doctor's own words, to the real dnf5, whose question is answered with yes."""
     host.run(_CORRUPT)
     found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     faults = {finding["id"]: finding["fix"] for finding in found}
-    assert set(faults) == {"unit-failed:nix-setup.service", "archive-corrupt", "import-missing"}
+    assert set(faults) == {"unit-failed:nix-setup.service", "package-corrupt", "import-missing"}
     (fix,) = set(faults.values())
     assert fix.startswith("sudo dnf reinstall nix-aurora && ")
     host.run_as("tester", f"yes | {{ {fix}; }}", login=False)

@@ -11,6 +11,7 @@ from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker
 from tests.host.doctor import Hosts, build, check, cure, doctor, faults
 from tests.host.scenarios import SCENARIOS_OF_USERS, Scenario, of_each_kind
+from tests.host.store import DAMAGE
 
 
 @pytest.fixture(scope="module")
@@ -141,7 +142,7 @@ def test_a_full_var_is_cured_by_collecting_garbage(
     build(host)
 
 
-def test_a_corrupt_archive_is_found_and_a_whole_one_in_its_place_cures_it(
+def test_a_corrupt_package_is_found_and_a_whole_one_in_its_place_cures_it(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
     """What the fix does needs rpm-ostree or bootc, and a registry, which this host has not.
@@ -149,14 +150,11 @@ def test_a_corrupt_archive_is_found_and_a_whole_one_in_its_place_cures_it(
     A boot into the good tree stands for the deployment that they make: nothing else is needed. On
     an ordinary host the fix is run as it is printed, in test_ordinary.
     """
-    flip = (
-        "printf '\\377' | dd of=/usr/lib/nix-aurora/closure.tar.zst bs=1 seek=1000000 conv=notrunc"
-    )
-    host = make_host(nix_tree.changed(tmp_path / "corrupt", flip))
+    host = make_host(nix_tree.changed(tmp_path / "corrupt", DAMAGE))
     host.boot()
     assert host.failed_units() == ["nix-setup.service"]
     found = {finding["id"]: finding["fix"] for finding in doctor(host)}
-    assert set(found) == {"unit-failed:nix-setup.service", "archive-corrupt", "import-missing"}
+    assert set(found) == {"unit-failed:nix-setup.service", "package-corrupt", "import-missing"}
     (fix,) = set(found.values())
     # An image-baked package: this host has no rpm-ostree that would know of a layered one.
     assert fix == "sudo ostree fsck --delete; sudo bootc upgrade"

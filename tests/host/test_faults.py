@@ -7,7 +7,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
-from tests.host.store import HOOK, ROOTING
+from tests.host.store import DAMAGE, KILL, STEP
 from tests.whole import add_program, build, check_profile, check_whole, derivation
 
 _SOCKET = "/var/lib/nix/daemon-socket/socket"
@@ -39,7 +39,6 @@ END
 mkdir -p /usr/lib/systemd/system/nix-layout.service.wants
 ln -s ../noexec.service /usr/lib/systemd/system/nix-layout.service.wants/
 """
-_ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
 
 
 @pytest.fixture
@@ -56,22 +55,22 @@ def upgraded(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
 def test_power_is_lost_during_the_import(upgraded: Host, make_nix_tree: NixTreeMaker) -> None:
     """Three times; then a rollback is whole, and so is the newer one after it."""
     newer = make_nix_tree("forky")
-    for number, command in enumerate(("sync --file-system", "mv --no-copy --no-clobber", ROOTING)):
-        kill = f"kill -KILL $$; # at {command}"
+    for number, step in enumerate(("syscalls.sync", "run.place", "roots.add_roots")):
         hooked = newer.changed(
             upgraded.console.parent / f"hooked-{number}",
             f"""
             mkdir -p /usr/lib/systemd/system/nix-setup.service.d
-            cat >/usr/lib/nix-hook <<'END'\n{HOOK}\nEND
-            cat >/usr/lib/systemd/system/nix-setup.service.d/hook.conf <<'END'
+            cat >/usr/lib/step.py <<'END'\n{STEP.read_text()}\nEND
+            cat >/usr/lib/systemd/system/nix-setup.service.d/step.conf <<'END'
 [Service]
-Environment=BASH_ENV=/usr/lib/nix-hook AT=0 'COMMAND={command}' 'ACTION={kill}'
+ExecStart=
+ExecStart=/usr/bin/python3 -I /usr/lib/step.py {step} '{KILL}'
 END
             """,
         )
         upgraded.boot(hooked)
         assert upgraded.failed_units() == ["nix-setup.service"]
-        assert f": {command}" in upgraded.journal("nix-setup.service")
+        assert f"reached: {step}" in upgraded.journal("nix-setup.service")
         check_profile(upgraded)
         upgraded.kill()
     upgraded.boot(make_nix_tree("trixie"))
@@ -80,18 +79,18 @@ END
     check_whole(upgraded)
 
 
-def test_a_corrupt_archive_leaves_the_older_nix_running(
+def test_a_corrupt_package_leaves_the_older_nix_running(
     upgraded: Host, make_nix_tree: NixTreeMaker
 ) -> None:
     newer = make_nix_tree("forky")
-    flip = f"""
-        printf x | dd of={_ARCHIVE} bs=1 seek=5000000 conv=notrunc
+    damage = f"""
+        {DAMAGE}
         echo '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.conf' \\
             >>/etc/nix/nix.custom.conf
     """
-    upgraded.boot(newer.changed(upgraded.console.parent / "flipped", flip))
+    upgraded.boot(newer.changed(upgraded.console.parent / "damaged", damage))
     assert upgraded.failed_units() == ["nix-setup.service"]
-    assert "expected BLAKE2b" in upgraded.journal("nix-setup.service")
+    assert "the package is damaged: " in upgraded.journal("nix-setup.service")
     check_profile(upgraded)
     # The daemon is the older one, and so is the Nix of the default profile.
     nix = "/nix/var/nix/profiles/default/bin/nix"
@@ -141,7 +140,7 @@ def test_a_noexec_mount_is_named_and_the_hint_works_while_a_client_waits(
         "sleep 1; for n in {1..8}; do systemctl restart nix-setup.service || :; done"
     )
     said = host.journal("nix-setup.service")
-    assert "import failed: /var is mounted with noexec: no program of the store can start" in said
+    assert "import failed: cannot use /var: it is mounted with noexec: no program of " in said
     assert "too quickly" not in said
     (hint,) = {line.partition("hint: ")[2] for line in said.splitlines() if "hint: " in line}
     host.run_as("tester", hint)

@@ -3,20 +3,18 @@
 An import takes half a second there, where a boot takes many.
 """
 
-import random
 import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.host.conftest import NixTreeMaker
-from tests.host.store import RESTORE, ROOTING, Store, prepare
+from tests.host.store import RESTORE, Store, prepare
 from tests.packages import PackageMaker
 from tests.torture import chosen, generator
 from tests.whole import IMPORT
 
 _KILLED = -9
-_REGISTRATION = "/usr/lib/nix-aurora/closure.reginfo"
 _PROFILE = "/nix/var/nix/profiles/default"
 _EMPTY = """
 find /var/lib/nix -mindepth 1 -delete
@@ -41,69 +39,34 @@ def store(prepared: Store) -> Store:
 # --- killed
 
 
-# What an import has done, and the last command before that is so, as it begins.
-_STAGES = (
-    ("begun", "mkdir -p"),
-    ("unpacked", "sed -n 1,3p"),  # the end of tar's pipeline
-    ("renamed", "mv --no-copy --no-clobber"),
-    ("registered", '"${nix_store[@]}" --load-db'),
-    ("rooted", ROOTING),
-)
+# What an import has done, and the step that it begins next.
+_STAGES = {
+    "begun": "run.stage",
+    "cloned": "clone.clone:20",
+    "staged": "syscalls.sync",
+    "locked": "run.place",
+    "renaming": "syscalls.rename_new:30",
+    "renamed": "nix.load",
+    "registered": "profile.update_profile",
+    "installing": "profile._install",
+    "installed": "roots.add_roots",
+    "rooting": "roots.add_root:2",
+    "rooted": "state.prepare",
+    "stamping": "state.remember",
+    "stamped": "state.adopt",
+}
 
 
-def _points(trace: list[str], chooser: random.Random) -> list[tuple[int, str]]:
-    """Choose where to die: 20 numbers of commands, four in each stage, with the stages' names.
-
-    A command that is repeated counts once, or the loops over the paths would get all of them.
-    """
-    starts = [_number(trace, command) + 1 for _, command in _STAGES]
-    points = []
-    for (stage, _), start, end in zip(_STAGES, starts, [*starts[1:], len(trace)], strict=True):
-        places: dict[str, list[int]] = {}
-        # As sed begins, tar is at work: that is neither the one stage nor the other.
-        for number in range(start, end - 1 if stage == "begun" else end):
-            places.setdefault(trace[number - 1], []).append(number)
-        some = chooser.sample(list(places.values()), 4)
-        points += [(number, stage) for number in sorted(map(chooser.choice, some))]
-    return points
-
-
-def _number(trace: list[str], beginning: str) -> int:
-    return next(n for n, command in enumerate(trace, start=1) if command.startswith(beginning))
-
-
-def test_killed_at_twenty_points(store: Store) -> None:
+@pytest.mark.parametrize("stage", _STAGES)
+def test_killed_at_a_stage(store: Store, stage: str) -> None:
     """Each from the same beginning; the next run finishes the work."""
-    for number, stage in chosen(_points(store.trace, generator())):
-        print(f"{number} of {len(store.trace)}, {stage}: {store.trace[number - 1]}")
-        store.restore()
-        killed = store.run_import(ACTION="kill -KILL $$", AT=number, check=False)
-        assert killed.returncode == _KILLED
-        assert f"reached: {number}: {store.trace[number - 1]}" in killed.stdout
-        assert _stage(store) == stage
-        store.check_still_works()
-        store.run_import()
-        store.check_whole()
-        store.check_still_works()
-
-
-def _stage(store: Store) -> str:
-    """Tell how far an import has come, from what is there."""
-    done = store.scratch.run(
-        """
-        . /usr/lib/nix-aurora/closure.env
-        export NIX_REMOTE=local
-        roots=/nix/var/nix/gcroots/nix-aurora unpacked=/nix/.nix-aurora/unpack/store
-        if [ "$(readlink $roots/nix)" = $CLOSURE_NIX ]; then echo rooted
-        elif $OLDER/bin/nix-store --check-validity $CLOSURE_NIX 2>/dev/null; then echo registered
-        elif [ -e $CLOSURE_NIX ]; then echo renamed
-        elif [ -e $unpacked/${CLOSURE_NIX##*/} ]; then echo unpacked
-        else echo begun
-        fi
-        """,
-        env={"OLDER": store.older},
-    )
-    return done.stdout.strip()
+    killed = store.run_import(at=_STAGES[stage], check=False)
+    assert killed.returncode == _KILLED
+    assert f"reached: {_STAGES[stage]}" in killed.stdout
+    store.check_still_works()
+    store.run_import()
+    store.check_whole()
+    store.check_still_works()
 
 
 def test_killed_with_its_children_at_any_time(store: Store) -> None:
@@ -121,47 +84,30 @@ def test_killed_with_its_children_at_any_time(store: Store) -> None:
     store.check_still_works()
 
 
-@pytest.mark.parametrize(
-    ("command", "action"),
-    [
-        # The extraction stops after some of the paths, and in the middle of one.
-        (
-            "extract ",
-            "zstd -dc $archive | head -c 30M | tar -x --directory=$work 2>/dev/null || :;"
-            "kill -KILL $$",
-        ),
-        (
-            "mv --no-copy --no-clobber",
-            'mv --target-directory="$store" -- "${new[@]:0:${#new[@]}/2}"; kill -KILL $$',
-        ),
-        # The database has its own journal; it is killed while it may be at it.
-        (
-            '"${nix_store[@]}" --load-db',
-            "(sleep 0.01; kill -KILL 0) &",
-        ),
-        (
-            '"$CLOSURE_NIX/bin/nix-env"',
-            "(sleep 0.03; kill -KILL 0) &",
-        ),
-    ],
-    ids=["unpacking", "renaming", "registering", "installing"],
-)
-def test_killed_half_way(store: Store, command: str, action: str) -> None:
-    killed = store.run_import(ACTION=action, COMMAND=command, check=False)
-    assert killed.returncode == _KILLED
-    assert f": {command}" in killed.stdout
+@pytest.mark.parametrize("step", ["nix.load", "profile._install"])
+@pytest.mark.parametrize("delay", [0.01, 0.03])
+def test_killed_while_nix_is_at_work(store: Store, step: str, delay: float) -> None:
+    """The database has its own journal; all processes are killed while it may be at it."""
+    killed = store.scratch.run(
+        f'setsid --wait python3 -I /run/step.py {step} "(sleep {delay}; kill -KILL 0) &"',
+        check=False,
+    )
+    print(killed.output)
+    assert f"reached: {step}" in killed.stdout
     store.check_still_works()
     store.run_import()
     store.check_whole()
 
 
-def test_killed_before_anything_was_imported(store: Store) -> None:
+@pytest.mark.parametrize(
+    "step", ["database.read", "run.place", "syscalls.rename_new:30", "roots.add_roots"]
+)
+def test_killed_before_anything_was_imported(store: Store, step: str) -> None:
     """The first import of all has no older Nix to lean on."""
-    for command in ("find_missing", "mv --no-copy --no-clobber", ROOTING):
-        store.scratch.run(_EMPTY)
-        store.run_import(ACTION="kill -KILL $$", COMMAND=command, check=False)
-        store.run_import()
-        store.check_whole()
+    store.scratch.run(_EMPTY)
+    assert store.run_import(at=step, check=False).returncode == _KILLED
+    store.run_import()
+    store.check_whole()
 
 
 def test_two_at_once(store: Store) -> None:
@@ -175,30 +121,46 @@ def test_two_at_once(store: Store) -> None:
 
 
 @pytest.mark.parametrize(
-    "command",
+    "step",
     [
-        "extract ",
-        "mv --no-copy --no-clobber",
-        '"${nix_store[@]}" --load-db',
-        '"$CLOSURE_NIX/bin/nix-env"',
-        ROOTING,
-        'echo "$CLOSURE_ID"',
+        *("run.stage", "run.place", "nix.load", "profile._install", "roots.add_roots"),
+        *("state.prepare", "state.remember"),
     ],
-    ids=["unpacking", "renaming", "registering", "installing", "rooting", "stamping"],
 )
-def test_the_disk_fills_up(store: Store, command: str) -> None:
+def test_the_disk_fills_up(store: Store, step: str) -> None:
     """Somebody else takes the space that the import has counted on."""
     store.scratch.run("mount -t tmpfs -o mode=0755,size=250m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
         full = "dd if=/dev/zero of=/var/lib/nix/ballast bs=4k 2>/dev/null || true"
-        failed = store.run_import(ACTION=full, COMMAND=command, check=False)
-        assert f": {command}" in failed.stdout
+        failed = store.run_import(at=step, action=full, check=False)
+        print(failed.output)
+        assert f"reached: {step}" in failed.stdout
         assert failed.returncode == 1 or "imported Nix" in failed.stdout
         assert "import failed" in failed.stderr or failed.returncode == 0
-        print(failed.output)
         store.check_still_works()
         store.scratch.run("rm /var/lib/nix/ballast")
+        store.run_import()
+        store.check_whole()
+        store.check_still_works()
+    finally:
+        store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
+
+
+@pytest.mark.parametrize("size", chosen([80 + 8 * number for number in range(20)]))
+def test_a_disk_of_any_size(store: Store, size: int) -> None:
+    """Whatever the import has room for, the older Nix works, and with more space it is whole."""
+    store.scratch.run(f"mount -t tmpfs -o mode=0755,size={size}m small /var/lib/nix")
+    try:
+        store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
+        # What the look at the free space is told: it is the writing that fails.
+        lie = "mount -o remount,size=1g /var/lib/nix"
+        truth = f"mount -o remount,size={size}m /var/lib/nix"
+        done = store.run_import(at="clone.clone", action=truth, check=False, before=lie)
+        print(f"{size} MiB: {done.output}")
+        assert done.returncode == 0 or "import failed: " in done.stderr
+        store.check_still_works()
+        store.scratch.run("mount -o remount,size=1g /var/lib/nix")
         store.run_import()
         store.check_whole()
         store.check_still_works()
@@ -213,7 +175,7 @@ def test_too_little_space_is_told_before_anything_is_done(store: Store) -> None:
         failed = store.run_import(check=False)
         assert failed.returncode == 1
         assert "MiB of free space, got" in failed.stderr
-        assert "hint: free some, then: sudo systemctl restart nix-setup.service" in failed.stderr
+        assert "hint: sudo nix-aurora doctor" in failed.stderr
         store.check_still_works()
         store.scratch.run("mount -o remount,size=250m /var/lib/nix")
         store.run_import()
@@ -236,102 +198,93 @@ def test_a_read_only_store_is_told(store: Store) -> None:
     store.check_whole()
 
 
-# --- the archive
+# --- the package
 
-_ARCHIVE = "/usr/lib/nix-aurora/closure.tar.zst"
-_CLOSURE = "/usr/lib/nix-aurora/closure.env"
+_PACKAGE = "/usr/lib/nix-aurora"
+
+
+@pytest.fixture
+def damaged(store: Store) -> Iterator[Store]:
+    """Give the store; the package's files are brought back in the end."""
+    store.scratch.run(f"cp -a {_PACKAGE} /run/package")
+    yield store
+    store.scratch.run(
+        f"find {_PACKAGE} -mindepth 1 -delete; cp -a /run/package/. {_PACKAGE}; rm -r /run/package"
+    )
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        ("truncate --size=-1000 {}", "expected BLAKE2b [0-9a-f]*, got [0-9a-f]*"),
         (
-            'byte=$(od -An -tu1 -j 5000000 -N 1 {}); printf "\\\\x$(printf %x $((byte ^ 4)))"'
-            " | dd of={} bs=1 seek=5000000 conv=notrunc",
-            "expected BLAKE2b [0-9a-f]*, got [0-9a-f]*",
+            "truncate --size=-9 $library",
+            ": the package is damaged: expected a NAR of [0-9]+ bytes, got [0-9]+",
         ),
-        ("rm {}", "cannot be read"),
+        (
+            'byte=$(od -An -tu1 -j 5000 -N 1 $library); printf "\\\\x$(printf %x $((byte ^ 4)))"'
+            " | dd of=$library bs=1 seek=5000 conv=notrunc status=none",
+            ": the package is damaged: the content differs from what was registered",
+        ),
+        ("rm $library", ": the package is damaged: expected a NAR of "),
+        ("touch $path/more", ": the package is damaged: expected a NAR of [0-9]+ bytes, got more"),
+        ("rm -r $path", ": No such file or directory"),
+        (
+            "rm $library; mkfifo $library",
+            ": the package is damaged: .* is not a file, a directory or a link",
+        ),
     ],
-    ids=["truncated", "one bit flipped", "gone"],
+    ids=["truncated", "one bit flipped", "a file gone", "a file too many", "gone", "a pipe"],
 )
-def test_a_corrupt_archive_is_refused(store: Store, damage: str, message: str) -> None:
-    store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; {damage.replace('{}', _ARCHIVE)}")
-    try:
-        before = store.listing()
-        failed = store.run_import(check=False)
-        assert failed.returncode == 1
-        assert re.search(
-            rf"import failed: {_ARCHIVE}: {message}\nhint: sudo nix-aurora doctor", failed.stderr
-        )
-        assert store.listing() == before
-        store.check_still_works()
-    finally:
-        store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
-    store.run_import()
-    store.check_whole()
+@pytest.mark.parametrize("first", [False, True], ids=["upgrade", "first import"])
+def test_a_damaged_package_is_refused(
+    damaged: Store, damage: str, message: str, first: bool
+) -> None:
+    if first:  # with no older Nix to lean on
+        damaged.scratch.run(_EMPTY)
+    damaged.scratch.run(
+        f"""
+        library=$(ls {_PACKAGE}/store/*/lib/libc.so.6 | head -1)
+        path=${{library%/lib/*}}
+        {damage}
+        """
+    )
+    before = damaged.listing()
+    failed = damaged.run_import(check=False)
+    assert failed.returncode == 1
+    assert failed.stderr.count("import failed") == 1
+    assert re.search(
+        rf"import failed: cannot (import|read) {_PACKAGE}/store/\S+{message}.*\nhint: sudo nix",
+        failed.stderr,
+    )
+    if first:
+        left = damaged.scratch.run("cd /var/lib/nix; find store var .nix-aurora -type f").stdout
+        assert left == ".nix-aurora/lock\n"
+    else:
+        assert damaged.listing() == before
+        damaged.check_still_works()
 
 
 @pytest.mark.parametrize(
     "damage", ["truncate --size=-9", "truncate --size=0", "sed -i s/1/2/", "rm"]
 )
-def test_a_corrupt_registration_is_refused(store: Store, damage: str) -> None:
-    store.scratch.run(f"cp -a {_REGISTRATION} /run/registration; {damage} {_REGISTRATION}")
-    try:
-        before = store.listing()
-        failed = store.run_import(check=False)
-        assert failed.returncode == 1
-        assert re.search(
-            rf"^nix-aurora: import failed: {_REGISTRATION}: (expected|cannot be read)",
-            failed.stderr,
-        )
-        assert store.listing() == before
-        store.check_still_works()
-    finally:
-        store.scratch.run(f"cp -a /run/registration {_REGISTRATION}")
+def test_a_damaged_description_is_refused(damaged: Store, damage: str) -> None:
+    damaged.scratch.run(f"{damage} {_PACKAGE}/closure.json")
+    before = damaged.listing()
+    failed = damaged.run_import(check=False)
+    assert failed.returncode == 1
+    assert re.search(
+        rf"^nix-aurora: import failed: {_PACKAGE}/closure.json: (expected|cannot be read)",
+        failed.stderr,
+    )
+    assert damaged.listing() == before
+    damaged.check_still_works()
 
 
-def test_a_corrupt_archive_is_refused_at_first(store: Store) -> None:
-    """With no older Nix to lean on."""
-    store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; {_EMPTY}")
-    try:
-        for damage in ("truncate --size=-1000", "truncate --size=0", "sed -i '$s/$/x/'"):
-            store.scratch.run(f"{damage} {_ARCHIVE}")
-            failed = store.run_import(check=False)
-            store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
-            assert failed.returncode == 1
-            assert failed.stderr.count("import failed") == 1
-            assert f"import failed: {_ARCHIVE}: expected BLAKE2b" in failed.stderr
-            left = store.scratch.run("cd /var/lib/nix; find store var .nix-aurora -type f").stdout
-            assert left == ".nix-aurora/lock\n"
-    finally:
-        store.scratch.run(f"cp -a /run/archive {_ARCHIVE}")
-    store.run_import()
-    store.check_whole()
-
-
-def test_an_archive_may_be_padded(store: Store) -> None:
-    """By however many zeros its size was rounded up: no program dies of what tar needs no more."""
-    store.scratch.run(f"cp -a {_ARCHIVE} /run/archive; cp -a {_CLOSURE} /run/closure.env")
-    try:
-        store.scratch.run(
-            f"""
-            . {_CLOSURE}
-            before=$(stat --format=%s {_ARCHIVE})
-            head --bytes=1M /dev/zero | zstd --quiet >>{_ARCHIVE}
-            last=${{ARCHIVE_PARTS##*,}}
-            last=$((last + $(stat --format=%s {_ARCHIVE}) - before))
-            digest=$(b2sum <{_ARCHIVE})
-            {{
-                echo "ARCHIVE_PARTS=${{ARCHIVE_PARTS%,*}},$last"
-                echo "ARCHIVE_BLAKE2B=${{digest%% *}}"
-            }} >>{_CLOSURE}
-            """
-        )
-        store.run_import()
-        store.check_whole()
-    finally:
-        store.scratch.run(f"cp -a /run/archive {_ARCHIVE}; cp -a /run/closure.env {_CLOSURE}")
+def test_what_is_too_much_beside_the_packaged_paths_is_left_out(damaged: Store) -> None:
+    damaged.scratch.run(f"mkdir {_PACKAGE}/store/more")
+    damaged.run_import()
+    damaged.scratch.run(f"rmdir {_PACKAGE}/store/more")
+    damaged.check_whole()
 
 
 # --- the state
@@ -406,14 +359,16 @@ def test_a_path_that_is_half_there_is_replaced(store: Store) -> None:
 def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(store: Store) -> None:
     """A build may make it between the last look and the renaming."""
     failed = store.run_import(
-        ACTION='mkdir "$store/${missing[0]}"; echo "taken: ${missing[0]}"',
-        COMMAND="mv --no-copy --no-clobber",
+        at="syscalls.rename_new",
+        action="cd /nix/.nix-aurora/unpack/store; set -- *; mkdir /nix/store/$2; echo taken: $2",
         check=False,
     )
     assert failed.returncode == 1
     taken = re.search(r"^taken: (.*)$", failed.stdout, re.MULTILINE)
     assert taken
-    assert f"/{taken[1]}: somebody else has just made it\nhint: sudo systemctl" in failed.stderr
+    assert (
+        f"/{taken[1]}: another process created it meanwhile\nhint: sudo systemctl" in failed.stderr
+    )
     store.check_still_works()
     store.run_import()
     store.check_whole()
@@ -484,7 +439,7 @@ def test_a_collection_between_the_look_and_the_lock(store: Store) -> None:
         env={"OLDER": store.older},
     )
     collect = f'"{store.older}/bin/nix-collect-garbage" >/dev/null 2>&1'
-    done = store.run_import(ACTION=collect, COMMAND="lock_collector")
+    done = store.run_import(at="run.collector_lock", action=collect)
     assert "64 of 64 store paths were missing" in done.stdout
     store.check_whole()
 

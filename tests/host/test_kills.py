@@ -1,14 +1,21 @@
-"""Import, recover and backup, killed at any time, while builds and collections go on."""
+"""Import, recover and backup, killed at any time, while builds and collections go on.
+
+And the import killed at system calls that are spread over it.
+"""
 
 import random
+import re
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
 
 from tests.harness.scratch import Scratch
+from tests.harness.strace import bring_strace
 from tests.host.conftest import NixTreeMaker
 from tests.host.losing import BUILD, PREPARE, SCHEMA
-from tests.host.store import RESTORE
+from tests.host.store import RESTORE, Store, prepare
+from tests.packages import PackageMaker
 from tests.torture import SEED, chosen
 from tests.whole import IMPORT, WHOLE, check_clean
 
@@ -20,9 +27,11 @@ _PROGRAMS = {
     "mending import": f"printf x >{SCHEMA}; exec {IMPORT}",
     "going back": f"printf 11 >{SCHEMA}; exec nix-aurora recover --yes",
 }
-_CASES = [
-    (name, number) for number in range(15) for name in _PROGRAMS
-]  # 90 kills, at a time that the seed chooses
+# How often each is killed, at times that the seed chooses.
+_TIMES = {"import": 60, "restoring import": 30, "recover": 15, "backup": 15}
+_TIMES |= {"mending import": 15, "going back": 15}
+_CASES = [(name, number) for name, count in _TIMES.items() for number in range(count)]
+_CALLS = 60
 # Each on its own, until told to stop: new paths with a root, and collections.
 _BUILDS = f"""
 cd /run
@@ -62,6 +71,15 @@ cat /run/said
 # Seconds: about what each takes, and some more.
 _LONGEST = {"import": 1.2, "restoring import": 1.8, "recover": 0.7, "backup": 0.6}
 _LONGEST |= {"mending import": 1.2, "going back": 2.5}
+
+# strace counts the calls of each name, and of the process alone that it has started: the others
+# are killed once that one is dead, as systemd does.
+_KILL_AT = """
+setsid $STRACE -qq -o /dev/null -e inject=$CALL:signal=KILL:when=$NUMBER $IMPORT >/run/said 2>&1 &
+wait $! || echo "killed: $?"
+kill -KILL -- -$! 2>/dev/null || :
+cat /run/said
+"""
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +122,54 @@ def test_nothing_is_lost_whenever_it_is_killed(
         rm -f /nix/var/nix/gcroots/load-*
         """
     )
+
+
+# --- at a system call
+
+
+@pytest.fixture(scope="module")
+def upgraded(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Store]:
+    """Return a root in which an upgrade is about to be imported."""
+    with make_nix_tree("trixie").scratch() as scratch:
+        yield prepare(scratch, package("forky"))
+
+
+@pytest.fixture(scope="module")
+def strace(upgraded: Store) -> str:
+    """Return the command that starts strace in that root."""
+    return bring_strace(upgraded.scratch)
+
+
+@pytest.fixture(scope="module")
+def calls(upgraded: Store, strace: str) -> list[tuple[str, int]]:
+    """Return the system calls of an undisturbed import: each name, with its number among those.
+
+    From the import's lock on; what threads do to wait for each other differs from run to run.
+    """
+    upgraded.restore()
+    upgraded.scratch.run(f"{strace} -qq -o /run/trace {IMPORT}")
+    counts: Counter[str] = Counter()
+    found = []
+    for line in upgraded.scratch.read("/run/trace").splitlines():
+        if name := re.match(r"([a-z0-9_]+)\(", line):
+            counts[name[1]] += 1
+            found.append((name[1], counts[name[1]]))
+    first = next(number for number, (name, _) in enumerate(found) if name == "flock")
+    return [call for call in found[first:] if call[0] not in {"futex", "exit_group"}]
+
+
+@pytest.mark.parametrize("number", chosen(range(_CALLS)))
+def test_nothing_is_lost_at_any_system_call(
+    upgraded: Store, strace: str, calls: list[tuple[str, int]], number: int
+) -> None:
+    position = (number + random.Random(f"{SEED} call {number}").random()) / _CALLS  # noqa: S311
+    name, count = calls[int(position * len(calls))]
+    upgraded.restore()
+    environment = {"STRACE": strace, "CALL": name, "NUMBER": str(count), "IMPORT": IMPORT}
+    done = upgraded.scratch.run(_KILL_AT, env=environment)
+    print(f"{name} {count}, at {position:.0%} of {len(calls)}: {done.stdout}")
+    assert "killed: 137" in done.stdout
+    upgraded.check_still_works()
+    upgraded.run_import()
+    upgraded.check_whole()
+    upgraded.check_still_works()

@@ -2,17 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.harness.scratch import Scratch
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.doctor import cure, doctor
 from tests.host.expressions import copy_expressions
-from tests.host.store import HOOK, Store
+from tests.host.store import STEP, Store
 from tests.packages import PackageMaker
 from tests.relocated import ASK, ASK_NO_MORE, RESTART, check_builders, check_collection
 from tests.whole import (
@@ -23,6 +20,7 @@ from tests.whole import (
     check_clean,
     check_profile,
     check_whole,
+    count_packaged,
     derivation,
     physical,
 )
@@ -143,7 +141,7 @@ def test_status_tells_what_it_cannot_do(host: Host) -> None:
     of_root = json.loads(host.run("nix-aurora status --json").stdout)
     assert of_root["imported"] == {"id": env["CLOSURE_ID"], "current": True}
     assert list(state["sockets"].values()) == [True, True]
-    assert state["store"]["paths"] >= int(env["CLOSURE_PATHS"])
+    assert state["store"]["paths"] >= count_packaged(host)
 
 
 def test_doctor_takes_it_for_well_and_knows_the_way_back(host: Host) -> None:
@@ -340,26 +338,18 @@ nix-store --version
 nix-store --check-validity $(readlink /var/lib/nix/relocated/var/nix/gcroots/{mine,nix-aurora/nix})
 [ "$(cat /var/lib/nix/relocated/var/nix/gcroots/mine)" = content ]
 """
-_KILL = "kill -KILL $$"
-# Where an import dies: the beginning of a command, and what happens in its place.
+# Where an import dies: a step of it, as step.py has it.
 _POINTS = {
-    "before unpacking": ("take_label", _KILL),
-    "while unpacking": (
-        "extract ",
-        f"zstd -dc $archive | head -c 30M | tar -x --directory=$work 2>/dev/null || :; {_KILL}",
-    ),
-    "unpacked": ("sync --file-system", _KILL),
-    "synced": ("lock_collector", _KILL),
-    "while renaming": (
-        "mv --no-copy --no-clobber",
-        f'mv --target-directory="$store" -- "${{new[@]:0:${{#new[@]}}/2}}"; {_KILL}',
-    ),
-    "renamed": ('use_relocated "$prefix"', _KILL),
-    "before registering": ('"${nix_store[@]}" --load-db', _KILL),
-    "registered": ('describe "$prefix" "$described"', _KILL),
-    "described": ("add_roots", _KILL),
-    "while rooting": ("root cacert", _KILL),
-    "rooted": ('echo "$CLOSURE_ID"', _KILL),
+    "before cloning": "run.stage",
+    "while cloning": "clone.clone:20",
+    "staged": "syscalls.sync",
+    "synced": "run.collector_lock",
+    "while renaming": "syscalls.rename_new:30",
+    "before registering": "nix.load",
+    "registered": "relocated.describe:1",
+    "described": "roots.add_roots",
+    "while rooting": "roots.add_root:1",
+    "rooted": "state.prepare",
 }
 
 
@@ -367,25 +357,17 @@ _POINTS = {
 def upgraded(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Store]:
     """Give a root where 2.26 is imported, relocated, and the package of 2.34 is there."""
     with make_nix_tree("trixie", nix_dir=False).scratch() as scratch:
-        _copy_hook(scratch)
+        scratch.copy_in(STEP, "/run/step.py")
         scratch.run(_PREPARE)
         scratch.copy_in(package("forky"), "/run/newer.rpm")
         scratch.run(f"rpm --upgrade --nosignature /run/newer.rpm\n{_SAVE}")
-        yield Store(scratch, "", [])
-
-
-def _copy_hook(scratch: Scratch) -> None:
-    with TemporaryDirectory() as place:
-        hook = Path(place, "hook")
-        hook.write_text(HOOK)
-        scratch.copy_in(hook, "/run/hook")
+        yield Store(scratch, "")
 
 
 @pytest.mark.parametrize("point", _POINTS)
 def test_an_import_that_is_killed_is_finished_by_the_next(upgraded: Store, point: str) -> None:
-    command, action = _POINTS[point]
     upgraded.scratch.run(_RESTORE)
-    killed = upgraded.run_import(COMMAND=command, ACTION=action, check=False)
+    killed = upgraded.run_import(at=_POINTS[point], check=False)
     assert killed.returncode == -9
     assert "reached: " in killed.stdout
     upgraded.scratch.run(_STILL_WORKS)
@@ -397,7 +379,7 @@ def test_an_import_that_is_killed_is_finished_by_the_next(upgraded: Store, point
 
 
 def test_a_damaged_program_is_replaced(upgraded: Store) -> None:
-    """The loader that the last import named is of no use: the archive's own takes its place."""
+    """The loader that the last import named is of no use: the package's own takes its place."""
     upgraded.scratch.run(_RESTORE)
     upgraded.run_import()
     done = upgraded.scratch.run(

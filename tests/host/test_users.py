@@ -15,6 +15,8 @@ from tests.whole import build
 
 _SHELLS = ["bash", "zsh", "fish"]
 _SANDBOX = "bin build dev etc nix proc tmp"  # its top directories: nothing else of the host
+# As a boot does: nix-layout looks for the build users, and the import goes by what it has found.
+_SETUP = "systemctl restart nix-layout.service nix-setup.service"
 _PEOPLE = ("tester", "other")
 # The build users as nss-systemd's own records, and in none of the files in /etc.
 _IN_USERDB = """
@@ -307,7 +309,7 @@ def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
         "sed -i /^nixbld/d /etc/passwd /etc/group\n"
         "for file in /etc/passwd /etc/group; do truncate --size=-1 $file; done\n"
         "chmod 0604 /etc/passwd; tail --lines=1 /etc/passwd >/run/last\n"
-        "systemctl restart nix-setup.service"
+        f"{_SETUP}"
     )
     assert host.run(in_files).stdout == users
     last = host.read("/run/last")
@@ -318,11 +320,11 @@ def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
     assert host.run("ls -A /etc | grep -E '^[.](passwd|group)'", check=False).stdout == ""
 
     # A group without members.
-    host.run("sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group; systemctl restart nix-setup.service")
+    host.run(f"sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group; {_SETUP}")
     assert host.run(in_files).stdout == users
     # As an import leaves it that is killed between the two files.
-    host.run("sed -i '/^nixbld/d' /etc/passwd; systemctl restart nix-setup.service")
+    host.run(f"sed -i '/^nixbld/d' /etc/passwd; {_SETUP}")
     assert host.run(in_files).stdout == users
     # And where the users are there already, only the group is copied.
-    host.run("sed -i '/^nixbld/d' /etc/group; systemctl restart nix-setup.service")
+    host.run(f"sed -i '/^nixbld/d' /etc/group; {_SETUP}")
     assert host.run(in_files).stdout == users

@@ -28,6 +28,16 @@ mount -o remount,rw /sysroot
 ostree commit --repo=/ostree/repo --bootable --branch=nix-trixie --tree=ref=nix-forky'
 ostree admin upgrade
 """
+# Where the import reads the packaged store paths: the best place first.
+_SOURCES = """
+python3 -I -B - <<'END'
+import sys
+sys.path.insert(0, "/usr/lib/nix-aurora")
+from nix_aurora_host.importer.source import find_sources
+print(*find_sources())
+END
+ls -d /sysroot/ostree/deploy/default/deploy/*.0
+"""
 _README = "systemctl start nix.mount nix-setup.service nix-daemon.socket"
 
 
@@ -79,6 +89,10 @@ def test_an_image_that_can_have_nix_needs_no_command(
     host.reboot(arguments=arguments)
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     check_works(host)
+    # No file system shares blocks with the overlay that /usr is.
+    best, other, deployment = host.run(_SOURCES).stdout.split()
+    assert (best, other) == (f"{deployment}{other}", "/usr/lib/nix-aurora/store")
+    host.run(f"diff --recursive --no-dereference {best} {other}")
 
 
 def test_applied_to_a_running_system_it_takes_one_command(make_deployment: DeploymentMaker) -> None:

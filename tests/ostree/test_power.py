@@ -8,7 +8,7 @@ from tests.whole import add_program, check_store, check_works, derivation
 _STAMP = "/var/lib/nix/.nix-aurora/imported"
 # What shows that an import has come as far as that.
 _PHASES = {
-    "unpacking": "[ $(ls /var/lib/nix/.nix-aurora/unpack/store | wc -l) -gt 20 ]",
+    "cloning": "[ $(ls /var/lib/nix/.nix-aurora/unpack/store | wc -l) -gt 20 ]",
     "renaming": '[ -n "$(ls /var/lib/nix/store)" ]',
     "registering": "[ -e /var/lib/nix/.nix-aurora/unpack/state/db/db.sqlite ]",
     "registered": "[ -e /var/lib/nix/var/nix/db/db.sqlite ]",

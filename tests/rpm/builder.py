@@ -1,7 +1,6 @@
 """build.py and rpmbuild as users run them, and what they have built as tests look at it."""
 
 import os
-import re
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -87,9 +86,3 @@ def unpack(rpm: Path, directory: Path) -> Path:
         ).stdout
     subprocess.run(["tar", "-x", "-C", directory], input=archive, check=True)
     return directory
-
-
-def environment(directory: Path) -> dict[str, str]:
-    """Read the closure.env of an unpacked package."""
-    text = Path(directory, PACKAGED[1:], "closure.env").read_text()
-    return dict(re.findall(r"^(\w+)=(.*)$", text, re.MULTILINE))

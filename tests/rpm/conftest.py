@@ -1,6 +1,8 @@
 """The sample closures, and the packages built from them: once for all tests of all tiers."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -31,3 +33,11 @@ def older() -> Built:
 def provides(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the RPM that says what a Debian host has, in Fedora's names."""
     return provides_rpm(tmp_path_factory.mktemp("provides"))
+
+
+@pytest.fixture
+def anywhere() -> Iterator[Path]:
+    """Yield a directory that every user may write to; a test's own are for root alone."""
+    with TemporaryDirectory() as place:
+        Path(place).chmod(0o777)
+        yield Path(place)

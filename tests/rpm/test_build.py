@@ -1,14 +1,14 @@
 """One build, in the ways in which other people would do it again."""
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -20,14 +20,6 @@ _NOBODY = "65534"
 # The first bytes of a package, of which rpm reads no more than its kind. They have a number for the
 # architecture that rpmbuild was run for, also in a noarch package.
 _LEAD = 96
-
-
-@pytest.fixture
-def anywhere() -> Iterator[Path]:
-    """Give a directory that every user may write to; a test's own are for root alone."""
-    with TemporaryDirectory() as place:
-        Path(place).chmod(0o777)
-        yield Path(place)
 
 
 def _rebuild(
@@ -79,7 +71,7 @@ def test_a_build_for_one_architecture(
 ) -> None:
     """Its SRPM is another, its RPM the same but for the name of its source."""
     single = build(tmp_path / "out", [tarballs["aarch64"]])
-    assert query(single.srpm, "[%{SOURCE} ]") == "payload-aarch64.tar closure-aarch64.tar.zst "
+    assert query(single.srpm, "[%{SOURCE} ]") == "payload-aarch64.tar closure-aarch64.tar.xz "
     assert query(single.srpm, "[%{EXCLUSIVEARCH} ]") == "aarch64 "
     assert set(single.rpms) == {"aarch64", "noarch"}
     assert sha256_file(single.rpms["aarch64"]) == sha256_file(built.rpms["aarch64"])
@@ -108,14 +100,13 @@ def test_plain_rpmbuild_of_another_user_gives_the_same(built: Built, anywhere: P
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_the_package_has_the_packed_closure(built: Built, arch: str, tmp_path: Path) -> None:
-    """The one from ``out/closure``, with what describes it, byte for byte."""
+def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: Path) -> None:
+    """The one from ``out/stage``, with what ``out/closure`` says of it, byte for byte."""
     packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
+    staged = built.out / "stage" / arch / "var/lib/nix/store"
+    run(["diff", "--recursive", "--no-dereference", staged, packaged / "store"])
     packed = built.out / "closure" / arch
-    names = {
-        *("closure.env", "closure.json", "closure.reginfo", "closure.spdx.json"),
-        "closure.tar.zst",
-    }
+    names = {"closure.env", "closure.json", "closure.spdx.json"}
     share = packaged.parents[1] / "share"
     licences = share / "licenses/nix-aurora/CLOSURE-LICENSES"
     assert {path.name for path in packed.iterdir()} == names | {licences.name, "share"}
@@ -125,6 +116,47 @@ def test_the_package_has_the_packed_closure(built: Built, arch: str, tmp_path: P
     assert {"nix.1.gz", "_nix", "nix.fish"} <= {path.name for path in shared}
     for path in shared:
         assert sha256_file(path) == sha256_file(share / path.relative_to(packed / "share")), path
+
+
+@pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
+def test_the_source_package_has_the_release_as_it_was(
+    built: Built, arch: str, tmp_path: Path
+) -> None:
+    """Byte for byte what was given as ``--source``; and the spec knows its digest."""
+    sources = unpack(built.srpm, tmp_path / "sources")
+    described = json.loads((built.out / "closure" / arch / "closure.json").read_text())
+    digest = described["source"]["sha256"]
+    assert sha256_file(sources / f"closure-{arch}.tar.xz") == digest
+    assert f"\n{digest}  %{{_sourcedir}}/closure-{arch}.tar.xz\n" in (
+        (sources / "nix-aurora.spec").read_text()
+    )
+
+
+def test_another_tarball_than_the_proven_one_is_not_built(built: Built, tmp_path: Path) -> None:
+    """By plain rpmbuild, which says which of them it is."""
+    sources = unpack(built.srpm, tmp_path / "sources")
+    with (sources / "closure-aarch64.tar.xz").open("ab") as file:
+        file.write(b"\0" * 4)  # which xz takes for padding
+    words = ("--define", f"_topdir {tmp_path}", "--define", f"_sourcedir {sources}")
+    done = subprocess.run(
+        ["rpmbuild", "-bb", *words, sources / "nix-aurora.spec"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert f"{sources}/closure-aarch64.tar.xz: FAILED\n" in done.stdout
+    assert not list(tmp_path.rglob("*.rpm"))
+
+
+@pytest.mark.parametrize("processors", [1, 2])
+def test_the_number_of_processors_does_not_show(
+    built: Built, tmp_path: Path, processors: int
+) -> None:
+    """rpm compresses with as many threads as it may run at once."""
+    cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))[:processors]))
+    result = _rebuild(built.srpm, tmp_path, before=("taskset", "--cpu-list", cpus))
+    assert sha256_file(result) == sha256_file(built.rpms["x86_64"])
 
 
 def test_nothing_of_this_machine_is_in_the_headers(built: Built) -> None:
@@ -142,7 +174,9 @@ def test_nothing_of_this_machine_is_in_the_headers(built: Built) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["Packing the closure", "Building the SRPM", "Building the RPM"])
+@pytest.mark.parametrize(
+    "moment", ["Describing the closure", "Building the SRPM", "Building the RPM"]
+)
 def test_an_interrupted_build_leaves_no_half_made_package(
     tarballs: dict[str, Path], tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.run import run
-from tests.closures import for_aarch64, make_tarball
+from tests.closures import SCRIPT, for_aarch64, make_tarball
 from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.lint.shell import project_files
@@ -69,7 +69,7 @@ def test_it_builds_in_a_clean_root_without_network(arch: str, srpm: Path) -> Non
         scratch.run(f"rpmbuild {words} --rebuild /run/nix-aurora.src.rpm")
         packages = f"/run/built/RPMS/{arch}/nix-aurora-3.*.rpm"
         listing = scratch.run(f"rpm -qpl --nosignature {packages}").stdout
-    assert "/usr/lib/nix-aurora/closure.tar.zst" in listing.splitlines()
+    assert f"/usr/lib/nix-aurora/store/{SCRIPT}" in listing.splitlines()
 
 
 def test_what_packit_takes(clone: Path, srpm: Path, flags: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from nix_aurora.files import sha256_file
-from tests.rpm.builder import build_py
+from tests.rpm.builder import build_py, unpack
 from tests.standin import build_installer
 from tests.unit.httpserver import Server, content, running
 
@@ -100,8 +100,12 @@ def test_from_pins_to_packages(
     words_of_source = ("srpm", "--pins", pins, "--source", tarballs["x86_64"], "--level", "3")
     given = build_py(*words_of_source, "--out", tmp_path / "given", env=environment)
     assert given.returncode == 0, given.stderr
-    closure = Path("closure", "x86_64", "closure.tar.zst")
-    assert sha256_file(tmp_path / "pinned" / closure) == sha256_file(tmp_path / "given" / closure)
+    closures = [
+        unpack(next((tmp_path / way).glob("*.src.rpm")), tmp_path / f"{way}-sources")
+        / "closure-x86_64.tar.xz"
+        for way in ("pinned", "given")
+    ]
+    assert {sha256_file(closure) for closure in closures} == {sha256_file(tarballs["x86_64"])}
 
     # Once it is in the cache, no network is needed: the same packages come out of it.
     again = build_py(*words, "--offline", "--out", tmp_path / "offline", env=environment)

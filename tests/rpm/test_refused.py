@@ -1,11 +1,13 @@
 """``build.py verify`` and packages that break the policy, each in one way; built by rpmbuild."""
 
+import base64
 import hashlib
 import io
 import json
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,16 +15,34 @@ import pytest
 
 from nix_aurora.run import run
 from nix_aurora.tools import REQUIRES
-from tests.rpm.builder import Built, build_py
+from tests.closures import File, Link, Node, Sample, make_tarball, nar, write_tree
+from tests.rpm.builder import Built, build_py, query
 
-_ARCHIVE = b"a closure\n" * 1000
-_NIX = "/nix/store/" + "0" * 32 + "-nix-3"
-_SHA256 = hashlib.sha256(_ARCHIVE).hexdigest()
-_MANIFEST = {
-    "archive": {"sha256": _SHA256},
-    "system": "x86_64-linux",
-    "nix": _NIX,
+_NAME = "0" * 32 + "-nix-3"
+_NIX = f"/nix/store/{_NAME}"
+_STORE: dict[str, Node] = {
+    _NAME: {"bin": {"nix": File(b"#!/bin/sh\n", executable=True)}, "empty": {}, "x": Link("bin")},
+    "1" * 32 + "-data": File(b"data"),
 }
+_SHOWN = "/nix/store/" + "1" * 32  # as messages call its path
+_DATA = "/usr/lib/nix-aurora/store/" + "1" * 32 + "-data"
+_MODES = f"chmod 0444 %{{buildroot}}{_DATA}"
+
+
+def _paths(store: Mapping[str, Node]) -> list[dict[str, object]]:
+    return [
+        {
+            "path": f"/nix/store/{name}",
+            "narHash": f"sha256-{base64.b64encode(hashlib.sha256(nar(node)).digest()).decode()}",
+            "narSize": len(nar(node)),
+            "references": [],
+        }
+        for name, node in store.items()
+    ]
+
+
+_PATHS = _paths(_STORE)
+_MANIFEST = {"paths": _PATHS, "system": "x86_64-linux", "nix": _NIX}
 _SPEC = """\
 %global __os_install_post %{{nil}}
 %global debug_package %{{nil}}
@@ -37,7 +57,7 @@ License: MIT
 %description
 %install
 mkdir -p %{{buildroot}}/usr/lib/nix-aurora %{{buildroot}}/usr/bin %{{buildroot}}/etc
-cp {directory}/closure.tar.zst {directory}/closure.json %{{buildroot}}/usr/lib/nix-aurora
+cp -a {directory}/store {directory}/closure.json %{{buildroot}}/usr/lib/nix-aurora
 printf '#!/bin/bash\\nnix={nix}\\n' >%{{buildroot}}/usr/bin/nix
 chmod 755 %{{buildroot}}/usr/bin/nix
 mkdir -p %{{buildroot}}/usr/share/licenses/nix-aurora
@@ -48,7 +68,8 @@ done
 {scriptlets}
 %files
 {first}
-/usr/lib/nix-aurora
+%dir /usr/lib/nix-aurora
+{store}
 {licences}
 {files}
 """
@@ -65,10 +86,10 @@ class Spec:
     scriptlets: str = ""
     first: str = "%defattr(-,root,root)"
     licences: str = "%license /usr/share/licenses/nix-aurora"
-    files: str = "/usr/bin/nix"
+    files: str = "/usr/bin/nix\n/usr/lib/nix-aurora/closure.json"
     nix: str = _NIX
     manifest: str = json.dumps(_MANIFEST)
-    archive: bytes = _ARCHIVE
+    store: str = "%verify(not mtime) /usr/lib/nix-aurora/store"
     target: str = "x86_64"
 
 
@@ -163,8 +184,8 @@ _REFUSED = {
         "transfiletriggerscripts: expected none, for rpm-ostree refuses them, got some",
     ),
     "missing Requires": (
-        replace(_GOOD, header=_GOOD.header.replace("Requires: tar\n", "")),
-        "Requires: expected tar, whose programs our scripts call, got none",
+        replace(_GOOD, header=_GOOD.header.replace("Requires: sed\n", "")),
+        "Requires: expected sed, whose programs our scripts call, got none",
     ),
     "generated Requires": (
         replace(
@@ -187,26 +208,72 @@ _REFUSED = {
         replace(_GOOD, header=f"{_GOOD.header}BuildArch: noarch\n", target="noarch"),
         "architecture: expected x86_64 or aarch64, got noarch",
     ),
-    "archive": (
-        replace(_GOOD, archive=b"another closure"),
-        "/usr/lib/nix-aurora/closure.tar.zst: expected SHA-256 "
-        f"{_SHA256}, got {hashlib.sha256(b'another closure').hexdigest()}",
+    "content of a store path": (
+        replace(
+            _GOOD, install=f"chmod u+w %{{buildroot}}{_DATA}; echo >%{{buildroot}}{_DATA}\n{_MODES}"
+        ),
+        f"checking the closure: {_SHOWN}-data: expected NAR hash {_PATHS[1]['narHash']}, got",
     ),
-    "no archive": (
-        replace(_GOOD, install="rm %{buildroot}/usr/lib/nix-aurora/closure.tar.zst"),
-        f"expected SHA-256 {_SHA256}, got no such file",
+    "execute bit of a store path": (
+        replace(_GOOD, install=f"chmod 0555 %{{buildroot}}{_DATA}"),
+        f"checking the closure: {_SHOWN}-data: expected a NAR of 120 bytes, got 152",
+    ),
+    "missing store path": (
+        replace(_GOOD, install=f"rm %{{buildroot}}{_DATA}"),
+        f"checking the closure: {_SHOWN}-data: expected a registered path in the store, got none",
+    ),
+    "store path too many": (
+        replace(_GOOD, install=f"cp -p %{{buildroot}}{_DATA} %{{buildroot}}{_DATA}2"),
+        f"{_SHOWN}-data2: expected only registered paths, got one that is not",
+    ),
+    "reference out of the closure": (
+        _with_manifest(paths=[{**_PATHS[0], "references": [f"{_NIX}4"]}, _PATHS[1]]),
+        f"checking the closure: {_NIX}: expected references inside the closure, got one to {_NIX}4",
+    ),
+    "writable file in the store": (
+        replace(_GOOD, install=f"chmod 0644 %{{buildroot}}{_DATA}"),
+        f"{_DATA}: expected mode 0444 or 0555, got 0644",
+    ),
+    "read-only directory in the store": (
+        replace(_GOOD, install="chmod 0555 %{buildroot}/usr/lib/nix-aurora/store/*-nix-3/bin"),
+        "-nix-3/bin: expected mode 0644 or 0755, got 0555",
+    ),
+    "time of the store": (
+        replace(_GOOD, store="/usr/lib/nix-aurora/store"),
+        "/usr/lib/nix-aurora/store: expected %verify(not mtime), got a time to verify",
+    ),
+    "link out of the store": (
+        replace(_GOOD, install=f"ln -s /etc/passwd %{{buildroot}}{_DATA}2"),
+        f"{_DATA}2: expected a link inside /nix/store, got '/etc/passwd', which escapes",
+    ),
+    "pipe in the store": (
+        replace(_GOOD, install=f"mkfifo %{{buildroot}}{_DATA}2"),
+        f"{_DATA}2: expected a file, directory or link, got something else",
     ),
     "no manifest": (
-        replace(_GOOD, install="rm %{buildroot}/usr/lib/nix-aurora/closure.json"),
+        replace(
+            _GOOD,
+            install="rm %{buildroot}/usr/lib/nix-aurora/closure.json",
+            files="/usr/bin/nix",
+        ),
         "/usr/lib/nix-aurora/closure.json: expected a file, got none",
     ),
     "manifest that is no JSON": (
         replace(_GOOD, manifest="{"),
         "/usr/lib/nix-aurora/closure.json: expected JSON that describes a closure, got",
     ),
-    "manifest without an archive": (
-        _with_manifest(archive=[]),
+    "manifest without paths": (
+        _with_manifest(paths=None),
         "/usr/lib/nix-aurora/closure.json: expected JSON that describes a closure, got",
+    ),
+    "manifest with another path": (
+        _with_manifest(paths=[{**_PATHS[0], "path": "/etc/passwd"}]),
+        "/usr/lib/nix-aurora/closure.json: expected JSON that describes a closure, got "
+        "ValueError: expected a store path and its references, got '/etc/passwd'",
+    ),
+    "manifest with another hash": (
+        _with_manifest(paths=[{**_PATHS[0], "narHash": "sha256-"}]),
+        "/usr/lib/nix-aurora/closure.json: expected JSON that describes a closure, got ValueError",
     ),
     "closure for another machine": (
         _with_manifest(system="aarch64-linux"),
@@ -217,7 +284,11 @@ _REFUSED = {
         f"/usr/bin/nix: expected a line nix={_NIX}, got none",
     ),
     "no wrapper": (
-        replace(_GOOD, install="rm %{buildroot}/usr/bin/nix", files=""),
+        replace(
+            _GOOD,
+            install="rm %{buildroot}/usr/bin/nix",
+            files="/usr/lib/nix-aurora/closure.json",
+        ),
         f"/usr/bin/nix: expected a line nix={_NIX}, got none",
     ),
 }
@@ -225,7 +296,10 @@ _REFUSED = {
 
 def _build(spec: Spec, directory: Path, *, source: bool = False) -> Path:
     directory.mkdir(exist_ok=True)
-    (directory / "closure.tar.zst").write_bytes(spec.archive)
+    write_tree(_STORE, directory / "store")
+    for path in (directory / "store").rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(0o555 if path.stat().st_mode & 0o100 else 0o444)
     (directory / "closure.json").write_text(spec.manifest)
     path = directory / "nix-aurora.spec"
     values = {name: getattr(spec, name) for name in spec.__dataclass_fields__}
@@ -253,6 +327,21 @@ def test_what_all_of_these_are_made_of_passes(tmp_path: Path) -> None:
     assert build_py("verify", _build(_GOOD, tmp_path)).returncode == 0
 
 
+def test_hard_links_in_the_store_pass(tmp_path: Path) -> None:
+    """rpm has the content of such files once, behind the last of them."""
+    twin = _DATA.replace("1", "2")
+    paths = [*_PATHS, *_paths({Path(twin).name: File(b"data")})]
+    spec = replace(
+        _with_manifest(paths=paths),
+        install=f"ln %{{buildroot}}{_DATA} %{{buildroot}}{twin}",
+    )
+    rpm = _build(spec, tmp_path)
+    form = "[%{FILENAMES} %{FILENLINKS}\\n]"
+    assert {f"{_DATA} 2", f"{twin} 2"} <= set(query(rpm, form).splitlines())
+    done = build_py("verify", rpm)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", _REFUSED)
 def test_refused(name: str, tmp_path: Path) -> None:
     spec, message = _REFUSED[name]
@@ -269,46 +358,103 @@ def test_the_first_of_several_that_is_refused_is_named(built: Built, tmp_path: P
 # --- source packages
 
 
-def _payload(manifest: str | None) -> bytes:
+# What the tarball has, and what build.py adds to it.
+_RELEASED, _ADDED = list(_STORE)
+
+
+def _payload(
+    manifest: str | None = _GOOD.manifest, store: str = "usr/lib/nix-aurora/store"
+) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as archive:
+        contents = {f"{store}/{_ADDED}": b"data"}
         if manifest is not None:
-            member = tarfile.TarInfo("usr/lib/nix-aurora/closure.json")
-            member.size = len(manifest)
-            archive.addfile(member, io.BytesIO(manifest.encode()))
+            contents["usr/lib/nix-aurora/closure.json"] = manifest.encode()
+        for name, content in contents.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
     return buffer.getvalue()
 
 
-_SOURCES = "Source0: closure-x86_64.tar.zst\nSource1: payload-x86_64.tar"
+def _release(path: Path, *names: str) -> bytes:
+    def mutate(sample: Sample) -> None:
+        sample.store = {name: _STORE[name] for name in names}
+
+    return make_tarball(path, mutate=mutate).read_bytes()
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The sources of a package that passes, and what is changed to break it."""
+
+    payload: bytes = _payload()
+    released: tuple[str, ...] = (_RELEASED,)
+    tags: str = "Source0: closure-x86_64.tar.xz\nSource1: payload-x86_64.tar"
+    digest: str | None = None  # in place of the tarball's
+
+
 _SOURCES_REFUSED = {
-    "archive": (
-        _SOURCES,
-        _payload(_GOOD.manifest),
-        "closure-x86_64.tar.zst: expected SHA-256",
+    "another digest": (
+        Sources(digest="0" * 64),
+        "nix-aurora.spec: expected the SHA-256 of closure-x86_64.tar.xz, ",
     ),
-    "no manifest": (_SOURCES, _payload(None), "closure.json: expected a file, got none"),
-    "no tar": (_SOURCES, b"x" * 1000, "payload-x86_64.tar: expected a tar, got"),
-    "empty": (_SOURCES, b"", "payload-x86_64.tar: expected a tar, got"),
+    "missing store path": (
+        Sources(released=()),
+        f"checking the closure: {_NIX}: expected a registered path in the store, got none",
+    ),
+    "store path too many": (
+        Sources(payload=_payload(json.dumps({**_MANIFEST, "paths": _PATHS[:1]}))),
+        f"checking the closure: {_SHOWN}-data: expected only registered paths, got one that is not",
+    ),
+    "store path twice": (
+        Sources(released=tuple(_STORE)),
+        f"payload-x86_64.tar: expected none of the tarball's store paths, got {_ADDED}",
+    ),
+    "path that leads out": (
+        Sources(payload=_payload(store="usr/lib/nix-aurora/store/..")),
+        "payload-x86_64.tar: expected a tar with a store, got expected a plain path, got",
+    ),
+    "another machine": (
+        Sources(payload=_payload(json.dumps({**_MANIFEST, "system": "aarch64-linux"}))),
+        "payload-x86_64.tar: expected system x86_64-linux, got aarch64-linux",
+    ),
+    "no manifest": (Sources(payload=_payload(None)), "closure.json: expected a file, got none"),
+    "no tar": (
+        Sources(payload=b"x" * 1000),
+        "payload-x86_64.tar: expected a tar with a store, got",
+    ),
+    "empty": (Sources(payload=b""), "payload-x86_64.tar: expected a tar with a store, got"),
     "missing source": (
-        "Source0: closure-x86_64.tar.zst",
-        b"",
-        "files: expected closure-x86_64.tar.zst nix-aurora.spec payload-x86_64.tar, got",
+        Sources(tags="Source0: closure-x86_64.tar.xz"),
+        "files: expected closure-x86_64.tar.xz nix-aurora.spec payload-x86_64.tar, got",
     ),
 }
 
 
+def _build_sources(sources: Sources, directory: Path) -> Path:
+    tarball = _release(directory / "closure-x86_64.tar.xz", *sources.released)
+    (directory / "payload-x86_64.tar").write_bytes(sources.payload)
+    digest = sources.digest or hashlib.sha256(tarball).hexdigest()
+    spec = replace(
+        _GOOD,
+        source=sources.tags,
+        header=f"{_GOOD.header}ExclusiveArch: x86_64\n",
+        macros="%global _srcdefattr (-,root,root)",
+        install=f"sha256sum --check <<'END'\n{digest}  %{{_sourcedir}}/closure-x86_64.tar.xz\nEND",
+    )
+    return _build(spec, directory, source=True)
+
+
+def test_what_all_of_the_source_packages_are_made_of_passes(tmp_path: Path) -> None:
+    done = build_py("verify", _build_sources(Sources(), tmp_path))
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("name", _SOURCES_REFUSED)
 def test_source_package_refused(name: str, tmp_path: Path) -> None:
-    sources, payload, message = _SOURCES_REFUSED[name]
-    (tmp_path / "closure-x86_64.tar.zst").write_bytes(b"another closure")
-    (tmp_path / "payload-x86_64.tar").write_bytes(payload)
-    header = f"{_GOOD.header}ExclusiveArch: x86_64\n"
-    srpm = _build(
-        replace(_GOOD, source=sources, header=header, macros="%global _srcdefattr (-,root,root)"),
-        tmp_path,
-        source=True,
-    )
-    assert message in _refused(srpm)
+    sources, message = _SOURCES_REFUSED[name]
+    assert message in _refused(_build_sources(sources, tmp_path))
 
 
 # --- bytes that are not what they were

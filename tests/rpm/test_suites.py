@@ -23,6 +23,31 @@ _RELATIONS = (
     "[conflicts %{CONFLICTNEVRS}\n]"
 )
 _SCRIPTS = "post %{POSTINPROG}\n%{POSTIN}\npreun %{PREUN}\npostun %{POSTUN}\n"
+# What Fedora's redhat-rpm-config has in these places changes files: brp-mangle-shebangs, brp-strip,
+# add-determinism, brp-linkdupes, brp-python-bytecompile and others, and find-debuginfo.
+_FEDORA = r"""
+%fedora 44
+%dist .fc44
+%__spec_install_post \
+%{?__debug_package:%{__debug_install_post}}\
+%{__arch_install_post}\
+%{__os_install_post}\
+%{nil}
+%__debug_package 1
+%__debug_install_post echo debuginfo; exit 1
+%__arch_install_post echo architecture; exit 1
+%__os_install_post \
+    %{?__brp_mangle_shebangs} \
+    %{?__brp_linkdupes} \
+    exit 1
+%__brp_mangle_shebangs echo shebangs; exit 1
+%__brp_linkdupes echo duplicates; exit 1
+%_build_id_links compat
+%_missing_build_ids_terminate_build 1
+%_binary_payload w19.zstdio
+%optflags -O2 -g
+%_buildhost fedora.example.org
+"""
 
 
 @pytest.fixture
@@ -64,6 +89,22 @@ def test_a_newer_rpm_builds_the_same(
 def test_a_newer_rpm_builds_the_same_twice(newer: Scratch, tmp_path: Path) -> None:
     first = _rebuild(newer, tmp_path).rename(tmp_path / "first")
     run(["cmp", first, _rebuild(newer, tmp_path)])
+
+
+def test_nothing_that_fedora_does_to_files_is_done(
+    built: Built, newer: Scratch, tmp_path: Path
+) -> None:
+    """With macros that would fail the build; neither is anything added for debuggers."""
+    macros = tmp_path / "macros.fedora"
+    macros.write_text(_FEDORA)
+    rpm = _rebuild(newer, tmp_path, "--nodeps", "--load", f"{_SHARED}/{macros.name}")
+    ours = built.rpms["x86_64"]
+    assert query(rpm, "%{RELEASE}") == f"{query(ours, '%{RELEASE}')}.fc44"
+    assert query(rpm, "%{BUILDHOST}") == "nix-aurora"
+    assert files(rpm) == files(ours)
+    assert list(rpm.parent.iterdir()) == [rpm]
+    done = build_py("verify", rpm)
+    assert done.returncode == 0, done.stderr
 
 
 def test_the_macros_of_systemd_take_the_place_of_ours(

@@ -11,7 +11,6 @@ from nix_aurora_host import paths
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.database.facts import Copy, Database
 from nix_aurora_host.facts import (
-    Archive,
     Basics,
     Closure,
     Daemon,
@@ -19,6 +18,7 @@ from nix_aurora_host.facts import (
     Foreign,
     Host,
     Label,
+    Packaged,
     Person,
     Place,
     Profile,
@@ -44,9 +44,6 @@ CLOSURE = Closure(
     system="x86_64-linux",
     nix=NIX,
     cacert=CACERT,
-    archive_size=9,
-    archive_sha256="digest",
-    registration_sha256="registered",
     paths=(NIX, CACERT),
 )
 UNITS = {name: Unit(name, fragment=f"{paths.OUR_UNITS}{name}") for name in paths.UNITS}
@@ -76,7 +73,7 @@ PERSON = Person(1000, 1000, "u", "/home/u")
 WELL = Facts(
     basics=BASICS,
     host=Host(ostree=True, layered=False, root_writable=False),
-    archive=Archive(9, "digest", "registered"),
+    packaged=Packaged(),
     person=PERSON,
     shells=(BASH,),
     remotes=(),
@@ -84,6 +81,8 @@ WELL = Facts(
     settings=Settings(),
     answers=True,
 )
+
+DAMAGED = Packaged({NIX.removeprefix("/nix/store/"): "the content differs"})
 
 
 def _with(**changes: object) -> Facts:
@@ -148,14 +147,10 @@ def test_nothing_is_found_where_all_is_well() -> None:
             {"layout-relocated"},
         ),
         (_store(layout="relocated", nix=kinds.NOTHING), {"store-not-mounted"}),
-        (replace(WELL, archive=Archive(9, "other", "registered")), {"archive-corrupt"}),
-        (replace(WELL, archive=Archive(8, "digest", "registered")), {"archive-corrupt"}),
-        (replace(WELL, archive=Archive(9, "digest", "other")), {"archive-corrupt"}),
-        (replace(WELL, archive=Archive(None, None, None)), {"archive-corrupt"}),
-        (
-            replace(WELL, archive=Archive(9, "digest", "registered", ("CLOSURE_ID",))),
-            {"package-damaged"},
-        ),
+        (replace(WELL, packaged=DAMAGED), {"package-corrupt"}),
+        (replace(WELL, packaged=Packaged(foreign=("more",))), {"package-corrupt"}),
+        (replace(WELL, packaged=Packaged(differing=("CLOSURE_ID",))), {"package-damaged"}),
+        (replace(WELL, packaged=Packaged(described=False)), {"package-damaged"}),
         (replace(WELL, damaged=(NIX,)), {"closure-damaged"}),
         (replace(WELL, settings=Settings(starts=False)), {"closure-damaged"}),
         (_store(noexec=("/var", "/nix")), {"store-noexec"}),
@@ -250,14 +245,23 @@ def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
         (Host(False, False, True), "sudo systemctl restart nix-setup.service"),
     ],
 )
-def test_a_corrupt_archive_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
-    facts = replace(_store(stamp=None), host=host, archive=Archive(9, "other", "registered"))
+def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
+    facts = replace(_store(stamp=None), host=host, packaged=DAMAGED)
     fixes = _found(facts)
-    # Importing again would fail: the archive comes first, and its fix is everybody's.
-    assert fixes["import-unfinished"] == fixes["archive-corrupt"]
-    fix = fixes["archive-corrupt"] or ""
+    # Importing again would fail: the package comes first, and its fix is everybody's.
+    assert fixes["import-unfinished"] == fixes["package-corrupt"]
+    fix = fixes["package-corrupt"] or ""
     assert fix.endswith(wanted)
     assert ("sudo dnf reinstall nix-aurora" in fix) == (not host.ostree)
+
+
+def test_where_both_copies_are_damaged_the_import_follows_the_reinstallation() -> None:
+    """On btrfs they share their blocks; and the stamp would say that there is nothing to import."""
+    fixes = _found(replace(WELL, packaged=DAMAGED, damaged=(NIX,)))
+    reinstall = fixes["package-corrupt"] or ""
+    assert fixes["closure-damaged"] == (
+        f"sudo install -D -m 0600 /dev/null {paths.IMPORT_NEEDED} && {reinstall}"
+    )
 
 
 def test_an_import_is_repeated_even_where_setup_is_masked() -> None:

@@ -151,7 +151,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_damaged_package_is_told_without_a_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(paths, "PACKAGE", "/nowhere")
+    monkeypatch.setattr(paths, "DESCRIPTION", "/nowhere/closure.json")
     assert cli.main(["--version"]) == 1
     error = capsys.readouterr().err
     assert error.startswith("nix-aurora: cannot read the package: /nowhere/closure.json: expected")

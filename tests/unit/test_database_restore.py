@@ -194,10 +194,19 @@ def test_progress_is_there_for_everybody_to_read(
 
 
 @pytest.mark.parametrize(
-    ("damage", "code"),
-    [("none", 0), ("empty", 3), ("header", 3), ("page", 3), ("truncated", 3), ("newer schema", 0)],
+    ("damage", "damaged"),
+    [
+        ("none", False),
+        ("empty", True),
+        ("header", True),
+        ("page", True),
+        ("truncated", True),
+        ("newer schema", False),
+    ],
 )
-def test_only_what_sqlite_finds_broken_is_broken(nix: Nix, damage: str, code: int) -> None:
+def test_only_what_sqlite_finds_damaged_is_damaged(
+    nix: Nix, damage: str, damaged: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
     nix.make_database([A, B], [(B, A)])
     size = nix.database.stat().st_size
     if damage in {"empty", "truncated"}:
@@ -208,12 +217,11 @@ def test_only_what_sqlite_finds_broken_is_broken(nix: Nix, damage: str, code: in
         with nix.database.open("r+b") as file:
             file.seek(0 if damage == "header" else 4096)
             file.write(b"\xa5" * 4096)
-    assert programs.restore_database(["--check"]) == code
+    assert programs.is_damaged() == damaged
+    assert (f"{paths.DATABASE} is damaged: " in capfd.readouterr().err) == damaged
 
 
-def test_a_lack_of_anything_else_is_not_damage(
-    nix: Nix, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_lack_of_anything_else_is_not_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     nix.make_database([A])
     for code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL):
         error = sqlite3.OperationalError("no luck")
@@ -223,5 +231,5 @@ def test_a_lack_of_anything_else_is_not_damage(
             raise error
 
         monkeypatch.setattr(sqlite, "find_damage", fail)
-        assert programs.restore_database(["--check"]) == 1
-        assert "no luck\nhint: sudo systemctl restart nix-setup.service" in capfd.readouterr().err
+        with pytest.raises(sqlite3.Error, match="no luck"):
+            programs.is_damaged()

@@ -11,7 +11,7 @@ import pytest
 from nix_aurora_host.database import newer, programs
 from nix_aurora_host.database.backup import backup
 from nix_aurora_host.database.copies import read_copies
-from nix_aurora_host.database.schema import find_fault, read_schema
+from nix_aurora_host.database.schema import find_fault, make_empty, read_schema
 from nix_aurora_host.errors import CommandError
 
 from tests.unit.nix_database import SCHEMA, A, B, Nix, make_nix
@@ -46,6 +46,12 @@ def _nix_store(nix: Nix, schema: str = "10") -> list[str]:
     return [sys.executable, str(script)]
 
 
+def _mend(nix: Nix, schema: str = "10") -> bool:
+    fresh = nix.top / "fresh"
+    fresh.mkdir(exist_ok=True)
+    return programs.mend(lambda: make_empty(_nix_store(nix, schema), str(fresh)))
+
+
 def _file(nix: Nix) -> Path:
     return nix.database.parent / "schema"
 
@@ -61,7 +67,7 @@ def test_a_file_that_is_no_number_is_corrected(
     before = nix.database.read_bytes()
     _file(nix).write_bytes(content)
     assert str(_file(nix)) in (find_fault() or "")
-    assert programs.restore_database(["--mend", *_nix_store(nix, "" if copied else "10")]) == 0
+    assert _mend(nix, "" if copied else "10")
     assert _file(nix).read_bytes() == b"10"
     assert _file(nix).stat().st_mode & 0o777 == 0o644
     said = capfd.readouterr().out
@@ -76,7 +82,7 @@ def test_a_directory_in_its_place_is_corrected(nix: Nix) -> None:
     _file(nix).unlink()
     _file(nix).mkdir()
     assert "cannot be read" in (find_fault() or "")
-    assert programs.restore_database(["--mend", *_nix_store(nix)]) == 0
+    assert _mend(nix)
     assert _file(nix).read_bytes() == b"10"
 
 
@@ -86,7 +92,7 @@ def test_other_tables_than_are_known_are_for_a_copy_to_replace(
     """No number can be right that was not written by the Nix which made them."""
     nix.run("alter table ValidPaths add column newer text")
     _file(nix).write_bytes(b"x")
-    assert programs.restore_database(["--mend", *_nix_store(nix)]) == programs.BROKEN
+    assert not _mend(nix)
     assert "expected a number, got 'x'" in capfd.readouterr().err
     assert _file(nix).read_bytes() == b"x"
 
@@ -98,7 +104,7 @@ def test_the_number_is_that_of_a_copy_with_these_tables(nix: Nix) -> None:
     _file(nix).write_text("11")
     backup()
     _file(nix).write_bytes(b"")
-    assert programs.restore_database(["--mend", *_nix_store(nix)]) == 0
+    assert _mend(nix)
     assert _file(nix).read_bytes() == b"11"
 
 
@@ -106,7 +112,7 @@ def test_the_schema_of_realisations_is_left_to_nix(nix: Nix) -> None:
     other = nix.database.parent / "ca-schema"
     other.write_bytes(b"?")
     assert str(other) in (find_fault() or "")
-    assert programs.restore_database(["--mend", *_nix_store(nix)]) == 0
+    assert _mend(nix)
     assert not other.exists()
     assert _file(nix).read_bytes() == b"10"
 
@@ -119,7 +125,7 @@ def test_what_nix_reads_is_left_alone(nix: Nix, content: bytes | None) -> None:
     else:
         _file(nix).write_bytes(content)
     assert find_fault() is None
-    assert programs.restore_database(["--mend", "/nowhere"]) == 0
+    assert programs.mend(lambda: "/nowhere")
     assert read_schema(str(nix.database.parent), "schema") == (
         int(content) if content is not None else None
     )
@@ -174,10 +180,10 @@ def test_a_newer_database_and_the_copy_to_go_back_to_are_found(older_nix: Nix) -
 
 
 def test_it_is_replaced_once_and_only_where_root_has_asked(older_nix: Nix) -> None:
-    assert programs.restore_database(["--check"]) == 0
+    assert not programs.is_damaged()
     (older_nix.own / "import-needed").touch()
-    assert programs.restore_database(["--check"]) == 0
+    assert not programs.is_damaged()
     newer.request_replacement(newer.Newer(11, 10))
-    assert programs.restore_database(["--check"]) == programs.BROKEN
+    assert programs.is_damaged()
     _file(older_nix).write_text("10")  # the copy's, in its place: the import was killed then
-    assert programs.restore_database(["--check"]) == 0
+    assert not programs.is_damaged()

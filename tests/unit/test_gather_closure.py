@@ -1,16 +1,17 @@
 """The package's own files: closure.json, closure.env, and the store paths that they name."""
 
 import json
-import subprocess
-from collections.abc import Mapping
+import shutil
 from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Archive
+from nix_aurora_host.facts import Packaged
 from nix_aurora_host.gather import closure as gather
 from nix_aurora_host.gather.closure import find_differing, parse_closure, parse_environment
 from nix_aurora_host.gather.damage import find_damaged
+
+from tests.unit.importing import CACERT, FILE, LIB, NAMES, NIX, PROFILE, Package, make_package
 
 _NIX, _CACERT, _PROFILE = (
     f"/nix/store/{letter * 32}-{name}"
@@ -22,54 +23,55 @@ _JSON = {
     "system": "x86_64-linux",
     "nix": _NIX,
     "cacert": _CACERT,
-    "archive": {"size": 30, "sha256": "digest"},
-    "registration": {"sha256": "registered"},
-    "paths": [{"path": path} for path in (_NIX, _CACERT, _PROFILE)],
+    "manual": None,
+    "profile": _PROFILE,
+    "paths": [
+        {"path": path, "narHash": f"sha256-{'A' * 43}=", "narSize": 7, "references": []}
+        for path in (_NIX, _CACERT, _PROFILE)
+    ],
 }
 _ENV = f"""\
 CLOSURE_ID=a9553f15036b51f10dd7d341b84a37a5
+CLOSURE_VERSION=2.34.8
+CLOSURE_SYSTEM=x86_64-linux
 CLOSURE_NIX={_NIX}
+CLOSURE_CACERT={_CACERT}
 CLOSURE_MANUAL=
 CLOSURE_PROFILE={_PROFILE}
-ARCHIVE_PARTS=10,20
 """
-_EXPECTED = {"CLOSURE_ID": _JSON["id"], "CLOSURE_NIX": _NIX}
 
 
-def test_the_description_is_parsed() -> None:
+def test_the_description_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     closure = parse_closure(json.dumps(_JSON))
-    assert (closure.nix, closure.archive_size, closure.paths) == (
-        _NIX,
-        30,
-        (_NIX, _CACERT, _PROFILE),
-    )
+    assert (closure.nix, closure.paths) == (_NIX, (_NIX, _CACERT, _PROFILE))
+    assert closure.contents[_NIX.removeprefix("/nix/store/")] == (bytes(32), 7)
+    monkeypatch.setattr(paths, "PREFIX", "/run/nix/store")
+    assert parse_closure(json.dumps(_JSON)).cacert == f"/run{_CACERT}"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{}", '"x"', json.dumps({**_JSON, "archive": None})])
+@pytest.mark.parametrize("text", ["", "[]", "{}", '"x"', json.dumps({**_JSON, "paths": None})])
 def test_a_damaged_description_is_an_error_of_a_known_kind(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         parse_closure(text)
 
 
 def _differing(text: str) -> tuple[str, ...]:
-    expected: Mapping[str, str] = {name: str(value) for name, value in _EXPECTED.items()}
-    return find_differing(parse_environment(text), expected, parse_closure(json.dumps(_JSON)))
+    return find_differing(parse_environment(text), _JSON)
 
 
 def test_the_environment_file_is_compared_with_the_description() -> None:
     assert _differing(_ENV) == ()
-    assert _differing("") == ("CLOSURE_ID", "CLOSURE_NIX", "CLOSURE_PROFILE", "ARCHIVE_PARTS")
+    assert len(_differing("")) == len(_ENV.splitlines())
 
 
 @pytest.mark.parametrize(
     ("text", "damaged", "name"),
     [
         ("CLOSURE_ID=a", "CLOSURE_ID=b", "CLOSURE_ID"),
-        ("2.34.8", "2.34.9", "CLOSURE_NIX"),
+        ("nix-2.34.8", "nix-2.34.9", "CLOSURE_NIX"),
         ("user-env", "user-enw", "CLOSURE_PROFILE"),
         ("MANUAL=", "MANUAL=/nix/store/x", "CLOSURE_MANUAL"),
-        ("10,20", "10,21", "ARCHIVE_PARTS"),
-        ("10,20", "10;20", "ARCHIVE_PARTS"),
+        ("x86_64", "x86-64", "CLOSURE_SYSTEM"),
         ("CLOSURE_NIX=", "CLOSURE_NIY=", "CLOSURE_NIX"),
     ],
 )
@@ -79,25 +81,45 @@ def test_a_flipped_byte_of_the_environment_file_is_named(
     assert _differing(_ENV.replace(text, damaged)) == (name,)
 
 
-def test_the_archive_is_measured_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    archive = tmp_path / "archive"
-    archive.write_bytes(b"x" * 30)
-    sums = [
-        subprocess.run([tool, archive], capture_output=True, check=True, text=True).stdout.split()[
-            0
-        ]
-        for tool in ("sha256sum", "b2sum")
-    ]
-    assert gather._measure(str(archive)) == (30, *sums)
-    assert gather._measure(f"{tmp_path}/none") == (None, None, None)
-    monkeypatch.setattr(paths, "ARCHIVE", str(archive))
-    monkeypatch.setattr(paths, "REGISTRATION", f"{tmp_path}/none")
-    monkeypatch.setattr(paths, "PACKAGE", f"{tmp_path}/none")
-    closure = parse_closure(json.dumps(_JSON))
-    found = gather.gather_archive(closure)
-    assert found == Archive(30, sums[0], None, found.differing)
-    assert "CLOSURE_ID" in found.differing
-    assert not found.is_of(closure)
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
+    """Return a package that is whole."""
+    package = make_package(tmp_path, monkeypatch)
+    roles = {"nix": NIX, "cacert": CACERT, "profile": PROFILE}
+    values = {f"CLOSURE_{role.upper()}": f"/nix/store/{name}" for role, name in roles.items()}
+    values |= {"CLOSURE_ID": package.closure.id, "CLOSURE_MANUAL": "", "CLOSURE_VERSION": "2.34"}
+    values |= {"CLOSURE_SYSTEM": "x86_64-linux"}
+    (tmp_path / "closure.env").write_text("".join(f"{k}={v}\n" for k, v in values.items()))
+    monkeypatch.setattr(paths, "ENVIRONMENT", f"{tmp_path}/closure.env")
+    return package
+
+
+def test_a_whole_package_is_found_whole(package: Package) -> None:
+    packaged = gather.gather_packaged(gather.gather_closure())
+    assert packaged == Packaged()
+    assert packaged.whole
+
+
+def test_what_is_not_as_packaged_is_named(package: Package) -> None:
+    (package.store / LIB / "bin/nix").write_text("damaged")
+    (package.store / FILE).unlink()
+    (package.store / "more").touch()
+    Path(paths.ENVIRONMENT).write_text("")
+    content = json.loads(Path(paths.DESCRIPTION).read_text())
+    Path(paths.DESCRIPTION).write_text(json.dumps({**content, "id": "another"}))
+    packaged = gather.gather_packaged(gather.gather_closure())
+    assert set(packaged.damaged) == {FILE, LIB}
+    assert packaged.damaged[FILE] == "No such file or directory"
+    assert packaged.damaged[LIB].startswith("expected a NAR of ")
+    assert packaged.foreign == ("more",)
+    assert len(packaged.differing) == 7
+    assert not packaged.described
+    assert not packaged.whole
+
+
+def test_a_package_without_a_store_is_damaged_throughout(package: Package) -> None:
+    shutil.rmtree(package.store)
+    assert set(gather.gather_packaged(gather.gather_closure()).damaged) == NAMES
 
 
 def _tree(top: Path) -> Path:

@@ -289,6 +289,22 @@ CASES = [
         "got a longer one",
     ),
     Case(
+        "name that is no UTF-8",
+        extra(f"{STORE}/{LIBC}/caf\udce9", File()),
+        U + f"{STORE}/{LIBC}/caf\\xe9: expected a name in UTF-8, as RPMs have them, got 'caf\\xe9'",
+    ),
+    Case(
+        "control character",
+        extra(f"{STORE}/{LIBC}/a\tb", {}),
+        U + f"{STORE}/{LIBC}/a\\tb: expected a name without control characters, got 'a\\tb'",
+    ),
+    Case(
+        "file name that rpm cannot install",
+        extra(f"{STORE}/{LIBC}/{'x' * 247}", File()),
+        U + f"{STORE}/{LIBC}/{'x' * 247}"[:199] + "…: expected a file name of at most 246 bytes, "
+        "which rpm can install, got 247",
+    ),
+    Case(
         "deep name",
         extra("/".join([TOP, "store", LIBC, *["d"] * 98]), {}),
         U + f"{STORE}/{LIBC}/{'d/' * 13}: expected at most 100 components and 2048 bytes, "
@@ -318,8 +334,8 @@ CASES = [
     ),
     Case(
         "escapes in the name of a command",
-        nix_bin(nix=File(elf(), executable=True), **{"\x1b[2J": Link("nix")}),
-        C + rf"{IN_NIX}/bin/\x1b[2J: expected a plain command name, got '\x1b[2J'",
+        nix_bin(nix=File(elf(), executable=True), **{"\u202e": Link("nix")}),
+        C + rf"{IN_NIX}/bin/\u202e: expected a plain command name, got '\u202e'",
     ),
     Case(
         "escapes in an install script",
@@ -433,7 +449,27 @@ CASES = [
     Case(
         "empty link",
         extra(BEYOND, Link("")),
-        U + f"{BEYOND}: expected a link target of 1 to 4095 bytes, got another",
+        U + f"{BEYOND}: expected a link target of 1 to 1024 bytes, got another",
+    ),
+    Case(
+        "long link",
+        extra(BEYOND, Link("x/" * 512 + "y")),
+        U + f"{BEYOND}: expected a link target of 1 to 1024 bytes, got another",
+    ),
+    Case(
+        "link that is no UTF-8",
+        extra(BEYOND, Link("caf\udce9")),
+        U + f"{BEYOND}: expected a link target in UTF-8, got 'caf\\xe9'",
+    ),
+    Case(
+        "links in a circle",
+        both(extra(BEYOND, Link("b")), extra(f"{STORE}/{LIBC}/b", Link(f"/nix/store/{LIBC}/new"))),
+        U + f"{BEYOND}: expected at most 40 links one after another, got a loop",
+    ),
+    Case(
+        "link through a file",
+        extra(BEYOND, Link(f"../{SCRIPT}/x")),
+        U + f"{BEYOND}: expected a link that can be followed, got one through a file",
     ),
     Case(
         "hard link out",
@@ -515,7 +551,7 @@ CASES = [
     Case(
         "no store",
         without(STORE),
-        C + f"{IN_NIX}: expected a registered path in the tarball, got none",
+        C + f"{IN_NIX}: expected a registered path in the store, got none",
     ),
     # The registration
     Case(
@@ -543,7 +579,7 @@ CASES = [
     Case(
         "missing path",
         without(f"{STORE}/{LIBC}"),
-        C + f"/nix/store/{LIBC}: expected a registered path in the tarball, got none",
+        C + f"/nix/store/{LIBC}: expected a registered path in the store, got none",
     ),
     Case(
         "unregistered path",
@@ -629,7 +665,7 @@ CASES = [
     Case(
         "program in a circle",
         nix_bin(nix=Link("nix")),
-        R + f"{IN_NIX}/bin/nix: expected at most 40 links on the way, got a loop",
+        U + f"{STORE}/{NIX}/bin/nix: expected at most 40 links one after another, got a loop",
     ),
     Case(
         "no nix",

@@ -109,7 +109,6 @@ def test_links_are_followed_inside_the_closure(tmp_path: Path) -> None:
         "LICENSE": Link("share/doc/COPYING"),
         "COPYRIGHT": Link(f"{store}/share/doc/COPYING"),
         "LICENSE-gone": Link("nowhere"),
-        "LICENSE-loop": Link("LICENSE-loop"),
         "LICENSE-directory": Link("share"),
         "LICENSES": Link("share"),
     }

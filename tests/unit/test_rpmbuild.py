@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora.description import describe
 from nix_aurora.errors import ToolError, VerificationError
-from nix_aurora.pack import pack
 from nix_aurora.rpmbuild import Prepared, build_rpm, build_srpm
 from nix_aurora.stage import stage
 from tests.closures import make_tarball
@@ -18,7 +18,7 @@ DATE = datetime.date(2026, 11, 22)
 
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
-    """Give a small closure, staged and packed."""
+    """Return a small closure, staged and described."""
     tarball = make_tarball(tmp_path / "nix-3.22.1-x86_64-linux.tar.xz")
     origin: dict[str, str | int] = {
         "kind": "release",
@@ -27,12 +27,23 @@ def prepared(tmp_path: Path) -> Prepared:
         "sha256": "0" * 64,
     }
     staged = stage(tarball, tmp_path / "staged", origin)
-    return Prepared(staged.closure, pack(staged, tmp_path / "packed", date=DATE, level=1))
+    describe(staged, tmp_path / "description", date=DATE)
+    return Prepared(staged, tmp_path / "description")
+
+
+def srpm_of(prepared: Prepared, out: Path, *others: Prepared) -> Path:
+    return build_srpm([prepared, *others], TOP, out, release=3, date=DATE, level=1)
+
+
+def with_closure(prepared: Prepared, **changes: str) -> Prepared:
+    """Return it with another version or another name of its Nix."""
+    closure = replace(prepared.staged.closure, **changes)  # type: ignore[arg-type]
+    return replace(prepared, staged=replace(prepared.staged, closure=closure))
 
 
 def test_from_a_closure_to_packages(prepared: Prepared, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    srpm = build_srpm([prepared], TOP, out, release=3, date=DATE)
+    srpm = srpm_of(prepared, out)
     assert srpm == out / "nix-aurora-3.22.1-3.src.rpm"
     digest = hashlib.sha256(srpm.read_bytes()).hexdigest()
     _, rpm = build_rpm(srpm, "x86_64", out)  # the module for SELinux comes first
@@ -42,26 +53,34 @@ def test_from_a_closure_to_packages(prepared: Prepared, tmp_path: Path) -> None:
 
 
 def test_one_version_for_all(prepared: Prepared, tmp_path: Path) -> None:
-    other = replace(prepared.closure, arch="aarch64", system="aarch64-linux", version="3.22.2")
+    other = with_closure(prepared, arch="aarch64", system="aarch64-linux", version="3.22.2")
     with pytest.raises(VerificationError) as caught:
-        build_srpm(
-            [prepared, Prepared(other, prepared.packed)], TOP, tmp_path, release=1, date=DATE
-        )
+        srpm_of(prepared, tmp_path, other)
     assert str(caught.value) == (
         "building the SRPM: sources: expected one version for all architectures, "
         "got 3.22.2 for aarch64, 3.22.1 for x86_64"
     )
 
 
-def test_a_package_that_is_refused_is_not_published(prepared: Prepared, tmp_path: Path) -> None:
-    """Its archive is not the one of closure.json."""
-    packed = prepared.packed
-    wrong = tmp_path / "wrong.tar.zst"
-    wrong.write_bytes(b"another")
-    broken = replace(packed, archive=wrong)
+def test_a_tarball_that_is_not_the_staged_one(prepared: Prepared, tmp_path: Path) -> None:
+    other = make_tarball(
+        tmp_path / "other.tar.xz", mutate=lambda sample: setattr(sample, "top", "x")
+    )
     out = tmp_path / "out"
-    with pytest.raises(VerificationError, match=r"closure-x86_64\.tar\.zst: expected SHA-256"):
-        build_srpm([Prepared(prepared.closure, broken)], TOP, out, release=1, date=DATE)
+    with pytest.raises(
+        VerificationError, match=rf"other\.tar\.xz: expected SHA-256 {prepared.staged.sha256}"
+    ):
+        srpm_of(replace(prepared, staged=replace(prepared.staged, tarball=other)), out)
+    assert not list(out.rglob("*.rpm"))
+
+
+def test_a_package_that_is_refused_is_not_published(prepared: Prepared, tmp_path: Path) -> None:
+    """Its closure.json lists another store path than the tarball has."""
+    file = prepared.description / "closure.json"
+    file.write_text(file.read_text().replace("-glibc-2.42", "-glibc-2.43"))
+    out = tmp_path / "out"
+    with pytest.raises(VerificationError, match=r"4-glibc-2\.43: expected a registered path"):
+        srpm_of(prepared, out)
     assert not list(out.rglob("*.rpm"))
 
 
@@ -80,7 +99,7 @@ def test_a_failure_of_rpmbuild(tmp_path: Path) -> None:
 
 def source_offer(prepared: Prepared, out: Path) -> str:
     """Give the SOURCE-OFFER that goes into the packages."""
-    build_srpm([prepared], TOP, out, release=1, date=DATE)
+    srpm_of(prepared, out)
     with tarfile.open(out / "rpmbuild/SOURCES/payload-x86_64.tar") as payload:
         file = payload.extractfile("usr/share/licenses/nix-aurora/SOURCE-OFFER")
         assert file
@@ -101,8 +120,7 @@ def test_the_source_of_a_release(prepared: Prepared, tmp_path: Path) -> None:
 
 def test_the_source_of_a_release_of_which_we_know_less(prepared: Prepared, tmp_path: Path) -> None:
     """flake.lock is named, and no revision."""
-    other = replace(prepared, closure=replace(prepared.closure, version="3.99.0"))
-    text = source_offer(other, tmp_path)
+    text = source_offer(with_closure(prepared, version="3.99.0"), tmp_path)
     assert "nix-src/tree/v3.99.0\n" in text
     assert "flake.lock of nix-src" in text
     assert "NixOS/nixpkgs/tree" not in text
@@ -113,11 +131,11 @@ def test_the_source_of_a_file_is_its_owners_matter(
     prepared: Prepared, tmp_path: Path, determinate: bool
 ) -> None:
     """Of one that calls itself a release no more is said than that."""
-    origin = {**prepared.packed.origin, "kind": "file", "name": "a\nThis is \udcff\x1b[2J.tar"}
-    given = replace(prepared, packed=replace(prepared.packed, origin=origin))
+    origin = {**prepared.staged.origin, "kind": "file", "name": "a\nThis is \udcff\x1b[2J.tar"}
+    given = replace(prepared, staged=replace(prepared.staged, origin=origin))
     if not determinate:
-        nix = given.closure.nix.replace("-determinate-nix-", "-nix-")
-        given = replace(given, closure=replace(given.closure, nix=nix))
+        nix = given.staged.closure.nix.replace("-determinate-nix-", "-nix-")
+        given = with_closure(given, nix=nix)
     text = source_offer(given, tmp_path)
     assert "    a\\nThis is \\udcff\\x1b[2J.tar\n" in text
     assert "\nThis is" not in text

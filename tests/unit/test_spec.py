@@ -7,7 +7,7 @@ import pytest
 
 from nix_aurora.errors import VerificationError
 from nix_aurora.run import run
-from nix_aurora.spec import UNITS, render_spec, rpm_version
+from nix_aurora.spec import UNITS, Tarball, render_spec, rpm_version
 from nix_aurora.tools import REQUIRES
 
 TOP = Path(__file__).resolve().parents[2]
@@ -16,10 +16,23 @@ UPDATE = "NIX_AURORA_UPDATE_GOLDEN"
 DATE = datetime.date(2026, 11, 2)
 
 
-def rendered(*arches: str, version: str = "3.22.1", nixd: bool = False) -> str:
-    names = ["closure-{}.tar.zst", "payload-{}.tar"] + ["nixd-{}.tar"] * nixd
-    sources = sorted(name.format(arch) for arch in arches for name in names)
-    return render_spec(TOP, version=version, release=2, date=DATE, arches=arches, sources=sources)
+def rendered(*arches: str, version: str = "3.22.1", nixd: bool = False, level: int = 19) -> str:
+    tarballs = [
+        Tarball(f"closure-{arch}.tar.xz", arch, digit * 64)
+        for digit, arch in zip("0123", arches, strict=False)
+    ]
+    names = ["payload-{}.tar"] + ["nixd-{}.tar"] * nixd
+    sources = [tarball.name for tarball in tarballs]
+    sources += [name.format(arch) for arch in arches for name in names]
+    return render_spec(
+        TOP,
+        version=version,
+        release=2,
+        date=DATE,
+        level=level,
+        tarballs=tarballs,
+        sources=sorted(sources),
+    )
 
 
 @pytest.mark.parametrize(
@@ -94,4 +107,4 @@ def test_no_package_without_a_scriptlet_that_it_names(tmp_path: Path) -> None:
     (tmp_path / "scriptlets").mkdir()
     (tmp_path / "nix-aurora.spec.in").write_text("@@ scriptlets.post @@\n")
     with pytest.raises(VerificationError, match=r"nix-aurora\.spec\.in: .* 'post'"):
-        render_spec(tmp_path, version="3", release=1, date=DATE, arches=["x86_64"], sources=[])
+        render_spec(tmp_path, version="3", release=1, date=DATE, level=19, tarballs=[], sources=[])

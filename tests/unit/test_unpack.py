@@ -22,6 +22,7 @@ from tests.closures import (
     SCRIPT,
     TOP,
     File,
+    Link,
     Member,
     Sample,
     make_tarball,
@@ -111,16 +112,30 @@ def test_long_names(tmp_path: Path, style: Literal[1, 2]) -> None:
     assert (tmp_path / "store" / LIBC / ("long" * 40)).read_bytes() == b"x"
 
 
-def test_names_that_are_no_utf8(tmp_path: Path) -> None:
-    odd = member(f"{TOP}/store/{LIBC}/\udcff", File(b"x"))
+def test_names_that_an_rpm_can_carry(tmp_path: Path) -> None:
+    """Whatever is neither control character nor invalid UTF-8, up to the length that rpm takes."""
+    names = [
+        "-rf",
+        " ",
+        "a%b",
+        "%{nil}",
+        "[x]*?",
+        "{a,b}",
+        "\"'\\",
+        "$x`y`",
+        "é\u202e\u0085",
+        "x" * 246,
+    ]
 
     def mutate(sample: Sample) -> None:
-        sample.members.append(lambda members: members.append(odd))
+        libc = sample.store[LIBC]
+        assert isinstance(libc, dict)
+        libc |= {name: File(b"x") for name in names}
+        libc |= {"d" * 255: {}, "dangling": Link("nowhere\n"), "dot": Link(".")}
 
     unpack(make_tarball(tmp_path / "t", mutate=mutate), tmp_path)
-    assert (os.fsencode(tmp_path / "store" / LIBC) + b"/\xff") in [
-        os.fsencode(path) for path in (tmp_path / "store" / LIBC).iterdir()
-    ]
+    found = {path.name for path in (tmp_path / "store" / LIBC).iterdir()}
+    assert found >= {*names, "d" * 255, "dangling", "dot"}
 
 
 def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

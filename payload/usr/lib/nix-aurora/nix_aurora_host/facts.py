@@ -46,38 +46,38 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """The packaged Nix; ``paths`` are store paths, sizes are in bytes."""
+    """The packaged Nix; ``paths`` are store paths.
+
+    ``contents`` has the SHA-256 and size in bytes of each path's NAR, by the path's name.
+    """
 
     id: str
     version: str
     system: str
     nix: str
     cacert: str
-    archive_size: int
-    archive_sha256: str
-    registration_sha256: str
     paths: tuple[str, ...]
+    contents: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
-    """The packed closure as it is, and its registration; None is what cannot be read.
+class Packaged:
+    """The package's own files, as far as they are not what closure.json says.
 
-    ``differing`` are the values of closure.env, which scripts read, that contradict closure.json.
+    ``damaged`` are packaged store paths by their names, each with the reason, ``foreign`` what
+    lies beside them, ``differing`` the values of closure.env, which scripts read. ``described`` is
+    false where closure.json itself does not have the id that follows from it.
     """
 
-    size: int | None
-    sha256: str | None
-    registration_sha256: str | None
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
     differing: tuple[str, ...] = ()
+    described: bool = True
 
-    def is_of(self, closure: Closure) -> bool:
+    @property
+    def whole(self) -> bool:
         """Return whether all of it is what the package says."""
-        return (
-            not self.differing
-            and self.registration_sha256 == closure.registration_sha256
-            and (self.size, self.sha256) == (closure.archive_size, closure.archive_sha256)
-        )
+        return self.described and not (self.damaged or self.foreign or self.differing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,7 +300,7 @@ class Facts:
 
     basics: Basics
     host: Host
-    archive: Archive
+    packaged: Packaged
     person: Person
     shells: tuple[Shell, ...]
     remotes: tuple[Remote, ...]

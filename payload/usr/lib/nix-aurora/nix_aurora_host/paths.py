@@ -1,9 +1,9 @@
 """Where the package and what it manages lie, in the layout that the boot has chosen."""
 
-from pathlib import Path
+import os
 
 RUN = "/run/nix-aurora"
-RELOCATED = Path(f"{RUN}/relocated").exists()
+RELOCATED = os.path.exists(f"{RUN}/relocated")  # noqa: PTH110 - pathlib takes a while to load
 
 BASE = "/var/lib/nix"
 HOME = f"{BASE}/relocated" if RELOCATED else BASE  # of the store in use
@@ -17,9 +17,12 @@ DATABASE = f"{DATABASE_DIRECTORY}/db.sqlite"
 ROOTS = f"{STATE}/gcroots/nix-aurora"
 PROFILE = f"{STATE}/profiles/default"
 OWN = f"{HOME}/.nix-aurora"
-STAMP = f"{OWN}/imported"
+STAMP = f"{OWN}/imported"  # the id of the closure that was imported last
+# The import's work directory; when one has ended it has a stamp alone, named by the closure's id. A
+# package from before 2027 knows the stamp above only, and removes this directory as it begins to
+# import: after a rollback to it, the way back finds no stamp here.
+WORK = f"{OWN}/unpack"
 ASIDE = f"{OWN}/aside"
-DESCRIBED = f"{HOME}/closure/closure"  # where a relocated Nix has its parts
 IMPORT_NEEDED = f"{OWN}/import-needed"  # one more reason for the import to run
 IMPORT_LOCK = f"{OWN}/lock"
 COPIES = f"{OWN}/database"  # of Nix's database, root's alone
@@ -31,12 +34,16 @@ DATABASE_LOCK = (
 SOCKETS = (f"{BASE}/var/nix/daemon-socket/socket", f"{BASE}/daemon-socket/socket")
 
 PACKAGE = "/usr/lib/nix-aurora"
-ARCHIVE = f"{PACKAGE}/closure.tar.zst"
-REGISTRATION = f"{PACKAGE}/closure.reginfo"
+PACKAGED_STORE = f"{PACKAGE}/store"
+DESCRIPTION = f"{PACKAGE}/closure.json"
+ENVIRONMENT = f"{PACKAGE}/closure.env"
 PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"
 PENDING = "/etc/nix-aurora.root-pending"  # nix-root's: a boot with its root is under way
+
+DESCRIBED = f"{HOME}/closure"  # the relocated layout's: what its Nix has to know of the closure
+USERS_MISSING = f"{RUN}/users-missing"  # nix-layout's: Nix does not find its build users
 
 RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
 

@@ -98,13 +98,17 @@ def repeat_import(facts: Facts) -> Fix:
     """Import again, whatever the stamp says; what is there and right stays."""
     setup = unit(facts, paths.SETUP)
     steps = [unmask_unit(setup)] if setup.masked else []
-    ask = sudo("install", "-D", "-m", "0600", "/dev/null", paths.IMPORT_NEEDED)
-    return chain(*steps, ask, systemctl("restart", paths.SETUP))
+    return chain(*steps, ask_for_import(), systemctl("restart", paths.SETUP))
+
+
+def ask_for_import() -> Fix:
+    """Have the next start of the import look at everything, whatever its stamp says."""
+    return sudo("install", "-D", "-m", "0600", "/dev/null", paths.IMPORT_NEEDED)
 
 
 def cure_import(facts: Facts) -> Fix:
-    """Get what the import brings: from the archive, if that is whole."""
-    if not facts.archive.is_of(facts.basics.closure):
+    """Get what the import brings: from the package, if that is whole."""
+    if not facts.packaged.whole:
         return reinstall(facts)
     return repeat_import(facts)
 

@@ -11,7 +11,7 @@ from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.text import printable
 
 _ERRORS = (
-    *("archive-corrupt", "closure-damaged", "closure-incomplete", "daemon-silent"),
+    *("closure-damaged", "closure-incomplete", "daemon-silent"),
     *(
         "database-damaged",
         "database-lost",
@@ -25,7 +25,7 @@ _ERRORS = (
     ),
     *("import-unfinished", "mount-failed", "mount-stopped", "nix-conf-broken", "nix-foreign-mount"),
     *("nix-foreign-store", "nix-link", "nix-not-mounted", "nix-read-only", "nix-remote"),
-    *("nixbld-group-missing", "nixbld-users-missing", "package-damaged", "path"),
+    *("nixbld-group-missing", "nixbld-users-missing", "package-corrupt", "package-damaged", "path"),
     *("paths-unregistered", "profile-missing", "profile-without-nix", "socket-gone"),
     *("socket-stopped", "space-full", "store-group", "store-noexec", "store-not-mounted"),
     *("store-unreadable", "systemd-silent", "unit-disabled", "unit-failed", "unit-masked"),

@@ -14,30 +14,30 @@ _SCARCE = 1 << 30
 
 
 def check_package(facts: Facts) -> Iterator[Finding]:
-    """The package's own files are to agree with each other."""
-    archive, closure = facts.archive, facts.basics.closure
-    if archive.is_of(closure):
-        return
-    fix = fixes.reinstall(facts)
-    if archive.differing:
+    """The package's own files are to be what closure.json says."""
+    packaged, closure = facts.packaged, facts.basics.closure
+    if not packaged.described:
+        message = f"{paths.DESCRIPTION} is damaged: expected closure {closure.id}, got another"
+        yield found("package-damaged", message, fixes.reinstall(facts))
+    elif packaged.differing:
         message = (
-            f"{paths.PACKAGE}/closure.env is damaged: {', '.join(archive.differing)}: "
+            f"{paths.ENVIRONMENT} is damaged: {', '.join(packaged.differing)}: "
             "expected what closure.json says, got something else"
         )
-        yield found("package-damaged", message, fix)
-        return
-    unread = "none that can be read"
-    if archive.registration_sha256 != closure.registration_sha256:
-        path, got = paths.REGISTRATION, archive.registration_sha256 or unread
-        wanted = f"SHA-256 {closure.registration_sha256}"
-    else:
-        path, got = paths.ARCHIVE, unread
-        if archive.size != closure.archive_size and archive.sha256 is not None:
-            got = f"{archive.size}"
-        elif archive.sha256 is not None:
-            got = f"SHA-256 {archive.sha256}"
-        wanted = f"{closure.archive_size} bytes of SHA-256 {closure.archive_sha256}"
-    yield found("archive-corrupt", f"{path} is damaged: expected {wanted}, got {got}", fix)
+        yield found("package-damaged", message, fixes.reinstall(facts))
+    elif packaged.damaged:
+        count, (name, why) = len(packaged.damaged), next(iter(packaged.damaged.items()))
+        message = (
+            f"{paths.PACKAGED_STORE}: {count} of {len(closure.paths)} store paths are damaged: "
+            f"{printable(paths.store_name(name))}: {printable(why)}"
+        )
+        yield found("package-corrupt", message, fixes.reinstall(facts))
+    elif packaged.foreign:
+        message = (
+            f"{paths.PACKAGED_STORE} has {len(packaged.foreign)} files that are not the package's: "
+            f"{printable(packaged.foreign[0])}"
+        )
+        yield found("package-corrupt", message, fixes.reinstall(facts))
 
 
 def check_space(facts: Facts) -> Iterator[Finding]:
@@ -111,7 +111,11 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
             names = ", ".join(paths.store_name(path) for path in facts.damaged[:3])
             more = f" and {len(facts.damaged) - 3} more" if len(facts.damaged) > 3 else ""
             message = f"the content of {printable(names)}{more} is not what the database says"
-        yield found("closure-damaged", message, fixes.chain(fix, fixes.restart_daemon()))
+        # On btrfs both copies share their blocks: where the package's is damaged too, it is first.
+        cure = fixes.chain(fix, fixes.restart_daemon())
+        if not facts.packaged.whole:
+            cure = fixes.chain(fixes.ask_for_import(), fix)
+        yield found("closure-damaged", message, cure)
     elif store.valid_paths is None:
         message = f"{paths.DATABASE} was not checked: this user cannot read it"
         yield found("database-unread", message, fixes.LOOK_AS_ROOT)

@@ -2,11 +2,9 @@
 
 import fcntl
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 _PAUSE = 0.1  # seconds
 
@@ -22,7 +20,7 @@ def write(path: str, text: str) -> None:
     with open(aside, "w", encoding="utf-8", opener=private) as file:
         file.write(text)
     sync(aside)
-    Path(aside).replace(path)
+    os.replace(aside, path)  # noqa: PTH105 - a string
     sync(os.path.dirname(path))  # noqa: PTH120 - half a path
 
 
@@ -38,9 +36,11 @@ def sync(path: str) -> None:
 def remove(path: str) -> None:
     """Remove a file or a directory of our own, if there is one."""
     if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 - a string
+        import shutil  # noqa: PLC0415 - it takes a while to load, and the import waits
+
         shutil.rmtree(path)
-    else:
-        Path(path).unlink(missing_ok=True)
+    elif os.path.lexists(path):
+        os.unlink(path)  # noqa: PTH108 - a string
 
 
 @contextmanager

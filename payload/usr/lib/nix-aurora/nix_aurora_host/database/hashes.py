@@ -43,3 +43,10 @@ def _from_base32(text: str) -> bytes:
         return number.to_bytes(_BYTES, "little")
     except OverflowError:
         raise ValueError(f"{text!r} has more bits than {_BYTES} bytes") from None
+
+
+def to_nix(digest: bytes) -> str:
+    """Return a SHA-256 as registrations have it: ``sha256:`` and base 32."""
+    number = int.from_bytes(digest, "little")
+    shifts = range(5 * (_BASE32 - 1), -1, -5)
+    return "sha256:" + "".join(_ALPHABET[number >> shift & 31] for shift in shifts)

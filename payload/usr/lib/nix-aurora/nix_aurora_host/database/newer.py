@@ -39,7 +39,12 @@ def find_newer() -> Newer | None:
 
 def _nix_store() -> list[str]:
     if paths.RELOCATED:  # which minds NIX_STATE_DIR only where it is told of a closure
-        return ["/usr/libexec/nix-aurora/relocated", "--closure", paths.DESCRIBED, "nix-store"]
+        return [
+            "/usr/libexec/nix-aurora/relocated",
+            "--closure",
+            f"{paths.DESCRIBED}/closure",
+            "nix-store",
+        ]
     nix = gather_closure().nix
     return ["/usr/libexec/nix-aurora/with-nix", *paths.nix_command(nix, "nix-store")]
 

@@ -3,7 +3,7 @@
 import fcntl
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import files, schema, sqlite
@@ -12,7 +12,6 @@ from nix_aurora_host.database.newer import is_replacement_due
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
-BROKEN = 3  # the exit code that alone says so
 _PATIENCE = 30.0  # seconds, for Nix's processes to end
 
 
@@ -29,57 +28,36 @@ def backup_database() -> int:
     return 0
 
 
-def restore_database(arguments: Sequence[str]) -> int:
-    """Restore the database, look whether there is a need, or prepare that: for the import."""
-    from nix_aurora_host.database.daemon import end_processes  # noqa: PLC0415 - as above
-    from nix_aurora_host.database.restore import restore  # noqa: PLC0415 - as above
-
-    try:
-        if arguments == ["--check"]:
-            return check()
-        if arguments == ["--end-daemon"]:
-            if ended := end_processes():
-                print(f"nix-aurora: ended processes of {paths.DAEMON}: {ended}")
-            return 0
-        if arguments[:1] == ["--mend"]:
-            return mend(arguments[1:])
-        (fresh,) = arguments
-        restore(fresh)
-    except (OSError, sqlite3.Error) as error:
-        return _fail(
-            f"cannot restore the database: {paths.COPIES}: {printable(str(error))}",
-            f"sudo systemctl restart {paths.SETUP}",
-        )
-    return 0
-
-
-def check() -> int:
-    """Return BROKEN where SQLite itself says that the database is no whole one, else 0.
+def is_damaged() -> bool:
+    """Return whether SQLite itself says that the database is no whole one, and say why.
 
     Also where root has asked for a copy in place of a newer Nix's.
     Whatever else goes wrong is no reason to set a database aside: it raises an error.
     """
     if is_replacement_due():
         print(f"nix-aurora: {paths.DATABASE} is replaced by a copy that the packaged Nix reads")
-        return BROKEN
+        return True
     damage = sqlite.check_live(paths.DATABASE)
     if damage is not None:
         # One that Nix is just making looks damaged, too; alone with it, one knows.
         with files.lock(paths.DATABASE_LOCK, fcntl.LOCK_EX, patience=_PATIENCE):
             damage = sqlite.check_live(paths.DATABASE)
     if damage is None:
-        return 0
+        return False
     print(f"nix-aurora: {paths.DATABASE} is damaged: {printable(damage)}", file=sys.stderr)
-    return BROKEN
+    return True
 
 
-def mend(nix_store: Sequence[str]) -> int:
-    """Correct what Nix cannot read beside the database; return BROKEN where that is not known."""
+def mend(make_fresh: Callable[[], str]) -> bool:
+    """Correct what Nix cannot read beside the database; return whether Nix can read it now.
+
+    ``make_fresh`` has the packaged Nix make a database, and returns that one's directory.
+    """
     copies = [copy.directory for copy in read_copies() if find_flaw(copy, {}) is None]
-    if schema.mend(nix_store, copies):
-        return 0
+    if schema.mend(make_fresh, copies):
+        return True
     print(f"nix-aurora: {schema.find_fault()}", file=sys.stderr)
-    return BROKEN
+    return False
 
 
 def _fail(message: str, hint: str | None) -> int:

@@ -7,7 +7,7 @@ sides have.
 
 import re
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from nix_aurora_host import paths
@@ -27,9 +27,17 @@ class Row:
     size: int
 
 
-def read_rows(connection: sqlite3.Connection) -> dict[int, Row]:
-    """Return all store paths by their id; those with a name that is none have no digest either."""
-    rows = connection.execute("select id, path, hash, narSize from ValidPaths")
+def read_rows(
+    connection: sqlite3.Connection, wanted: Collection[str] | None = None
+) -> dict[int, Row]:
+    """Return store paths by their id: all of them, or those of the ``wanted`` paths.
+
+    Those with a name that is none have no digest either.
+    """
+    statement = "select id, path, hash, narSize from ValidPaths"
+    if wanted is not None:
+        statement += f" where path in ({','.join('?' * len(wanted))})"
+    rows = connection.execute(statement, tuple(wanted or ()))
     return {number: _row(number, path, text, size) for number, path, text, size in rows}
 
 

@@ -6,8 +6,7 @@ database, however whole that is. Where the file is missing, Nix writes it.
 
 import re
 import sqlite3
-import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from nix_aurora_host import paths
@@ -84,28 +83,27 @@ def make_empty(nix_store: Sequence[str], directory: str) -> str:
     return f"{directory}/db"
 
 
-def mend(nix_store: Sequence[str], copies: Sequence[str]) -> bool:
+def mend(make_fresh: Callable[[], str], copies: Sequence[str]) -> bool:
     """Correct the schema files that Nix cannot read; return whether Nix can read them now.
 
     A number is that of a database with the same tables: of one that is in the directories
-    ``copies``, else of one that ``nix_store`` makes. The schema of content-addressed derivations
-    may be missing; Nix writes it again.
+    ``copies``, else of the one whose directory ``make_fresh`` returns. The schema of
+    content-addressed derivations may be missing; Nix writes it again.
     """
     if not (faults := find_faults()):
         return True
     files.write(paths.IMPORT_NEEDED, "")  # an import that is killed after this is repeated
-    with tempfile.TemporaryDirectory() as directory:
-        fresh = make_empty(nix_store, directory)
-        shape = _read_shape(paths.DATABASE)
-        alike = [place for place in (*copies, fresh) if _read_shape(f"{place}/db.sqlite") == shape]
-        for name, reason in faults.items():
-            numbers = (read_schema(place, name) for place in alike)
-            number = next((number for number in numbers if number is not None), None)
-            if number is None and name == SCHEMAS[0]:
-                return False
-            _replace(name, number)
-            now = "Nix writes it again" if number is None else f"it now has {number}"
-            print(f"nix-aurora: corrected {_live(name)}: {reason}; {now}", flush=True)
+    shape = _read_shape(paths.DATABASE)
+    places = (*copies, make_fresh())
+    alike = [place for place in places if _read_shape(f"{place}/db.sqlite") == shape]
+    for name, reason in faults.items():
+        numbers = (read_schema(place, name) for place in alike)
+        number = next((number for number in numbers if number is not None), None)
+        if number is None and name == SCHEMAS[0]:
+            return False
+        _replace(name, number)
+        now = "Nix writes it again" if number is None else f"it now has {number}"
+        print(f"nix-aurora: corrected {_live(name)}: {reason}; {now}", flush=True)
     return True
 
 

@@ -1,66 +1,74 @@
-"""The packaged closure: what it says of itself, and whether its files are whole."""
+"""The packaged closure: what it says of itself, and whether its files are what it says."""
 
-import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from nix_aurora_host import paths
+from nix_aurora_host.database import nar
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.facts import Archive, Closure
-from nix_aurora_host.system import read
+from nix_aurora_host.facts import Closure, Packaged
+from nix_aurora_host.importer.closure import closure_id
+from nix_aurora_host.importer.closure import parse_closure as parse_description
+from nix_aurora_host.importer.workers import each
+from nix_aurora_host.system import names, read
 
-_CHUNK = 1 << 20
+_SCHEMA = {"CLOSURE_ID": "id", "CLOSURE_VERSION": "version", "CLOSURE_SYSTEM": "system"}
+_SCHEMA |= {"CLOSURE_NIX": "nix", "CLOSURE_CACERT": "cacert", "CLOSURE_PROFILE": "profile"}
+_SCHEMA |= {"CLOSURE_MANUAL": "manual"}
 
 
 def gather_closure() -> Closure:
     """Read closure.json; CommandError where the package is damaged."""
-    path = f"{paths.PACKAGE}/closure.json"
     try:
-        return parse_closure(read(path) or "")
+        return parse_closure(read(paths.DESCRIPTION) or "")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise CommandError(
-            f"cannot read the package: {path}: expected the closure's description, got {error!r}",
+            f"cannot read the package: {paths.DESCRIPTION}: expected the closure's description, "
+            f"got {error!r}",
             "rpm --verify nix-aurora",
         ) from error
 
 
 def parse_closure(text: str) -> Closure:
     """Parse closure.json; raises ValueError, KeyError, TypeError, AttributeError."""
-    content = json.loads(text)
+    described = parse_description(text)
     return Closure(
-        id=content["id"],
-        version=content["version"],
-        system=content["system"],
-        nix=_here(content["nix"]),
-        cacert=_here(content["cacert"]),
-        archive_size=content["archive"]["size"],
-        archive_sha256=content["archive"]["sha256"],
-        registration_sha256=content["registration"]["sha256"],
-        paths=tuple(_here(entry["path"]) for entry in content["paths"]),
+        id=described.id,
+        version=described.version,
+        system=json.loads(text)["system"],
+        nix=described.path(described.nix),
+        cacert=described.path(described.cacert),
+        paths=tuple(described.path(name) for name in sorted(described.paths)),
+        contents={name: (info.digest, info.size) for name, info in described.paths.items()},
     )
 
 
-def _here(path: str) -> str:
-    return path.replace("/nix/store", paths.PREFIX, 1)
+def gather_packaged(closure: Closure) -> Packaged:
+    """Hash the packaged store paths: the slow part of doctor, some tenths of a second."""
+    text = read(paths.DESCRIPTION) or ""
+    there = names(paths.PACKAGED_STORE) or ()
+    return Packaged(
+        find_damaged_paths(closure),
+        tuple(name for name in there if name not in closure.contents),
+        find_differing(parse_environment(read(paths.ENVIRONMENT) or ""), json.loads(text)),
+        closure_id(parse_description(text)) == closure.id,
+    )
 
 
-def gather_archive(closure: Closure) -> Archive:
-    """Hash the archive: the slow part of doctor, some tenths of a second."""
-    size, sha256, blake2b = _measure(paths.ARCHIVE)
-    environment = parse_environment(read(f"{paths.PACKAGE}/closure.env") or "")
-    expected = {
-        "CLOSURE_ID": closure.id,
-        "CLOSURE_VERSION": closure.version,
-        "CLOSURE_SYSTEM": closure.system,
-        "CLOSURE_NIX": closure.nix.replace(paths.PREFIX, "/nix/store", 1),
-        "CLOSURE_CACERT": closure.cacert.replace(paths.PREFIX, "/nix/store", 1),
-        "CLOSURE_PATHS": str(len(closure.paths)),
-    }
-    if sha256 == closure.archive_sha256:  # else the archive is what is damaged
-        expected["ARCHIVE_BLAKE2B"] = blake2b or ""
-    differing = find_differing(environment, expected, closure)
-    return Archive(size, sha256, _measure(paths.REGISTRATION)[1], differing)
+def find_damaged_paths(closure: Closure) -> dict[str, str]:
+    """Return the packaged store paths that are not as closure.json says, each with the reason."""
+    damaged = {}
+
+    def check(name: str) -> None:
+        try:
+            nar.verify(paths.PACKAGED_STORE, name, *closure.contents[name])
+        except nar.ContentError as error:
+            damaged[name] = str(error)
+        except OSError as error:  # there is no store at all
+            damaged[name] = error.strerror or str(error)
+
+    each(check, closure.contents)
+    return dict(sorted(damaged.items()))
 
 
 def parse_environment(text: str) -> dict[str, str]:
@@ -69,31 +77,11 @@ def parse_environment(text: str) -> dict[str, str]:
 
 
 def find_differing(
-    environment: Mapping[str, str], expected: Mapping[str, str], closure: Closure
+    environment: Mapping[str, str], description: Mapping[str, object]
 ) -> tuple[str, ...]:
     """Return the names of the values in closure.env that contradict closure.json."""
-    wrong = [name for name, value in expected.items() if environment.get(name) != value]
-    for name in ("CLOSURE_PROFILE", "CLOSURE_MANUAL"):
-        value = environment.get(name, "").replace("/nix/store", paths.PREFIX, 1)
-        if value not in closure.paths and (value or name == "CLOSURE_PROFILE"):
-            wrong.append(name)
-    parts = environment.get("ARCHIVE_PARTS", "").split(",")
-    sizes = [int(part) for part in parts if part.isdecimal()]
-    if len(sizes) != len(parts) or sum(sizes) != closure.archive_size:
-        wrong.append("ARCHIVE_PARTS")
-    return tuple(wrong)
-
-
-def _measure(path: str) -> tuple[int | None, str | None, str | None]:
-    """Return a file's size, SHA-256 and BLAKE2b, from one reading."""
-    sha256, blake2b = hashlib.sha256(), hashlib.blake2b()
-    size = 0
-    try:
-        with Path(path).open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                size += len(chunk)
-                sha256.update(chunk)
-                blake2b.update(chunk)
-    except OSError:
-        return None, None, None
-    return size, sha256.hexdigest(), blake2b.hexdigest()
+    return tuple(
+        variable
+        for variable, key in _SCHEMA.items()
+        if environment.get(variable) != (description[key] or "")
+    )

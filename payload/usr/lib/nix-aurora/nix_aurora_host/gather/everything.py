@@ -7,7 +7,7 @@ from dataclasses import replace
 from nix_aurora_host import facts, paths
 from nix_aurora_host.database.gather import gather_database, look_deeper
 from nix_aurora_host.facts import Basics, Facts, Settings
-from nix_aurora_host.gather.closure import gather_archive, gather_closure
+from nix_aurora_host.gather.closure import gather_closure, gather_packaged
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.host import (
     gather_foreign,
@@ -56,15 +56,15 @@ def gather_all() -> Facts:
     basics = gather_basics(ask_version=True)
     database = look_deeper(basics.database, basics.store)
     basics = replace(basics, database=database)
-    archive = gather_archive(basics.closure)
+    packaged = gather_packaged(basics.closure)
     person = find_person()
     settings = gather_settings(basics.closure, basics.store, person)
     damaged = gather_damaged(basics.closure)
     greet = may_greet(basics, settings, damaged)
     return Facts(
         basics=basics,
-        host=gather_host(ask_rpm_ostree=not archive.is_of(basics.closure)),
-        archive=archive,
+        host=gather_host(ask_rpm_ostree=not packaged.whole),
+        packaged=packaged,
         person=person,
         shells=gather_shells(person) if basics.store.nix == facts.OURS else (),
         remotes=gather_remotes(person),

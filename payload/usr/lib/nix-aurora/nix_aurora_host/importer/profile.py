@@ -1,0 +1,75 @@
+"""The default profile: the packaged Nix and certificates, and what else the administrator adds."""
+
+import os
+import subprocess
+
+from nix_aurora_host import paths
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.importer.closure import Closure
+from nix_aurora_host.importer.roots import add_root
+from nix_aurora_host.importer.say import say
+
+_BUNDLE = "etc/ssl/certs/ca-bundle.crt"
+# Nothing to download, to build elsewhere, or to shut into a sandbox: Nix makes links.
+_LOCAL_ONLY = (
+    *("--option", "substitute", "false"),
+    *("--option", "builders", ""),
+    *("--option", "sandbox", "false"),
+)
+_FEATURES = ("--extra-experimental-features", "nix-command flakes")
+
+
+def update_profile(closure: Closure) -> None:
+    """Have the default profile move on with the package.
+
+    But not where the administrator put another Nix there than the one that is rooted still.
+    """
+    program = f"{paths.PROFILE}/bin/nix"
+    if os.path.exists(program):
+        shown = os.path.realpath(program)
+        if shown == os.path.realpath(f"{closure.path(closure.nix)}/bin/nix"):
+            return
+        ours = [os.path.realpath(f"{paths.ROOTS}/{role}/bin/nix") for role in ("nix", "profile")]
+        if shown not in ours:
+            say(f"the default profile has another Nix, which stays: {shown}")
+            return
+        # Ahead of the others: whatever runs after this one was killed knows the new one as ours.
+        add_root("profile")
+    _install(closure)
+
+
+def _install(closure: Closure) -> None:
+    nix, cacert = closure.path(closure.nix), closure.path(closure.cacert)
+    generation = f"{paths.PROFILE}-1-link"
+    if not os.path.lexists(paths.PROFILE) and not os.path.lexists(generation):
+        # A first one: as it is packaged.
+        os.symlink(closure.path(closure.profile), generation)
+        os.symlink(os.path.basename(generation), paths.PROFILE)
+    elif os.path.exists(f"{paths.PROFILE}/manifest.json"):
+        # The administrator uses nix profile on it.
+        profile = (f"{nix}/bin/nix", *_FEATURES, "profile")
+        for path in _run(f"{nix}/bin/nix-store", "--query", "--references", paths.PROFILE).split():
+            if any(_is_shown(path, part) for part in ("bin/nix", _BUNDLE)):
+                _run(*profile, "remove", "--profile", paths.PROFILE, path)
+        _run(*profile, "install", "--profile", paths.PROFILE, *_LOCAL_ONLY, nix, cacert)
+    else:
+        command = (f"{nix}/bin/nix-env", "--profile", paths.PROFILE, *_LOCAL_ONLY, "--install")
+        _run(*command, nix, cacert)
+
+
+def _is_shown(path: str, part: str) -> bool:
+    """Return whether what the profile shows comes from a store path."""
+    try:
+        return os.path.samefile(f"{path}/{part}", f"{paths.PROFILE}/{part}")
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+def _run(*command: str) -> str:
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise CommandError(
+            f"cannot update the default profile: {paths.PROFILE}: see above",
+            "sudo nix-aurora doctor",
+        )
+    return done.stdout

@@ -1,0 +1,35 @@
+"""The collector's roots, which keep the packaged Nix through every collection."""
+
+import os
+
+from nix_aurora_host import paths
+from nix_aurora_host.importer.closure import Closure
+
+
+def make_roots(closure: Closure) -> None:
+    """Make the links aside: they are renamed one over the other, with no moment without them."""
+    # What Nix itself makes where there is no directory of roots yet.
+    profiles = f"{paths.STATE}/gcroots/profiles"
+    if not os.path.islink(profiles):
+        os.symlink(f"{paths.STATE}/profiles", profiles)
+    roles = {
+        "nix": closure.nix,
+        "cacert": closure.cacert,
+        "profile": closure.profile,
+        "manual": closure.manual,
+    }
+    for role, name in roles.items():
+        link = f"{paths.WORK}/roots/{role}"
+        if name is not None and not os.path.lexists(link):
+            os.symlink(closure.path(name), link)
+
+
+def add_root(role: str) -> None:
+    """Give one of the links its name."""
+    os.rename(f"{paths.WORK}/roots/{role}", f"{paths.ROOTS}/{role}")
+
+
+def add_roots() -> None:
+    """Give all of the links their names."""
+    for role in os.listdir(f"{paths.WORK}/roots"):
+        add_root(role)

@@ -1,0 +1,52 @@
+"""System calls that Python does not have, by the C library's functions for them."""
+
+import ctypes
+import errno
+import os
+
+_AT_FDCWD = -100  # fcntl.h
+_NOREPLACE = 1  # RENAME_NOREPLACE: stdio.h
+_NEWNS = 0x20000  # CLONE_NEWNS: sched.h
+_BIND, _REC, _SLAVE = 4096, 16384, 1 << 19  # MS_BIND, MS_REC, MS_SLAVE: sys/mount.h
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def rename_new(old: str, new: str) -> None:
+    """Rename ``old`` to ``new``, and raise FileExistsError where that is taken: renameat2(2).
+
+    rename(2) replaces a file, and a directory that is empty.
+    """
+    words = _AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new)
+    try:
+        _check(_libc.renameat2(*words, _NOREPLACE), old, new)
+    except OSError as error:
+        if error.errno != errno.EINVAL or os.path.lexists(new):
+            raise
+        os.rename(old, new)  # a file system that cannot tell: this look has to do
+
+
+def sync(path: str) -> None:
+    """Have all of a file system on the disk: syncfs(2)."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        _check(_libc.syncfs(descriptor), path)
+    finally:
+        os.close(descriptor)
+
+
+def show(source: str, target: str) -> None:
+    """Show a directory in place of another to this thread alone, and to what it starts.
+
+    The thread gets a mount namespace of its own: unshare(2), mount(2). Mounts that the host makes
+    later appear there, too.
+    """
+    _check(_libc.unshare(_NEWNS), target)
+    _check(_libc.mount(None, b"/", None, _REC | _SLAVE, None), "/")
+    _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, _BIND, None), source, target)
+
+
+def _check(result: int, path: str, other: str | None = None) -> None:
+    """Raise OSError where a call has failed."""
+    if result:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), path, None, other)

@@ -1,0 +1,66 @@
+"""The build users, where Nix looks for them, and the frame of /var/lib/nix."""
+
+import os
+
+from nix_aurora_host import paths
+from nix_aurora_host.importer.say import say
+
+_GROUP = "nixbld"
+_LAST = "nixbld32"
+_OURS = "nix-aurora.conf"
+
+
+def prepare() -> None:
+    """See to it that there are build users and a store.
+
+    A host that had booted before the package came has run neither of systemd's two programs for
+    it, and they take longer than all else that a run with nothing to do does.
+    """
+    present = has_build_users()
+    if not (present or _is_known()) or not os.path.isdir(paths.STORE):
+        import subprocess  # noqa: PLC0415 - it takes a while to load
+
+        if subprocess.run(["systemd-sysusers", _OURS], check=False).returncode:
+            say("the build users cannot be made: nix-aurora doctor")
+        if subprocess.run(["systemd-tmpfiles", "--create", _OURS], check=False).returncode:
+            say(f"{paths.HOME} cannot be made: nix-aurora doctor")
+        present = has_build_users()
+    if not present:
+        # rpm-ostree puts a layered package's users into /usr/lib, for the host's nss-altfiles.
+        from nix_aurora_host import build_users  # noqa: PLC0415 - seldom needed
+
+        if build_users.main():
+            say("cannot write the build users into /etc; hint: sudo nix-aurora doctor")
+            return
+    if os.path.lexists(paths.USERS_MISSING):
+        os.unlink(paths.USERS_MISSING)
+
+
+def has_build_users(users_file: str = "/etc/passwd", group_file: str = "/etc/group") -> bool:
+    """Return whether Nix finds its build users.
+
+    It asks its own C library for them, and that one knows the files in /etc alone.
+    """
+    users = {line.partition(":")[0] for line in _lines(users_file)}
+    groups = (line.split(":") for line in _lines(group_file))
+    members = [fields[3].split(",") for fields in groups if fields[0] == _GROUP and fields[3:]]
+    return _LAST in users and any(_LAST in names for names in members)
+
+
+def _lines(path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            return file.read().splitlines()
+    except OSError:
+        return []
+
+
+def _is_known() -> bool:
+    """Return whether the host knows the last of them, from wherever."""
+    import grp  # noqa: PLC0415 - seldom needed
+    import pwd  # noqa: PLC0415 - as above
+
+    try:
+        return grp.getgrgid(pwd.getpwnam(_LAST).pw_gid).gr_name == _GROUP
+    except KeyError:
+        return False

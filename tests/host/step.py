@@ -1,0 +1,38 @@
+#!/usr/bin/python3 -I
+"""step.py STEP ACTION: import, and at a step do something else first.
+
+STEP is a function of the import, MODULE.NAME, or MODULE.NAME:N for its call number N (from 0).
+ACTION is for bash; the import's process is its $PPID. What a test wants to happen is then told by
+the import's own parts, and not by the text of its source.
+"""
+
+import importlib
+import itertools
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "/usr/lib/nix-aurora")
+
+PACKAGE = "nix_aurora_host.importer"
+
+
+def hook(step: str, action: str) -> None:
+    """Have ``action`` come before a step."""
+    path, _, number = step.partition(":")
+    module, name = path.rsplit(".", 1)
+    owner = importlib.import_module(f"{PACKAGE}.{module}")
+    real, calls = getattr(owner, name), itertools.count()
+
+    def hooked(*words: object, **named: object) -> object:
+        if next(calls) == int(number or 0):
+            print(f"reached: {step}", flush=True)
+            subprocess.run(["bash", "-euc", action], check=False)
+        return real(*words, **named)
+
+    setattr(owner, name, hooked)
+
+
+if __name__ == "__main__":
+    hook(*sys.argv[1:])
+    sys.exit(importlib.import_module(f"{PACKAGE}.program").main())
