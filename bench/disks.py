@@ -17,17 +17,15 @@ _KINDS = {"ext4": ["mkfs.ext4", "-q"], "btrfs": ["mkfs.btrfs", "-q"]}
 _SIZE = 4 << 30  # bytes
 _PREPARE = """
 disk=/var/disk
-mkdir -p $disk/nix $disk/former
+mkdir -p $disk/nix
 cp -a /usr/lib/nix-aurora $disk/package
 mount --bind $disk/package /usr/lib/nix-aurora
 mkdir -p /var/lib/nix /var/home /var/roothome
 mount --bind $disk/nix /var/lib/nix
 mount --bind /var/lib/nix /nix
 """
-# Nothing is deleted: bench/host.py says why.
 _CLEAR = """
-find /var/lib/nix -mindepth 1 -maxdepth 1 \
-    -exec mv --target-directory "$(mktemp -d --tmpdir=/var/disk/former)" {} +
+find /var/lib/nix -mindepth 1 -delete
 systemd-tmpfiles --create nix-aurora.conf
 sync
 """
