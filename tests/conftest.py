@@ -19,6 +19,17 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+# A process for each processor; two where the tests often wait: for a download while a root is made,
+# and for a host that boots, shuts down or runs into a time-out.
+_WAITING = frozenset({"tests/rpm", "tests/host"})
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes run the tests that the command names."""
+    tiers = {"/".join(Path(word).parts[:2]) for word in config.args}
+    return len(os.sched_getaffinity(0)) * (2 if tiers <= _WAITING else 1)
+
+
 def pytest_report_header() -> str:
     """Say which tenth of the long tests runs."""
     return f"torture: {'whole' if torture.WHOLE else 'a tenth'}, NIX_AURORA_SEED={torture.SEED}"

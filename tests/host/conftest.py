@@ -1,6 +1,5 @@
 """Trees and hosts for the tests of this tier."""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -13,11 +12,6 @@ from tests.harness.cache import cached
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
 from tests.packages import PackageMaker, fit_for_sample
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Return two for each processor: a host that boots or shuts down mostly waits."""
-    return 2 * (os.cpu_count() or 1)
 
 
 class HostMaker(Protocol):
