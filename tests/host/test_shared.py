@@ -100,3 +100,10 @@ def test_where_no_deployment_is_found_everything_is_copied(host: Scratch, lose: 
 def test_what_differs_in_the_deployment_comes_from_usr(host: Scratch, damage: str) -> None:
     host.run(f"cd {_DEPLOYMENT}/usr/lib/nix-aurora; {damage}")
     assert _import(host) < 0.5
+
+
+def test_a_purge_leaves_nothing(host: Scratch) -> None:
+    """What it has set aside appears in no list of a directory that was opened before."""
+    _import(host)
+    host.run("nix-aurora purge --yes")
+    assert host.run(f"ls --almost-all {_DISK}/var/nix").stdout == ""

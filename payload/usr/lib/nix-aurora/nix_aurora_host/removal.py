@@ -59,6 +59,11 @@ def empty(path: str, first: Sequence[str] = ()) -> None:
     descriptor = os.open(path, _OPEN)
     try:
         _set_aside(descriptor, path, first)
+    finally:
+        os.close(descriptor)
+    # Opened anew: what was made since a directory was opened, btrfs may leave out of a list of it.
+    descriptor = os.open(path, _OPEN)
+    try:
         _empty(descriptor, path)
     finally:
         os.close(descriptor)
