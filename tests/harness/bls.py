@@ -23,8 +23,9 @@ class Boot:
 def default_boot(disk: Path, directory: Path) -> Boot:
     """Give what the disk boots by default, from the entry with the highest version.
 
-    The files are copied into ``directory``. Like a boot loader it reads the file system (ext4) as
-    it is on the disk, without its journal. Raises ToolError where there is nothing to boot.
+    It may be the disk of /boot alone, where ``boot`` is a link to itself, as on Fedora. The files
+    are copied into ``directory``. Like a boot loader it reads the file system (ext4) as it is on
+    the disk, without its journal. Raises ToolError where there is nothing to boot.
     """
     entries = directory / "entries"
     remove_tree(entries)

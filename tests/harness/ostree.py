@@ -12,7 +12,7 @@ from tests.harness.tree import Tree, atomic_tree
 # On top of what every tree has: a kernel, ostree, what the initramfs is made of, and the way in.
 PACKAGES = (
     *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
-    "qemu-guest-agent",
+    *("btrfs-progs", "qemu-guest-agent"),
 )
 _POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 USERS = ("tester", "other")
@@ -64,8 +64,27 @@ semodule --noreload --install=/run/policy/fedora.cil --disable $others
 echo 'SELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023' \\
     >>/usr/lib/systemd/system/qemu-guest-agent.service.d/quiet.conf
 """
+_EXT4 = ("mkfs.ext4", "-q", "-m", "0", "-E", "root_owner=0:0", "-L")
 _DISK = "/run/disk"
 _REPOSITORY = f"{_DISK}/ostree/repo"
+# As the installer of Fedora's desktops makes them: / and /var are subvolumes of one file system.
+_BTRFS, _BOOT = "/run/btrfs", "/run/boot"
+_SUBVOLUMES = f"""
+mkdir {_DISK}
+[ -e {_BTRFS}/root ] || btrfs --quiet subvolume create {_BTRFS}/root {_BTRFS}/var
+mount --bind {_BTRFS}/root {_DISK}
+mkdir -p {_DISK}/boot
+mount --bind {_BOOT} {_DISK}/boot
+ln -sfn . {_DISK}/boot/boot
+var={_DISK}/ostree/deploy/default/var
+[ ! -e $var ] || mount --bind {_BTRFS}/var $var
+"""
+_COMPRESS = "compress=zstd:1"
+_ARGUMENTS = f"--karg=rootfstype=btrfs --karg=rootflags=subvol=root,{_COMPRESS}"
+_FSTAB = f"""\
+LABEL=boot /boot ext4 defaults 1 2
+LABEL=root /var btrfs subvol=var,{_COMPRESS} 0 0
+"""
 # No boot loader is set up: the harness is it.
 _INITIALIZE = f"""
 ostree admin init-fs --modern {_DISK}
@@ -88,7 +107,7 @@ ostree commit --repo={_REPOSITORY} --fsync=false --bootable --branch="$BRANCH" -
 # systemd is told that the host has booted before, with the same /usr, as when packages are layered.
 _DEPLOY = f"""
 ostree admin deploy --sysroot={_DISK} --os=default \\
-    --karg=root=LABEL=root --karg=rw --karg=console=ttyS0 "$BRANCH"
+    --karg=root=LABEL=root --karg=rw --karg=console=ttyS0 $ARGUMENTS "$BRANCH"
 cd {_DISK}/ostree/deploy/default
 mkdir -p var/home
 deployment=$(echo deploy/*.0)
@@ -100,6 +119,7 @@ for user in $USERS; do
     groups=()
 done
 touch "$deployment/etc/.updated" var/.updated
+[ -z "$FSTAB" ] || printf %s "$FSTAB" >"$deployment/etc/fstab"
 contexts=$PWD/$deployment/etc/selinux/targeted/contexts/files/file_contexts
 if [ -e "$contexts" ]; then
     mkdir -p var/log/journal # journald has it before anybody may make it
@@ -147,26 +167,40 @@ def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
     return Tree((cached("trees", key, make), *base.layers))
 
 
-def make_disk(branches: Mapping[str, Tree], disk: Path, *, size: int = 4 << 30) -> None:
+def make_disk(
+    branches: Mapping[str, Tree], disk: Path, *, boot: Path | None = None, size: int = 4 << 30
+) -> None:
     """Make the image ``disk``: an ext4 file system, labelled ``root``, with ostree on it.
 
-    Each of ``branches``, made of bootable_tree(), becomes a commit in its repository, of which
-    deploy() deploys one. ``size`` is in bytes; the image takes the room of what is in it.
+    With ``boot`` it is btrfs with the subvolumes ``root`` and ``var``, and ``boot`` becomes an
+    image with an ext4 file system for /boot. Each of ``branches``, made of bootable_tree(), becomes
+    a commit in its repository, of which deploy() deploys one. ``size`` is in bytes; the images take
+    the room of what is in them.
     """
-    with disk.open("wb") as file:
-        file.truncate(size)
-    run(["mkfs.ext4", "-q", "-L", "root", "-m", "0", "-E", "root_owner=0:0", disk])
+    if boot:
+        _format(disk, size, "mkfs.btrfs", "--quiet", "--label", "root")
+        _format(boot, size, *_EXT4, "boot")
+    else:
+        _format(disk, size, *_EXT4, "root")
     for number, (branch, tree) in enumerate(branches.items()):
         with log.step(f"committing {branch}"):
-            _on_disk(tree, disk, _COMMIT if number else _INITIALIZE + _COMMIT, branch)
+            script = _COMMIT if number else _INITIALIZE + _COMMIT
+            _on_disk(tree, disk, script, branch, boot=boot)
 
 
-def deploy(tree: Tree, branch: str, disk: Path, users: Sequence[str] = USERS) -> None:
-    """Deploy a commit in a new disk's repository, the one of ``tree``.
+def deploy(
+    tree: Tree,
+    branch: str,
+    disk: Path,
+    users: Sequence[str] = USERS,
+    *,
+    boot: Path | None = None,
+) -> None:
+    """Deploy a commit in a new disk's repository, the one of ``tree``; ``boot`` is make_disk()'s.
 
     ``users`` are made there, ids from 1000 on, homes in /var/home, the first in ``wheel``.
     """
-    _on_disk(tree, disk, _DEPLOY, branch, users)
+    _on_disk(tree, disk, _DEPLOY, branch, users, boot=boot)
 
 
 def upgrade(tree: Tree, branch: str, disk: Path) -> None:
@@ -182,10 +216,28 @@ def copy_disk(disk: Path, target: Path) -> None:
     run(["cp", "--sparse=auto", "--reflink=auto", disk, target])
 
 
-def _on_disk(tree: Tree, disk: Path, script: str, branch: str, users: Sequence[str] = ()) -> None:
+def _format(image: Path, size: int, *command: str) -> None:
+    with image.open("wb") as file:
+        file.truncate(size)
+    run([*command, image])
+
+
+def _on_disk(
+    tree: Tree,
+    disk: Path,
+    script: str,
+    branch: str,
+    users: Sequence[str] = (),
+    *,
+    boot: Path | None = None,
+) -> None:
     """Run a script in ``tree``, by whose own ostree it is done, with the disk mounted."""
-    with Scratch(tree.layers, images={disk: _DISK}) as scratch:
+    images, mounted = {disk: _DISK}, _DISK
+    env = {"BRANCH": branch, "USERS": " ".join(users), "ARGUMENTS": "", "FSTAB": ""}
+    if boot:
+        images, mounted = {disk: _BTRFS, boot: _BOOT}, f"{_DISK} {_BTRFS} {_BOOT}"
+        script = _SUBVOLUMES + script
+        env |= {"ARGUMENTS": _ARGUMENTS, "FSTAB": _FSTAB}
+    with Scratch(tree.layers, images=images) as scratch:
         # All is flushed when the disk is unmounted.
-        scratch.run(
-            f"{script}cd /\numount {_DISK}", env={"BRANCH": branch, "USERS": " ".join(users)}
-        )
+        scratch.run(f"{script}cd /\numount --recursive {mounted}", env=env)

@@ -49,12 +49,18 @@ class Machine(System):
 
     The copy is made when there is none, and outlives boots and the object. QEMU gets kernel and
     command line from us, who act as its boot loader: the entry that ostree made the default.
-    ``disks`` are further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are.
-    ``memory`` is in MiB. There is no network.
+    ``disks`` are further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are; ``boot``
+    is one with /boot, where the disk has none. ``memory`` is in MiB. There is no network.
     """
 
     def __init__(
-        self, disk: Path, state: Path, *, memory: int = 2048, disks: Sequence[Path] = ()
+        self,
+        disk: Path,
+        state: Path,
+        *,
+        memory: int = 2048,
+        disks: Sequence[Path] = (),
+        boot: Path | None = None,
     ) -> None:
         super().__init__(state / "console.log")
         self.disk = state / "disk.img"
@@ -62,7 +68,8 @@ class Machine(System):
         self._origin = disk
         self._path = state
         self._memory = memory
-        self._disks = [self.disk, *disks]
+        self._disks = [self.disk, *disks, *([boot] if boot else [])]
+        self._boot_disk = boot or self.disk
         self._namespace: Namespace | None = None
         self._qemu: subprocess.Popen[bytes] | None = None
         self._monitor: Channel | None = None
@@ -89,7 +96,7 @@ class Machine(System):
         if self._qemu is not None:
             raise RuntimeError("the machine is on")
         start = time.monotonic()
-        boot = default_boot(self.disk, self._path)
+        boot = default_boot(self._boot_disk, self._path)
         while not self._come_up(self._command(boot, arguments), timeout):
             pass
         if wait:

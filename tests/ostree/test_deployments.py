@@ -5,6 +5,7 @@ import pytest
 from tests.harness.deployment import Deployment
 from tests.harness.ostree import TRANSIENT
 from tests.ostree.conftest import DeploymentMaker
+from tests.ostree.sources import check_sources
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
 # What rpm-ostree's apply-live does: /usr gets a writable overlay, on which the new files appear,
@@ -27,16 +28,6 @@ unshare --mount sh -euc '
 mount -o remount,rw /sysroot
 ostree commit --repo=/ostree/repo --bootable --branch=nix-trixie --tree=ref=nix-forky'
 ostree admin upgrade
-"""
-# Where the import reads the packaged store paths: the best place first.
-_SOURCES = """
-python3 -I -B - <<'END'
-import sys
-sys.path.insert(0, "/usr/lib/nix-aurora")
-from nix_aurora_host.importer.source import find_sources
-print(*find_sources())
-END
-ls -d /sysroot/ostree/deploy/default/deploy/*.0
 """
 _README = "systemctl start nix.mount nix-setup.service nix-daemon.socket"
 
@@ -89,10 +80,7 @@ def test_an_image_that_can_have_nix_needs_no_command(
     host.reboot(arguments=arguments)
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     check_works(host)
-    # No file system shares blocks with the overlay that /usr is.
-    best, other, deployment = host.run(_SOURCES).stdout.split()
-    assert (best, other) == (f"{deployment}{other}", "/usr/lib/nix-aurora/store")
-    host.run(f"diff --recursive --no-dereference {best} {other}")
+    check_sources(host)
 
 
 def test_applied_to_a_running_system_it_takes_one_command(make_deployment: DeploymentMaker) -> None:
