@@ -74,9 +74,9 @@ class Store:
         check_clean(self.scratch.run(WHOLE))
 
     def listing(self) -> str:
-        """Give all that is in the store and in Nix's state, with sizes and times.
+        """Return a list of all files in the store and in Nix's state, with sizes and times.
 
-        But not of the files beside the database: whoever reads it makes them, or makes them anew.
+        SQLite's files beside the database are left out: each reader of the database creates them.
         """
         script = (
             "cd /nix; ls -lAR --time-style=full-iso store var | grep -v ' db\\(\\.sqlite-.*\\)\\?$'"

@@ -153,7 +153,7 @@ def test_a_disk_of_any_size(store: Store, size: int) -> None:
     store.scratch.run(f"mount -t tmpfs -o mode=0755,size={size}m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
-        # What the look at the free space is told: it is the writing that fails.
+        # The check of the free space passes, so that a write fails.
         lie = "mount -o remount,size=1g /var/lib/nix"
         truth = f"mount -o remount,size={size}m /var/lib/nix"
         done = store.run_import(at="clone.clone", action=truth, check=False, before=lie)
@@ -205,7 +205,7 @@ _PACKAGE = "/usr/lib/nix-aurora"
 
 @pytest.fixture
 def damaged(store: Store) -> Iterator[Store]:
-    """Give the store; the package's files are brought back in the end."""
+    """Yield the store; restore the package's files after the test."""
     store.scratch.run(f"cp -a {_PACKAGE} /run/package")
     yield store
     store.scratch.run(

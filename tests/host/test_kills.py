@@ -73,7 +73,7 @@ _LONGEST = {"import": 1.2, "restoring import": 1.8, "recover": 0.7, "backup": 0.
 _LONGEST |= {"mending import": 1.2, "going back": 2.5}
 
 # strace counts the calls of each name, and of the process alone that it has started: the others
-# are killed once that one is dead, as systemd does.
+# are killed once that one is dead, as systemd does. If none is left, kill fails: that is no fault.
 _KILL_AT = """
 setsid $STRACE -qq -o /dev/null -e inject=$CALL:signal=KILL:when=$NUMBER $IMPORT >/run/said 2>&1 &
 wait $! || echo "killed: $?"

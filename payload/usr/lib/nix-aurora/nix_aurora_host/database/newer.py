@@ -38,7 +38,7 @@ def find_newer() -> Newer | None:
 
 
 def _nix_store() -> list[str]:
-    if paths.RELOCATED:  # which minds NIX_STATE_DIR only where it is told of a closure
+    if paths.RELOCATED:  # relocated uses NIX_STATE_DIR only with the option --closure
         return [
             "/usr/libexec/nix-aurora/relocated",
             "--closure",

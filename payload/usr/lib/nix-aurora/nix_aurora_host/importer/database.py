@@ -89,10 +89,10 @@ def make(closure: Closure) -> None:
 
 
 def take_place() -> None:
-    """Give the new database its name.
+    """Rename the new database to its final name.
 
-    What is broken moves aside, also what is left of a database without its main file: Nix goes by
-    the schema file beside it, and opens nothing.
+    What is broken is moved aside, also the files of a database whose main file is gone: Nix reads
+    the schema file beside it first, and opens nothing.
     """
     place = paths.DATABASE_DIRECTORY
     if os.path.lexists(place):

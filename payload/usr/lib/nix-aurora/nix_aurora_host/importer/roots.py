@@ -25,11 +25,11 @@ def make_roots(closure: Closure) -> None:
 
 
 def add_root(role: str) -> None:
-    """Give one of the links its name."""
+    """Rename one of the links to its final name."""
     os.rename(f"{paths.WORK}/roots/{role}", f"{paths.ROOTS}/{role}")
 
 
 def add_roots() -> None:
-    """Give all of the links their names."""
+    """Rename all of the links to their final names."""
     for role in os.listdir(f"{paths.WORK}/roots"):
         add_root(role)

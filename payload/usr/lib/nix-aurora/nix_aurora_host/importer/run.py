@@ -113,9 +113,9 @@ def _make_work() -> None:
 
 
 def _take_label() -> None:
-    """Give the SELinux type of the store to the directory that store paths are made in.
+    """Set the SELinux type of the store on the directory in which store paths are made.
 
-    What is made gets the type of its directory: nothing is left to label in the end.
+    New files get the type of their directory, so nothing needs to be labelled afterwards.
     """
     if not os.path.exists("/sys/fs/selinux/enforce"):
         return
