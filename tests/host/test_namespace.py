@@ -56,7 +56,9 @@ with socket.socket(socket.AF_UNIX) as client:
 @pytest.fixture(scope="module")
 def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """Give a host without /nix, whose image has top directories of its own."""
-    return make_nix_tree(nix_dir=False).changed(tmp_path_factory.mktemp("tree") / "image", _IMAGE)
+    return make_nix_tree(nix_dir=False, layout="namespace").changed(
+        tmp_path_factory.mktemp("tree") / "image", _IMAGE
+    )
 
 
 @pytest.fixture(scope="module")

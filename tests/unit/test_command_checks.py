@@ -31,11 +31,13 @@ from nix_aurora_host.facts import (
 )
 from nix_aurora_host.finding import Severity
 from nix_aurora_host.gather.everything import may_greet
+from nix_aurora_host.pivot.facts import FailedBoot, Pivot, Unmoved
 
 NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
 OTHER = f"/nix/store/{'c' * 32}-nix-2.26.3"
 _NAME = OTHER.removeprefix("/nix/store/")
+_FAILED = FailedBoot("overlay", "6.18")
 _COPY = Copy("1", 3, 1_700_000_000, "", "")
 PROGRAM = NIX.replace("/nix", paths.BASE, 1) + "/bin/nix"
 CLOSURE = Closure(
@@ -66,6 +68,7 @@ BASICS = Basics(
     daemon=Daemon(7, f"{NIX}/bin/nix-daemon"),
     listening=frozenset(paths.SOCKETS),
     labels=None,
+    pivot=Pivot(own=True, mounted=True),
 )
 LOGIN = {"PATH": f"{paths.PROFILE_BIN}:/usr/bin"}
 BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
@@ -91,6 +94,12 @@ def _with(**changes: object) -> Facts:
 
 def _store(**changes: object) -> Facts:
     return _with(store=replace(BASICS.store, **changes))  # type: ignore[arg-type]
+
+
+def _pivot(**changes: object) -> Facts:
+    """Return the facts of a host whose root directory has no /nix."""
+    store = replace(BASICS.store, layout="namespace", nix=kinds.NOTHING)
+    return _with(store=store, pivot=replace(Pivot(), **changes))  # type: ignore[arg-type]
 
 
 def _database(**changes: object) -> Facts:
@@ -138,7 +147,15 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(nix=kinds.OTHER_MOUNT), {"nix-foreign-mount"}),
         (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
         (_store(read_only=True), {"nix-read-only"}),
-        (_store(nix=kinds.NOTHING, layout="namespace"), {"nix-directory-missing"}),
+        (_pivot(asked="namespace"), {"nix-directory-missing"}),
+        (_pivot(), {"mount-not-yet"}),
+        (_pivot(unmoved=Unmoved.LATE), {"mount-not-yet"}),
+        (_pivot(unmoved=Unmoved.FAILED), {"mount-failed"}),
+        (_pivot(unmoved=Unmoved.FAILED_BOOTS, failed=(_FAILED, _FAILED)), {"mount-stopped"}),
+        (_pivot(unmoved=Unmoved.EXHAUSTED), {"mount-stopped"}),
+        (_pivot(unmoved=Unmoved.ETC), {"mount-unsuitable"}),
+        (_pivot(off=True), {"mount-switched-off"}),
+        (_with(pivot=Pivot(done="binds", mounted=True, writable=True)), {"root-writable"}),
         (
             _with(
                 store=replace(BASICS.store, layout="relocated"),

@@ -159,7 +159,7 @@ def test_purge_starts_again_what_it_has_stopped(
 
 
 def test_purge_knows_every_unit_of_the_package() -> None:
-    known = {paths.ROOT, paths.ROOT_GOOD, *paths.UNITS, *paths.BACKUP_UNITS}
+    known = {*paths.UNITS, *paths.BACKUP_UNITS}
     assert known == set(spec.UNITS)
     assert {*purge._STOPPED, *purge._STARTED} == set(paths.UNITS)
 
