@@ -46,7 +46,7 @@ def calls(host: Host, strace: str) -> list[tuple[str, int]]:
     host.reboot()
     assert host.read("/run/nix-aurora/root") == "overlay\n"
     counts: Counter[str] = Counter()
-    found = []
+    found: list[tuple[str, int]] = []
     first = 0
     for line in host.read(_TRACE).splitlines():
         if "nix-aurora.conf" in line and not first:
