@@ -75,7 +75,7 @@ BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
 PERSON = Person(1000, 1000, "u", "/home/u")
 WELL = Facts(
     basics=BASICS,
-    host=Host(ostree=True, layered=False, root_writable=False),
+    host=Host(image=True, ostree=True, layered=False, root_writable=False),
     packaged=Packaged(),
     person=PERSON,
     shells=(BASH,),
@@ -257,9 +257,10 @@ def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        (Host(True, False, False), "sudo bootc upgrade"),
-        (Host(True, True, False), "sudo rpm-ostree install nix-aurora"),
-        (Host(False, False, True), "sudo systemctl restart nix-setup.service"),
+        (Host(True, True, False, False), "sudo bootc upgrade"),
+        (Host(True, False, False, False), "sudo bootc upgrade"),
+        (Host(True, True, True, False), "sudo rpm-ostree install nix-aurora"),
+        (Host(False, False, False, True), "sudo systemctl restart nix-setup.service"),
     ],
 )
 def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
@@ -269,7 +270,21 @@ def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wante
     assert fixes["import-unfinished"] == fixes["package-corrupt"]
     fix = fixes["package-corrupt"] or ""
     assert fix.endswith(wanted)
-    assert ("sudo dnf reinstall nix-aurora" in fix) == (not host.ostree)
+    assert ("sudo dnf reinstall nix-aurora" in fix) == (not host.image)
+    assert ("sudo ostree fsck" in fix) == host.ostree
+
+
+@pytest.mark.parametrize(
+    ("host", "fix"),
+    [
+        (Host(True, True, False, False), "sudo rpm-ostree uninstall nix-core"),
+        (Host(True, False, False, False), "sudo bootc usr-overlay && sudo dnf remove nix-core"),
+        (Host(False, False, False, True), "sudo dnf remove nix-core"),
+    ],
+)
+def test_fedoras_packages_are_removed_as_the_host_wants_it(host: Host, fix: str) -> None:
+    facts = replace(WELL, host=host, foreign=Foreign(packages=("nix-core",)))
+    assert _found(facts) == {"foreign-packages": fix}
 
 
 def test_where_both_copies_are_damaged_the_import_follows_the_reinstallation() -> None:
@@ -345,9 +360,10 @@ def test_a_root_that_any_user_can_make_is_a_note_and_its_name_cannot_act() -> No
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        (Host(True, False, False), "sudo bootc upgrade"),
-        (Host(True, True, False), "sudo rpm-ostree upgrade"),
-        (Host(False, False, True), "sudo dnf upgrade nix-aurora"),
+        (Host(True, True, False, False), "sudo bootc upgrade"),
+        (Host(True, False, False, False), "sudo bootc upgrade"),
+        (Host(True, True, True, False), "sudo rpm-ostree upgrade"),
+        (Host(False, False, False, True), "sudo dnf upgrade nix-aurora"),
     ],
 )
 def test_a_newer_database_is_never_set_aside(host: Host, wanted: str) -> None:

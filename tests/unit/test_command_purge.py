@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import occupants, paths, purge, removal
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.facts import Host
 from nix_aurora_host.system import Outcome
 
 from nix_aurora import spec
@@ -116,6 +117,19 @@ def test_purge_looks_again_after_the_answer(
     assert caught.value.hint == hint
     assert all(line.isprintable() for line in capsys.readouterr().err.splitlines())
     assert (base / "store").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("host", "how"),
+    [
+        (Host(True, True, True, False), "sudo rpm-ostree uninstall nix-aurora"),
+        (Host(True, True, False, False), "build the image without it, then: sudo bootc upgrade"),
+        (Host(True, False, False, False), "build the image without it, then: sudo bootc upgrade"),
+        (Host(False, False, False, True), "sudo dnf remove nix-aurora"),
+    ],
+)
+def test_purge_says_how_this_host_removes_the_package(host: Host, how: str) -> None:
+    assert purge.how_to_remove(host) == how
 
 
 @pytest.fixture

@@ -263,8 +263,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What kind of host it is; ``layered`` means by rpm-ostree, onto an image without us."""
+    """What kind of host it is.
 
+    ``image`` means that it boots an image, ``ostree`` that ostree has deployed that, ``layered``
+    that rpm-ostree has added us to an image without us.
+    """
+
+    image: bool
     ostree: bool
     layered: bool
     root_writable: bool
