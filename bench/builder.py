@@ -11,7 +11,7 @@ _STAGE = """
 import sys
 from pathlib import Path
 from nix_aurora import log
-from nix_aurora.stage import stage
+from nix_aurora.closure.stage import stage
 log.configure(log.Level.QUIET)
 stage(Path(sys.argv[1]), Path(sys.argv[2]), {})
 """

@@ -1,8 +1,9 @@
 """nix-aurora: from a pinned Determinate Nix release to RPMs for Fedora Atomic hosts.
 
-The modules, in the order in which a release passes through them::
+The rooms, in the order in which a release passes through them. A room imports from itself and
+from those before it::
 
-    pins -> fetch -> source (installer) -> unpack -> closure (reginfo, nar, hashes)
-         -> stage -> description (manifest, sbom, licences) -> render -> rpmbuild
-         -> verify (package, proof)
+    release -> store -> closure -> package -> publish
+
+Every room may use the modules beside them: errors, files, log, run, text.
 """

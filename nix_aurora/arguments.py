@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nix_aurora import pins
 from nix_aurora.errors import UsageError
-from nix_aurora.fetch import default_cache
-from nix_aurora.github import API
-from nix_aurora.publish import CHROOTS, Publication
-from nix_aurora.repository import Repository
-from nix_aurora.update import NIXD, Update
+from nix_aurora.publish.publish import CHROOTS, Publication
+from nix_aurora.publish.repository import Repository
+from nix_aurora.release import pins
+from nix_aurora.release.fetch import default_cache
+from nix_aurora.release.github import API
+from nix_aurora.release.update import NIXD, Update
 
 PINS = Path(__file__).resolve().parent.parent / "pins.toml"
 

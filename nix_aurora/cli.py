@@ -13,19 +13,20 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-from nix_aurora import arguments, log, pins
+from nix_aurora import arguments, log
 from nix_aurora.arguments import Command, Options
-from nix_aurora.description import SBOM, describe
+from nix_aurora.closure.description import SBOM, describe
+from nix_aurora.closure.stage import Staged, stage
 from nix_aurora.errors import AuroraError, FetchError, UsageError, VerificationError
-from nix_aurora.fetch import fetch
-from nix_aurora.publish import publish
-from nix_aurora.release import make_release
-from nix_aurora.repository import make_repository
-from nix_aurora.rpmbuild import Prepared, build_rpm, build_srpm
-from nix_aurora.source import Source, from_argument, from_pins
-from nix_aurora.stage import Staged, stage
-from nix_aurora.update import update
-from nix_aurora.verify import verify
+from nix_aurora.package.rpmbuild import Prepared, build_rpm, build_srpm
+from nix_aurora.package.verify import verify
+from nix_aurora.publish.publish import publish
+from nix_aurora.publish.release import make_release
+from nix_aurora.publish.repository import make_repository
+from nix_aurora.release import pins
+from nix_aurora.release.fetch import fetch
+from nix_aurora.release.source import Source, from_argument, from_pins
+from nix_aurora.release.update import update
 
 TOP = Path(__file__).resolve().parent.parent
 _INTERRUPTED = 130

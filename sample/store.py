@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nix_aurora.errors import VerificationError
-from nix_aurora.hashes import to_base32, to_nix
-from nix_aurora.nar import NarHash, dump, nar_hash
+from nix_aurora.store.hashes import to_base32, to_nix
+from nix_aurora.store.nar import NarHash, dump, nar_hash
 
 STORE = "/nix/store"
 HASH_LENGTH = 32  # characters of base32 before a store path's name

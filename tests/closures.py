@@ -21,7 +21,7 @@ from pathlib import Path
 
 import zstandard
 
-from nix_aurora import hashes
+from nix_aurora.store import hashes
 
 X86_64, AARCH64 = 62, 183  # e_machine
 TOP = "nix-3.22.1-x86_64-linux"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from nix_aurora.spec import CONFLICTS
+from nix_aurora.package.spec import CONFLICTS
 from tests.harness.nspawn import Host
 from tests.harness.roots import MORE
 from tests.harness.tree import atomic_tree

@@ -6,7 +6,7 @@ All hosts show the same directory: their paths differ.
 import json
 from pathlib import Path
 
-from nix_aurora.repository import PUBLIC_KEY
+from nix_aurora.publish.repository import PUBLIC_KEY
 from tests.image.base import RELEASE
 
 HUB = "copr.fedorainfracloud.org"

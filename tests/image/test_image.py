@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.spec import UNITS
+from nix_aurora.package.spec import UNITS
 from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.nspawn import Host
 from tests.harness.podman import Podman

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.repository import REPO_FILE
+from nix_aurora.publish.repository import REPO_FILE
 from nix_aurora.run import run
 from tests.harness.commands import Result
 from tests.harness.podman import Podman

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora.package.tools import TOOLS
 from nix_aurora.run import run
-from nix_aurora.tools import TOOLS
 from tests.lint.shell import TOP, Script, calls, host_paths, load, project_files, shell_paths, tool
 
 _COLUMNS = 100

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora import hashes
-from nix_aurora.spec import UNITS
+from nix_aurora.package.spec import UNITS
+from nix_aurora.store import hashes
 from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch

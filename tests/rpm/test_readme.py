@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.pins import load
+from nix_aurora.release.pins import load
 from tests.closures import for_aarch64, make_tarball
 from tests.copr_server import Copr, build_chroots
 from tests.keyring import new_keyring

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora.package.tools import REQUIRES
 from nix_aurora.run import run
-from nix_aurora.tools import REQUIRES
 from tests.closures import File, Link, Node, Sample, make_tarball, nar, write_tree
 from tests.rpm.builder import Built, build_py, query
 

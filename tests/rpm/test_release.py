@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.pins import load
+from nix_aurora.release.pins import load
 from nix_aurora.run import run
 from tests.closures import for_aarch64, make_tarball
 from tests.rpm.builder import TOP, query

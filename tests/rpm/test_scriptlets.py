@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.render import scriptlet
+from nix_aurora.package.render import scriptlet
 from nix_aurora.run import run
 from tests.rpm.builder import TOP, Built, query
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora.package.spec import UNITS
 from nix_aurora.run import run
-from nix_aurora.spec import UNITS
 from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.rpm.builder import Built, build_py, files, query

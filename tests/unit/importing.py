@@ -16,10 +16,10 @@ from nix_aurora_host import paths
 from nix_aurora_host.importer import nix, profile, run, source, syscalls
 from nix_aurora_host.importer.closure import Closure, read_closure
 
-from nix_aurora.hashes import to_sri
-from nix_aurora.manifest import closure_id
-from nix_aurora.nar import nar_hash
-from nix_aurora.reginfo import PathInfo
+from nix_aurora.closure.manifest import closure_id
+from nix_aurora.store.hashes import to_sri
+from nix_aurora.store.nar import nar_hash
+from nix_aurora.store.reginfo import PathInfo
 from tests.unit.nix_database import SCHEMA, Nix, make_nix, name
 
 NIX, CACERT, PROFILE, LIB = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import paths
 
-from nix_aurora.nar import dump
+from nix_aurora.store.nar import dump
 
 # As `sqlite3 /nix/var/nix/db/db.sqlite .schema` prints it, with ca-derivations enabled.
 SCHEMA = """

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora import pins
 from nix_aurora.cli import main
+from nix_aurora.release import pins
 from tests.closures import File, Sample, make_tarball
 
 TOP = Path(__file__).resolve().parents[2]

@@ -12,7 +12,7 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.facts import Host
 from nix_aurora_host.system import Outcome
 
-from nix_aurora import spec
+from nix_aurora.package import spec
 
 _REMOVE = """
 import sys

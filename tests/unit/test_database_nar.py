@@ -9,8 +9,8 @@ import pytest
 from nix_aurora_host.database import nar
 from nix_aurora_host.database.hashes import parse_sha256
 
-from nix_aurora.hashes import to_nix, to_sri
-from nix_aurora.nar import nar_hash
+from nix_aurora.store.hashes import to_nix, to_sri
+from nix_aurora.store.nar import nar_hash
 from tests.unit.nix_database import A
 
 _DIGEST = hashlib.sha256(b"x").digest()

@@ -13,7 +13,7 @@ from nix_aurora_host.database.backup import backup
 from nix_aurora_host.database.restore import restore
 from nix_aurora_host.system import names
 
-from nix_aurora.nar import nar_hash
+from nix_aurora.store.nar import nar_hash
 from tests.unit.nix_database import A, B, C, D, Nix, make_nix, name
 
 PACKAGED = name("p", "nix-2.34")

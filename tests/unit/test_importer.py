@@ -31,7 +31,7 @@ from nix_aurora_host.importer import (
 )
 from nix_aurora_host.importer.closure import parse_closure, read_closure, registration
 
-from nix_aurora import hashes
+from nix_aurora.store import hashes
 from tests.unit.importing import CACERT, FILE, LIB, NAMES, NIX, PROFILE, Package, make_package
 from tests.unit.nix_database import name
 

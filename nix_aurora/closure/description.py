@@ -1,0 +1,67 @@
+"""What describes a staged closure to programs, shells and people: the same bytes everywhere."""
+
+import datetime
+import os
+import stat
+from pathlib import Path
+
+from nix_aurora import files, log
+from nix_aurora.closure import licences, manifest, sbom
+from nix_aurora.closure.shared import copy_shared
+from nix_aurora.closure.stage import Staged
+from nix_aurora.errors import UsageError
+
+JSON, ENV, SBOM = "closure.json", "closure.env", "closure.spdx.json"
+LICENCES = "CLOSURE-LICENSES"
+SHARED = "share"
+_OURS = frozenset({JSON, ENV, SBOM, LICENCES, SHARED})
+_DISK_BLOCK = 4096  # bytes, of the usual file systems
+
+
+def describe(staged: Staged, destination_dir: Path, *, date: datetime.date) -> None:
+    """Write what describes ``staged`` into ``destination_dir``, which is replaced as a whole.
+
+    That is closure.json, closure.env, closure.spdx.json, CLOSURE-LICENSES, and in ``share`` what
+    Nix has for /usr/share. ``date`` is what the SBOM says. Raises UsageError where
+    ``destination_dir`` holds files of others.
+    """
+    if destination_dir.is_dir():
+        for entry in destination_dir.iterdir():
+            if entry.name not in _OURS:
+                raise UsageError(
+                    f"describing the closure: {destination_dir}: expected a directory of its own, "
+                    f"got one with {entry.name}"
+                )
+    closure, store = staged.closure, staged.root / "store"
+    with (
+        log.step(f"Describing the closure of {closure.name}"),
+        files.new_directory(destination_dir) as fresh,
+    ):
+        described = manifest.Manifest(
+            closure=closure,
+            profile=staged.profile,
+            size=_size_on_disk(store),
+            origin=staged.origin,
+        )
+        found = licences.find(closure.paths, store)
+        texts = {
+            JSON: manifest.to_json(described),
+            ENV: manifest.to_env(described),
+            SBOM: sbom.render(closure, found, date),
+            LICENCES: licences.render(closure, found),
+        }
+        for name, text in texts.items():
+            (fresh / name).write_text(text, encoding="ascii")
+        copy_shared(closure, store, fresh / SHARED)
+
+
+def _size_on_disk(directory: Path) -> int:
+    """Return the bytes that ``directory`` needs: content in whole blocks, a block per inode."""
+    size = _DISK_BLOCK
+    for folder, folders, names in os.walk(os.fsencode(directory)):
+        size += _DISK_BLOCK * (len(folders) + len(names))
+        for name in names:
+            status = os.lstat(folder + b"/" + name)
+            if stat.S_ISREG(status.st_mode):
+                size += status.st_size + -status.st_size % _DISK_BLOCK
+    return size

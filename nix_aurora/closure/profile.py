@@ -1,0 +1,107 @@
+"""The default profile, as ``nix-env --install`` makes it of Nix and its certificates.
+
+It is two more store paths of the closure, so that a first boot has only to link to it.
+
+Sources: nix `src/nix/nix-env/user-env.cc` (its manifest), `src/libstore/builtins/buildenv.cc` (its
+links).
+"""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora.closure import roots
+from nix_aurora.closure.closure import Closure
+from nix_aurora.errors import VerificationError
+from nix_aurora.store import nar
+from nix_aurora.store.reginfo import HASH_LENGTH, STORE, PathInfo, store_path
+from nix_aurora.store.tree import MTIME
+
+# What Nix links into no profile; nor what starts with a dot.
+_LEFT_OUT = frozenset(
+    {
+        *("nix-support", "propagated-build-inputs", "log", "perllocal.pod"),
+        *("manifest.nix", "manifest.json"),
+    }
+)
+_PROPAGATED = "nix-support/propagated-user-env-packages"
+
+
+def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
+    """Add the profile of ``closure`` to the unpacked ``store``; give it, and its manifest.
+
+    Raises VerificationError where Nix and the certificates have a file of the same name, or where
+    one of them asks for more packages to be in the profile.
+    """
+    packages = (closure.nix, closure.cacert)
+    for package in packages:
+        if os.path.lexists(store / package[len(STORE) + 1 :] / _PROPAGATED):
+            raise _fault(f"{package}/{_PROPAGATED}", "no such file", "one")
+    # Made in the store: what is read-only can be renamed only in its place.
+    file, folder = store / ".manifest", store / ".profile"
+    text = _manifest(packages)
+    file.write_bytes(text)
+    file.chmod(0o444)
+    os.utime(file, MTIME)
+    path = store_path("text", hashlib.sha256(text).digest(), packages, "env-manifest.nix")
+    manifest = _place(file, path, packages)
+
+    references = (*packages, path)
+    _link(packages, folder, store)
+    (folder / "manifest.nix").symlink_to(path)
+    _finish(folder)
+    path = store_path("source", nar.nar_hash(folder).sha256, references, "user-environment")
+    return _place(folder, path, references), manifest
+
+
+def _place(made: Path, path: str, references: Sequence[str]) -> PathInfo:
+    """Give ``made`` the name that ``path`` has in the store, and its registration."""
+    sha256, size = nar.nar_hash(made)
+    info = PathInfo(path, sha256, size, tuple(sorted(references)), deriver="")
+    made.rename(made.with_name(info.name))
+    return info
+
+
+def _link(sources: Sequence[str], target: Path, store: Path) -> None:
+    """Fill the new directory ``target`` with links to what is in ``sources``, merged."""
+    places: dict[str, list[str]] = {}
+    for source in sources:
+        folder = roots.resolve(store, source)
+        if not folder.is_dir():
+            raise _fault(source, "a directory, as others have it too", "something else")
+        for entry in folder.iterdir():
+            if entry.name not in _LEFT_OUT and not entry.name.startswith("."):
+                places.setdefault(entry.name, []).append(f"{source}/{entry.name}")
+    target.mkdir()
+    for name, found in places.items():
+        if len(found) == 1:
+            (target / name).symlink_to(found[0])
+        else:
+            _link(found, target / name, store)
+
+
+def _manifest(packages: Sequence[str]) -> bytes:
+    """Tell nix-env what is installed, in the words that it writes itself."""
+    elements = (
+        f'{{ meta = {{ }}; name = "{path[len(STORE) + HASH_LENGTH + 2 :]}"; '
+        f'out = {{ outPath = "{path}"; }}; outPath = "{path}"; outputs = [ "out" ]; '
+        'type = "derivation"; }'
+        for path in packages
+    )
+    return f"[ {' '.join(elements)} ]".encode()
+
+
+def _finish(directory: Path) -> None:
+    """Give links and directories the mtime, and these the mode, that Nix gives them."""
+    for folder, folders, files in os.walk(directory, topdown=False):
+        for name in (*folders, *files):
+            os.utime(f"{folder}/{name}", MTIME, follow_symlinks=False)
+        Path(folder).chmod(0o555)
+    os.utime(directory, MTIME)
+
+
+def _fault(subject: str, expected: str, got: str) -> VerificationError:
+    return VerificationError(
+        f"making the default profile: {subject}: expected {expected}, got {got}"
+    )

@@ -1,0 +1,144 @@
+"""Which store paths of a closure are Nix itself, its certificates and its manual.
+
+Source: nix `scripts/install-nix-from-tarball.sh` (the tarball's ``install``) and
+`scripts/install-multi-user.sh`, where the build has put the paths into assignments.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora.errors import VerificationError
+from nix_aurora.store.reginfo import STORE, PathInfo
+from nix_aurora.text import printable
+
+_NIX = "bin/nix"
+_CACERT = "etc/ssl/certs/ca-bundle.crt"
+_VARIABLES = {
+    "nix": ("nix", "NIX_INSTALLED_NIX"),
+    "cacert": ("cacert", "NIX_INSTALLED_CACERT"),
+    "manual": ("NIX_INSTALLED_NIX_MAN",),
+}
+_MAX_LINKS = 40  # as Linux
+_LONGEST = 1000  # characters of what is quoted: several store paths
+
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """Store paths; ``manual`` is None where the tarball has none of its own."""
+
+    nix: str
+    cacert: str
+    manual: str | None
+
+
+def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -> Roots:
+    """Find the roots that the install scripts name, else those that nothing refers to.
+
+    ``store`` is the unpacked store. Raises VerificationError where the scripts disagree, name a
+    path that is not in the closure or not what they say, or where there is no choice or several.
+    """
+    named = {role: _named(scripts, role) for role in _VARIABLES}
+    members = {info.path for info in paths}
+    for role, path in named.items():
+        if path is not None and path not in members:
+            raise _fault(path, f"expected the {role} path in the closure", "none")
+    manual = named["manual"]
+    if manual is not None and not resolve(store, manual).is_dir():
+        raise _fault(manual, "expected the manual to be a directory", "something else")
+    return Roots(
+        nix=_root("nix", named["nix"], _NIX, paths, store),
+        cacert=_root("cacert", named["cacert"], _CACERT, paths, store),
+        manual=manual,
+    )
+
+
+def resolve(store: Path, path: str) -> Path:
+    """Follow ``path`` (below /nix/store) to what it is in the unpacked ``store``, links and all.
+
+    Links to /nix/store/… are followed inside ``store``. Raises VerificationError where one leads
+    out of it, nowhere, or in circles.
+    """
+    pending = path[len(STORE) + 1 :].split("/")[::-1]
+    done: list[str] = []
+    links = 0
+    while pending:
+        component = pending.pop()
+        if component in {"", "."}:
+            continue
+        if component == "..":
+            if not done:
+                raise _fault(path, f"expected a file in {STORE}", "a link that leads out of it")
+            done.pop()
+            continue
+        here = store.joinpath(*done, component)
+        try:
+            is_link = stat.S_ISLNK(here.lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _fault(path, "expected a file", "nothing, or a link to nothing") from error
+        if not is_link:
+            done.append(component)
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise _fault(path, f"expected at most {_MAX_LINKS} links on the way", "a loop")
+        target = os.readlink(here)  # noqa: PTH115 - Path drops what is to be resolved here
+        if target.startswith("/"):
+            if not target.startswith(STORE + "/"):
+                raise _fault(path, f"expected a file in {STORE}", f"a link to {target}")
+            target = target[len(STORE) + 1 :]
+            done = []
+        pending += target.split("/")[::-1]
+    return store.joinpath(*done)
+
+
+def _named(scripts: Mapping[str, str], role: str) -> str | None:
+    """Give the one path that the scripts' assignments name for ``role``, None where none does."""
+    found: dict[str, str] = {}
+    for script, text in scripts.items():
+        for variable in _VARIABLES[role]:
+            assignment = re.compile(
+                rf"^(?:export |readonly )?{variable}=([\"']?)({STORE}/[^\"'\s;]*)\1[ \t]*$",
+                re.MULTILINE,
+            )
+            for match in assignment.finditer(text):
+                found.setdefault(match[2], f"{variable} in {script}")
+    if len(found) > 1:
+        (first, one), (second, other) = list(found.items())[:2]
+        raise _fault(
+            second, f"expected one {role} path, {printable(first)} ({one})", f"another ({other})"
+        )
+    return next(iter(found), None)
+
+
+def _root(role: str, named: str | None, file: str, paths: Collection[PathInfo], store: Path) -> str:
+    path = named or _unreferenced(role, file, paths, store)
+    found = resolve(store, f"{path}/{file}")
+    if not found.is_file():
+        raise _fault(f"{path}/{file}", "expected a regular file", "something else")
+    if found.stat().st_size == 0:
+        raise _fault(f"{path}/{file}", "expected content", "an empty file")
+    return path
+
+
+def _unreferenced(role: str, file: str, paths: Iterable[PathInfo], store: Path) -> str:
+    referred = {
+        reference for info in paths for reference in info.references if reference != info.path
+    }
+    candidates = [
+        info.path
+        for info in paths
+        if info.path not in referred and os.path.lexists(store / info.name / file)
+    ]
+    if len(candidates) != 1:
+        got = ", ".join(sorted(candidates)) or "none"
+        raise _fault(role, f"expected one path with {file} that no other refers to", got)
+    return candidates[0]
+
+
+def _fault(subject: str, expected: str, got: str) -> VerificationError:
+    where = f"finding the closure's roots: {printable(subject)}"
+    return VerificationError(f"{where}: {expected}, got {printable(got, _LONGEST)}")

@@ -1,0 +1,92 @@
+"""The closure's software bill of materials.
+
+Format: SPDX 2.3, JSON (ISO/IEC 5962; https://spdx.github.io/spdx-spec/v2.3/).
+"""
+
+import datetime
+import json
+import re
+from collections.abc import Mapping
+
+from nix_aurora.closure.closure import Closure
+from nix_aurora.closure.licences import Finding, escape, split_name
+from nix_aurora.closure.manifest import closure_id
+from nix_aurora.store.reginfo import PathInfo
+
+_NAMESPACE = "https://spdx.org/spdxdocs/nix-aurora"
+_NOT_IN_ID = re.compile(r"[^0-9A-Za-z.-]")
+
+
+def render(closure: Closure, findings: Mapping[str, Finding], date: datetime.date) -> str:
+    """Render the document: a package for each store path, said to be created on ``date``.
+
+    ``findings`` are the licences, by store path.
+    """
+    roots = [path for path in (closure.nix, closure.cacert, closure.manual) if path]
+    document_id = "SPDXRef-DOCUMENT"
+    content = {
+        "spdxVersion": "SPDX-2.3",
+        "dataLicense": "CC0-1.0",
+        "SPDXID": document_id,
+        "name": f"nix-{closure.version}-{closure.system}",
+        "documentNamespace": f"{_NAMESPACE}/{closure_id(closure)}",
+        "creationInfo": {
+            "created": f"{date.isoformat()}T00:00:00Z",
+            "creators": ["Tool: nix-aurora"],
+        },
+        "packages": [_package(info, findings[info.path]) for info in closure.paths],
+        "relationships": [
+            *(_relation(document_id, "DESCRIBES", _id(path)) for path in roots),
+            *(
+                _relation(_id(info.path), "DEPENDS_ON", _id(reference))
+                for info in closure.paths
+                for reference in sorted(info.references)
+                if reference != info.path
+            ),
+        ],
+    }
+    return json.dumps(content, indent=2, sort_keys=True) + "\n"
+
+
+def _package(info: PathInfo, finding: Finding) -> dict[str, object]:
+    name, version = split_name(info.path)
+    package: dict[str, object] = {
+        "SPDXID": _id(info.path),
+        "name": name,
+        "packageFileName": info.path,
+        "downloadLocation": "NOASSERTION",
+        "filesAnalyzed": False,
+        "licenseConcluded": finding.concluded,
+        "licenseDeclared": finding.declared,
+        "licenseComments": _comments(finding),
+        "copyrightText": "NOASSERTION",
+        "checksums": [{"algorithm": "SHA256", "checksumValue": info.nar_hash.hex()}],
+        "comment": "The checksum is that of the store path's NAR serialisation.",
+    }
+    if version:
+        package["versionInfo"] = version
+    return package
+
+
+def _comments(finding: Finding) -> str:
+    """Say which files the licences are from; SPDX 2.3, 7.16."""
+    if not finding.texts:
+        return "The store path carries no file that tells its licence."
+    lines = []
+    for text in finding.texts:
+        names = f", which names: {'; '.join(map(escape, text.names))}" if text.names else ""
+        lines.append(f"Told by {escape(text.path)} (SHA-256 {text.sha256}){names}.")
+    return "\n".join(lines)
+
+
+def _id(path: str) -> str:
+    """Give a package's SPDXID; the hash in it makes it unique."""
+    return "SPDXRef-" + _NOT_IN_ID.sub("-", path.rpartition("/")[2])
+
+
+def _relation(element: str, kind: str, related: str) -> dict[str, str]:
+    return {
+        "spdxElementId": element,
+        "relationshipType": kind,
+        "relatedSpdxElement": related,
+    }

@@ -1,0 +1,181 @@
+"""Staged closures to an SRPM, and an SRPM to RPMs, by rpmbuild.
+
+An RPM is always rebuilt from the SRPM, the way that COPR, mock and anybody else would do it.
+"""
+
+import calendar
+import datetime
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora import files, log
+from nix_aurora.closure.description import ENV, JSON, LICENCES, SBOM, SHARED
+from nix_aurora.closure.licences import escape
+from nix_aurora.closure.manifest import closure_id
+from nix_aurora.closure.stage import Staged
+from nix_aurora.errors import VerificationError
+from nix_aurora.package.render import render_payload
+from nix_aurora.package.spec import Tarball, render_spec
+from nix_aurora.package.verify import verify
+from nix_aurora.release.source import kind
+from nix_aurora.run import run
+from nix_aurora.store.reginfo import STORE
+
+_OWN = "usr/lib/nix-aurora"
+_LICENSES = "usr/share/licenses/nix-aurora"
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One architecture's part of the SRPM.
+
+    ``description`` is the directory that describe() has filled for it, ``nixd`` the program of its
+    own package, if any.
+    """
+
+    staged: Staged
+    description: Path
+    nixd: Path | None = None
+
+    @property
+    def arch(self) -> str:
+        """The architecture as RPM spells it."""
+        return self.staged.closure.arch
+
+    @property
+    def tarball(self) -> Tarball:
+        """The release's tarball under its name in the SRPM."""
+        staged = self.staged
+        return Tarball(f"closure-{self.arch}.{kind(staged.tarball)}", self.arch, staged.sha256)
+
+
+def build_srpm(
+    prepared: Sequence[Prepared],
+    top: Path,
+    out: Path,
+    *,
+    release: int,
+    date: datetime.date,
+    level: int,
+) -> Path:
+    """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and give its path.
+
+    ``top`` is the project's directory; ``level`` is how hard whoever builds the SRPM compresses.
+    Raises VerificationError where the architectures differ in version, or where a tarball is not
+    the one that was staged; ToolError where rpmbuild fails.
+    """
+    versions = {item.arch: item.staged.closure.version for item in prepared}
+    if len(set(versions.values())) != 1:
+        raise VerificationError(
+            "building the SRPM: sources: expected one version for all architectures, got "
+            + ", ".join(f"{version} for {arch}" for arch, version in sorted(versions.items()))
+        )
+    mtime = calendar.timegm(date.timetuple())
+    with log.step("Building the SRPM"), files.new_directory(out / "rpmbuild") as work:
+        sources = work / "SOURCES"
+        sources.mkdir()
+        for item in sorted(prepared, key=lambda item: item.arch):
+            _write_sources(item, top, sources, mtime)
+        spec = work / "SPECS" / "nix-aurora.spec"
+        spec.parent.mkdir()
+        text = render_spec(
+            top,
+            version=next(iter(versions.values())),
+            release=release,
+            date=date,
+            level=level,
+            tarballs=sorted(item.tarball for item in prepared),
+            sources=sorted(path.name for path in sources.iterdir()),
+        )
+        spec.write_text(text, encoding="utf-8")
+        for path in (spec, *sources.iterdir()):
+            os.utime(path, (mtime, mtime))  # the SRPM records it
+            path.chmod(0o644)
+        # An SRPM has the spec with its macros expanded: no path of this build may be in it.
+        command = ["rpmbuild", "--define", "_topdir .", "-bs", "SPECS/nix-aurora.spec"]
+        run(command, cwd=work, log_file=_log_file(out, "srpm"))
+        return _publish(work / "SRPMS", out)[0]
+
+
+def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
+    """Rebuild ``srpm`` for ``arch`` and give the paths of the RPMs in ``out``.
+
+    They are the noarch nix-aurora-selinux, nix-aurora, and, where it is in the SRPM, that of nixd.
+    """
+    with log.step(f"Building the RPM for {arch}"), files.new_directory(out / f"rpm-{arch}") as work:
+        target = ("--target", f"{arch}-linux")
+        command = ["rpmbuild", *_topdir(work), *target, "--rebuild", str(srpm)]
+        run(command, log_file=_log_file(out, f"rpm-{arch}"))
+        return _publish(work / "RPMS", out)
+
+
+def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None:
+    staged, closure = item.staged, item.staged.closure
+    _copy_tarball(item, sources)
+    extra = {f"{_OWN}/{name}": item.description / name for name in (ENV, JSON, SBOM)}
+    extra[f"{_LICENSES}/LICENSE"] = top / "LICENSE"
+    extra[f"{_LICENSES}/{LICENCES}"] = item.description / LICENCES
+    extra["usr/share"] = item.description / SHARED
+    for path in staged.added:
+        name = path.removeprefix(f"{STORE}/")
+        extra[f"{_OWN}/store/{name}"] = staged.root / "store" / name
+    render_payload(
+        top / "payload",
+        {
+            "closure": closure,
+            "id": closure_id(closure),
+            "profile": staged.profile,
+            # A file's name can be anything.
+            "origin": {key: escape(str(value)) for key, value in staged.origin.items()},
+        },
+        links={f"usr/bin/{name}": "nix" for name in closure.commands if name != "nix"},
+        extra=extra,
+        destination=sources / f"payload-{item.arch}.tar",
+        mtime=mtime,
+    )
+    if item.nixd:
+        render_payload(
+            top / "payload-nixd",
+            {},
+            links={},
+            extra={},
+            programs={"usr/libexec/nix-aurora-nixd/determinate-nixd": item.nixd},
+            destination=sources / f"nixd-{item.arch}.tar",
+            mtime=mtime,
+        )
+
+
+def _copy_tarball(item: Prepared, sources: Path) -> None:
+    """Copy the release's tarball, which must still be the one whose content was proven."""
+    tarball, copy = item.tarball, sources / item.tarball.name
+    shutil.copyfile(item.staged.tarball, copy)
+    if (got := files.sha256_file(copy)) != tarball.sha256:
+        raise VerificationError(
+            f"building the SRPM: {item.staged.tarball.name}: expected SHA-256 {tarball.sha256}, "
+            f"as when it was unpacked, got {got}"
+        )
+
+
+def _log_file(out: Path, name: str) -> Path:
+    # Beside the work directory, which goes when rpmbuild fails.
+    path = out / "logs" / f"{name}.log"
+    path.parent.mkdir(exist_ok=True)
+    return path
+
+
+def _topdir(work: Path) -> list[str]:
+    # Only where it works and writes is ours; all that shapes the packages is in the spec.
+    return ["--define", f"_topdir {work.absolute()}"]
+
+
+def _publish(built: Path, out: Path) -> list[Path]:
+    """Move what rpmbuild has written below ``built`` to ``out``, once it is verified."""
+    packages = sorted(built.rglob("*.rpm"))
+    if not packages:
+        raise VerificationError(f"cannot find a package that rpmbuild wrote: {built}: it has none")
+    for path in packages:
+        verify(path)
+    return [path.replace(out / path.name) for path in packages]

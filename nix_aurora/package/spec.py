@@ -1,0 +1,84 @@
+"""The spec file: what nix-aurora.spec.in is rendered with."""
+
+import datetime
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from nix_aurora.errors import VerificationError, quoted
+from nix_aurora.package.render import render, scriptlet
+from nix_aurora.package.tools import REQUIRES
+
+UNITS = (
+    "nix-layout.service",
+    "nix.mount",
+    "run-nix-store.mount",
+    "nix-setup.service",
+    "nix-daemon.socket",
+    "nix-daemon.service",
+    "nix-database-backup.timer",
+    "nix-database-backup.service",
+)
+
+# Fedora's own Nix owns /usr/bin/nix and the units' names.
+CONFLICTS = ("nix", "nix-core", "nix-daemon", "nix-filesystem", "nix-legacy", "nix-system")
+
+# rpm orders a tilde before everything: a pre-release is older than its release.
+# https://docs.fedoraproject.org/en-US/packaging-guidelines/Versioning/
+_PRE_RELEASE = re.compile(r"(?<=\d)(?=(?:alpha|beta|pre|rc)\d*)")
+_VERSION = re.compile(r"[0-9][0-9A-Za-z.+~_]*")
+
+
+class Tarball(NamedTuple):
+    """The release's tarball for ``arch``: its name in the SRPM, its SHA-256 in hex."""
+
+    name: str
+    arch: str
+    sha256: str
+
+
+def rpm_version(version: str) -> str:
+    """Give Nix's version as RPM orders it: 2.35.0pre2025 becomes 2.35.0~pre2025."""
+    result = _PRE_RELEASE.sub("~", version, count=1).replace("-", "_")
+    if not _VERSION.fullmatch(result):
+        raise VerificationError(
+            "naming the package: version: expected digits, letters and . + ~ _, "
+            f"got {quoted(version)}"
+        )
+    return result
+
+
+def render_spec(
+    top: Path,
+    *,
+    version: str,
+    release: int,
+    date: datetime.date,
+    level: int,
+    tarballs: Sequence[Tarball],
+    sources: Sequence[str],
+) -> str:
+    """Render ``nix-aurora.spec.in`` in ``top``, the project's directory.
+
+    ``version`` is Nix's, ``release`` and ``date`` are the packaging's, ``level`` is zstd's;
+    ``sources`` are the names of all files that the SRPM carries, ``tarballs`` among them. With
+    nixd's among them there is its package, too.
+    """
+    template = top / "nix-aurora.spec.in"
+    context = {
+        "version": rpm_version(version),
+        "release": release,
+        "changelog_date": date.strftime("%a %b %d %Y"),  # rpm reads English names
+        "level": level,
+        "tarballs": tarballs,
+        "sources": sources,
+        "nixd": any(name.startswith("nixd-") for name in sources),
+        "requires": REQUIRES,
+        "conflicts": CONFLICTS,
+        "units": " ".join(UNITS),
+        "scriptlets": {
+            path.stem: scriptlet(path) for path in sorted((top / "scriptlets").glob("*.sh"))
+        },
+    }
+    return render(template.read_text(encoding="utf-8"), context, template.name)

@@ -1,0 +1,86 @@
+"""The builds at COPR, followed until the last is done."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from copr.v3 import Client
+
+from nix_aurora import log
+from nix_aurora.errors import BuildError, PublishError
+from nix_aurora.publish import copr
+
+# copr_common/enums.py, StatusEnum: those that nothing follows.
+_GOOD = frozenset({"succeeded", "skipped", "forked"})
+_BAD = frozenset({"failed", "canceled"})
+_ATTEMPTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Chroot:
+    """How the build for one chroot stands; ``results`` is the URL of its logs, once it has one."""
+
+    state: str
+    results: str | None
+
+    @property
+    def log(self) -> str | None:
+        """Give the URL of the log; frontend's models.py, _compressed_log_variant."""
+        return self.results and f"{self.results.rstrip('/')}/builder-live.log.gz"
+
+
+def build_page(client: Client, build: int) -> str:
+    """Give the URL of a build's page."""
+    return f"{client.config['copr_url']}/coprs/build/{build}"
+
+
+def follow(client: Client, build: int, *, interval: float) -> None:
+    """Look every ``interval`` seconds and show what changes, until all builds have ended.
+
+    Raises BuildError with the URLs of the logs where one has failed, and PublishError where COPR
+    cannot be reached several times in a row.
+    """
+    page = build_page(client, build)
+    with log.states(f"build {build}") as show:
+        while True:
+            state, chroots = _patiently(client, build, interval)
+            show({name: chroot.state for name, chroot in chroots.items()} or {"source": state})
+            if state in _GOOD | _BAD:
+                break
+            time.sleep(interval)
+    failed = {name: chroot for name, chroot in chroots.items() if chroot.state in _BAD}
+    if failed or state in _BAD:
+        message, logs = _report(build, state, len(chroots), failed)
+        raise BuildError(message, details=logs, hint=page)
+
+
+def _look(client: Client, build: int) -> tuple[str, dict[str, Chroot]]:
+    state = client.build_proxy.get(build).state
+    found = client.build_chroot_proxy.get_list(build)
+    chroots = {item["name"]: Chroot(item["state"], item["result_url"]) for item in found}
+    return str(state), dict(sorted(chroots.items()))
+
+
+def _patiently(client: Client, build: int, interval: float) -> tuple[str, dict[str, Chroot]]:
+    """Look, and again where the connection drops: the builds do not depend on it."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            with copr.asking(f"following build {build}", client.config["copr_url"]):
+                return _look(client, build)
+        except PublishError as error:
+            if attempt == _ATTEMPTS or not copr.transient(error.__cause__):
+                raise
+            log.warn(f"{error.message}; trying again in {interval:g} s")
+            time.sleep(interval)
+    raise AssertionError("not reached: the last attempt returns or raises")
+
+
+def _report(
+    build: int, state: str, total: int, failed: Mapping[str, Chroot]
+) -> tuple[str, list[str]]:
+    """Return the message about a failed build, and a line for each chroot that failed."""
+    if not failed:  # the source package itself, before there was anything in a chroot
+        return f"building at COPR: build {build}: expected it to succeed, got: {state}", []
+    logs = [f"{name}: {chroot.state}: {chroot.log or 'no log'}" for name, chroot in failed.items()]
+    message = f"building at COPR: build {build}: expected {total} builds, got {len(failed)} failed"
+    return message, logs
