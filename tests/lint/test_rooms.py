@@ -13,8 +13,7 @@ _PACKAGE = "nix_aurora"
 _BUILDER = TOP / _PACKAGE
 _BASE = ""  # the modules beside the rooms
 # In the order in which data passes them.
-_ROOMS = (_BASE, "release", "store", "closure", "package", "publish", "cli")
-_AT_THE_END = frozenset({"arguments", "cli"})
+_ROOMS = (_BASE, "release", "store", "closure", "package", "publish", "commands", "cli")
 
 
 def _module(path: Path) -> str:
@@ -49,8 +48,6 @@ def _graph() -> dict[str, set[str]]:
 
 def _room(module: str) -> str:
     room, separator, _ = module.partition(".")
-    if not separator and module in _AT_THE_END:
-        return "cli"
     return room if separator or room in _ROOMS else _BASE
 
 
@@ -70,6 +67,16 @@ def test_imports_go_one_way() -> None:
 
 def test_there_is_no_cycle() -> None:
     TopologicalSorter(_graph()).prepare()
+
+
+def test_commands_do_not_know_each_other() -> None:
+    """What two of them share has a module of its own."""
+    graph = _graph()
+    commands = {name for name in graph["cli"] if name.startswith("commands.")}
+    commands -= {"commands.command"}
+    assert len(commands) >= 9
+    for name in commands:
+        assert graph[name] & commands == set(), name
 
 
 def test_every_folder_is_a_room_that_says_what_it_is_for() -> None:

@@ -12,7 +12,7 @@ import pytest
 from nix_aurora_host import paths
 from nix_aurora_host.cli import make_parser
 
-from nix_aurora import arguments, cli
+from nix_aurora.cli import make_parser as make_build_parser
 from tests.readme import BY_HAND, HOST, PAGES, TOP, all_commands, indented_commands, read
 
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -206,7 +206,7 @@ def test_commands_are_understood() -> None:
                     make_parser().parse_args(given)
                 case [".venv/bin/python", "build.py", *given]:
                     with contextlib.redirect_stdout(io.StringIO()):
-                        arguments.parser(cli._COMMANDS).parse_args(given)
+                        make_build_parser().parse_args(given)
                 case ["systemctl", _, *names] if names:
                     assert {name for name in names if name.startswith("nix")} <= units, command
                 case [program, "-m", "pytest", *_] if program.startswith(".tox/"):

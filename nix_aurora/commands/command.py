@@ -1,0 +1,100 @@
+"""What a command of build.py is, and the options that all of them have."""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from nix_aurora.release import pins
+from nix_aurora.release.fetch import default_cache
+
+TOP = Path(__file__).resolve().parents[2]
+"""The project's directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The options that all commands have. ``arches`` is empty where none was asked for."""
+
+    arches: tuple[str, ...]
+    sources: tuple[str, ...]
+    digests: tuple[str, ...]
+    pins: Path
+    out: Path
+    cache: Path
+    offline: bool
+    level: int
+
+    @classmethod
+    def of(cls, words: argparse.Namespace) -> Self:
+        """Return the options among the parsed ``words``."""
+        return cls(
+            arches=tuple(dict.fromkeys(words.arch or ())),
+            sources=tuple(words.source or ()),
+            digests=tuple(words.sha256 or ()),
+            pins=words.pins,
+            out=words.out.absolute(),
+            cache=words.cache_dir or default_cache(),
+            offline=words.offline,
+            level=words.level,
+        )
+
+
+def _no_arguments(_parser: argparse.ArgumentParser) -> None:
+    """Add nothing to ``_parser``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of build.py.
+
+    ``run`` takes the common options and all parsed words, and returns the lines for stdout.
+    ``add_arguments`` adds the command's own arguments to its parser. ``hint`` is the next step
+    after a download or a package that is not as it has to be; None where that depends on the
+    source.
+    """
+
+    name: str
+    summary: str
+    example: str
+    run: Callable[[Options, argparse.Namespace], list[str]]
+    add_arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    hint: str | None = None
+
+
+def common_parser() -> argparse.ArgumentParser:
+    """Return a parser for the options that all commands have, to be the parent of theirs."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(
+        "--arch",
+        action="append",
+        choices=pins.ARCHES,
+        help="may be repeated; default: this machine's, for srpm and release every pinned one",
+    )
+    parser.add_argument(
+        "--source",
+        action="append",
+        metavar="FILE|URL",
+        help="installer or Nix binary tarball in place of the pinned one, once per architecture",
+    )
+    parser.add_argument(
+        "--sha256", action="append", metavar="HEX", help="its digest; an https URL needs it"
+    )
+    parser.add_argument("--pins", type=Path, default=TOP / "pins.toml", help="default: pins.toml")
+    parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
+    default = str(default_cache()).replace("%", "%%")  # argparse formats it
+    parser.add_argument("--cache-dir", type=Path, help=f"default: {default}")
+    parser.add_argument("--offline", action="store_true", help="use what is cached, or fail")
+    parser.add_argument(
+        "--level",
+        type=int,
+        choices=range(1, 20),
+        metavar="1-19",
+        default=19,
+        help="how hard rpm compresses the packages; default: 19",
+    )
+    loudness = parser.add_mutually_exclusive_group()
+    loudness.add_argument("-v", "--verbose", action="store_true", help="show each command")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="show warnings and errors")
+    return parser

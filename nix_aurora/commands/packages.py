@@ -1,0 +1,67 @@
+"""The packages that a command line asks for, from the pins or its sources to the RPMs."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora.closure.description import describe
+from nix_aurora.commands.closures import staged_closures
+from nix_aurora.commands.command import TOP, Options
+from nix_aurora.package import rpmbuild
+from nix_aurora.package.rpmbuild import Prepared
+from nix_aurora.release import pins
+from nix_aurora.release.fetch import fetch
+
+
+def add_extras(parser: argparse.ArgumentParser) -> None:
+    """Add ``--with``, which names what is packaged only on request."""
+    parser.add_argument(
+        "--with",
+        dest="extras",
+        action="append",
+        choices=("nixd",),
+        default=[],
+        help="nixd: the proprietary determinate-nixd as well, as a package of its own",
+    )
+
+
+def description_directory(options: Options, arch: str) -> Path:
+    """Return the directory with what describes the closure for ``arch``."""
+    return options.out / "closure" / arch
+
+
+def build_srpm(
+    options: Options, default: Sequence[str], *, extras: Sequence[str] = ()
+) -> tuple[Path, list[str]]:
+    """Build the source package; return its path and the architectures that it carries.
+
+    ``default`` are the pinned architectures to take where ``options`` name none.
+    """
+    packaging = pins.load(options.pins)
+    prepared = []
+    for staged in staged_closures(options, default):
+        arch = staged.closure.arch
+        nixd = None
+        if "nixd" in extras:
+            nixd = fetch(packaging.nixd[arch], options.cache, offline=options.offline)
+        description = description_directory(options, arch)
+        describe(staged, description, date=packaging.date)
+        prepared.append(Prepared(staged, description, nixd))
+    srpm = rpmbuild.build_srpm(
+        prepared,
+        TOP,
+        options.out,
+        release=packaging.package_release,
+        date=packaging.date,
+        level=options.level,
+    )
+    return srpm, [item.arch for item in prepared]
+
+
+def build_rpms(srpm: Path, arches: Sequence[str], out: Path) -> list[Path]:
+    """Build for each architecture; the noarch package is named once.
+
+    It records for which it was built last, and so that is always the same one.
+    """
+    built = {arch: rpmbuild.build_rpm(srpm, arch, out) for arch in sorted(arches)}
+    return list(dict.fromkeys(path for arch in arches for path in built[arch]))

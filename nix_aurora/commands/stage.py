@@ -1,0 +1,18 @@
+"""``build.py stage``: a proven closure as it will lie on a host."""
+
+import argparse
+
+from nix_aurora.commands.closures import host_arch, staged_closures
+from nix_aurora.commands.command import Command, Options
+
+
+def _run(options: Options, _words: argparse.Namespace) -> list[str]:
+    return [str(staged.root) for staged in staged_closures(options, (host_arch(),))]
+
+
+COMMAND = Command(
+    "stage",
+    "unpack and check a closure as the host will have it",
+    example="build.py stage --source nix-3.22.1-x86_64-linux.tar.xz",
+    run=_run,
+)
