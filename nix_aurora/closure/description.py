@@ -3,18 +3,26 @@
 import datetime
 import os
 import stat
+from enum import StrEnum
 from pathlib import Path
 
 from nix_aurora import files, log
 from nix_aurora.closure import licences, manifest, sbom
-from nix_aurora.closure.shared import copy_shared
 from nix_aurora.closure.stage import Staged
+from nix_aurora.closure.usr_share import copy_usr_share
 from nix_aurora.errors import UsageError
 
-JSON, ENV, SBOM = "closure.json", "closure.env", "closure.spdx.json"
-LICENCES = "CLOSURE-LICENSES"
-SHARED = "share"
-_OURS = frozenset({JSON, ENV, SBOM, LICENCES, SHARED})
+
+class File(StrEnum):
+    """The files of a description, and the directory ``share``, by their names."""
+
+    JSON = "closure.json"
+    ENV = "closure.env"
+    SBOM = "closure.spdx.json"
+    LICENCES = "CLOSURE-LICENSES"
+    USR_SHARE = "share"
+
+
 _DISK_BLOCK = 4096  # bytes, of the usual file systems
 
 
@@ -27,7 +35,7 @@ def describe(staged: Staged, destination_dir: Path, *, date: datetime.date) -> N
     """
     if destination_dir.is_dir():
         for entry in destination_dir.iterdir():
-            if entry.name not in _OURS:
+            if entry.name not in frozenset(File):
                 raise UsageError(
                     f"describing the closure: {destination_dir}: expected a directory of its own, "
                     f"got one with {entry.name}"
@@ -45,14 +53,14 @@ def describe(staged: Staged, destination_dir: Path, *, date: datetime.date) -> N
         )
         found = licences.find(closure.paths, store)
         texts = {
-            JSON: manifest.to_json(described),
-            ENV: manifest.to_env(described),
-            SBOM: sbom.render(closure, found, date),
-            LICENCES: licences.render(closure, found),
+            File.JSON: manifest.to_json(described),
+            File.ENV: manifest.to_env(described),
+            File.SBOM: sbom.render(closure, found, date),
+            File.LICENCES: licences.render(closure, found),
         }
         for name, text in texts.items():
             (fresh / name).write_text(text, encoding="ascii")
-        copy_shared(closure, store, fresh / SHARED)
+        copy_usr_share(closure, store, fresh / File.USR_SHARE)
 
 
 def _size_on_disk(directory: Path) -> int:

@@ -13,8 +13,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nix_aurora.closure import dep5, roots
-from nix_aurora.closure.closure import Closure
+from nix_aurora.closure import dep5, parts
+from nix_aurora.closure.proof import Closure
 from nix_aurora.errors import VerificationError
 from nix_aurora.store.reginfo import HASH_LENGTH, STORE, PathInfo
 
@@ -172,7 +172,7 @@ def _read(store: Path, path: str) -> tuple[str, str, str] | None:
     here = os.fsencode(store) + path[len(STORE) :].encode("utf-8", "surrogateescape")
     if stat.S_ISLNK(os.lstat(here).st_mode):
         try:
-            here = os.fsencode(roots.resolve(store, path))
+            here = os.fsencode(parts.resolve(store, path))
         except VerificationError:
             return None
         path = STORE + _decode(here[len(os.fsencode(store)) :])

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nix_aurora.closure.closure import Closure
+from nix_aurora.closure.proof import Closure
 from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.store import hashes, reginfo
 

@@ -11,8 +11,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nix_aurora.closure import roots
-from nix_aurora.closure.closure import Closure
+from nix_aurora.closure import parts
+from nix_aurora.closure.proof import Closure
 from nix_aurora.errors import VerificationError
 from nix_aurora.store import nar
 from nix_aurora.store.reginfo import HASH_LENGTH, STORE, PathInfo, store_path
@@ -67,7 +67,7 @@ def _link(sources: Sequence[str], target: Path, store: Path) -> None:
     """Fill the new directory ``target`` with links to what is in ``sources``, merged."""
     places: dict[str, list[str]] = {}
     for source in sources:
-        folder = roots.resolve(store, source)
+        folder = parts.resolve(store, source)
         if not folder.is_dir():
             raise _fault(source, "a directory, as others have it too", "something else")
         for entry in folder.iterdir():

@@ -8,9 +8,9 @@ import json
 import re
 from collections.abc import Mapping
 
-from nix_aurora.closure.closure import Closure
 from nix_aurora.closure.licences import Finding, escape, split_name
 from nix_aurora.closure.manifest import closure_id
+from nix_aurora.closure.proof import Closure
 from nix_aurora.store.reginfo import PathInfo
 
 _NAMESPACE = "https://spdx.org/spdxdocs/nix-aurora"

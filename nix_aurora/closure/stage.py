@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from nix_aurora import files, log
-from nix_aurora.closure.closure import Closure, check
 from nix_aurora.closure.profile import add_profile
+from nix_aurora.closure.proof import Closure, check
 from nix_aurora.closure.unpack import unpack
 from nix_aurora.store import reginfo
 

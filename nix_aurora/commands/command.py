@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from nix_aurora.release import pins
-from nix_aurora.release.fetch import default_cache
+from nix_aurora.release.cache import default_cache
 
 TOP = Path(__file__).resolve().parents[2]
 """The project's directory."""

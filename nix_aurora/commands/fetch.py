@@ -5,7 +5,7 @@ import argparse
 from nix_aurora.commands.closures import host_arch
 from nix_aurora.commands.command import Command, Options
 from nix_aurora.release import pins
-from nix_aurora.release.fetch import fetch
+from nix_aurora.release.cache import fetch
 
 
 def _run(options: Options, _words: argparse.Namespace) -> list[str]:

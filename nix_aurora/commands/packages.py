@@ -10,7 +10,7 @@ from nix_aurora.commands.command import TOP, Options
 from nix_aurora.package import rpmbuild
 from nix_aurora.package.rpmbuild import Prepared
 from nix_aurora.release import pins
-from nix_aurora.release.fetch import fetch
+from nix_aurora.release.cache import fetch
 
 
 def add_extras(parser: argparse.ArgumentParser) -> None:

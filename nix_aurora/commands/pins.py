@@ -7,8 +7,8 @@ from dataclasses import asdict
 from nix_aurora.commands.command import Command, Options
 from nix_aurora.errors import UsageError
 from nix_aurora.release import pins
+from nix_aurora.release.bump import NIXD, Bump, bump
 from nix_aurora.release.github import API
-from nix_aurora.release.update import NIXD, Update, update
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +35,14 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
         if given:
             raise UsageError(f"{option}: expected none with pins {words.action}, got it")
     if words.action == "update":
-        return update(options.pins, _update(words), options.cache)
+        return bump(options.pins, _bump(words), options.cache)
     return _show(pins.load(options.pins), as_json=words.json)
 
 
-def _update(words: argparse.Namespace) -> Update:
+def _bump(words: argparse.Namespace) -> Bump:
     """Return what ``pins update`` is asked for."""
     try:
-        return Update(
+        return Bump(
             words.version and pins.check_version(words.version.removeprefix("v")),
             words.dry_run,
             pins.check_url(words.github),

@@ -2,10 +2,10 @@
 
 import argparse
 
-from nix_aurora.closure.description import SBOM
+from nix_aurora.closure.description import File
 from nix_aurora.commands.command import Command, Options
 from nix_aurora.commands.packages import build_rpms, build_srpm, description_directory
-from nix_aurora.publish.release import make_release
+from nix_aurora.publish.assets import make_assets
 from nix_aurora.release import pins
 
 
@@ -16,8 +16,8 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 def _run(options: Options, words: argparse.Namespace) -> list[str]:
     srpm, arches = build_srpm(options, pins.ARCHES)
     packages = [srpm, *build_rpms(srpm, arches, options.out)]
-    sboms = {arch: description_directory(options, arch) / SBOM for arch in arches}
-    files = make_release(packages, sboms, words.tag, options.out / "release")
+    sboms = {arch: description_directory(options, arch) / File.SBOM for arch in arches}
+    files = make_assets(packages, sboms, words.tag, options.out / "release")
     return [str(path) for path in files]
 
 

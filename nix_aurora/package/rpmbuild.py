@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora import files, log
-from nix_aurora.closure.description import ENV, JSON, LICENCES, SBOM, SHARED
+from nix_aurora.closure.description import File
 from nix_aurora.closure.licences import escape
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.stage import Staged
@@ -97,7 +97,7 @@ def build_srpm(
         # An SRPM has the spec with its macros expanded: no path of this build may be in it.
         command = ["rpmbuild", "--define", "_topdir .", "-bs", "SPECS/nix-aurora.spec"]
         run(command, cwd=work, log_file=_log_file(out, "srpm"))
-        return _publish(work / "SRPMS", out)[0]
+        return _move_verified(work / "SRPMS", out)[0]
 
 
 def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
@@ -109,16 +109,16 @@ def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
         target = ("--target", f"{arch}-linux")
         command = ["rpmbuild", *_topdir(work), *target, "--rebuild", str(srpm)]
         run(command, log_file=_log_file(out, f"rpm-{arch}"))
-        return _publish(work / "RPMS", out)
+        return _move_verified(work / "RPMS", out)
 
 
 def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None:
     staged, closure = item.staged, item.staged.closure
     _copy_tarball(item, sources)
-    extra = {f"{_OWN}/{name}": item.description / name for name in (ENV, JSON, SBOM)}
+    extra = {f"{_OWN}/{name}": item.description / name for name in (File.ENV, File.JSON, File.SBOM)}
     extra[f"{_LICENSES}/LICENSE"] = top / "LICENSE"
-    extra[f"{_LICENSES}/{LICENCES}"] = item.description / LICENCES
-    extra["usr/share"] = item.description / SHARED
+    extra[f"{_LICENSES}/{File.LICENCES}"] = item.description / File.LICENCES
+    extra["usr/share"] = item.description / File.USR_SHARE
     for path in staged.added:
         name = path.removeprefix(f"{STORE}/")
         extra[f"{_OWN}/store/{name}"] = staged.root / "store" / name
@@ -171,7 +171,7 @@ def _topdir(work: Path) -> list[str]:
     return ["--define", f"_topdir {work.absolute()}"]
 
 
-def _publish(built: Path, out: Path) -> list[Path]:
+def _move_verified(built: Path, out: Path) -> list[Path]:
     """Move what rpmbuild has written below ``built`` to ``out``, once it is verified."""
     packages = sorted(built.rglob("*.rpm"))
     if not packages:

@@ -10,8 +10,8 @@ from pathlib import Path
 import rpm
 
 from nix_aurora import files, log
-from nix_aurora.package.package import STORE, Package, read
-from nix_aurora.package.proof import check_closure, check_sources
+from nix_aurora.package.built import PACKAGED_STORE, Package, read
+from nix_aurora.package.content import check_closure, check_sources
 from nix_aurora.package.tools import REQUIRES
 
 _ALLOWED = ("/usr/", "/etc/")
@@ -80,14 +80,14 @@ def _check_modes(package: Package) -> None:
 
 def _modes(entry: rpm.file) -> tuple[int, int]:
     """Return the modes that a file may have: in the store it is read-only, as in Nix's."""
-    in_store = entry.name.startswith(f"{STORE}/") and stat.S_ISREG(entry.mode)
+    in_store = entry.name.startswith(f"{PACKAGED_STORE}/") and stat.S_ISREG(entry.mode)
     return (0o444, 0o555) if in_store else (0o644, 0o755)
 
 
 def _check_times(package: Package) -> None:
     """ostree has no times: rpm --verify must not expect those of the store."""
     for entry in package.files():
-        in_store = entry.name == STORE or entry.name.startswith(f"{STORE}/")
+        in_store = entry.name == PACKAGED_STORE or entry.name.startswith(f"{PACKAGED_STORE}/")
         if in_store and entry.vflags & rpm.RPMVERIFY_MTIME:
             raise package.fault(entry.name, "%verify(not mtime)", "a time to verify")
 

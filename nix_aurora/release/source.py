@@ -3,21 +3,37 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Literal
 from urllib.parse import urlsplit
 
 from nix_aurora import files, log
 from nix_aurora.errors import PinError, UsageError, VerificationError
-from nix_aurora.release.fetch import fetch, sweep
+from nix_aurora.release.cache import fetch, sweep
 from nix_aurora.release.installer import extract_tarball
 from nix_aurora.release.pins import Artifact, Digest, Pins, check_sha256, check_url
 
-Kind = Literal["installer", "tar.xz", "tar.zst"]
-_MAGICS: dict[bytes, Kind] = {
-    b"\x7fELF": "installer",
-    b"\xfd7zXZ\x00": "tar.xz",
-    b"\x28\xb5\x2f\xfd": "tar.zst",  # RFC 8878, section 3.1.1
+
+class Kind(StrEnum):
+    """What a source is; the value of a tarball is the suffix of its name."""
+
+    INSTALLER = "installer"
+    TAR_XZ = "tar.xz"
+    TAR_ZST = "tar.zst"
+
+
+class Origin(StrEnum):
+    """Where a source came from."""
+
+    RELEASE = "release"
+    FILE = "file"
+    URL = "url"
+
+
+_MAGICS = {
+    b"\x7fELF": Kind.INSTALLER,
+    b"\xfd7zXZ\x00": Kind.TAR_XZ,
+    b"\x28\xb5\x2f\xfd": Kind.TAR_ZST,  # RFC 8878, section 3.1.1
 }
 
 
@@ -25,7 +41,7 @@ _MAGICS: dict[bytes, Kind] = {
 class Source:
     """A verified tarball, and its origin for the record.
 
-    ``origin`` has ``kind`` (release, file or url), ``name`` (the URL of a release, else a file
+    ``origin`` has ``kind`` (an Origin), ``name`` (the URL of a release, else a file
     name), and ``size`` and ``sha256`` of what was given or downloaded; of the tarball, if that
     was inside an installer, ``tarball_size`` and ``tarball_sha256``. Nothing in it depends on
     the machine.
@@ -60,7 +76,7 @@ def from_pins(pins: Pins, arch: str, cache: Path, *, offline: bool = False) -> S
         )
     artifact = pins.installer[arch]
     installer = fetch(artifact, cache, offline=offline)
-    return _resolve(installer, "release", artifact.url, cache, pins.tarball.get(arch))
+    return _resolve(installer, Origin.RELEASE, artifact.url, cache, pins.tarball.get(arch))
 
 
 def from_argument(text: str, sha256: str | None, cache: Path, *, offline: bool = False) -> Source:
@@ -84,7 +100,7 @@ def from_argument(text: str, sha256: str | None, cache: Path, *, offline: bool =
         raise UsageError(f"--source: {text}: expected a readable file, got one that is not")
     if sha256 is not None and (got := files.sha256_file(path)) != sha256:
         raise VerificationError(f"--source: {text}: expected SHA-256 {sha256}, got {got}")
-    return _resolve(path, "file", path.name, cache)
+    return _resolve(path, Origin.FILE, path.name, cache)
 
 
 def _from_url(url: str, sha256: str | None, cache: Path, *, offline: bool) -> Source:
@@ -99,20 +115,20 @@ def _from_url(url: str, sha256: str | None, cache: Path, *, offline: bool) -> So
         )
     path = fetch(Artifact(url, None, sha256), cache, offline=offline)
     name = Path(urlsplit(url).path).name
-    return _resolve(path, "url", name, cache)
+    return _resolve(path, Origin.URL, name, cache)
 
 
 def _resolve(
-    path: Path, origin_kind: str, name: str, cache: Path, pinned: Digest | None = None
+    path: Path, came_from: Origin, name: str, cache: Path, pinned: Digest | None = None
 ) -> Source:
     given = _measure(path)
     origin: dict[str, str | int] = {
-        "kind": origin_kind,
+        "kind": came_from,
         "name": name,
         "size": given.size,
         "sha256": given.sha256,
     }
-    if kind(path) != "installer":
+    if kind(path) is not Kind.INSTALLER:
         return Source(path, origin)
     tarball = cache / "tarballs" / f"{given.sha256}.tar.xz"
     inside = _extract(path, tarball, pinned)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nix_aurora.closure.closure import Closure
+from nix_aurora.closure.proof import Closure
 from nix_aurora.package.render import render
 from nix_aurora.run import run
 from tests.closures import CACERT, MANUAL, NIX

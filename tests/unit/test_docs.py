@@ -28,7 +28,7 @@ _RUN = {
     "make srpm": "tests/rpm/test_readme.py::test_copr",
     "make publish": "tests/rpm/test_readme.py::test_copr",
     "make release-files": "tests/rpm/test_readme.py::test_a_release",
-    "make pins-update": "tests/unit/release/test_update.py::test_from_release_to_release",
+    "make pins-update": "tests/unit/release/test_bump.py::test_from_release_to_release",
     ".venv/bin/python build.py rpm --with nixd": "tests/rpm/test_nixd.py::"
     "test_it_is_a_package_of_its_own",
     "podman build": "tests/image/test_image.py::test_nix_is_there_and_empty",

@@ -178,7 +178,7 @@ def both(*mutations: Mutation) -> Mutation:
     return mutate
 
 
-U, C, R = "unpacking: ", "checking the closure: ", "finding the closure's roots: "
+U, C, R = "unpacking: ", "checking the closure: ", "finding the closure's parts: "
 REG = "reading the registration: "
 BEYOND = f"{STORE}/{LIBC}/new"
 BUNDLE = "etc/ssl/certs/ca-bundle.crt"
@@ -620,7 +620,7 @@ CASES = [
         referring(LIBC, CLI),
         C + f"/nix/store/{CLI}: expected references without cycles, got a path that needs itself",
     ),
-    # The roots
+    # The parts
     Case(
         "foreign nix",
         content(install=f'nix="/nix/store/{OTHER}"\n', multi_user=None),

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from nix_aurora.closure.shared import copy_shared
 from nix_aurora.closure.stage import stage
+from nix_aurora.closure.usr_share import copy_usr_share
 from tests.closures import CLI, MANUAL, NIX, File, Link, Mutation, Node, Sample, make_tarball
 
 
 def _shared(tmp_path: Path, mutate: Mutation) -> dict[str, bytes]:
     staged = stage(make_tarball(tmp_path / "t", mutate=mutate), tmp_path / "out", {})
-    copy_shared(staged.closure, staged.root / "store", tmp_path / "share")
+    copy_usr_share(staged.closure, staged.root / "store", tmp_path / "share")
     files = (path for path in (tmp_path / "share").rglob("*") if path.is_file())
     return {str(path.relative_to(tmp_path / "share")): path.read_bytes() for path in files}
 

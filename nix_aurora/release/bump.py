@@ -11,7 +11,7 @@ from types import MappingProxyType
 from nix_aurora import files, log
 from nix_aurora.errors import FetchError, PinError, UsageError, VerificationError, quoted
 from nix_aurora.release import elf, pins
-from nix_aurora.release.fetch import fetch_unpinned
+from nix_aurora.release.cache import fetch_unpinned
 from nix_aurora.release.github import Release, find_release
 from nix_aurora.release.pins import ARCHES, Artifact, Digest, Pins
 from nix_aurora.release.source import from_pins
@@ -21,7 +21,7 @@ NIXD = "https://install.determinate.systems/determinate-nixd"
 
 
 @dataclass(frozen=True, slots=True)
-class Update:
+class Bump:
     """What is asked for.
 
     ``version`` is None for the newest; with ``dry_run`` nothing is written; ``github`` and
@@ -34,7 +34,7 @@ class Update:
     nixd: str
 
 
-def update(path: Path, wanted: Update, cache: Path) -> list[str]:
+def bump(path: Path, wanted: Bump, cache: Path) -> list[str]:
     """Pin a release in the pins.toml at ``path``.
 
     Gives that path if the file has changed, with ``dry_run`` the difference instead, nothing where
@@ -73,7 +73,7 @@ def _today() -> datetime.date:
         raise UsageError(f"SOURCE_DATE_EPOCH: expected seconds, got {quoted(text)}") from error
 
 
-def _choose(pinned: Pins, wanted: Update, name: str) -> Release | None:
+def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
     """Give the release to pin, None if that is pinned already and was not asked for by name."""
     release = find_release(REPOSITORY, wanted.version, wanted.github)
     if release is None:

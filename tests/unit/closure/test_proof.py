@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.closure import closure, roots
-from nix_aurora.closure.closure import Closure
+from nix_aurora.closure import parts, proof
+from nix_aurora.closure.proof import Closure
 from nix_aurora.closure.unpack import unpack
 from nix_aurora.errors import VerificationError
 from nix_aurora.release import elf
@@ -26,7 +26,7 @@ from tests.closures import elf as elf_header
 
 def checked(tmp_path: Path, mutate: Callable[[Sample], object] | None = None) -> Closure:
     unpacked = unpack(make_tarball(tmp_path / "t", mutate=mutate), tmp_path)
-    return closure.check(unpacked, tmp_path / "store")
+    return proof.check(unpacked, tmp_path / "store")
 
 
 def test_valid(tmp_path: Path) -> None:
@@ -158,14 +158,14 @@ def test_resolve_stays_in_the_staged_store(tmp_path: Path) -> None:
     (store / "a/up").symlink_to("../a")
     (store / "out").symlink_to("../../etc")
     (store / "abs").symlink_to("/etc")
-    assert roots.resolve(store, "/nix/store/link") == store / "a/file"
-    assert roots.resolve(store, "/nix/store/a/up/up/file") == store / "a/file"
+    assert parts.resolve(store, "/nix/store/link") == store / "a/file"
+    assert parts.resolve(store, "/nix/store/a/up/up/file") == store / "a/file"
     with pytest.raises(VerificationError, match=r"out/passwd: .* got a link that leads out of it"):
-        roots.resolve(store, "/nix/store/out/passwd")
+        parts.resolve(store, "/nix/store/out/passwd")
     with pytest.raises(VerificationError, match=r"abs/passwd: .* got a link to /etc"):
-        roots.resolve(store, "/nix/store/abs/passwd")
+        parts.resolve(store, "/nix/store/abs/passwd")
     with pytest.raises(VerificationError, match="link/x: expected a file, got nothing"):
-        roots.resolve(store, "/nix/store/link/x")
+        parts.resolve(store, "/nix/store/link/x")
 
 
 def test_manual_behind_a_link_is_looked_up_in_the_store(tmp_path: Path) -> None:

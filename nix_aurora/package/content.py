@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from nix_aurora.closure import closure
+from nix_aurora.closure import proof
 from nix_aurora.closure.unpack import unpack
 from nix_aurora.errors import VerificationError, quoted
-from nix_aurora.package.package import MANIFEST, SPEC, STORE, WRAPPER, Package
+from nix_aurora.package.built import MANIFEST, PACKAGED_STORE, SPEC, WRAPPER, Package
 from nix_aurora.store import hashes, reginfo
 from nix_aurora.store.reginfo import PathInfo
 from nix_aurora.store.tree import Tree
@@ -94,7 +94,7 @@ def _content(archive: tarfile.TarFile, name: str) -> bytes | None:
 def _extract_store(archive: tarfile.TarFile, destination: Path) -> None:
     """Extract the store paths in a payload; they stay writable, so that they can be moved."""
     tree = Tree(destination)
-    prefix = f"{STORE.lstrip('/')}/"
+    prefix = f"{PACKAGED_STORE.lstrip('/')}/"
     for member in archive:
         if not member.name.startswith(prefix):
             continue
@@ -112,7 +112,7 @@ def _extract_store(archive: tarfile.TarFile, destination: Path) -> None:
 
 def _prove(package: Package, paths: Sequence[PathInfo], store: Path) -> None:
     try:
-        closure.prove(paths, store)
+        proof.prove(paths, store)
     except VerificationError as error:
         raise VerificationError(f"verifying {package.path.name}: {error}") from error
 

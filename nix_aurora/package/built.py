@@ -17,7 +17,7 @@ from nix_aurora.store.tree import Tree
 from nix_aurora.text import printable
 
 OWN = "/usr/lib/nix-aurora"
-STORE = f"{OWN}/store"
+PACKAGED_STORE = f"{OWN}/store"
 MANIFEST = f"{OWN}/closure.json"
 WRAPPER = "/usr/bin/nix"
 SPEC = "nix-aurora.spec"
@@ -151,9 +151,9 @@ class _Reader:
 
     def _in_store(self, name: str) -> str | None:
         """Return the name of what is below the store, None for everything else."""
-        if self._is_source or not name.startswith(f"{STORE}/"):
+        if self._is_source or not name.startswith(f"{PACKAGED_STORE}/"):
             return None
-        below = name.removeprefix(f"{STORE}/")
+        below = name.removeprefix(f"{PACKAGED_STORE}/")
         if not {"", ".", ".."}.isdisjoint(below.split("/")):
             raise self._package.fault(name, "a plain path", "another")
         return below

@@ -8,8 +8,8 @@ import re
 import shutil
 from pathlib import Path
 
-from nix_aurora.closure import roots
-from nix_aurora.closure.closure import Closure
+from nix_aurora.closure import parts
+from nix_aurora.closure.proof import Closure
 from nix_aurora.errors import VerificationError
 
 _PLACES = (
@@ -19,7 +19,7 @@ _PLACES = (
 _NAME = re.compile(r"[0-9A-Za-z._+-]*nix[0-9A-Za-z._+-]*")  # no other package has such names
 
 
-def copy_shared(closure: Closure, store: Path, destination: Path) -> None:
+def copy_usr_share(closure: Closure, store: Path, destination: Path) -> None:
     """Copy it from the unpacked ``store`` into the new directory ``destination``, links resolved.
 
     What the closure does not have is left out.
@@ -40,6 +40,6 @@ def copy_shared(closure: Closure, store: Path, destination: Path) -> None:
 
 def _find(store: Path, path: str) -> Path | None:
     try:
-        return roots.resolve(store, path)
+        return parts.resolve(store, path)
     except VerificationError:  # there is nothing of that name
         return None

@@ -25,9 +25,9 @@ import trustme
 from nix_aurora.cli import main
 from nix_aurora.errors import FetchError
 from nix_aurora.release import pins
-from nix_aurora.release.download import Patience
-from nix_aurora.release.fetch import fetch
+from nix_aurora.release.cache import fetch
 from nix_aurora.release.github import find_release
+from nix_aurora.release.http import Patience
 from nix_aurora.release.pins import Digest
 from nix_aurora.release.source import from_pins
 from tests.closures import AARCH64, X86_64, elf, make_tarball

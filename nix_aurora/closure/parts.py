@@ -27,7 +27,7 @@ _LONGEST = 1000  # characters of what is quoted: several store paths
 
 
 @dataclass(frozen=True, slots=True)
-class Roots:
+class Parts:
     """Store paths; ``manual`` is None where the tarball has none of its own."""
 
     nix: str
@@ -35,8 +35,8 @@ class Roots:
     manual: str | None
 
 
-def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -> Roots:
-    """Find the roots that the install scripts name, else those that nothing refers to.
+def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -> Parts:
+    """Find the parts that the install scripts name, else those that nothing refers to.
 
     ``store`` is the unpacked store. Raises VerificationError where the scripts disagree, name a
     path that is not in the closure or not what they say, or where there is no choice or several.
@@ -49,9 +49,9 @@ def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -
     manual = named["manual"]
     if manual is not None and not resolve(store, manual).is_dir():
         raise _fault(manual, "expected the manual to be a directory", "something else")
-    return Roots(
-        nix=_root("nix", named["nix"], _NIX, paths, store),
-        cacert=_root("cacert", named["cacert"], _CACERT, paths, store),
+    return Parts(
+        nix=_part("nix", named["nix"], _NIX, paths, store),
+        cacert=_part("cacert", named["cacert"], _CACERT, paths, store),
         manual=manual,
     )
 
@@ -114,7 +114,7 @@ def _named(scripts: Mapping[str, str], role: str) -> str | None:
     return next(iter(found), None)
 
 
-def _root(role: str, named: str | None, file: str, paths: Collection[PathInfo], store: Path) -> str:
+def _part(role: str, named: str | None, file: str, paths: Collection[PathInfo], store: Path) -> str:
     path = named or _unreferenced(role, file, paths, store)
     found = resolve(store, f"{path}/{file}")
     if not found.is_file():
@@ -140,5 +140,5 @@ def _unreferenced(role: str, file: str, paths: Iterable[PathInfo], store: Path) 
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    where = f"finding the closure's roots: {printable(subject)}"
+    where = f"finding the closure's parts: {printable(subject)}"
     return VerificationError(f"{where}: {expected}, got {printable(got, _LONGEST)}")

@@ -10,7 +10,7 @@ from nix_aurora.errors import UsageError
 CHECKSUMS = "SHA256SUMS"
 
 
-def make_release(
+def make_assets(
     packages: Sequence[Path], sboms: Mapping[str, Path], tag: str | None, directory: Path
 ) -> list[Path]:
     """Copy what belongs to a release into ``directory``, which is replaced as a whole.

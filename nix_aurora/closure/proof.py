@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora import log
-from nix_aurora.closure import roots
+from nix_aurora.closure import parts
 from nix_aurora.closure.unpack import Unpacked
 from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.release import elf
@@ -50,7 +50,7 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
     """
     paths = tuple(sorted(reginfo.parse(unpacked.reginfo), key=lambda info: info.path))
     prove(paths, store)
-    found = roots.find(unpacked.scripts, paths, store)
+    found = parts.find(unpacked.scripts, paths, store)
     match = _NIX_NAME.fullmatch(found.nix[len(STORE) + 1 :])
     if match is None:
         raise _fault(found.nix, "expected a name <hash>-nix-<version>", "another")
@@ -151,7 +151,7 @@ def _check_hash(info: PathInfo, found: nar.NarHash) -> None:
 def _architecture(name: str, nix: str, store: Path) -> str:
     program = f"{nix}/bin/nix"
     try:
-        built_for = elf.architecture(roots.resolve(store, program))
+        built_for = elf.architecture(parts.resolve(store, program))
     except ValueError as error:
         raise VerificationError(f"checking the closure: {program}: {error}") from error
     match = _TOP.fullmatch(name)
@@ -165,13 +165,13 @@ def _architecture(name: str, nix: str, store: Path) -> str:
 
 
 def _commands(nix: str, store: Path) -> tuple[str, ...]:
-    directory = roots.resolve(store, f"{nix}/bin")
+    directory = parts.resolve(store, f"{nix}/bin")
     names = sorted(entry.name for entry in directory.iterdir())
     for name in names:
         command = f"{nix}/bin/{name}"
         if not _COMMAND.fullmatch(name):
             raise _fault(command, "expected a plain command name", quoted(name))
-        mode = roots.resolve(store, command).stat().st_mode
+        mode = parts.resolve(store, command).stat().st_mode
         if not (stat.S_ISREG(mode) and mode & stat.S_IXUSR):
             raise _fault(command, "expected an executable file", "something else")
     return tuple(names)

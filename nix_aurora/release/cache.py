@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from nix_aurora import files, log
 from nix_aurora.errors import FetchError
-from nix_aurora.release.download import (
+from nix_aurora.release.http import (
     PATIENCE,
     WITHOUT_NETWORK,
     Patience,
