@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from nix_aurora import files, log
-from nix_aurora.closure import licences, manifest, sbom
+from nix_aurora.closure import licence_list, licences, manifest, sbom
 from nix_aurora.closure.stage import Staged
 from nix_aurora.closure.usr_share import copy_usr_share
 from nix_aurora.errors import UsageError
@@ -56,7 +56,7 @@ def describe(staged: Staged, destination_dir: Path, *, date: datetime.date) -> N
             File.JSON: manifest.to_json(described),
             File.ENV: manifest.to_env(described),
             File.SBOM: sbom.render(closure, found, date),
-            File.LICENCES: licences.render(closure, found),
+            File.LICENCES: licence_list.render(closure, found),
         }
         for name, text in texts.items():
             (fresh / name).write_text(text, encoding="ascii")

@@ -6,13 +6,14 @@ Source: nix `scripts/install-nix-from-tarball.sh` (the tarball's ``install``) an
 
 import os
 import re
-import stat
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora.errors import VerificationError
-from nix_aurora.store.reginfo import STORE, PathInfo
+from nix_aurora.store.links import resolve
+from nix_aurora.store.paths import STORE
+from nix_aurora.store.reginfo import PathInfo
 from nix_aurora.text import printable
 
 _NIX = "bin/nix"
@@ -22,7 +23,6 @@ _VARIABLES = {
     "cacert": ("cacert", "NIX_INSTALLED_CACERT"),
     "manual": ("NIX_INSTALLED_NIX_MAN",),
 }
-_MAX_LINKS = 40  # as Linux
 _LONGEST = 1000  # characters of what is quoted: several store paths
 
 
@@ -54,45 +54,6 @@ def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -
         cacert=_part("cacert", named["cacert"], _CACERT, paths, store),
         manual=manual,
     )
-
-
-def resolve(store: Path, path: str) -> Path:
-    """Follow ``path`` (below /nix/store) to what it is in the unpacked ``store``, links and all.
-
-    Links to /nix/store/… are followed inside ``store``. Raises VerificationError where one leads
-    out of it, nowhere, or in circles.
-    """
-    pending = path[len(STORE) + 1 :].split("/")[::-1]
-    done: list[str] = []
-    links = 0
-    while pending:
-        component = pending.pop()
-        if component in {"", "."}:
-            continue
-        if component == "..":
-            if not done:
-                raise _fault(path, f"expected a file in {STORE}", "a link that leads out of it")
-            done.pop()
-            continue
-        here = store.joinpath(*done, component)
-        try:
-            is_link = stat.S_ISLNK(here.lstat().st_mode)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise _fault(path, "expected a file", "nothing, or a link to nothing") from error
-        if not is_link:
-            done.append(component)
-            continue
-        links += 1
-        if links > _MAX_LINKS:
-            raise _fault(path, f"expected at most {_MAX_LINKS} links on the way", "a loop")
-        target = os.readlink(here)  # noqa: PTH115 - Path drops what is to be resolved here
-        if target.startswith("/"):
-            if not target.startswith(STORE + "/"):
-                raise _fault(path, f"expected a file in {STORE}", f"a link to {target}")
-            target = target[len(STORE) + 1 :]
-            done = []
-        pending += target.split("/")[::-1]
-    return store.joinpath(*done)
 
 
 def _named(scripts: Mapping[str, str], role: str) -> str | None:

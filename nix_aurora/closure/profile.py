@@ -11,11 +11,11 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from nix_aurora.closure import parts
 from nix_aurora.closure.proof import Closure
 from nix_aurora.errors import VerificationError
-from nix_aurora.store import nar
-from nix_aurora.store.reginfo import HASH_LENGTH, STORE, PathInfo, store_path
+from nix_aurora.store import links, nar
+from nix_aurora.store.paths import base_name, plain_name, store_path
+from nix_aurora.store.reginfo import PathInfo
 from nix_aurora.store.tree import MTIME
 
 # What Nix links into no profile; nor what starts with a dot.
@@ -36,7 +36,7 @@ def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
     """
     packages = (closure.nix, closure.cacert)
     for package in packages:
-        if os.path.lexists(store / package[len(STORE) + 1 :] / _PROPAGATED):
+        if os.path.lexists(store / base_name(package) / _PROPAGATED):
             raise _fault(f"{package}/{_PROPAGATED}", "no such file", "one")
     # Made in the store: what is read-only can be renamed only in its place.
     file, folder = store / ".manifest", store / ".profile"
@@ -67,7 +67,7 @@ def _link(sources: Sequence[str], target: Path, store: Path) -> None:
     """Fill the new directory ``target`` with links to what is in ``sources``, merged."""
     places: dict[str, list[str]] = {}
     for source in sources:
-        folder = parts.resolve(store, source)
+        folder = links.resolve(store, source)
         if not folder.is_dir():
             raise _fault(source, "a directory, as others have it too", "something else")
         for entry in folder.iterdir():
@@ -84,7 +84,7 @@ def _link(sources: Sequence[str], target: Path, store: Path) -> None:
 def _manifest(packages: Sequence[str]) -> bytes:
     """Tell nix-env what is installed, in the words that it writes itself."""
     elements = (
-        f'{{ meta = {{ }}; name = "{path[len(STORE) + HASH_LENGTH + 2 :]}"; '
+        f'{{ meta = {{ }}; name = "{plain_name(path)}"; '
         f'out = {{ outPath = "{path}"; }}; outPath = "{path}"; outputs = [ "out" ]; '
         'type = "derivation"; }'
         for path in packages

@@ -13,8 +13,9 @@ from nix_aurora.closure import parts
 from nix_aurora.closure.unpack import Unpacked
 from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.release import elf
-from nix_aurora.store import hashes, nar, reginfo
-from nix_aurora.store.reginfo import STORE, PathInfo
+from nix_aurora.store import hashes, links, nar, reginfo
+from nix_aurora.store.paths import STORE, base_name
+from nix_aurora.store.reginfo import PathInfo
 from nix_aurora.text import LIMIT, printable
 
 # …-determinate-nix-3.22.1, …-nix-2.34.8
@@ -51,7 +52,7 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
     paths = tuple(sorted(reginfo.parse(unpacked.reginfo), key=lambda info: info.path))
     prove(paths, store)
     found = parts.find(unpacked.scripts, paths, store)
-    match = _NIX_NAME.fullmatch(found.nix[len(STORE) + 1 :])
+    match = _NIX_NAME.fullmatch(base_name(found.nix))
     if match is None:
         raise _fault(found.nix, "expected a name <hash>-nix-<version>", "another")
     arch = _architecture(unpacked.name, found.nix, store)
@@ -151,7 +152,7 @@ def _check_hash(info: PathInfo, found: nar.NarHash) -> None:
 def _architecture(name: str, nix: str, store: Path) -> str:
     program = f"{nix}/bin/nix"
     try:
-        built_for = elf.architecture(parts.resolve(store, program))
+        built_for = elf.architecture(links.resolve(store, program))
     except ValueError as error:
         raise VerificationError(f"checking the closure: {program}: {error}") from error
     match = _TOP.fullmatch(name)
@@ -165,13 +166,13 @@ def _architecture(name: str, nix: str, store: Path) -> str:
 
 
 def _commands(nix: str, store: Path) -> tuple[str, ...]:
-    directory = parts.resolve(store, f"{nix}/bin")
+    directory = links.resolve(store, f"{nix}/bin")
     names = sorted(entry.name for entry in directory.iterdir())
     for name in names:
         command = f"{nix}/bin/{name}"
         if not _COMMAND.fullmatch(name):
             raise _fault(command, "expected a plain command name", quoted(name))
-        mode = parts.resolve(store, command).stat().st_mode
+        mode = links.resolve(store, command).stat().st_mode
         if not (stat.S_ISREG(mode) and mode & stat.S_IXUSR):
             raise _fault(command, "expected an executable file", "something else")
     return tuple(names)

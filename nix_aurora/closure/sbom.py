@@ -8,9 +8,11 @@ import json
 import re
 from collections.abc import Mapping
 
-from nix_aurora.closure.licences import Finding, escape, split_name
+from nix_aurora.closure.licence_list import escape
+from nix_aurora.closure.licences import Finding
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.proof import Closure
+from nix_aurora.store.paths import split_name
 from nix_aurora.store.reginfo import PathInfo
 
 _NAMESPACE = "https://spdx.org/spdxdocs/nix-aurora"

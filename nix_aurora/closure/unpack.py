@@ -1,29 +1,26 @@
 """Unpacking a Nix binary tarball: ``<top>/{install*,*.sh,.reginfo,store/…}``.
 
-Format: POSIX ustar, pax and GNU tar as `tarfile` reads them; layout by nix
-`packaging/binary-tarball.nix`, which calls the top directory ``nix-<version>-<system>``. Nix's own
-installer accepts any name there, and so does this. The archive is taken for hostile: each member is
-checked here, before anything is written, and only directories that were made here are written to.
+Source: nix `packaging/binary-tarball.nix`, which calls the top directory
+``nix-<version>-<system>``. Nix's own installer accepts any name there, and so does this. The
+archive is taken for hostile: each member is checked here, before anything is written, and only
+directories that were made here are written to.
 """
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora import log
-from nix_aurora.closure.decompress import CHUNK, Stream
+from nix_aurora.closure.archive import Archive, fault
 from nix_aurora.errors import VerificationError, quoted
-from nix_aurora.store.reginfo import is_store_name
+from nix_aurora.store.paths import is_store_name
 from nix_aurora.store.tree import Tree
-from nix_aurora.text import LIMIT, printable
+from nix_aurora.text import printable
 
 MAX_CLOSURE_SIZE = 8 << 30  # bytes of all files together
 MAX_MEMBERS = 250_000
-_MAX_HEADER = 64 << 10  # bytes of a pax or GNU long-name header; a path has 4 KiB at most
-_MAX_PADDING = 1 << 20  # bytes of zeros behind the last member; GNU tar writes 10 KiB at most
-_BLOCK = 512
 # What later walks the tree does so recursively, and below paths of up to some 2 KiB.
 _MAX_DEPTH = 100
 _MAX_NAME = 2048  # bytes
@@ -62,81 +59,18 @@ def unpack(tarball: Path, root: Path) -> Unpacked:
     ):
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         file.seek(0)
-        stream = _HeaderStream(file, tarball.name, done)
-        unpacker = _Unpacker(stream, Tree(root / "store"))
-        for member in _members(stream, tarball.name):
+        archive = Archive(file, tarball.name, done)
+        unpacker = _Unpacker(archive, Tree(root / "store"))
+        for member in archive.members():
             unpacker.add(member)
-        _check_end(stream, tarball.name)
     return unpacker.finish(tarball.name, sha256)
-
-
-def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    return VerificationError(
-        f"unpacking: {printable(subject)}: {expected}, got {printable(got, 2 * LIMIT)}"
-    )
-
-
-class _HeaderStream(Stream):
-    """A stream that keeps the last header block, and has tarfile read no giant headers."""
-
-    header = b""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Give ``size`` bytes, fewer only at the end."""
-        if size is None or not 0 <= size <= _MAX_HEADER:
-            raise _fault(self._subject, f"expected headers below {_MAX_HEADER} bytes", f"{size}")
-        self.header = super().read(size)
-        return self.header
-
-    def content(self, size: int) -> Iterator[bytes]:
-        """Give the ``size`` bytes of a member in pieces of at most 1 MiB."""
-        while size:
-            data = self.take(min(size, CHUNK))
-            if not data:
-                raise _fault(self._subject, f"expected {size} more bytes of a member", "the end")
-            size -= len(data)
-            yield data
-
-
-def _members(stream: _HeaderStream, subject: str) -> Iterator[tarfile.TarInfo]:
-    try:
-        tar = tarfile.TarFile(fileobj=stream, mode="r", encoding="utf-8", errors="surrogateescape")
-        member = tar.next()
-        while member is not None:
-            yield member
-            stream.seek(tar.offset)
-            # Not next(): that keeps every member in memory, and takes a bad header for the end.
-            member = tarfile.TarInfo.fromtarfile(tar)
-    except tarfile.TarError as error:
-        # tarfile's errors for the proper end and for a bad header are told apart by the block.
-        if stream.header != bytes(_BLOCK):
-            got = str(error) if stream.header else "the end of a truncated archive"
-            raise _fault(subject, "expected a tar header", got) from error
-    except (VerificationError, OSError):
-        raise
-    except RecursionError as error:
-        raise _fault(subject, "expected a member", "headers of headers without end") from error
-    except Exception as error:  # tarfile lets out whatever its parser trips over
-        raise _fault(
-            subject, "expected a tar header", f"{type(error).__name__}: {error}"
-        ) from error
-
-
-def _check_end(stream: _HeaderStream, subject: str) -> None:
-    padding = 0
-    while data := stream.read(_BLOCK):
-        padding += len(data)
-        if data.strip(b"\0") or padding > _MAX_PADDING:
-            raise _fault(subject, "expected nothing after the archive", "trailing garbage")
-    if padding < _BLOCK:
-        raise _fault(subject, "expected two blocks of zeros at the end", "a truncated archive")
 
 
 class _Unpacker:
     """Decides what becomes of each member."""
 
-    def __init__(self, stream: _HeaderStream, tree: Tree) -> None:
-        self._stream = stream
+    def __init__(self, archive: Archive, tree: Tree) -> None:
+        self._archive = archive
         self._tree = tree
         self._top: str | None = None
         self._beside: set[str] = set()  # names in the top directory
@@ -148,14 +82,14 @@ class _Unpacker:
     def add(self, member: tarfile.TarInfo) -> None:
         self._members += 1
         if self._members > MAX_MEMBERS:
-            raise _fault(member.name, f"expected at most {MAX_MEMBERS} members", "more")
+            raise fault(member.name, f"expected at most {MAX_MEMBERS} members", "more")
         self._names += len(_bytes(member.name))
         if self._names > _MAX_NAMES:
-            raise _fault(member.name, f"expected at most {_MAX_NAMES} bytes of names", "more")
+            raise fault(member.name, f"expected at most {_MAX_NAMES} bytes of names", "more")
         top, *rest = _components(member.name)
         self._top = self._top or top
         if top != self._top:
-            raise _fault(member.name, f"expected everything in {printable(self._top)}/", top)
+            raise fault(member.name, f"expected everything in {printable(self._top)}/", top)
         self._check_kind(member)
         if not rest or rest == ["store"]:
             self._add_own_directory(member, rest)
@@ -164,36 +98,36 @@ class _Unpacker:
         elif len(rest) == 1:
             self._add_text(member, rest[0])
         else:
-            raise _fault(member.name, "expected only store/ to have content", "a nested member")
+            raise fault(member.name, "expected only store/ to have content", "a nested member")
 
     def finish(self, subject: str, sha256: str) -> Unpacked:
         """Set the tree's final modes and give the texts."""
         for name in ("install", ".reginfo"):
             if name not in self._texts:
-                raise _fault(subject, f"expected a file {name} at its top", "none")
+                raise fault(subject, f"expected a file {name} at its top", "none")
         top = self._top or ""
         if broken := next(self._tree.broken_links(), None):
-            link, fault = broken
+            link, problem = broken
             name = f"{top}/store/{link}"
-            raise VerificationError(f"unpacking: {printable(name)}: {fault}")
+            raise VerificationError(f"unpacking: {printable(name)}: {problem}")
         self._tree.finish()
         try:
             reginfo = self._texts.pop(".reginfo").decode("ascii")
         except UnicodeDecodeError as error:
-            raise _fault(f"{top}/.reginfo", "expected ASCII", str(error)) from error
+            raise fault(f"{top}/.reginfo", "expected ASCII", str(error)) from error
         scripts = {name: text.decode(errors="replace") for name, text in self._texts.items()}
         return Unpacked(top, scripts, reginfo, sha256)
 
     def _check_kind(self, member: tarfile.TarInfo) -> None:
         if member.issparse():
-            raise _fault(member.name, "expected a plain file", "a sparse file")
+            raise fault(member.name, "expected a plain file", "a sparse file")
         if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
             kinds = {tarfile.FIFOTYPE: "a fifo"}
             kind = "a device" if member.isdev() else f"type {quoted(member.type.decode('latin-1'))}"
             kind = kinds.get(member.type, kind)
-            raise _fault(member.name, "expected a file, directory or link", kind)
+            raise fault(member.name, "expected a file, directory or link", kind)
         if member.mode & _SPECIAL_BITS:
-            raise _fault(
+            raise fault(
                 member.name, "expected no setuid, setgid or sticky bit", f"mode {member.mode:04o}"
             )
         if member.isreg():
@@ -202,31 +136,31 @@ class _Unpacker:
     def _count(self, name: str, size: int) -> None:
         self._size += size
         if size < 0 or self._size > MAX_CLOSURE_SIZE:
-            raise _fault(name, f"expected at most {MAX_CLOSURE_SIZE} bytes in all", "more")
+            raise fault(name, f"expected at most {MAX_CLOSURE_SIZE} bytes in all", "more")
 
     def _add_own_directory(self, member: tarfile.TarInfo, rest: list[str]) -> None:
         name = "/".join(rest)
         if not member.isdir():
-            raise _fault(member.name, "expected a directory", "something else")
+            raise fault(member.name, "expected a directory", "something else")
         if name in self._beside:
-            raise _fault(member.name, "expected each member once", "it a second time")
+            raise fault(member.name, "expected each member once", "it a second time")
         self._beside.add(name)
 
     def _add_text(self, member: tarfile.TarInfo, name: str) -> None:
         if not member.isreg():
-            raise _fault(member.name, "expected only regular files beside store/", "another kind")
+            raise fault(member.name, "expected only regular files beside store/", "another kind")
         if name in self._beside:
-            raise _fault(member.name, "expected each member once", "it a second time")
+            raise fault(member.name, "expected each member once", "it a second time")
         self._beside.add(name)
         if (limit := _WANTED.get(name)) is None:
             return
         if member.size > limit:
-            raise _fault(member.name, f"expected at most {limit} bytes", f"{member.size}")
-        self._texts[name] = b"".join(self._stream.content(member.size))
+            raise fault(member.name, f"expected at most {limit} bytes", f"{member.size}")
+        self._texts[name] = b"".join(self._archive.content(member.size))
 
     def _add_to_store(self, member: tarfile.TarInfo, rest: list[str]) -> None:
         if not is_store_name(rest[0]):
-            raise _fault(member.name, "expected a store path's name", quoted(rest[0]))
+            raise fault(member.name, "expected a store path's name", quoted(rest[0]))
         name = "/".join(rest)
         try:
             if member.isdir():
@@ -238,7 +172,7 @@ class _Unpacker:
             else:
                 executable = bool(member.mode & 0o100)
                 self._tree.add_file(
-                    name, executable, self._stream.content(member.size), member.size
+                    name, executable, self._archive.content(member.size), member.size
                 )
         except ValueError as error:
             raise VerificationError(f"unpacking: {printable(member.name)}: {error}") from error
@@ -247,27 +181,27 @@ class _Unpacker:
         prefix = f"{self._top}/store/"
         if not member.linkname.startswith(prefix):
             shown = printable(prefix)
-            raise _fault(member.name, f"expected a hard link into {shown}", quoted(member.linkname))
+            raise fault(member.name, f"expected a hard link into {shown}", quoted(member.linkname))
         return member.linkname[len(prefix) :]
 
 
 def _components(name: str) -> list[str]:
     if name.startswith("/"):
-        raise _fault(name, "expected a relative name", "an absolute one")
+        raise fault(name, "expected a relative name", "an absolute one")
     if "\0" in name or "\n" in name:
-        raise _fault(name, "expected a name without NUL and newline", "one with them")
+        raise fault(name, "expected a name without NUL and newline", "one with them")
     components = name.split("/")
     if len(components) > _MAX_DEPTH or len(_bytes(name)) > _MAX_NAME:
-        raise _fault(
+        raise fault(
             name[:100],
             f"expected at most {_MAX_DEPTH} components and {_MAX_NAME} bytes",
             "a longer name",
         )
     for component in components:
         if component in {"", ".", ".."}:
-            raise _fault(name, "expected a plain path", f"a component {quoted(component)}")
+            raise fault(name, "expected a plain path", f"a component {quoted(component)}")
         if len(_bytes(component)) > 255:
-            raise _fault(name, "expected components of at most 255 bytes", "a longer one")
+            raise fault(name, "expected components of at most 255 bytes", "a longer one")
     return components
 
 

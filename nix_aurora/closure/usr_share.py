@@ -8,9 +8,9 @@ import re
 import shutil
 from pathlib import Path
 
-from nix_aurora.closure import parts
 from nix_aurora.closure.proof import Closure
 from nix_aurora.errors import VerificationError
+from nix_aurora.store import links
 
 _PLACES = (
     *("man/man1", "man/man5", "man/man7", "man/man8"),
@@ -40,6 +40,6 @@ def copy_usr_share(closure: Closure, store: Path, destination: Path) -> None:
 
 def _find(store: Path, path: str) -> Path | None:
     try:
-        return parts.resolve(store, path)
+        return links.resolve(store, path)
     except VerificationError:  # there is nothing of that name
         return None

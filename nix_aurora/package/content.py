@@ -12,7 +12,8 @@ from nix_aurora.closure import proof
 from nix_aurora.closure.unpack import unpack
 from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.package.built import MANIFEST, PACKAGED_STORE, SPEC, WRAPPER, Package
-from nix_aurora.store import hashes, reginfo
+from nix_aurora.store import hashes
+from nix_aurora.store.paths import is_store_path
 from nix_aurora.store.reginfo import PathInfo
 from nix_aurora.store.tree import Tree
 
@@ -133,7 +134,7 @@ def _manifest(package: Package, content: bytes | None) -> _Manifest:
 def _paths(entries: Sequence[dict[str, object]]) -> Iterator[PathInfo]:
     for entry in entries:
         path, references = str(entry["path"]), entry["references"]
-        if not reginfo.is_store_path(path) or not isinstance(references, list):
+        if not is_store_path(path) or not isinstance(references, list):
             raise ValueError(f"expected a store path and its references, got {quoted(path)}")
         digest, size = hashes.parse_sha256(str(entry["narHash"])), int(str(entry["narSize"]))
         yield PathInfo(path, digest, size, tuple(map(str, references)), deriver="")

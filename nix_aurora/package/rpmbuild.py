@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nix_aurora import files, log
 from nix_aurora.closure.description import File
-from nix_aurora.closure.licences import escape
+from nix_aurora.closure.licence_list import escape
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.stage import Staged
 from nix_aurora.errors import VerificationError
@@ -22,7 +22,7 @@ from nix_aurora.package.spec import Tarball, render_spec
 from nix_aurora.package.verify import verify
 from nix_aurora.release.source import kind
 from nix_aurora.run import run
-from nix_aurora.store.reginfo import STORE
+from nix_aurora.store.paths import STORE
 
 _OWN = "usr/lib/nix-aurora"
 _LICENSES = "usr/share/licenses/nix-aurora"

@@ -1,20 +1,26 @@
-"""Where the links of a store lead. rpmbuild looks at each, and fails at some that lead nowhere.
+"""Where the links of a store lead, on disk and before they are written.
 
-A missing target is no fault, and ``/nix/store/…`` is taken for the store at hand: neither what a
-build machine has there nor how rpmbuild names it may make a difference.
+``/nix/store/…`` is always the store at hand: what the build machine has there makes no difference.
 """
 
+import os
+import stat
 from collections.abc import Container, Mapping
+from pathlib import Path
 
-from nix_aurora.store.reginfo import STORE
+from nix_aurora.errors import VerificationError
+from nix_aurora.store.paths import STORE, base_name
+from nix_aurora.text import printable
 
 _MAX_LINKS = 40  # Linux follows no more: path_resolution(7)
 _MAX_COMPONENT = 255  # bytes
+_LONGEST = 1000  # characters of what is quoted: several store paths
 
 
 def fault(name: str, links: Mapping[str, str], files: Container[str]) -> str | None:
-    """Return what is wrong with the link ``name``: ``expected X, got Y``; None if nothing is.
+    """Return why rpmbuild fails at the link ``name``: ``expected X, got Y``; None if it does not.
 
+    rpmbuild looks at each link's target, and a target that is missing is no fault to it.
     ``links`` has the target of each link of the store, ``files`` the names of its regular files.
     """
     pending = name.split("/")[::-1]
@@ -42,3 +48,47 @@ def fault(name: str, links: Mapping[str, str], files: Container[str]) -> str | N
         elif component not in {"", "."}:
             here.append(component)
     return None
+
+
+def resolve(store: Path, path: str) -> Path:
+    """Follow ``path`` (below /nix/store) to what it is in the unpacked ``store``, links and all.
+
+    Links to /nix/store/… are followed inside ``store``. Raises VerificationError where one leads
+    out of it, nowhere, or in circles.
+    """
+    pending = base_name(path).split("/")[::-1]
+    done: list[str] = []
+    links = 0
+    while pending:
+        component = pending.pop()
+        if component in {"", "."}:
+            continue
+        if component == "..":
+            if not done:
+                raise _fault(path, f"expected a file in {STORE}", "a link that leads out of it")
+            done.pop()
+            continue
+        here = store.joinpath(*done, component)
+        try:
+            is_link = stat.S_ISLNK(here.lstat().st_mode)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise _fault(path, "expected a file", "nothing, or a link to nothing") from error
+        if not is_link:
+            done.append(component)
+            continue
+        links += 1
+        if links > _MAX_LINKS:
+            raise _fault(path, f"expected at most {_MAX_LINKS} links on the way", "a loop")
+        target = os.readlink(here)  # noqa: PTH115 - Path drops what is to be resolved here
+        if target.startswith("/"):
+            if not target.startswith(STORE + "/"):
+                raise _fault(path, f"expected a file in {STORE}", f"a link to {target}")
+            target = base_name(target)
+            done = []
+        pending += target.split("/")[::-1]
+    return store.joinpath(*done)
+
+
+def _fault(subject: str, expected: str, got: str) -> VerificationError:
+    where = f"looking up a store path: {printable(subject)}"
+    return VerificationError(f"{where}: {expected}, got {printable(got, _LONGEST)}")

@@ -6,19 +6,14 @@ SHA-256 of its NAR, the NAR's size in bytes, the deriver (may be empty), the num
 and the references.
 """
 
-import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.store import hashes
+from nix_aurora.store.paths import base_name, is_store_path
 
-STORE = "/nix/store"
-HASH_LENGTH = 32  # characters of a store path's name before the dash
-
-# nix `src/libstore/path.cc`, checkName, and StorePath::HashLen.
-_STORE_NAME = re.compile(r"[0-9a-df-np-sv-z]{32}-(?!\.)[0-9a-zA-Z+\-._?=]{1,211}")
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 
 
@@ -38,28 +33,7 @@ class PathInfo:
     @property
     def name(self) -> str:
         """The path's name in the store directory: ``<hash>-<name>``."""
-        return self.path[len(STORE) + 1 :]
-
-
-def is_store_name(name: str) -> bool:
-    """Tell whether Nix takes ``name`` for a store path's, without the store directory."""
-    return _STORE_NAME.fullmatch(name) is not None
-
-
-def is_store_path(path: str) -> bool:
-    """Tell whether ``path`` is a store path of /nix/store itself, not something below one."""
-    return path.startswith(STORE + "/") and is_store_name(path[len(STORE) + 1 :])
-
-
-def store_path(kind: str, sha256: bytes, references: Iterable[str], name: str) -> str:
-    """Give the path that Nix names by its content; the Nix manual, "Store Path Specification".
-
-    ``kind`` is "source", where ``sha256`` is of the NAR, or "text", where it is of the file.
-    """
-    words = (kind, *sorted(references), "sha256", sha256.hex(), STORE, name)
-    digest = hashlib.sha256(":".join(words).encode()).digest()
-    folded = bytes(a ^ b for a, b in zip(digest[:12], digest[20:], strict=True)) + digest[12:20]
-    return f"{STORE}/{hashes.to_base32(folded)}-{name}"
+        return base_name(self.path)
 
 
 def parse(text: str) -> list[PathInfo]:

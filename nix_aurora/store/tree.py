@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nix_aurora.errors import quoted
 from nix_aurora.store import links, names
-from nix_aurora.store.reginfo import STORE
+from nix_aurora.store.paths import STORE
 
 MTIME = (1, 1)  # seconds: what Nix gives everything in its store
 _MAX_HARD_LINKS = 32_000  # to one file; ext4 has 65,000 at most, and btrfs 65,535 in a directory

@@ -179,6 +179,7 @@ def both(*mutations: Mutation) -> Mutation:
 
 
 U, C, R = "unpacking: ", "checking the closure: ", "finding the closure's parts: "
+L = "looking up a store path: "
 REG = "reading the registration: "
 BEYOND = f"{STORE}/{LIBC}/new"
 BUNDLE = "etc/ssl/certs/ca-bundle.crt"
@@ -636,12 +637,12 @@ CASES = [
     Case(
         "nix without a program",
         content(install=f'nix="/nix/store/{CACERT}"\n', multi_user=None),
-        R + f"/nix/store/{CACERT}/bin/nix: expected a file, got nothing, or a link to nothing",
+        L + f"/nix/store/{CACERT}/bin/nix: expected a file, got nothing, or a link to nothing",
     ),
     Case(
         "cacert without a bundle",
         content(install=f'cacert="/nix/store/{LIBC}"\n', multi_user=None),
-        R + f"/nix/store/{LIBC}/{BUNDLE}: expected a file, got nothing, or a link to nothing",
+        L + f"/nix/store/{LIBC}/{BUNDLE}: expected a file, got nothing, or a link to nothing",
     ),
     Case(
         "manual that is no directory",
@@ -661,7 +662,7 @@ CASES = [
     Case(
         "program leads nowhere",
         nix_bin(nix=Link("../none")),
-        R + f"{IN_NIX}/bin/nix: expected a file, got nothing, or a link to nothing",
+        L + f"{IN_NIX}/bin/nix: expected a file, got nothing, or a link to nothing",
     ),
     Case(
         "program in a circle",

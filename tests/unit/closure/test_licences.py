@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.closure import dep5, sbom
-from nix_aurora.closure.licences import NOASSERTION, Finding, Text, find, render, split_name
+from nix_aurora.closure.licence_list import render
+from nix_aurora.closure.licences import NOASSERTION, Finding, Text, find
 from nix_aurora.closure.stage import Staged, stage
-from nix_aurora.store.reginfo import STORE
+from nix_aurora.store.paths import STORE
 from tests.closures import LIBC, LINK, NIX, SCRIPT, File, Link, Node, Sample, make_tarball
 
 TOP = Path(__file__).resolve().parents[3]
@@ -277,19 +278,3 @@ def test_the_sbom_says_the_same(tmp_path: Path) -> None:
     assert libc["licenseComments"] == f"Told by {told.path} (SHA-256 {told.sha256})."
     assert (nix["licenseDeclared"], nix["licenseConcluded"]) == (NOASSERTION, NOASSERTION)
     assert nix["licenseComments"] == "The store path carries no file that tells its licence."
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("glibc-2.42-61", ("glibc", "2.42-61")),
-        ("nss-cacert-3.115", ("nss-cacert", "3.115")),
-        ("determinate-nix-3.22.1", ("determinate-nix", "3.22.1")),
-        ("builder.sh", ("builder.sh", "")),
-        ("libc-link", ("libc-link", "")),
-        ("gcc-15.2.0-lib", ("gcc", "15.2.0-lib")),
-        ("a-", ("a-", "")),
-    ],
-)
-def test_names_split_as_nix_does(name: str, expected: tuple[str, str]) -> None:
-    assert split_name(f"{STORE}/{'0' * 32}-{name}") == expected

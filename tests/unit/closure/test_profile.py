@@ -8,7 +8,8 @@ from nix_aurora.closure.stage import stage
 from nix_aurora.errors import VerificationError
 from nix_aurora.store.hashes import parse_sha256, to_nix
 from nix_aurora.store.nar import nar_hash
-from nix_aurora.store.reginfo import STORE, PathInfo, store_path
+from nix_aurora.store.paths import STORE, store_path
+from nix_aurora.store.reginfo import PathInfo
 from tests.closures import CACERT, CLI, NIX, File, Link, Node, Sample, make_tarball
 
 # Two paths that Nix 2.34.8 was asked to install, and what it made of them.

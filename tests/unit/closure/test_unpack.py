@@ -12,6 +12,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nix_aurora.closure import archive
 from nix_aurora.closure import unpack as module
 from nix_aurora.closure.unpack import unpack
 from nix_aurora.errors import VerificationError
@@ -172,7 +173,7 @@ def test_hard_links_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_zeros_without_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_PADDING", 100_000)
+    monkeypatch.setattr(archive, "_MAX_PADDING", 100_000)
 
     def mutate(sample: Sample) -> None:
         sample.tar = lambda data: data + bytes(200_000)

@@ -1,6 +1,9 @@
+from pathlib import Path
+
 import pytest
 
-from nix_aurora.store.links import fault
+from nix_aurora.errors import VerificationError
+from nix_aurora.store.links import fault, resolve
 
 FILES = {"p/file", "q"}
 LINKS = {
@@ -55,3 +58,21 @@ def test_links_that_rpmbuild_can_describe(name: str) -> None:
 )
 def test_links_that_it_cannot(name: str, expected: str) -> None:
     assert fault(f"p/{name}", LINKS, FILES) == expected
+
+
+def test_resolve_stays_in_the_store(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    (store / "a").mkdir(parents=True)
+    (store / "a/file").touch()
+    (store / "link").symlink_to("/nix/store/a/../a/./file")
+    (store / "a/up").symlink_to("../a")
+    (store / "out").symlink_to("../../etc")
+    (store / "abs").symlink_to("/etc")
+    assert resolve(store, "/nix/store/link") == store / "a/file"
+    assert resolve(store, "/nix/store/a/up/up/file") == store / "a/file"
+    with pytest.raises(VerificationError, match=r"out/passwd: .* got a link that leads out of it"):
+        resolve(store, "/nix/store/out/passwd")
+    with pytest.raises(VerificationError, match=r"abs/passwd: .* got a link to /etc"):
+        resolve(store, "/nix/store/abs/passwd")
+    with pytest.raises(VerificationError, match="link/x: expected a file, got nothing"):
+        resolve(store, "/nix/store/link/x")

@@ -78,31 +78,6 @@ def test_empty_lines_without_end_take_no_memory() -> None:
 
 
 @pytest.mark.parametrize(
-    "path",
-    [
-        "/nix/store/" + "a" * 32,
-        "/nix/store/" + "a" * 32 + "-",
-        "/nix/store/" + "a" * 31 + "-a",
-        "/nix/store/" + "u" * 32 + "-a",
-        "/nix/store/" + "a" * 32 + "-.a",
-        "/nix/store/" + "a" * 32 + "-a/b",
-        "/nix/store/" + "a" * 32 + "-a b",
-        "/nix/store/" + "a" * 32 + "-\u00e9",
-        "/nix/store/" + "a" * 32 + "-" + "a" * 212,
-        "/gnu/store/" + "a" * 32 + "-a",
-        A + "\n",
-        "",
-    ],
-)
-def test_no_store_path(path: str) -> None:
-    assert not reginfo.is_store_path(path)
-
-
-def test_longest_name() -> None:
-    assert reginfo.is_store_path("/nix/store/" + "a" * 32 + "-" + "a" * 211)
-
-
-@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "line 1: expected a newline at the end, got no text"),
