@@ -8,7 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
-from nix_aurora.publish.publish import CHROOTS
+from nix_aurora.publish.project import CHROOTS
 from tests.unit.httpserver import Behaviour, Handler, Server
 
 BUILD = 2545281

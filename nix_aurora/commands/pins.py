@@ -8,6 +8,7 @@ from nix_aurora.commands.command import Command, Options
 from nix_aurora.errors import UsageError
 from nix_aurora.release import pins
 from nix_aurora.release.bump import NIXD, Bump, bump
+from nix_aurora.release.checks import check_url, check_version
 from nix_aurora.release.github import API
 
 
@@ -43,10 +44,10 @@ def _bump(words: argparse.Namespace) -> Bump:
     """Return what ``pins update`` is asked for."""
     try:
         return Bump(
-            words.version and pins.check_version(words.version.removeprefix("v")),
+            words.version and check_version(words.version.removeprefix("v")),
             words.dry_run,
-            pins.check_url(words.github),
-            pins.check_url(words.nixd),
+            check_url(words.github),
+            check_url(words.nixd),
         )
     except ValueError as error:
         raise UsageError(f"pins update: {error}") from error

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 
 from nix_aurora.commands.command import Command, Options
-from nix_aurora.publish.publish import CHROOTS, Publication, publish
+from nix_aurora.publish.copr import Publication, publish
+from nix_aurora.publish.project import CHROOTS
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,78 +1,75 @@
-"""A session with COPR: the user's configuration, and COPR's faults as ours."""
+"""The source package built by COPR: checked, uploaded, and followed until the builds end."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
-import requests
-from copr.v3 import Client, CoprException
-from copr.v3.helpers import config_from_file
+from copr.v3 import Client
 
-from nix_aurora.errors import PublishError
+from nix_aurora import log
+from nix_aurora.errors import PublishError, UsageError, quoted
+from nix_aurora.publish import session
+from nix_aurora.publish.builds import build_page, follow
+from nix_aurora.publish.project import known_chroots, prepare_project, upload
+from nix_aurora.publish.srpm import built_srpm, check_arches, check_srpm
 
-_REFUSED = (401, 403)  # whom COPR does not know, and whom it does not let
+INTERVAL = 30.0  # seconds between looks, as COPR's own client has it
+
+# frontend's forms.py: what users, groups and projects may be called.
+_PROJECT = re.compile(r"(@?[\w.+-]+)/([\w.+-]+)")
 
 
-def default_config() -> Path:
-    """Give the file that COPR's own client reads."""
-    return Path.home() / ".config" / "copr"
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What is asked for. Empty ``chroots``: the default ones. ``follow``: a build under way."""
+
+    project: str
+    chroots: tuple[str, ...]
+    srpm: Path | None
+    config: Path | None
+    follow: int | None
 
 
-def connect(path: Path | None) -> Client:
-    """Give a client for the user's configuration; nothing is sent yet.
+def publish(wanted: Publication, built: Path) -> str:
+    """Have COPR build an SRPM, by default the one in ``built``, and give the build's page.
 
-    Raises PublishError where there is none, or no token in it. What the file says is never shown,
-    not even in a traceback: configparser's messages quote the line, and that may be the token's.
+    Raises UsageError and VerificationError before anything is sent, PublishError where COPR
+    refuses or cannot be reached, BuildError where a build fails.
     """
-    path = path or default_config()
-    problem = "the file that COPR's API page gives"
+    owner, name = _project(wanted.project)
+    if wanted.follow is not None:
+        client = session.connect(wanted.config)
+        return _to_the_end(client, wanted, wanted.follow)
+    srpm = wanted.srpm or built_srpm(built)
+    arches = check_srpm(srpm)
+    client = session.connect(wanted.config)
+    chroots = known_chroots(client, wanted.chroots)
+    check_arches(srpm, arches, chroots)
+    prepare_project(client, owner, name, chroots)
+    build = upload(client, owner, name, srpm, chroots)
+    log.info(f"build {build}: {build_page(client, build)}")
+    return _to_the_end(client, wanted, build)
+
+
+def _to_the_end(client: Client, wanted: Publication, build: int) -> str:
     try:
-        config = config_from_file(str(path))
-    except (CoprException, KeyError, AttributeError, ValueError):
-        got = "another" if path.exists() else "no such file"
-    else:
-        if config["gssapi"] or (config["login"] and config["token"]):
-            return Client(config)
-        got = "one without login and token"
-    raise PublishError(
-        f"publishing: {path}: expected {problem}, got {got}",
-        hint="log in at https://copr.fedorainfracloud.org/api/ and save what it shows there",
-    )
+        follow(client, build, interval=INTERVAL)
+    except (KeyboardInterrupt, PublishError) as error:
+        if isinstance(error, KeyboardInterrupt) or session.transient(error.__cause__):
+            config = f" --config {wanted.config}" if wanted.config else ""
+            log.warn(
+                f"the build is no longer followed; it continues at {build_page(client, build)}"
+            )
+            log.warn(
+                f"to follow it again: build.py publish --project {wanted.project}{config} "
+                f"--follow {build}"
+            )
+        raise
+    return build_page(client, build)
 
 
-def transient(error: BaseException | None) -> bool:
-    """Tell whether a fault may pass by itself."""
-    status = _status(error)
-    return status is None or status >= 500
-
-
-@contextmanager
-def asking(what: str, url: str) -> Iterator[None]:
-    """Turn the faults of a request to COPR at ``url``, made for ``what``, into PublishError."""
-    try:
-        yield
-    except (CoprException, requests.RequestException) as error:
-        raise PublishError(
-            f"publishing: {what}: {_problem(error)}", hint=_hint(error, url)
-        ) from error
-
-
-def _status(error: BaseException | None) -> int | None:
-    """Give the status that COPR answered with, if it did."""
-    response = error.result.get("__response__") if isinstance(error, CoprException) else None
-    return None if response is None else int(response.status_code)
-
-
-def _problem(error: Exception) -> str:
-    status = _status(error)
-    if status is None:
-        return f"expected an answer from COPR, got none: {error}"
-    return f"COPR answers {status}: {str(error).strip()}"
-
-
-def _hint(error: Exception, url: str) -> str | None:
-    if _status(error) == 401:
-        return f"get a new token at {url}/api/ and save what it shows as {default_config()}"
-    if _status(error) in _REFUSED:
-        return "ask the project's owner for the permission to build, or name a project of yours"
-    return "try again later" if transient(error) else None
+def _project(text: str) -> tuple[str, str]:
+    match = _PROJECT.fullmatch(text)
+    if not match:
+        raise UsageError(f"--project: expected OWNER/NAME or @GROUP/NAME, got {quoted(text)}")
+    return match[1], match[2]

@@ -13,14 +13,8 @@ from urllib.parse import urlsplit
 
 from nix_aurora import files, log
 from nix_aurora.errors import FetchError
-from nix_aurora.release.http import (
-    PATIENCE,
-    WITHOUT_NETWORK,
-    Patience,
-    download,
-    download_unpinned,
-    fault,
-)
+from nix_aurora.release.http import download, download_unpinned
+from nix_aurora.release.network import PATIENCE, WITHOUT_NETWORK, Patience, fault
 from nix_aurora.release.pins import Artifact, Digest
 
 _STALE = 24 * 3600  # seconds after which a temporary file belongs to no running build

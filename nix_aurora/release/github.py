@@ -18,8 +18,8 @@ from requests.adapters import HTTPAdapter
 
 from nix_aurora import log
 from nix_aurora.errors import FetchError, UsageError, quoted
-from nix_aurora.release.http import PATIENCE, Patience, causes_of
-from nix_aurora.release.pins import check_sha256, check_url, check_version
+from nix_aurora.release.checks import check_sha256, check_url, check_version
+from nix_aurora.release.network import PATIENCE, Patience, causes_of
 from nix_aurora.text import printable
 
 API = "https://api.github.com"

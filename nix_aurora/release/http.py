@@ -1,69 +1,35 @@
-"""One download over HTTPS: redirects, time-outs, retries, and the check against the pin."""
+"""One download over HTTPS: redirects, time-outs, retries, and the check against the pin.
 
-import datetime
-import email.utils
+The loop over the attempts is not urllib3's Retry: that ends where the body begins, and what drops
+most is a long body. It also makes the first retry without a pause.
+"""
+
 import hashlib
 import http.client
 import random
-import socket
-import ssl
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import BinaryIO
 from urllib.parse import urljoin, urlsplit
 
 import requests
-import urllib3  # requests' own transport: a body's raw bytes come with its exceptions
+import urllib3
 
 from nix_aurora import log
-from nix_aurora.errors import FetchError
-from nix_aurora.release.pins import Artifact, Digest, check_url
-
-WITHOUT_NETWORK = (
-    "without network: make rpm SOURCE=sample builds from Debian's packages, "
-    "--source FILE from an installer or tarball at hand"
+from nix_aurora.release.checks import check_url
+from nix_aurora.release.network import (
+    PATIENCE,
+    WITHOUT_NETWORK,
+    Patience,
+    TransientError,
+    fault,
+    network_fault,
 )
+from nix_aurora.release.pins import Artifact, Digest
 
 _CHUNK = 1 << 16
 _REDIRECTS = 10
 _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
-_TRANSIENT_ERRORS = (
-    ConnectionResetError,  # http.client.RemoteDisconnected is one
-    ConnectionAbortedError,
-    BrokenPipeError,
-    ssl.SSLEOFError,
-    http.client.IncompleteRead,
-    requests.ReadTimeout,
-    urllib3.exceptions.ReadTimeoutError,
-)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long to wait, in seconds, and how often to try again."""
-
-    connect: float = 10
-    read: float = 30
-    retries: int = 4
-    pause: float = 1  # before the first retry; doubled for each further one
-    longest: float = 60  # pause, a server's Retry-After included
-
-
-PATIENCE = Patience()
-
-
-class _TransientError(Exception):
-    """An attempt failed in a way that may pass. ``after``: seconds that the server asks for."""
-
-    def __init__(self, reason: str, after: float | None = None) -> None:
-        super().__init__(reason)
-        self.after = after
-
-
-def fault(url: str, problem: str, hint: str | None = None) -> FetchError:
-    """Make the error for a URL."""
-    return FetchError(f"downloading: {url}: {problem}", hint=hint)
 
 
 def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) -> None:
@@ -98,7 +64,7 @@ def _download(
         while True:
             try:
                 return _attempt(session, url, size, file, patience, pinned=pinned)
-            except _TransientError as error:
+            except TransientError as error:
                 if attempt == patience.retries:
                     problem = f"gave up after {attempt + 1} attempts: {error}"
                     raise fault(url, problem, WITHOUT_NETWORK) from error
@@ -146,7 +112,7 @@ def _attempt(
     # urllib3 2 checks it too, but a connection cut within TLS may look like a body's proper end.
     least = expected if announced is None else announced
     if least is not None and size < least:
-        raise _TransientError(f"expected {least} bytes, got {size}")
+        raise TransientError(f"expected {least} bytes, got {size}")
     return Digest(size, digest.hexdigest())
 
 
@@ -163,7 +129,7 @@ def _get(session: requests.Session, url: str, patience: Patience) -> requests.Re
                 allow_redirects=False,  # requests would follow one to http
             )
         except OSError as error:  # RequestException is one; so is a missing REQUESTS_CA_BUNDLE
-            raise _network_fault(url, error) from error
+            raise network_fault(url, error) from error
         location = session.get_redirect_target(response)
         if location is None:
             _check_status(response, url)
@@ -185,21 +151,16 @@ def _check_status(response: requests.Response, url: str) -> None:
     response.close()
     problem = f"expected HTTP status 200, got {status} {response.reason}"
     if status in _TRANSIENT_STATUS:
-        raise _TransientError(problem, _retry_after(response.headers.get("Retry-After", "")))
+        raise TransientError(problem, _retry_after(response.headers.get("Retry-After", "")))
     raise fault(url, problem, WITHOUT_NETWORK)
 
 
 def _retry_after(text: str) -> float | None:
-    """Read a Retry-After header, seconds or a date (RFC 9110, section 10.2.3), as seconds."""
-    if text.isascii() and text.isdigit():
-        return float(text)
+    """Return a Retry-After header, seconds or a date (RFC 9110, section 10.2.3), as seconds."""
     try:
-        date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
+        return urllib3.Retry().parse_retry_after(text)
+    except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
         return None
-    if date.tzinfo is None:  # written as -0000
-        date = date.replace(tzinfo=datetime.UTC)
-    return max(0.0, (date - datetime.datetime.now(datetime.UTC)).total_seconds())
 
 
 def _announced(response: requests.Response) -> int | None:
@@ -212,30 +173,4 @@ def _body(response: requests.Response, url: str) -> Iterator[bytes]:
     try:
         yield from response.raw.stream(_CHUNK, decode_content=False)
     except urllib3.exceptions.HTTPError as error:
-        raise _network_fault(url, error) from error
-
-
-def _network_fault(url: str, error: Exception) -> Exception:
-    """Tell what may pass from what will not: a retry against a wrong name only costs time."""
-    causes = list(causes_of(error))
-    root = causes[-1]
-    for cause in causes:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            problem = f"expected a certificate that is trusted, got: {cause.verify_message}"
-            return fault(url, problem, "REQUESTS_CA_BUNDLE=FILE trusts a company's or proxy's CA")
-    if any(isinstance(cause, _TRANSIENT_ERRORS) for cause in causes):
-        return _TransientError(f"the connection failed: {root}")
-    if any(isinstance(cause, requests.ConnectTimeout) for cause in causes):
-        return fault(url, "expected a connection, got no answer in time", WITHOUT_NETWORK)
-    host = urlsplit(url).hostname
-    if isinstance(root, socket.gaierror):
-        return fault(url, f"expected a name that resolves, got: {root.strerror}", WITHOUT_NETWORK)
-    return fault(url, f"expected a connection to {host}, got: {root}", WITHOUT_NETWORK)
-
-
-def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Give an error and those behind it: requests and urllib3 wrap the system's."""
-    cause: BaseException | None = error
-    while cause is not None:
-        yield cause
-        cause = cause.__cause__ or cause.__context__
+        raise network_fault(url, error) from error

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from nix_aurora import files, log
 from nix_aurora.errors import PinError, UsageError, VerificationError
 from nix_aurora.release.cache import fetch, sweep
+from nix_aurora.release.checks import check_sha256, check_url
 from nix_aurora.release.installer import extract_tarball
-from nix_aurora.release.pins import Artifact, Digest, Pins, check_sha256, check_url
+from nix_aurora.release.pins import Artifact, Digest, Pins
 
 
 class Kind(StrEnum):

@@ -107,7 +107,7 @@ def test_messages_are_found() -> None:
     """A collector that finds nothing would agree with everything."""
     modules = {module for module, _ in _all()}
     assert {"purge", "mount", "recover", "relabel", "run"} <= modules
-    assert {"closure/unpack", "release/http"} <= modules
+    assert {"closure/unpack", "release/network"} <= modules
 
 
 def test_a_hint_of_the_hosts_command_is_a_command() -> None:

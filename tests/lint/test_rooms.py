@@ -10,6 +10,8 @@ import pytest
 from tests.lint.shell import TOP
 
 _PACKAGE = "nix_aurora"
+_LINES = 250  # of a module
+_LINES_OF_FUNCTION = 50
 _BUILDER = TOP / _PACKAGE
 _BASE = ""  # the modules beside the rooms
 # In the order in which data passes them.
@@ -89,6 +91,22 @@ def test_every_folder_is_a_room_that_says_what_it_is_for() -> None:
         assert "\nIn: " in text, name
         assert "\nOut: " in text, name
         assert len(tree.body) == 1, f"{name}: an import of it must not import anything else"
+
+
+def test_modules_and_functions_are_short() -> None:
+    long = []
+    for path in sorted(_BUILDER.rglob("*.py")):
+        text = path.read_text()
+        functions = (
+            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)
+        )
+        long += [str(path)] if text.count("\n") > _LINES else []
+        long += [
+            f"{path}: {node.name}"
+            for node in functions
+            if (node.end_lineno or 0) - node.lineno >= _LINES_OF_FUNCTION
+        ]
+    assert long == []
 
 
 def test_the_reader_of_imports_finds_them_all() -> None:

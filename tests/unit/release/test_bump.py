@@ -27,7 +27,7 @@ from nix_aurora.errors import FetchError
 from nix_aurora.release import pins
 from nix_aurora.release.cache import fetch
 from nix_aurora.release.github import find_release
-from nix_aurora.release.http import Patience
+from nix_aurora.release.network import Patience
 from nix_aurora.release.pins import Digest
 from nix_aurora.release.source import from_pins
 from tests.closures import AARCH64, X86_64, elf, make_tarball

@@ -17,7 +17,7 @@ import trustme
 from nix_aurora import log
 from nix_aurora.errors import FetchError
 from nix_aurora.release.cache import default_cache, fetch
-from nix_aurora.release.http import Patience
+from nix_aurora.release.network import Patience
 from nix_aurora.release.pins import Artifact
 from tests.unit.httpserver import (
     Behaviour,

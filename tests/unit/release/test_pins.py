@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.errors import PinError
-from nix_aurora.release.pins import ARCHES, Artifact, Digest, check_sha256, check_url, load
+from nix_aurora.release.checks import check_sha256, check_url
+from nix_aurora.release.pins import ARCHES, Artifact, Digest, load
 
 ROOT = Path(__file__).parents[3]
 HEX = "0123456789abcdef" * 4

@@ -14,8 +14,9 @@ import pytest
 
 from nix_aurora import log
 from nix_aurora.cli import main
-from nix_aurora.publish import publish
-from nix_aurora.publish.publish import CHROOTS
+from nix_aurora.publish import copr as module
+from nix_aurora.publish import srpm as source
+from nix_aurora.publish.project import CHROOTS
 from tests.closures import for_aarch64, make_tarball
 from tests.copr_server import (
     BAD_LOGIN,
@@ -93,7 +94,7 @@ def run(
         return code, output.out, output.err
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(publish, "INTERVAL", 0.01)
+    monkeypatch.setattr(module, "INTERVAL", 0.01)
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     yield publish_
@@ -225,9 +226,9 @@ def test_nixd_is_not_for_copr(
     run: Run, copr: Copr, monkeypatch: pytest.MonkeyPatch, srpm: Path
 ) -> None:
     """verify() has its own words on files that it does not know; this holds whatever it allows."""
-    names = publish._names(srpm)
+    names = source._names(srpm)
     listed = [*names, "payload-x86_64.tar", "./usr/libexec/nix-aurora/determinate-nixd"]
-    monkeypatch.setattr(publish, "_names", lambda _path: listed)
+    monkeypatch.setattr(source, "_names", lambda _path: listed)
     code, out, err = run()
     assert (code, out) == (5, "")
     assert "determinate-nixd: expected free software alone, got what looks like" in err
@@ -235,7 +236,7 @@ def test_nixd_is_not_for_copr(
 
 
 def test_what_is_looked_through_for_nixd(srpm: Path) -> None:
-    names = list(publish._names(srpm))
+    names = list(source._names(srpm))
     assert {"nix-aurora.spec", "payload-aarch64.tar", "payload-x86_64.tar"} <= set(names)
     assert names.count("usr/bin/nix") == 2
 

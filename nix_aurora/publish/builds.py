@@ -1,4 +1,8 @@
-"""The builds at COPR, followed until the last is done."""
+"""The builds at COPR, followed until the last is done.
+
+``copr.v3.helpers.wait`` does not do it: it knows no chroots, whose states and logs are what people
+want to see, and ends at the first dropped connection.
+"""
 
 import time
 from collections.abc import Mapping
@@ -8,7 +12,7 @@ from copr.v3 import Client
 
 from nix_aurora import log
 from nix_aurora.errors import BuildError, PublishError
-from nix_aurora.publish import copr
+from nix_aurora.publish import session
 
 # copr_common/enums.py, StatusEnum: those that nothing follows.
 _GOOD = frozenset({"succeeded", "skipped", "forked"})
@@ -25,12 +29,12 @@ class Chroot:
 
     @property
     def log(self) -> str | None:
-        """Give the URL of the log; frontend's models.py, _compressed_log_variant."""
+        """Return the URL of the log; frontend's models.py, _compressed_log_variant."""
         return self.results and f"{self.results.rstrip('/')}/builder-live.log.gz"
 
 
 def build_page(client: Client, build: int) -> str:
-    """Give the URL of a build's page."""
+    """Return the URL of a build's page."""
     return f"{client.config['copr_url']}/coprs/build/{build}"
 
 
@@ -65,10 +69,10 @@ def _patiently(client: Client, build: int, interval: float) -> tuple[str, dict[s
     """Look, and again where the connection drops: the builds do not depend on it."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with copr.asking(f"following build {build}", client.config["copr_url"]):
+            with session.asking(f"following build {build}", client.config["copr_url"]):
                 return _look(client, build)
         except PublishError as error:
-            if attempt == _ATTEMPTS or not copr.transient(error.__cause__):
+            if attempt == _ATTEMPTS or not session.transient(error.__cause__):
                 raise
             log.warn(f"{error.message}; trying again in {interval:g} s")
             time.sleep(interval)

@@ -1,0 +1,78 @@
+"""A session with COPR: the user's configuration, and COPR's faults as ours."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from copr.v3 import Client, CoprException
+from copr.v3.helpers import config_from_file
+
+from nix_aurora.errors import PublishError
+
+_REFUSED = (401, 403)  # whom COPR does not know, and whom it does not let
+
+
+def default_config() -> Path:
+    """Give the file that COPR's own client reads."""
+    return Path.home() / ".config" / "copr"
+
+
+def connect(path: Path | None) -> Client:
+    """Give a client for the user's configuration; nothing is sent yet.
+
+    Raises PublishError where there is none, or no token in it. What the file says is never shown,
+    not even in a traceback: configparser's messages quote the line, and that may be the token's.
+    """
+    path = path or default_config()
+    problem = "the file that COPR's API page gives"
+    try:
+        config = config_from_file(str(path))
+    except (CoprException, KeyError, AttributeError, ValueError):
+        got = "another" if path.exists() else "no such file"
+    else:
+        if config["gssapi"] or (config["login"] and config["token"]):
+            return Client(config)
+        got = "one without login and token"
+    raise PublishError(
+        f"publishing: {path}: expected {problem}, got {got}",
+        hint="log in at https://copr.fedorainfracloud.org/api/ and save what it shows there",
+    )
+
+
+def transient(error: BaseException | None) -> bool:
+    """Tell whether a fault may pass by itself."""
+    status = _status(error)
+    return status is None or status >= 500
+
+
+@contextmanager
+def asking(what: str, url: str) -> Iterator[None]:
+    """Turn the faults of a request to COPR at ``url``, made for ``what``, into PublishError."""
+    try:
+        yield
+    except (CoprException, requests.RequestException) as error:
+        raise PublishError(
+            f"publishing: {what}: {_problem(error)}", hint=_hint(error, url)
+        ) from error
+
+
+def _status(error: BaseException | None) -> int | None:
+    """Give the status that COPR answered with, if it did."""
+    response = error.result.get("__response__") if isinstance(error, CoprException) else None
+    return None if response is None else int(response.status_code)
+
+
+def _problem(error: Exception) -> str:
+    status = _status(error)
+    if status is None:
+        return f"expected an answer from COPR, got none: {error}"
+    return f"COPR answers {status}: {str(error).strip()}"
+
+
+def _hint(error: Exception, url: str) -> str | None:
+    if _status(error) == 401:
+        return f"get a new token at {url}/api/ and save what it shows as {default_config()}"
+    if _status(error) in _REFUSED:
+        return "ask the project's owner for the permission to build, or name a project of yours"
+    return "try again later" if transient(error) else None

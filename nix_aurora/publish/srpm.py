@@ -1,0 +1,66 @@
+"""The source package that COPR is to build: which one, and whether COPR may have it."""
+
+import tarfile
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+
+import rpm
+
+from nix_aurora.errors import UsageError, VerificationError
+from nix_aurora.package.verify import verify
+
+
+def built_srpm(built: Path) -> Path:
+    """Return the one source package in ``built``."""
+    found = sorted(built.glob("*.src.rpm"))
+    if len(found) != 1:
+        raise UsageError(
+            f"--srpm: expected one source package in {built}, got {len(found)}",
+            hint="build.py srpm --arch x86_64 --arch aarch64; or name one with --srpm",
+        )
+    return found[0]
+
+
+def check_arches(srpm: Path, arches: Sequence[str], chroots: Sequence[str]) -> None:
+    """Check that the SRPM carries each architecture of ``chroots``."""
+    missing = {chroot.rpartition("-")[2] for chroot in chroots} - set(arches)
+    if missing:
+        raise UsageError(
+            f"publishing {srpm.name}: expected closures for {', '.join(sorted(missing))} as well, "
+            f"got those for {', '.join(sorted(arches))}",
+            hint="build.py srpm --arch x86_64 --arch aarch64; or choose with --chroot",
+        )
+
+
+def check_srpm(path: Path) -> tuple[str, ...]:
+    """Check the SRPM, and that COPR may have it; return the architectures that it carries."""
+    verify(path)
+    for name in _names(path):
+        if "nixd" in name.rpartition("/")[2]:
+            raise VerificationError(
+                f"publishing {path.name}: {name}: expected free software alone, got what looks "
+                "like determinate-nixd",
+                hint="build the source package without nixd: COPR takes no proprietary programs",
+            )
+    with path.open("rb") as file:
+        return tuple(_transaction().hdrFromFdno(file.fileno())["exclusivearch"])
+
+
+def _names(path: Path) -> Iterator[str]:
+    """Yield the names of an SRPM's files, and of what its payloads install."""
+    with path.open("rb") as file:
+        header = _transaction().hdrFromFdno(file.fileno())
+        compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
+        archive = rpm.files(header).archive(rpm.fd(file.fileno(), "r", compressor))
+        for entry in archive:
+            yield entry.name
+            if entry.name.startswith("payload-"):
+                with tarfile.open(fileobj=BytesIO(archive.read(entry.size)), mode="r:") as members:
+                    yield from members.getnames()
+
+
+def _transaction() -> rpm.TransactionSet:
+    transaction = rpm.TransactionSet()
+    transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)  # verify() has looked at the digests
+    return transaction

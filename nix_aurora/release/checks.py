@@ -1,0 +1,49 @@
+"""What a digest, a URL and a version have to look like; ValueError says what is wrong."""
+
+import re
+from urllib.parse import urlsplit
+
+from nix_aurora.errors import quoted
+
+
+def check_sha256(text: str) -> str:
+    """Return ``text`` if it is a SHA-256 in lowercase hex, else raise ValueError."""
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise ValueError(f"expected 64 hex digits in lower case, got {quoted(text)}")
+    return text
+
+
+def check_url(text: str) -> str:
+    """Return ``text`` if it is an https URL with a host and without credentials.
+
+    ValueError says what is wrong, and never repeats a password.
+    """
+    # urlsplit drops tabs and line ends in silence, and URL parsers disagree on backslashes.
+    if not re.fullmatch(r"[!-\[\]-~]+", text):
+        raise ValueError(f"expected a URL in printable ASCII, got {quoted(text)}")
+    try:
+        url = urlsplit(text)
+        _ = url.port  # raises as well
+    except ValueError as error:
+        raise ValueError(f"expected a URL, got something else: {error}") from None
+    if "@" in url.netloc:
+        raise ValueError(f"expected a URL without credentials, got some for {url.hostname}")
+    if url.scheme != "https":
+        raise ValueError(f"expected an https URL, got {quoted(text)}")
+    if not url.hostname:
+        raise ValueError(f"expected a URL with a host, got {quoted(text)}")
+    return text
+
+
+def check_version(text: str) -> str:
+    """Return ``text`` if it is a version that RPM compares as numbers, else raise ValueError."""
+    # One with a letter or a hyphen would need a rule of its own.
+    if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", text):
+        raise ValueError(f"expected a version such as 3.22.1, got {quoted(text)}")
+    return text
+
+
+def check_positive(number: int) -> None:
+    """Raise ValueError unless ``number`` is positive."""
+    if number <= 0:
+        raise ValueError(f"expected a positive number, got {number}")
