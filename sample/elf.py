@@ -1,6 +1,7 @@
 """ELF programs and libraries: what they load, and making them load it from the store.
 
-Only 64-bit little-endian files are read, as both our architectures have them.
+Only 64-bit little-endian files are read, as both our architectures have them. pyelftools would be a
+dependency of everybody who builds, for the six fields that the sample reads.
 Format: System V ABI, chapters 4 and 5.
 """
 

@@ -1,5 +1,9 @@
 """The licences that Debian's machine-readable copyright files name, and their SPDX expressions.
 
+It serves closures that are built of Debian's packages, as the sample is. python-debian and
+license-expression are not used: they repair and normalize, and a file that is not exactly in the
+format must name no licence here.
+
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/ (DEP-5).
 """
 
