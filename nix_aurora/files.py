@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def sha256_file(path: Path) -> str:
-    """Give the SHA-256 of a file in hex, read in pieces."""
+    """Return the SHA-256 of a file in hex, read in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -51,24 +51,24 @@ def configure(level: Level) -> None:
 
 
 def info(message: str) -> None:
-    """Say one line, unless -q."""
+    """Print one line, unless -q."""
     if _level >= Level.NORMAL:
         _console.print(_line(message))
 
 
 def detail(message: str) -> None:
-    """Say one line with -v only."""
+    """Print one line, with -v only."""
     if _level >= Level.VERBOSE:
         _console.print(Text.assemble("  ", (_shown(message), "dim")))
 
 
 def warn(message: str) -> None:
-    """Say one line, always."""
+    """Print one line, always."""
     _console.print(_line(message, "warning:", "yellow"))
 
 
 def error(message: str, hint: str | None = None, details: Iterable[str] = ()) -> None:
-    """Say what ended the run, each of ``details`` on a line of its own, and what to do next."""
+    """Print what ended the run, each of ``details`` on a line of its own, and what to do next."""
     _console.print(_line(message, "error:", "red"))
     for detail_ in details:
         _console.print(_line(detail_))

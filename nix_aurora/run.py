@@ -23,7 +23,7 @@ def run(
     env: Mapping[str, str] | None = None,
     log_file: Path | None = None,
 ) -> str:
-    """Run ``command`` to its end and give its stdout.
+    """Run ``command`` to its end and return its stdout.
 
     ``env`` is added to our own environment. With ``log_file``, stdout and stderr go there, and
     the result is empty. Raises ToolError, with the command ready to paste, when the program is

@@ -39,13 +39,13 @@ class Stream(io.BufferedIOBase):
         self._position = 0
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Give ``size`` bytes, at most 1 MiB; fewer only at the end."""
+        """Return ``size`` bytes, at most 1 MiB; fewer only at the end."""
         if size is None or not 0 <= size <= CHUNK:
             raise self._fault(f"expected a read of 0 to {CHUNK} bytes", str(size))
         return self.take(size)
 
     def take(self, size: int) -> bytes:
-        """Give ``size`` bytes, fewer only at the end."""
+        """Return ``size`` bytes, fewer only at the end."""
         if size <= len(self._buffer):  # nearly always
             data = bytes(self._buffer[:size])
             self._buffer = self._buffer[size:]
@@ -62,7 +62,7 @@ class Stream(io.BufferedIOBase):
         return data
 
     def tell(self) -> int:
-        """Give the number of bytes read."""
+        """Return the number of bytes read."""
         return self._position
 
     def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:

@@ -39,7 +39,7 @@ _GNU_VERSIONS = {"GPL": ("1.0", "2.0", "3.0"), "LGPL": ("2.0", "2.1", "3.0")}
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Give what the ``License:`` fields of the files' paragraphs say, sorted, each once.
+    """Return what the ``License:`` fields of the files' paragraphs say, sorted, each once.
 
     Nothing where ``text`` is no such file; UNNAMED for files whose licence has no name.
     """
@@ -54,7 +54,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def expression(named: Iterable[str]) -> str | None:
-    """Give the SPDX expression for everything that ``names`` gave, all of it together.
+    """Return the SPDX expression for everything that ``names`` gave, all of it together.
 
     None where a single one is not known for sure: what is left out would be the licence that
     somebody looks for.
@@ -69,7 +69,7 @@ def expression(named: Iterable[str]) -> str | None:
 
 
 def _terms(name: str) -> set[str]:
-    """Give what one field asks for, all of it together: nothing where that is not known.
+    """Return what one field asks for, all of it together: nothing where that is not known.
 
     A field is a name, or names that a single kind of word joins: of several kinds, commas decide
     which binds closer.

@@ -56,7 +56,7 @@ class Finding:
 
 
 def find(paths: Iterable[PathInfo], store: Path) -> dict[str, Finding]:
-    """Look into every store path in the unpacked ``store``."""
+    """Return what each store path in the unpacked ``store`` carries, by path."""
     return {info.path: _finding(store, info.name) for info in paths}
 
 
@@ -82,12 +82,12 @@ def _finding(store: Path, name: str) -> Finding:
 
 
 def _only(licences: Collection[str | None]) -> str:
-    """Give the one licence; of several none says whether they are a choice."""
+    """Return the one licence, else NOASSERTION: several may be a choice, or all be meant."""
     return next(iter(licences)) or NOASSERTION if len(licences) == 1 else NOASSERTION
 
 
 def _candidates(store: Path, name: str) -> Iterator[str]:
-    """Give what is called like a licence in a store path, as paths below /nix/store."""
+    """Yield the files of a store path that are named like a licence, as paths below /nix/store."""
     base = os.fsencode(store) + b"/"
     if not stat.S_ISDIR(os.lstat(base + name.encode()).st_mode):
         return  # a link, which os.walk() would follow to this machine's /nix, or a file

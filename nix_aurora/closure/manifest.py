@@ -29,7 +29,7 @@ class Manifest:
 
 
 def closure_id(closure: Closure) -> str:
-    """Give 32 hex digits that are the same for the same paths in the same roles, only."""
+    """Return 32 hex digits that are the same only for the same paths in the same roles."""
     digest = hashlib.sha256(reginfo.render(closure.paths).encode())
     for root in (closure.nix, closure.cacert, closure.manual or ""):
         digest.update(f"{root}\n".encode())

@@ -57,7 +57,7 @@ def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -
 
 
 def _named(scripts: Mapping[str, str], role: str) -> str | None:
-    """Give the one path that the scripts' assignments name for ``role``, None where none does."""
+    """Return the one path that the scripts' assignments name for ``role``, None where none does."""
     found: dict[str, str] = {}
     for script, text in scripts.items():
         for variable in _VARIABLES[role]:

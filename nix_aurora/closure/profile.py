@@ -29,7 +29,7 @@ _PROPAGATED = "nix-support/propagated-user-env-packages"
 
 
 def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
-    """Add the profile of ``closure`` to the unpacked ``store``; give it, and its manifest.
+    """Add the profile of ``closure`` to the unpacked ``store``; return it and its manifest.
 
     Raises VerificationError where Nix and the certificates have a file of the same name, or where
     one of them asks for more packages to be in the profile.
@@ -56,7 +56,7 @@ def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
 
 
 def _place(made: Path, path: str, references: Sequence[str]) -> PathInfo:
-    """Give ``made`` the name that ``path`` has in the store, and its registration."""
+    """Rename ``made`` to what ``path`` is called in the store, and return its registration."""
     sha256, size = nar.nar_hash(made)
     info = PathInfo(path, sha256, size, tuple(sorted(references)), deriver="")
     made.rename(made.with_name(info.name))
@@ -82,7 +82,7 @@ def _link(sources: Sequence[str], target: Path, store: Path) -> None:
 
 
 def _manifest(packages: Sequence[str]) -> bytes:
-    """Tell nix-env what is installed, in the words that it writes itself."""
+    """Return the profile's manifest.nix, in the form that nix-env writes."""
     elements = (
         f'{{ meta = {{ }}; name = "{plain_name(path)}"; '
         f'out = {{ outPath = "{path}"; }}; outPath = "{path}"; outputs = [ "out" ]; '
@@ -93,7 +93,7 @@ def _manifest(packages: Sequence[str]) -> bytes:
 
 
 def _finish(directory: Path) -> None:
-    """Give links and directories the mtime, and these the mode, that Nix gives them."""
+    """Set the mtime of links and directories, and the mode of directories, as Nix does."""
     for folder, folders, files in os.walk(directory, topdown=False):
         for name in (*folders, *files):
             os.utime(f"{folder}/{name}", MTIME, follow_symlinks=False)

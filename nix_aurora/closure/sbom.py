@@ -71,7 +71,7 @@ def _package(info: PathInfo, finding: Finding) -> dict[str, object]:
 
 
 def _comments(finding: Finding) -> str:
-    """Say which files the licences are from; SPDX 2.3, 7.16."""
+    """Return which files the licences are from; SPDX 2.3, 7.16."""
     if not finding.texts:
         return "The store path carries no file that tells its licence."
     lines = []
@@ -82,7 +82,7 @@ def _comments(finding: Finding) -> str:
 
 
 def _id(path: str) -> str:
-    """Give a package's SPDXID; the hash in it makes it unique."""
+    """Return a package's SPDXID; the hash in it makes it unique."""
     return "SPDXRef-" + _NOT_IN_ID.sub("-", path.rpartition("/")[2])
 
 

@@ -101,7 +101,7 @@ class _Unpacker:
             raise fault(member.name, "expected only store/ to have content", "a nested member")
 
     def finish(self, subject: str, sha256: str) -> Unpacked:
-        """Set the tree's final modes and give the texts."""
+        """Set the tree's final modes and return the texts."""
         for name in ("install", ".reginfo"):
             if name not in self._texts:
                 raise fault(subject, f"expected a file {name} at its top", "none")

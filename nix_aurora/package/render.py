@@ -43,7 +43,7 @@ def render(template: str, context: Mapping[str, object], name: str) -> str:
 
 
 def scriptlet(path: Path) -> str:
-    """Give a scriptlet's body as it goes into a spec.
+    """Return a scriptlet's body as it goes into a spec.
 
     rpmbuild expands macros in scriptlets, so that the shell's ``${name%%.*}`` would lose a ``%``:
     each is doubled. A shebang, there for the linters, is left out.

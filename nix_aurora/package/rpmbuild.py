@@ -61,7 +61,7 @@ def build_srpm(
     date: datetime.date,
     level: int,
 ) -> Path:
-    """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and give its path.
+    """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and return its path.
 
     ``top`` is the project's directory; ``level`` is how hard whoever builds the SRPM compresses.
     Raises VerificationError where the architectures differ in version, or where a tarball is not
@@ -101,7 +101,7 @@ def build_srpm(
 
 
 def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
-    """Rebuild ``srpm`` for ``arch`` and give the paths of the RPMs in ``out``.
+    """Rebuild ``srpm`` for ``arch`` and return the paths of the RPMs in ``out``.
 
     They are the noarch nix-aurora-selinux, nix-aurora, and, where it is in the SRPM, that of nixd.
     """

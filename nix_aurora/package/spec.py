@@ -39,7 +39,7 @@ class Tarball(NamedTuple):
 
 
 def rpm_version(version: str) -> str:
-    """Give Nix's version as RPM orders it: 2.35.0pre2025 becomes 2.35.0~pre2025."""
+    """Return Nix's version as RPM orders it: 2.35.0pre2025 becomes 2.35.0~pre2025."""
     result = _PRE_RELEASE.sub("~", version, count=1).replace("-", "_")
     if not _VERSION.fullmatch(result):
         raise VerificationError(

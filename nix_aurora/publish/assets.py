@@ -15,7 +15,7 @@ def make_assets(
 ) -> list[Path]:
     """Copy what belongs to a release into ``directory``, which is replaced as a whole.
 
-    The first of ``packages`` is the source package; ``sboms`` are by architecture. Gives the
+    The first of ``packages`` is the source package; ``sboms`` are by architecture. Returns the
     copies, and last the checksums, which sha256sum can check. Raises UsageError where ``tag`` is
     not of the version and release that the packages have.
     """

@@ -66,7 +66,7 @@ def _look(client: Client, build: int) -> tuple[str, dict[str, Chroot]]:
 
 
 def _patiently(client: Client, build: int, interval: float) -> tuple[str, dict[str, Chroot]]:
-    """Look, and again where the connection drops: the builds do not depend on it."""
+    """Look, and look again after a dropped connection: the builds do not depend on it."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with session.asking(f"following build {build}", client.config["copr_url"]):

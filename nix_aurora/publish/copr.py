@@ -31,7 +31,7 @@ class Publication:
 
 
 def publish(wanted: Publication, built: Path) -> str:
-    """Have COPR build an SRPM, by default the one in ``built``, and give the build's page.
+    """Have COPR build an SRPM, by default the one in ``built``, and return its page's URL.
 
     Raises UsageError and VerificationError before anything is sent, PublishError where COPR
     refuses or cannot be reached, BuildError where a build fails.

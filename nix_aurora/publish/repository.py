@@ -52,12 +52,12 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """Give the URL that hosts get it from, without a slash at its end."""
+        """Return the URL that hosts get it from, without a slash at its end."""
         return (self.baseurl or self.directory.as_uri()).rstrip("/")
 
 
 def make_repository(wanted: Repository, built: Path) -> Path:
-    """Make a repository of all binary packages in ``built``, and give its .repo file.
+    """Create a repository of all binary packages in ``built``; return the path of its .repo file.
 
     The packages are copied before they are signed. A former repository in the directory is
     replaced as a whole; anything else that is there is an error. Raises UsageError for a request
@@ -112,7 +112,7 @@ def _check_directory(directory: Path) -> None:
 
 
 def _signer(wanted: Repository) -> str | None:
-    """Give the fingerprint of the key that signs, or None where that is wished for."""
+    """Return the fingerprint of the key that signs, None for an unsigned repository."""
     if wanted.unsigned:
         log.warn("not signed: hosts will install whatever is served as this repository")
         return None

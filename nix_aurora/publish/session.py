@@ -14,12 +14,12 @@ _REFUSED = (401, 403)  # whom COPR does not know, and whom it does not let
 
 
 def default_config() -> Path:
-    """Give the file that COPR's own client reads."""
+    """Return the file that COPR's own client reads."""
     return Path.home() / ".config" / "copr"
 
 
 def connect(path: Path | None) -> Client:
-    """Give a client for the user's configuration; nothing is sent yet.
+    """Return a client for the user's configuration; nothing is sent yet.
 
     Raises PublishError where there is none, or no token in it. What the file says is never shown,
     not even in a traceback: configparser's messages quote the line, and that may be the token's.
@@ -41,7 +41,7 @@ def connect(path: Path | None) -> Client:
 
 
 def transient(error: BaseException | None) -> bool:
-    """Tell whether a fault may pass by itself."""
+    """Return whether a fault may pass by itself."""
     status = _status(error)
     return status is None or status >= 500
 
@@ -58,7 +58,7 @@ def asking(what: str, url: str) -> Iterator[None]:
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Give the status that COPR answered with, if it did."""
+    """Return the status that COPR answered with, None if it did not."""
     response = error.result.get("__response__") if isinstance(error, CoprException) else None
     return None if response is None else int(response.status_code)
 

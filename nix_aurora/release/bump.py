@@ -37,8 +37,9 @@ class Bump:
 def bump(path: Path, wanted: Bump, cache: Path) -> list[str]:
     """Pin a release in the pins.toml at ``path``.
 
-    Gives that path if the file has changed, with ``dry_run`` the difference instead, nothing where
-    there is none. Raises PinError, FetchError or VerificationError; the file is untouched then.
+    Returns that path if the file has changed, with ``dry_run`` the difference instead, and an empty
+    list where there is none. Raises PinError, FetchError or VerificationError; the file is
+    untouched then.
     """
     pinned = pins.load(path)
     date = _today()
@@ -63,7 +64,7 @@ def bump(path: Path, wanted: Bump, cache: Path) -> list[str]:
 
 
 def _today() -> datetime.date:
-    """Give the date in UTC, or that of SOURCE_DATE_EPOCH."""
+    """Return the date in UTC, or that of SOURCE_DATE_EPOCH."""
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if not text:
         return datetime.datetime.now(datetime.UTC).date()
@@ -74,7 +75,7 @@ def _today() -> datetime.date:
 
 
 def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
-    """Give the release to pin, None if that is pinned already and was not asked for by name."""
+    """Return the release to pin, None if that is pinned already and was not asked for by name."""
     release = find_release(REPOSITORY, wanted.version, wanted.github)
     if release is None:
         newest = find_release(REPOSITORY, None, wanted.github) if wanted.version else None
@@ -100,7 +101,7 @@ def _numbers(version: str) -> list[int]:
 
 
 def _measure(pinned: Pins, release: Release, nixd: str, date: datetime.date, cache: Path) -> Pins:
-    """Download all that is pinned of a release, and give the pins for it."""
+    """Download all that is pinned of a release, and return the pins for it."""
     found = replace(
         pinned,
         version=release.version,
@@ -145,7 +146,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
 
 
 def _learn(url: str, arch: str, cache: Path) -> Artifact:
-    """Download an executable for ``arch``, and give what is to be pinned of it."""
+    """Download an executable for ``arch``, and return what is to be pinned of it."""
     path, digest = fetch_unpinned(url, cache)
     try:
         built_for = elf.architecture(path) or "another file"

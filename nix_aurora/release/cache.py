@@ -21,7 +21,7 @@ _STALE = 24 * 3600  # seconds after which a temporary file belongs to no running
 
 
 def default_cache() -> Path:
-    """Give the user's cache directory for us (XDG Base Directory Specification)."""
+    """Return our part of the user's cache directory (XDG Base Directory Specification)."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
     if not base.is_absolute():  # which the specification says to ignore
         base = Path.home() / ".cache"
@@ -31,7 +31,7 @@ def default_cache() -> Path:
 def fetch(
     artifact: Artifact, cache: Path, *, offline: bool = False, patience: Patience = PATIENCE
 ) -> Path:
-    """Give the verified file, from the cache or else downloaded into it.
+    """Return the verified file, from the cache or else downloaded into it.
 
     With ``offline`` only from the cache. Raises FetchError.
     """
@@ -58,7 +58,7 @@ def fetch(
 
 
 def fetch_unpinned(url: str, cache: Path, *, patience: Patience = PATIENCE) -> tuple[Path, Digest]:
-    """Download what no pin vouches for yet; give the file in the cache, and what it is.
+    """Download what no pin vouches for yet; return the file in the cache and its digest.
 
     Its name there is the one that it has once it is pinned as that. Raises FetchError.
     """
@@ -133,7 +133,7 @@ def _new_part(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 def _finish(part: Path, file: BinaryIO, final: Path) -> None:
-    """Give what was downloaded its name in the cache, once it is on the disk."""
+    """Rename a download to its name in the cache, once it is on the disk."""
     file.flush()
     os.fsync(file.fileno())
     part.replace(final)

@@ -12,7 +12,7 @@ _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine, 16 bits at offset 18
 
 
 def architecture(path: Path) -> str | None:
-    """Give ``x86_64`` or ``aarch64``, None where the file is no ELF at all.
+    """Return ``x86_64`` or ``aarch64``, None where the file is no ELF at all.
 
     ValueError (``expected X, got Y``) on an ELF of another kind.
     """

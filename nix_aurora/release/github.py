@@ -54,7 +54,7 @@ class Release:
 def find_release(
     repository: str, version: str | None, api: str = API, patience: Patience = PATIENCE
 ) -> Release | None:
-    """Give the release of a version, or the newest where it is None; None if there is no such.
+    """Return the release of a version, or the newest where it is None; None if there is no such.
 
     ``repository`` is OWNER/NAME. The environment's GITHUB_TOKEN is used where it is set. Raises
     FetchError, which says when to try again where GitHub wants that.
@@ -154,7 +154,7 @@ def _refusal(url: str, response: requests.Response, body: bytes) -> FetchError:
 
 
 def _message(body: bytes) -> str:
-    """Give what the answer says, if it is of the schema ``basic-error``: one line of ASCII."""
+    """Return an answer's message, in one line of ASCII; empty unless of schema ``basic-error``."""
     try:
         said = json.loads(body)["message"]
     except (ValueError, KeyError, TypeError, RecursionError):
@@ -163,7 +163,7 @@ def _message(body: bytes) -> str:
 
 
 def _after_the_limit(headers: Mapping[str, str]) -> str:
-    """Say when to ask again.
+    """Return when to ask again, in words.
 
     https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api, "Exceeding the
     rate limit".
@@ -205,7 +205,7 @@ def _sha256(item: object) -> str | None:
 
 
 def _take(content: object, key: str, kind: type[_T]) -> _T:
-    """Give a key's value, which has to be of just that type: a bool is an int."""
+    """Return a key's value, which has to be of just that type: a bool is an int."""
     value = content.get(key) if isinstance(content, dict) else None
     if type(value) is not kind:
         raise ValueError(f"{key}: expected {kind.__name__}, got {printable(repr(value))}")

@@ -45,7 +45,7 @@ def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) 
 
 
 def download_unpinned(url: str, file: BinaryIO, patience: Patience = PATIENCE) -> Digest:
-    """Write what ``url`` gives to ``file``, and give what it is: nothing vouches for it yet.
+    """Write what ``url`` has to ``file``, and return its digest: nothing vouches for it yet.
 
     Otherwise as ``download``.
     """
@@ -55,7 +55,7 @@ def download_unpinned(url: str, file: BinaryIO, patience: Patience = PATIENCE) -
 def _download(
     url: str, size: int | None, file: BinaryIO, patience: Patience, *, pinned: bool
 ) -> Digest:
-    """Write all that ``url`` gives to ``file``, and give what that is; of ``size``, if not None."""
+    """Write all that ``url`` has to ``file``, and return its digest; of ``size``, if not None."""
     log.info(f"downloading {url}")
     with requests.Session() as session:
         # The bytes that are pinned, not ones compressed for the way.
@@ -117,7 +117,7 @@ def _attempt(
 
 
 def _get(session: requests.Session, url: str, patience: Patience) -> requests.Response:
-    """Request ``url``, follow redirects, and give a response with status 200."""
+    """Request ``url``, follow redirects, and return a response with status 200."""
     target = url
     for _ in range(_REDIRECTS + 1):
         log.detail(f"GET https://{urlsplit(target).netloc}{urlsplit(target).path}")
@@ -169,7 +169,7 @@ def _announced(response: requests.Response) -> int | None:
 
 
 def _body(response: requests.Response, url: str) -> Iterator[bytes]:
-    """Give the bytes as they are sent: a Content-Encoding added on the way is not undone."""
+    """Yield the bytes as they are sent: a Content-Encoding added on the way is not undone."""
     try:
         yield from response.raw.stream(_CHUNK, decode_content=False)
     except urllib3.exceptions.HTTPError as error:

@@ -87,7 +87,7 @@ def _is_header(header: bytes) -> bool:
 
 
 def _tarball_end(data: mmap.mmap, start: int, name: str) -> int | None:
-    """Give the end of the Nix tarball that starts at ``start``, None if it is something else."""
+    """Return the end of the Nix tarball that starts at ``start``, None if it is something else."""
     tar = _TarWalk()
     end = start
     try:

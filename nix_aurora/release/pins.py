@@ -61,7 +61,7 @@ def load(path: Path) -> Pins:
 
 
 def rewrite(text: str, pins: Pins) -> str:
-    """Give the text of a pins.toml with the values of ``pins``; comments and order are kept.
+    """Return the text of a pins.toml with the values of ``pins``; comments and order are kept.
 
     Tables that are not there yet come at the end.
     """

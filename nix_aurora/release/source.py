@@ -53,7 +53,7 @@ class Source:
 
 
 def kind(path: Path) -> Kind:
-    """Tell by its first bytes what ``path`` is; VerificationError if it is nothing we take."""
+    """Return what ``path`` is, by its first bytes; VerificationError if it is nothing we take."""
     with path.open("rb") as file:
         start = file.read(max(map(len, _MAGICS)))
     for magic, name in _MAGICS.items():
@@ -138,7 +138,7 @@ def _resolve(
 
 
 def _extract(installer: Path, tarball: Path, pinned: Digest | None) -> Digest:
-    """Have the installer's tarball at ``tarball``.
+    """Extract the installer's tarball to ``tarball``, and return its digest.
 
     An earlier one is used again only where a pin vouches for it. Any other record of its digest
     would lie beside it in the same cache and prove nothing; extracting again takes seconds.

@@ -31,7 +31,7 @@ class Tree:
         self._links: dict[str, str] = {}  # targets
 
     def add_directory(self, name: str) -> None:
-        """Make a directory; it stays writable until ``finish``."""
+        """Create a directory; it stays writable until ``finish``."""
         path = self._place(name, directory=True)
         os.mkdir(path, 0o700)  # noqa: PTH102 - bytes
         self._directories[name] = path
@@ -51,7 +51,7 @@ class Tree:
         self._files[name] = size
 
     def add_hard_link(self, name: str, target: str) -> int:
-        """Link to the file ``target`` of this tree, and give its size."""
+        """Link to the file ``target`` of this tree, and return its size in bytes."""
         if target not in self._files:
             raise ValueError(
                 f"expected a hard link to a file unpacked before, got {quoted(target)}"
@@ -64,7 +64,7 @@ class Tree:
         return self._files[target]
 
     def add_symlink(self, name: str, target: str) -> None:
-        """Make a link that stays, taken literally, inside the store."""
+        """Create a link that stays inside the store, taken literally."""
         path = self._place(name)
         names.check_target(target)
         if _escapes(name, target):
@@ -80,13 +80,13 @@ class Tree:
                 yield name, fault
 
     def finish(self) -> None:
-        """Give the directories the mode and the mtime that Nix gives them."""
+        """Set the mode and the mtime of the directories, as Nix does."""
         for path in self._directories.values():
             os.chmod(path, 0o555)  # noqa: PTH101, S103 - bytes; nobody may write
             os.utime(path, MTIME)
 
     def _place(self, name: str, *, directory: bool = False) -> bytes:
-        """Give where ``name`` goes, once it is new and its parent a directory made here."""
+        """Return the path of ``name``, which is new and whose parent is a directory made here."""
         if name in self._files or name in self._directories or name in self._links:
             raise ValueError("expected each member once, got it a second time")
         parent, separator, last = name.rpartition("/")
@@ -105,7 +105,7 @@ def _bytes(text: str) -> bytes:
 
 
 def _escapes(name: str, target: str) -> bool:
-    """Tell whether a link ``name`` to ``target`` leaves the store, or is the store itself."""
+    """Return whether a link ``name`` to ``target`` leaves the store, or is the store itself."""
     if target.startswith("/"):
         if not target.startswith(STORE + "/"):
             return True
