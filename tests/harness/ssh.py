@@ -1,0 +1,66 @@
+"""ssh into a guest of systemd-nspawn: a real sshd, on the loopback of the guest's own network."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora.run import run
+from tests.harness.container import Container
+
+# $1 is a file with the id of the guest's first process, which differs from boot to boot.
+_PROXY = """\
+#!/bin/sh
+exec nsenter --target="$(cat "$1")" --net -- bash -c '
+exec 3<>/dev/tcp/127.0.0.1/22 || exit 1
+cat <&3 &
+cat >&3
+kill $!
+'
+"""
+_AUTHORIZE = """
+systemctl enable --quiet --now ssh.service
+for user in {users}; do
+    home=$(getent passwd "$user" | cut -d: -f6)
+    install -d -o "$user" -g "$user" -m 0700 "$home/.ssh"
+    printf '%s\\n' "$KEY" >"$home/.ssh/authorized_keys"
+    chown "$user:" "$home/.ssh/authorized_keys"
+done
+"""
+
+
+class Door:
+    """What ssh needs to know to come into ``host``, kept in the directory ``place``.
+
+    Until follow() is called after a boot, ssh finds nobody there.
+    """
+
+    def __init__(self, host: Container, place: Path) -> None:
+        place.mkdir()
+        self._host = host
+        self._leader = place / "leader"
+        self._key = place / "key"
+        proxy = place / "proxy"
+        proxy.write_text(_PROXY)
+        self._proxy = f"sh {proxy} {self._leader}"
+        run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self._key])
+        self._known = place / "known"
+
+    @property
+    def options(self) -> str:
+        """Return ssh's options, as words for a shell."""
+        settings = (
+            *(f"ProxyCommand={self._proxy}", f"UserKnownHostsFile={self._known}"),
+            *("StrictHostKeyChecking=accept-new", "IdentitiesOnly=yes", "LogLevel=ERROR"),
+        )
+        words = [word for setting in settings for word in ("-o", setting)]
+        return shlex.join(["-F", "/dev/null", "-i", str(self._key), *words])
+
+    def open_for(self, users: Sequence[str]) -> None:
+        """Start sshd in the guest, at each boot from now on, and let ``users`` in."""
+        script = _AUTHORIZE.format(users=shlex.join(users))
+        self._host.run(script, env={"KEY": self._key.with_suffix(".pub").read_text().strip()})
+        self.follow()
+
+    def follow(self) -> None:
+        """Let ssh find the guest of the present boot."""
+        self._leader.write_text(f"{self._host.leader}\n")
