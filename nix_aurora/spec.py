@@ -11,8 +11,6 @@ from nix_aurora.render import render, scriptlet
 from nix_aurora.tools import REQUIRES
 
 UNITS = (
-    "nix-root.service",
-    "nix-root-good.service",
     "nix-layout.service",
     "nix.mount",
     "run-nix-store.mount",

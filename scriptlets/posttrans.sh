@@ -1,7 +1,7 @@
-# On a running system that no ostree assembles, the new Nix works without a reboot. Units that
+# On a running system that does not boot an image, the new Nix works without a reboot. Units that
 # the administrator has disabled or masked stay as they are. The package is in place by now: what
 # systemctl cannot do, it says, and the next boot does.
-if [ -d /run/systemd/system ] && [ ! -e /run/ostree-booted ]; then
+if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
     systemctl daemon-reload || :
     for unit in nix-layout.service nix.mount run-nix-store.mount nix-setup.service \
         nix-daemon.socket nix-database-backup.timer; do

@@ -2,7 +2,17 @@
 
 from tests.harness.system import System
 
-NO_OVERLAY = 'mount() { [[ $* != *overlay* ]] || return 32; command mount "$@"; }'
+ROOT_OFF = "nix_aurora.root=off"  # the kernel's argument that keeps a boot from moving
+NO_OVERLAY = 'mount() { [[ $* != *lowerdir=/:* ]] || return 32; command mount "$@"; }'
+_FAULT = "/usr/lib/harness/no-overlay.bash"
+ADD_NO_OVERLAY = f"""
+mkdir -p {_FAULT.rpartition("/")[0]}
+cat >{_FAULT} <<'END'
+[[ $0 != */nix-root ]] || {NO_OVERLAY}
+END
+"""
+"""A script for a tree; then the kernel's argument has each boot refuse an overlay on /."""
+REFUSE_OVERLAY = f"systemd.setenv=BASH_ENV={_FAULT}"
 # bash reads the file before the script.
 _BREAK = """
 mkdir -p /etc/systemd/system/nix-root.service.d
@@ -11,12 +21,23 @@ printf '[Service]\\nEnvironment=BASH_ENV=/etc/fault\\n' \\
 printf '%s\\n' "$FUNCTIONS" >/etc/fault
 systemctl daemon-reload
 """
-_MEND = "rm -r /etc/systemd/system/nix-root.service.d /etc/fault; systemctl daemon-reload"
+_MEND = "rm -rf /etc/systemd/system/nix-root.service.d /etc/fault; systemctl daemon-reload"
+_RUN_BY = """
+mkdir -p /etc/systemd/system/nix-root.service.d
+printf '[Service]\\nExecStart=\\nExecStart=%s /usr/libexec/nix-aurora/nix-root\\n' "$COMMAND" \\
+    >/etc/systemd/system/nix-root.service.d/fault.conf
+systemctl daemon-reload
+"""
 
 
 def break_nix_root(host: System, functions: str) -> None:
     """Have the unit's script see ``functions`` from its next start on."""
     host.run(_BREAK, env={"FUNCTIONS": functions})
+
+
+def run_nix_root_by(host: System, command: str) -> None:
+    """Have ``command`` run the unit's script from its next start on."""
+    host.run(_RUN_BY, env={"COMMAND": command})
 
 
 def mend_nix_root(host: System) -> None:

@@ -67,9 +67,10 @@ def _build(tarballs: list[Path], place: Path) -> None:
     (place / _RECORD).write_text(json.dumps(record))
 
 
-def fit_for_sample(tree: Tree, directory: Path) -> Tree:
-    """Give a tree with the package, whose Nix can build in a sandbox and asks no network.
+def fit_for_sample(tree: Tree, directory: Path, *, more: str = "") -> Tree:
+    """Return a tree with the package, whose Nix can build in a sandbox and asks no network.
 
-    ``directory``, which must not exist yet, becomes its topmost layer.
+    ``directory``, which must not exist yet, becomes its topmost layer; the script ``more`` runs
+    there, too.
     """
-    return tree.changed(directory, _SAMPLE_SETTINGS)
+    return tree.changed(directory, _SAMPLE_SETTINGS + more)

@@ -4,7 +4,7 @@ from tests.harness.system import System
 from tests.whole import build, derivation
 
 ASK = "echo STORE_LAYOUT=relocated >>/etc/nix-aurora.conf"
-ASK_NO_MORE = "sed -i /^STORE_LAYOUT/d /etc/nix-aurora.conf"
+ASK_NO_MORE = "sed -i /^STORE_LAYOUT=relocated/d /etc/nix-aurora.conf"
 # What a boot does about it, without one.
 RESTART = """
 systemctl stop nix-daemon.service nix-daemon.socket

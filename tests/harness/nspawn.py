@@ -18,7 +18,9 @@ class Host(Container):
     first boot, ids from 1000 on, homes in /var/home; the first is in ``wheel``. ``binds`` maps
     directories of this machine to where the guest sees them, read-only, and ``flags`` go to
     nspawn. The network is a loopback. Used in a ``with``, it boots and is killed in the end.
-    With ``ordinary`` it is no ostree host: its root is writable, and kept like /var.
+    With ``ordinary`` it boots no image: its root is writable, and kept like /var. With ``bootc`` it
+    is what bootc makes without ostree: the mount source of / is composefs:DIGEST, /etc and /var are
+    directories of one file system, and there is no /run/ostree-booted.
     """
 
     def __init__(
@@ -31,6 +33,7 @@ class Host(Container):
         binds: Mapping[Path, str] | None = None,
         flags: Sequence[str] = (),
         ordinary: bool = False,
+        bootc: bool = False,
     ) -> None:
         super().__init__(state)
         self.tree = tree
@@ -38,12 +41,20 @@ class Host(Container):
         self._binds = dict(binds or {})
         self._flags = list(flags)
         self._ordinary = ordinary
+        self._bootc = bootc
         self._var_size = var_size
         self._state: HostState | None = None
 
     def open(self) -> None:
         """Prepare the state and the namespaces; the host is off."""
-        self._state = HostState(self._path, self._cgroup, self._var_size, self._ordinary)
+        state = HostState(
+            self._path,
+            self._cgroup,
+            self._var_size,
+            keep_root=self._ordinary,
+            bootc=self._bootc,
+        )
+        self._state = state
         if self._state.is_new and self._users:
             try:
                 self._state.mount(self.tree)
@@ -99,7 +110,9 @@ class Host(Container):
             *(f"--bind={state.etc}:/etc", f"--bind={state.var}:/var", *binds, *self._flags),
         ]
         if not self._ordinary:
-            words += ["--read-only", f"--bind-ro={state.ostree_booted}:/run/ostree-booted"]
+            words.append("--read-only")
+        if not self._ordinary and not self._bootc:
+            words.append(f"--bind-ro={state.ostree_booted}:/run/ostree-booted")
         return words
 
     def _switched_off(self) -> None:

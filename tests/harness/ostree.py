@@ -83,7 +83,7 @@ var={_DISK}/ostree/deploy/default/var
 [ ! -e $var ] || mount --bind {_BTRFS}/var $var
 """
 _COMPRESS = "compress=zstd:1"
-_ARGUMENTS = f"--karg=rootfstype=btrfs --karg=rootflags=subvol=root,{_COMPRESS}"
+_ARGUMENTS = ["--karg=rootfstype=btrfs", f"--karg=rootflags=subvol=root,{_COMPRESS}"]
 _FSTAB = f"""\
 LABEL=boot /boot ext4 defaults 1 2
 LABEL=root /var btrfs subvol=var,{_COMPRESS} 0 0
@@ -100,7 +100,8 @@ _COMMIT = f"""
 mkdir /run/tree
 mount --bind / /run/tree
 cd /run/tree
-find dev var -mindepth 1 -delete
+find dev -mindepth 1 -delete
+find var -mindepth 1 ! -path var/lib ! -path var/lib/alternatives ! -path var/lib/vagrant -delete
 mv etc usr/etc
 options=()
 [ ! -e usr/etc/selinux/config ] || options+=(--selinux-policy=/run/tree)
@@ -198,12 +199,14 @@ def deploy(
     users: Sequence[str] = USERS,
     *,
     boot: Path | None = None,
+    arguments: str = "",
 ) -> None:
     """Deploy a commit in a new disk's repository, the one of ``tree``; ``boot`` is make_disk()'s.
 
-    ``users`` are made there, ids from 1000 on, homes in /var/home, the first in ``wheel``.
+    ``users`` are made there, ids from 1000 on, homes in /var/home, the first in ``wheel``. Every
+    boot, of later deployments, too, has the kernel's ``arguments``.
     """
-    _on_disk(tree, disk, _DEPLOY, branch, users, boot=boot)
+    _on_disk(tree, disk, _DEPLOY, branch, users, boot=boot, arguments=arguments)
 
 
 def upgrade(tree: Tree, branch: str, disk: Path) -> None:
@@ -233,14 +236,17 @@ def _on_disk(
     users: Sequence[str] = (),
     *,
     boot: Path | None = None,
+    arguments: str = "",
 ) -> None:
     """Run a script in ``tree``, by whose own ostree it is done, with the disk mounted."""
     images, mounted = {disk: _DISK}, _DISK
-    env = {"BRANCH": branch, "USERS": " ".join(users), "ARGUMENTS": "", "FSTAB": ""}
+    words = [f"--karg={argument}" for argument in arguments.split()]
     if boot:
         images, mounted = {disk: _BTRFS, boot: _BOOT}, f"{_DISK} {_BTRFS} {_BOOT}"
         script = _SUBVOLUMES + script
-        env |= {"ARGUMENTS": _ARGUMENTS, "FSTAB": _FSTAB}
+        words += _ARGUMENTS
+    env = {"BRANCH": branch, "USERS": " ".join(users), "ARGUMENTS": " ".join(words)}
+    env["FSTAB"] = _FSTAB if boot else ""
     with Scratch(tree.layers, images=images) as scratch:
         # All is flushed when the disk is unmounted.
         scratch.run(f"{script}cd /\numount --recursive {mounted}", env=env)

@@ -35,6 +35,8 @@ MORE = (
     *("bash-completion", "createrepo-c", "dnf5", "gir1.2-glib-2.0", "hicolor-icon-theme", "man-db"),
     *("python3-gi", "python3-xdg"),
 )
+# A layer of its own: no other host has a service that listens on its network.
+SSH = ("git", "openssh-client", "openssh-server")
 _RECIPE = "1"
 _FEDORA = Path(__file__).parent / "fedora"
 _APT_OPTIONS = (

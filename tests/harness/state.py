@@ -1,6 +1,7 @@
 """What a host keeps between its boots, and the mounts that it boots from."""
 
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from nix_aurora.files import remove_tree
@@ -8,13 +9,18 @@ from tests.harness.container import clear_group, container_namespace
 from tests.harness.scratch import OVERLAY_OPTIONS
 from tests.harness.tree import Tree
 
-# $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options, and
-# $5 those of root alone.
-_MOUNT_TREE = """
+# $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options, $5
+# those of root alone, and $6 the source of root.
+_MOUNT_ROOT = """
 set -eu
 cd "$1"
-mount -t overlay -o "$5,lowerdir=$2,$4" root root
+mount -t overlay -o "$5,lowerdir=$2,$4" "$6" root
+"""
+_MOUNT_ETC = """
 mount -t overlay -o "lowerdir=$3,upperdir=$1/etc.upper,workdir=$1/etc.work,$4" etc etc
+"""
+_COPY_ETC = """
+[ -n "$(ls -A etc)" ] || cp --archive root/etc/. etc/
 """
 # In a mount namespace of its own: the tree with this host's /etc and /var, before the first boot.
 _ADD_USERS = """
@@ -36,11 +42,19 @@ class HostState:
 
     ``root``, ``etc`` and ``var`` are what nspawn gets. ``var_size`` is in bytes; without one, /var
     is a directory. ``cgroup`` is the control group, in the namespaces, that the host is to use.
-    With ``keep_root`` changes to ``root`` are kept, too; else it is read-only.
+    With ``keep_root`` changes to ``root`` are kept, too; else it is read-only. With ``bootc``, the
+    mount source of ``root`` is composefs:DIGEST, and ``etc`` a directory, as ``var`` is, with what
+    the first tree has there.
     """
 
     def __init__(
-        self, path: Path, cgroup: Path, var_size: int | None, keep_root: bool = False
+        self,
+        path: Path,
+        cgroup: Path,
+        var_size: int | None,
+        *,
+        keep_root: bool = False,
+        bootc: bool = False,
     ) -> None:
         self.path = path.resolve()
         self.root = self.path / "root"
@@ -60,6 +74,7 @@ class HostState:
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(0o755)  # /var's, and with the upper one /etc's own
         self.ostree_booted.touch()
+        self._bootc = bootc
         self._cgroup = cgroup
         self.namespace = container_namespace(cgroup)
         try:
@@ -82,12 +97,15 @@ class HostState:
         """Show ``tree`` in ``root`` and its /etc with the host's changes in ``etc``."""
         root = ":".join(str(layer) for layer in tree.layers)
         etc = ":".join(str(layer / "etc") for layer in tree.layers if (layer / "etc").is_dir())
-        script = ["sh", "-c", _MOUNT_TREE, "mount", str(self.path), root, etc, OVERLAY_OPTIONS]
-        self.namespace.execute([*script, self._root_options])
+        script = _MOUNT_ROOT + (_COPY_ETC if self._bootc else _MOUNT_ETC)
+        source = f"composefs:{sha256(root.encode()).hexdigest()}" if self._bootc else "root"
+        words = (str(self.path), root, etc, OVERLAY_OPTIONS, self._root_options, source)
+        self.namespace.execute(["sh", "-c", script, "mount", *words])
 
     def unmount(self) -> None:
         """Take ``root`` and ``etc`` away, and the control groups that the guest has left."""
-        self.namespace.execute(["umount", "--lazy", self.etc, self.root])
+        mounts = [self.root] if self._bootc else [self.etc, self.root]
+        self.namespace.execute(["umount", "--lazy", *mounts])
         clear_group(self.namespace, self._cgroup)
 
     def add_users(self, users: Sequence[str]) -> None:

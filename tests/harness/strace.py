@@ -16,12 +16,20 @@ _PLACE = "/run/strace"
 
 def bring_strace(scratch: Scratch) -> str:
     """Copy strace into a root; return the command that starts it there, for a shell."""
+    with tempfile.TemporaryDirectory() as place:
+        command = copy_strace(Path(place), _PLACE)
+        scratch.copy_in(Path(place), _PLACE)
+    return command
+
+
+def copy_strace(directory: Path, place: str) -> str:
+    """Copy strace into ``directory``; return the command that starts it from ``place`` in a root.
+
+    ``place`` is where the caller puts the directory's files.
+    """
     program = shutil.which("strace") or "strace"
     libraries = re.findall(r"(?:=> |^\s+)(/\S+)", run(["ldd", program]), re.MULTILINE)
     (loader,) = (path for path in libraries if Path(path).name.startswith("ld-linux"))
-    with tempfile.TemporaryDirectory() as place:
-        for path in {program, *libraries}:
-            shutil.copy(path, place)
-        scratch.copy_in(Path(place), _PLACE)
-    here = f"{_PLACE}/{Path(loader).name}"
-    return f"{here} --library-path {_PLACE} {_PLACE}/{Path(program).name}"
+    for path in {program, *libraries}:
+        shutil.copy(path, directory)
+    return f"{place}/{Path(loader).name} --library-path {place} {place}/{Path(program).name}"

@@ -34,10 +34,11 @@ rm -r /etc/systemd/system/timers.target.wants
 ln -s /dev/null /etc/systemd/system/var-lib-machines.mount
 """
 # ostree gives everything mtime 0, and with /usr's, ConditionNeedsUpdate= is false on any host
-# that has booted before. A database in WAL mode cannot be read on a read-only root. A deployment
-# shows nothing of its commit's /var.
+# that has booted before. A database in WAL mode cannot be read on a read-only root. Of /var,
+# commits that rpm-ostree assembles have two links: rpmostree-core.cxx:4462.
 _FINISH = """
-find /var -mindepth 1 -delete
+cd /var
+find . -mindepth 1 ! -path ./lib ! -path ./lib/alternatives ! -path ./lib/vagrant -delete
 python3 -c '
 import sqlite3
 with sqlite3.connect("/usr/share/rpm/rpmdb.sqlite") as database:

@@ -25,11 +25,17 @@ class NixTreeMaker(Protocol):
     """Makes trees with the real RPM, of a sample closure, layered onto them."""
 
     def __call__(
-        self, suite: str = "forky", *, nix_dir: bool = True, sysusers: bool = True
+        self,
+        suite: str = "forky",
+        *,
+        nix_dir: bool = True,
+        sysusers: bool = True,
+        layout: str = "auto",
     ) -> Tree:
         """Return such a tree, with settings fit for the sample; made once in a run.
 
-        ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms().
+        ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms(), ``layout`` is
+        what /etc/nix-aurora.conf asks for.
         """
 
 
@@ -38,18 +44,21 @@ def make_nix_tree(package: PackageMaker, shared: Path) -> NixTreeMaker:
     """Return a maker of trees with the package; all processes of a run share them."""
 
     @cache
-    def make(suite: str, nix_dir: bool, sysusers: bool) -> Tree:
+    def make(suite: str, nix_dir: bool, sysusers: bool, layout: str) -> Tree:
         base = atomic_tree(nix_dir=nix_dir)
 
         def add(place: Path) -> None:
             layered = layer_rpms(base, [package(suite)], place / "rpms", sysusers=sysusers)
-            fit_for_sample(layered, place / "settings")
+            ask = f"echo STORE_LAYOUT={layout} >>/etc/nix-aurora.conf"
+            fit_for_sample(layered, place / "settings", more=ask if layout != "auto" else "")
 
-        key = f"{suite}{'-nix' * nix_dir}{'-sysusers' * sysusers}"
+        key = f"{suite}-{layout}{'-nix' * nix_dir}{'-sysusers' * sysusers}"
         place = cached("nix-trees", key, add, top=shared)
         return Tree((place / "settings", place / "rpms", *base.layers))
 
-    return lambda suite="forky", *, nix_dir=True, sysusers=True: make(suite, nix_dir, sysusers)
+    return lambda suite="forky", *, nix_dir=True, sysusers=True, layout="auto": make(
+        suite, nix_dir, sysusers, layout
+    )
 
 
 @pytest.fixture(scope="session")

@@ -499,9 +499,9 @@ ELSEWHERE: Mapping[str, str] = {
     "test_what_is_missing_is_named_with_its_cure",
     # Boots that move the system onto another root directory.
     "mount-stopped": "tests/host/test_mount.py::"
-    "test_a_boot_that_does_not_come_up_is_the_last_one_that_tries",
+    "test_two_boots_that_do_not_come_up_are_the_last_ones_that_try",
     "mount-failed": "tests/host/test_mount.py::test_a_fault_leaves_a_whole_system",
     "mount-not-yet": "tests/host/test_mount.py::"
-    "test_enabled_it_comes_with_the_next_boot_and_goes_with_the_one_after_disabling",
+    "test_disabled_it_stays_as_it_is_until_enabled_again",
 }
 """Kinds of findings with a test of their own, and where."""

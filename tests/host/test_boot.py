@@ -247,10 +247,10 @@ def test_a_slip_in_the_settings_stops_no_boot(nix_host: Host) -> None:
     nix_host.run(f"cat >/etc/nix-aurora.conf <<'END'\n{before}END")
 
 
-def test_where_the_root_can_have_no_nix_the_commands_bring_one(
+def test_in_the_namespace_layout_the_commands_bring_a_nix(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
-    host = make_host(make_nix_tree(nix_dir=False))
+    host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))
     host.boot()
     assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"

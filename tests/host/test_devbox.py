@@ -89,7 +89,7 @@ def host(
 ) -> Iterator[Host]:
     """Give a host where tester has a flake, and whose cache has what the store has not."""
     place = tmp_path_factory.mktemp(f"devbox-{layout}")
-    tree = make_nix_tree(nix_dir=layout == "mount").changed(place / "image", _IMAGE)
+    tree = make_nix_tree(nix_dir=False, layout=layout).changed(place / "image", _IMAGE)
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()
         copy_expressions(host, place / "files")

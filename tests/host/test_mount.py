@@ -1,7 +1,8 @@
-"""A /nix for a read-only root that has none: nix-aurora mount, on a booted system."""
+"""A read-only root that can have no /nix: each boot moves onto one that has it."""
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
-from tests.whole import WHOLE, add_program, check_profile
+from tests.whole import WHOLE, add_program, check_profile, check_works
 
 _ENABLE = "nix-aurora mount enable --yes"
 # The user manager has been up since before, and gets its environment anew.
@@ -23,7 +24,11 @@ systemctl --user daemon-reload && systemctl --user start try.service
 _FAULTS = {
     "overlay refused": (NO_OVERLAY, ("binds", False)),
     "bind refused": (
-        'mount() { [[ $* != *"--rbind /var"* ]] || return 32; command mount "$@"; }',
+        'mount() { command mount "$@"; [[ $* != *--all* ]] || return 64; }',
+        (None, True),
+    ),
+    "a directory that is another one": (
+        'mount() { command mount "$@"; [[ $* != *--all* ]] || umount -l /run/nix-root/root/var; }',
         (None, True),
     ),
     "pivot refused": ("pivot_root() { return 1; }", (None, True)),
@@ -34,6 +39,31 @@ _FAULTS = {
     ),
     "no marker can be written": ("sync() { return 1; }", (None, True)),
 }
+_HANG = """
+printf '[Unit]\\nBefore=multi-user.target\\n[Service]\\nType=oneshot\\n\\
+ExecStart=/usr/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' \\
+    >/etc/systemd/system/hang.service
+systemctl enable hang.service
+"""
+_HANGS = "until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done"
+_UNHANG = "systemctl disable hang.service; systemctl kill --signal=KILL hang.service"
+PENDING = "/etc/nix-aurora.root-pending"
+# Directories with something in them, some of which units mount something on.
+_IMAGE = """
+mkdir -p /boot /by-fstab '/a b' /plain /closed
+chown 2:0 /closed
+chmod 0700 /closed
+for place in /boot /by-fstab '/a b' /plain /closed; do touch "$place/of-the-image"; done
+echo text >/a-file
+ln -s plain /a-link
+for place in /boot '/a b'; do
+    unit=$(systemd-escape --path --suffix=mount "$place")
+    cd /usr/lib/systemd/system
+    printf '[Mount]\\nWhat=tmpfs\\nType=tmpfs\\nWhere=%s\\n' "$place" >"$unit"
+    mkdir -p local-fs.target.wants
+    ln -s "../$unit" "local-fs.target.wants/$unit"
+done
+"""
 
 
 def _status(host: Host) -> dict[str, object]:
@@ -42,7 +72,7 @@ def _status(host: Host) -> dict[str, object]:
 
 
 def _mounts(host: Host) -> dict[str, str]:
-    """Give the source of each mount but that of /; services that restart have some of their own."""
+    """Return the source of each mount but that of /, and of services that restart."""
     listing = host.run("findmnt --raw --noheadings --output TARGET,SOURCE").stdout
     pairs = [line.split(" ", 1) for line in listing.splitlines()]
     return {
@@ -53,7 +83,7 @@ def _mounts(host: Host) -> dict[str, str]:
 
 
 def _findings(host: Host) -> dict[str, str | None]:
-    """Give the fix of each finding that is more than a note."""
+    """Return the fix of each finding that is more than a note."""
     report = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)
     return {
         finding["id"]: finding["fix"]
@@ -62,28 +92,79 @@ def _findings(host: Host) -> dict[str, str | None]:
     }
 
 
+def _fail_boot(host: Host) -> None:
+    """Boot with a unit that hangs, and cut the power."""
+    host.boot(wait=False)
+    host.run(_HANGS)
+    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    host.kill()
+
+
 @pytest.fixture(scope="module")
 def stock_tree(make_nix_tree: NixTreeMaker) -> Tree:
-    """Give a host whose root can have no /nix, with the package."""
+    """Return a host whose root can have no /nix, with the package."""
     return make_nix_tree(nix_dir=False)
 
 
 @pytest.fixture(scope="module")
 def stock_host(stock_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give such a host after its first boot; a module shares it."""
+    """Return such a host after its first boot; a module shares it."""
     with Host(stock_tree, tmp_path_factory.mktemp("mount") / "host") as host:
         yield host
 
 
-def test_enabled_it_comes_with_the_next_boot_and_goes_with_the_one_after_disabling(
+def test_a_first_boot_moves_and_says_how_to_undo_it(stock_host: Host) -> None:
+    assert stock_host.failed_units() == []
+    assert _status(stock_host) == {
+        **{"enabled": True, "root": "overlay", "mounted": True, "unmoved": None},
+        **{"stopped": False, "failed_boots": [], "switched_off": False, "laggards": []},
+    }
+    assert _findings(stock_host) == {}
+    stock_host.run(f"[ ! -e {PENDING} ]; [ ! -e /run/nix-root ]; [ ! -w / ]")
+    said = stock_host.journal("nix-root.service")
+    assert "moved the system to a read-only root directory with /nix (overlay)" in said
+    assert "to undo this: sudo nix-aurora mount disable" in said
+    status = stock_host.run("nix-aurora status").stdout
+    assert "to undo this: sudo nix-aurora mount disable" in status
+    stock_host.run(WHOLE)
+    add_program(stock_host)
+    check_works(stock_host)
+    stock_host.linger("tester")
+    stock_host.run_as("tester", _USER_UNIT)
+
+
+def test_a_unit_that_starts_later_moves_nothing(stock_host: Host) -> None:
+    """Any start of a unit pulls sysinit.target in, and with it what an older package enabled."""
+    stock_host.run("systemctl restart nix-root.service; systemctl start nix-root.service")
+    assert _status(stock_host)["root"] == "overlay"
+    assert len(stock_host.run("findmnt --noheadings /").stdout.splitlines()) == 1
+
+
+def test_disabled_it_stays_as_it_is_until_enabled_again(
     stock_tree: Tree, make_host: HostMaker
 ) -> None:
     host = make_host(stock_tree)
     host.boot()
+    before = host.read("/etc/nix-aurora.conf")
+    host.run("nix-aurora mount disable")
+    assert host.read("/etc/nix-aurora.conf") == f"{before}STORE_LAYOUT=namespace\n"
+    host.reboot()
+    assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
+    assert _findings(host) == {}
+    host.run("systemctl start nix-root.service; [ ! -e /nix ]")
+    for action in ("enable --yes", "disable"):
+        refused = f"mount -o remount,bind,ro /etc; nix-aurora mount {action}"
+        result = host.run(refused, check=False)
+        host.run("mount -o remount,bind,rw /etc")
+        assert "Traceback" not in result.stderr
+        if action != "disable":  # the file says so already
+            assert result.returncode == 1
+            assert "/etc/nix-aurora.conf: Read-only file system" in result.stderr
     host.run(_ENABLE)
-    assert host.run("[ -e /nix ]", check=False).returncode == 1
+    assert host.read("/etc/nix-aurora.conf") == before
     assert "mount-not-yet" in _findings(host)
+    host.run("systemctl restart nix-root.service nix-layout.service; [ ! -e /nix ]")
     # Slips that ended the boot's scripts when these ran the file.
     host.run("printf '%s\\n' 'exit 0' \"STORE_LAYOUT='mount\" >>/etc/nix-aurora.conf")
     host.reboot()
@@ -94,37 +175,14 @@ def test_enabled_it_comes_with_the_next_boot_and_goes_with_the_one_after_disabli
     assert "STORE_LAYOUT: expected one word" in host.run("nix-aurora mount status").stdout
     host.run(fix)
     assert host.read("/run/nix-aurora/layout") == "mount\n"
-    assert _status(host) == {
-        **{"enabled": True, "root": "overlay", "mounted": True, "failed": False},
-        **{"stopped": False, "switched_off": False, "laggards": []},
-    }
     assert _findings(host) == {}
-    host.run("[ ! -e /etc/nix-aurora.root-pending ]; [ ! -e /run/nix-root ]")
-    host.run(WHOLE)
-    add_program(host)
-    check_profile(host)
-    before = host.read("/etc/nix-aurora.conf")
-    host.run("nix-aurora mount disable")
-    assert host.read("/etc/nix-aurora.conf") == f"{before}STORE_LAYOUT=namespace\n"
-    host.reboot()
-    assert host.failed_units() == []
-    assert host.read("/run/nix-aurora/layout") == "namespace\n"
-    for action in ("enable --yes", "disable"):
-        refused = f"mount -o remount,bind,ro /etc; nix-aurora mount {action}"
-        result = host.run(refused, check=False)
-        host.run("mount -o remount,bind,rw /etc")
-        assert result.returncode == 1
-        assert "Traceback" not in result.stderr
-        assert "/etc/nix-aurora.conf: Read-only file system" in result.stderr or (
-            action == "disable"  # the file says so already, and it is systemctl that fails
-        )
-    host.run(_ENABLE)
-    assert host.read("/etc/nix-aurora.conf") == before
 
 
-def test_the_running_system_moves_at_once(stock_tree: Tree, make_host: HostMaker) -> None:
+def test_the_running_system_moves_when_asked(stock_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(stock_tree)
     host.boot()
+    host.run("nix-aurora mount disable")
+    host.reboot()
     host.linger("tester")
     host.run("mkdir -p /var/srv/disk; mount -t tmpfs disk /var/srv/disk; touch /srv/disk/there")
     before = _mounts(host)
@@ -141,43 +199,85 @@ def test_the_running_system_moves_at_once(stock_tree: Tree, make_host: HostMaker
     assert host.run_as("tester", "ls /srv/disk /srv/later").stdout.count("there") == 2
     host.run("systemctl daemon-reexec; su tester -c 'unshare -Urm true'")
     assert host.run_as("tester", "sudo id -u").stdout == "0\n"
-    host.reboot()
-    assert host.failed_units() == []
-    check_profile(host)
 
 
-def test_a_boot_that_does_not_come_up_is_the_last_one_that_tries(
+def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
     stock_tree: Tree, make_host: HostMaker
 ) -> None:
     host = make_host(stock_tree)
     host.boot()
-    host.run(_ENABLE)
-    hang = "/etc/systemd/system/hang.service"
-    host.run(
-        f"printf '[Unit]\\nBefore=multi-user.target\\n[Service]\\nType=oneshot\\n"
-        f"ExecStart=/usr/bin/sleep infinity\\n[Install]\\nWantedBy=multi-user.target\\n' >{hang};"
-        " systemctl enable hang.service"
-    )
+    host.run(_HANG)
     host.run("systemctl --no-block reboot")
     host.wait_for_exit(133)
+    # An orderly shutdown is no failed boot, not even while a unit still hangs.
+    for _ in range(3):
+        host.boot(wait=False)
+        host.run(_HANGS)
+        assert host.read("/run/nix-aurora/layout") == "mount\n"
+        host.run("systemctl --no-block reboot")
+        host.wait_for_exit(133)
+    _fail_boot(host)
+    _fail_boot(host)
     host.boot(wait=False)
-    host.run("until [ -d /nix/store ]; do sleep 0.1; done")
-    host.kill()
-    host.boot(wait=False)
-    host.run("until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done")
+    host.run(_HANGS)
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
-    host.run("systemctl disable hang.service; systemctl kill --signal=KILL hang.service")
+    host.run(_UNHANG)
     host.wait_until_up()
-    assert _status(host)["stopped"] is True
-    fix = _findings(host)["mount-stopped"]
+    stopped = _status(host)
+    assert (stopped["stopped"], stopped["unmoved"]) == (True, "failed-boots")
+    again = "sudo nix-aurora mount enable"
+    assert again in host.journal("nix-root.service")
+    assert again in host.run("nix-aurora status").stdout
+    add = 'nix profile install "$(nix-store --add .profile)"'
+    said = host.run_as("tester", f"touch .profile; {add}", check=False).stderr
+    assert "with /nix failed; to try again: sudo nix-aurora mount enable" in said
     host.reboot()  # coming up without it does not bring it back
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
+    fix = _findings(host)["mount-stopped"]
     assert fix is not None
     host.run(fix)
     assert _findings(host) == {}
+    assert _status(host)["root"] == "binds"  # the kind that failed is not tried again
     host.reboot()
     assert host.failed_units() == []
-    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    assert _status(host)["root"] == "binds"
+
+    # Where that one fails, too, nothing is left to try, and the fix is not to try.
+    host.run(_HANG)
+    host.run("systemctl --no-block reboot")
+    host.wait_for_exit(133)
+    _fail_boot(host)
+    _fail_boot(host)
+    host.boot(wait=False)
+    host.run(f"{_HANGS}; {_UNHANG}")
+    host.wait_until_up()
+    refused = host.run(_ENABLE, check=False)
+    assert "each kind of root directory failed with this kernel" in refused.stderr
+    fix = _findings(host)["mount-stopped"]
+    assert fix is not None
+    host.run(fix)
+    assert _findings(host) == {}
+    host.run("nix-aurora mount enable --again --yes")
+    host.reboot()
+    assert _status(host)["root"] == "overlay"
+
+
+def test_what_systemd_mounts_stays_a_mount_point_whatever_the_image_has_there(
+    stock_tree: Tree, make_host: HostMaker, tmp_path: Path
+) -> None:
+    tree = stock_tree.changed(tmp_path / "image", _IMAGE)
+    host = make_host(tree)
+    host.boot()
+    break_nix_root(host, NO_OVERLAY)
+    host.run("echo 'more /by-fstab tmpfs defaults 0 0' >>/etc/fstab")
+    host.reboot()
+    assert host.failed_units() == []
+    assert _status(host)["root"] == "binds"
+    for mounted in ("/boot", "/by-fstab", "/a b"):
+        host.run(f"mountpoint '{mounted}'; [ ! -e '{mounted}/of-the-image' ]")
+    host.run("! mountpoint /plain; [ -e /plain/of-the-image ]; [ -e /a-file ]; ls -l /a-link/")
+    modes = "stat --format='%a %u:%g' /plain /closed /boot"
+    assert host.run(modes).stdout.splitlines()[1] == "700 2:0"
 
 
 @pytest.mark.parametrize("name", _FAULTS)
@@ -185,7 +285,6 @@ def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: H
     functions, (root, failed) = _FAULTS[name]
     host = make_host(stock_tree)
     host.boot()
-    host.run(_ENABLE)
     break_nix_root(host, functions)
     host.reboot()
     assert _status(host)["root"] == root
@@ -193,7 +292,8 @@ def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: H
     assert host.read("/run/nix-aurora/layout") == ("mount\n" if root else "namespace\n")
     host.run("! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]; ls /usr/bin/env /var/lib/nix")
     if root is None:
-        host.run("[ ! -e /etc/nix-aurora.root-pending ]")
+        host.run(f"[ ! -e {PENDING} ]")
+        assert "nix-root.service failed" in host.run("nix-aurora status").stdout
         mend_nix_root(host)
         fix = _findings(host)["mount-failed"]
         assert fix is not None

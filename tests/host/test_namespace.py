@@ -56,7 +56,9 @@ with socket.socket(socket.AF_UNIX) as client:
 @pytest.fixture(scope="module")
 def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     """Give a host without /nix, whose image has top directories of its own."""
-    return make_nix_tree(nix_dir=False).changed(tmp_path_factory.mktemp("tree") / "image", _IMAGE)
+    return make_nix_tree(nix_dir=False, layout="namespace").changed(
+        tmp_path_factory.mktemp("tree") / "image", _IMAGE
+    )
 
 
 @pytest.fixture(scope="module")
@@ -231,6 +233,24 @@ def test_an_interactive_shell_says_what_it_is(host: Host) -> None:
     assert shown.endswith("exit 4\n")
 
 
+def test_the_documented_limits_of_the_layout(host: Host) -> None:
+    """What starts outside of nix-aurora shell sees no /nix: the user's units, direnv's hook."""
+    host.run_as(
+        "tester",
+        """
+        nix profile add --file /srv/greet.nix --argstr name unit || exit
+        mkdir -p .config/systemd/user
+        ln -s ~/.nix-profile/share/systemd/user/unit.service .config/systemd/user/
+        nix build --out-link direnv --file /srv/greet.nix
+        """,
+    )
+    host.linger("tester")
+    started = host.run_as("tester", "systemctl --user start unit.service", check=False)
+    assert (started.returncode, "not found" in started.stderr) == (5, True), started.stderr
+    assert host.run_as("tester", "test -e direnv", check=False).returncode == 1
+    assert host.run_as("tester", f"{_INSIDE} direnv/bin/greet").stdout == "greeting from greet\n"
+
+
 # --- as if there were no namespace
 
 
@@ -254,6 +274,30 @@ def test_environment_directory_ids_and_network_are_the_callers(host: Host) -> No
     )
     assert inside == outside
     assert {"PWD=/home/tester", "OLDPWD=/home", "/var/home/tester"} <= set(inside)
+
+
+@pytest.mark.parametrize(
+    ("place", "become"),
+    [("closed", "sudo -n -u other"), ("gone; rmdir ../gone", "sudo -n -u other"), ("gone", "")],
+    ids=["closed", "removed, for another user", "removed"],
+)
+def test_a_lost_working_directory_is_replaced_by_the_root_directory(
+    host: Host, place: str, become: str
+) -> None:
+    """Closed to the user that the command runs as, or removed while the user was in it."""
+    enter = f"cd; mkdir -p -m 0700 closed gone; cd {place}; [ -n '{become}' ] || rmdir ../gone; "
+    for start in (
+        f"{_WITH_NIX} pwd",
+        f"{_INSIDE} pwd",
+        "nix eval --expr 1",
+        "env -u PWD nix --version",
+    ):
+        result = host.run_as("tester", f"{enter} {become} {start}")
+        assert result.stdout in {"/\n", "1\n", "nix (Nix) 2.34.8\n"}
+        told = [line for line in result.stderr.splitlines() if line.startswith("nix")]
+        assert len(told) == 1, result.stderr
+        assert told[0].startswith("nix-aurora: cannot enter the working directory: ")
+        assert told[0].endswith("; continuing in /")
 
 
 def test_the_process_stays_the_same_one(host: Host) -> None:
@@ -331,8 +375,8 @@ def test_namespaces_are_made_inside(host: Host) -> None:
 # --- what cannot work, and when
 
 
-@pytest.mark.parametrize("command", ["sudo", "su", "pkexec"])
-def test_who_would_become_another_user_is_told(host: Host, command: str) -> None:
+@pytest.mark.parametrize("command", ["sudo", "su", "pkexec", "podman", "crontab"])
+def test_a_program_that_needs_other_ids_is_explained(host: Host, command: str) -> None:
     result = host.run_as("tester", f"{_INSIDE} {command} -n true", check=False)
     assert (result.returncode, result.stdout) == (1, "")
     first, *hints = result.stderr.splitlines()

@@ -36,7 +36,8 @@ _PROFILE = "/var/home/tester/.local/state/nix-relocated/profile"
 def before(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Give a host without /nix, whose users have used the namespace layout."""
     place = tmp_path_factory.mktemp("relocated")
-    with Host(make_nix_tree(nix_dir=False), place / "host") as host:
+    tree = make_nix_tree(nix_dir=False, layout="namespace")
+    with Host(tree, place / "host") as host:
         (place / "files").mkdir()
         copy_expressions(host, place / "files")
         add_program(host)

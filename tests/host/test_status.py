@@ -3,6 +3,7 @@
 import json
 import time
 
+from tests.build_users import GROUP_ID, IDS
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker
@@ -37,8 +38,8 @@ def test_status_tells_the_state_of_a_good_host(nix_host: Host) -> None:
         }
         assert state["profile"]["owner"] == "packaged"
         assert list(state["sockets"].values()) == [True, True]
-        assert state["users"]["group"] == 30000
-        assert sorted(state["users"]["ids"].values()) == list(range(30001, 30033))
+        assert state["users"]["group"] == GROUP_ID
+        assert sorted(state["users"]["ids"].values()) == list(IDS)
         assert state["store"]["paths"] >= count_packaged(nix_host)
         assert 0 < state["space"]["free"] < state["space"]["size"]
         assert state["selinux"] is None

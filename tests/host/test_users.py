@@ -3,36 +3,15 @@
 import re
 import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.harness.tree import Tree
-from tests.host.conftest import HostMaker
 from tests.host.expressions import ADD_BASH, copy_expressions
-from tests.whole import build
 
 _SHELLS = ["bash", "zsh", "fish"]
 _SANDBOX = "bin build dev etc nix proc tmp"  # its top directories: nothing else of the host
-# As a boot does: nix-layout looks for the build users, and the import goes by what it has found.
-_SETUP = "systemctl restart nix-layout.service nix-setup.service"
 _PEOPLE = ("tester", "other")
-# The build users as nss-systemd's own records, and in none of the files in /etc.
-_IN_USERDB = """
-sed -i '/^nixbld/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
-mkdir -p /usr/lib/userdb
-cd /usr/lib/userdb
-echo '{"groupName": "nixbld", "gid": 30000}' >nixbld.group
-ln -s nixbld.group 30000.group
-for number in {1..32}; do
-    user=nixbld$number uid=$((30000 + number))
-    printf '{"userName": "%s", "uid": %s, "gid": 30000, "homeDirectory": "/var/empty"}\\n' \\
-        $user $uid >$user.user
-    ln -s $user.user $uid.user
-    : >$user:nixbld.membership
-done
-"""
 
 
 @pytest.fixture(scope="module")
@@ -258,73 +237,3 @@ def test_a_lingering_users_unit_in_the_store_starts_with_the_host(host: Host) ->
     assert "imported" not in host.journal("nix-setup.service")
     for shell in _SHELLS:
         host.run_as("tester", f"greet-{shell}", shell=shell)
-
-
-# --- ids
-
-
-def test_builds_work_where_the_usual_ids_are_taken(
-    tree_with_nix: Tree, nix_tree: Tree, tmp_path: Path
-) -> None:
-    """The host has run without the package, and its users' ids are those of the build users."""
-    people = "\n".join(
-        f"groupadd --gid {number} taken{number}\n"
-        f"useradd --uid {number} --gid {number} --no-create-home taken{number}"
-        for number in range(30000, 30034)
-    )
-    with Host(tree_with_nix, tmp_path / "host") as host:
-        host.run(people)
-        host.reboot(nix_tree)
-        assert host.failed_units() == []
-        members = host.run("getent group nixbld").stdout.strip().split(":")
-        assert not 30000 <= int(members[2]) <= 30033
-        assert len(members[3].split(",")) == 32
-        copy_expressions(host, tmp_path)
-        path = host.run_as("tester", _build("who")).stdout.strip()
-        assert _builder(host, _facts(host, path)) in members[3].split(",")
-
-
-def test_a_boot_gives_an_empty_group_its_members(host: Host) -> None:
-    host.run("cp -a /etc/group /run/; sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group")
-    host.reboot()
-    assert len(host.run("getent group nixbld").stdout.split(",")) == 32
-    assert build(host)
-
-
-def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
-    nix_tree: Tree, make_host: HostMaker, tmp_path: Path
-) -> None:
-    """As under rpm-ostree with nss-altfiles: the C library of Nix's closure has no such module."""
-    host = make_host(nix_tree.changed(tmp_path / "userdb", _IN_USERDB))
-    host.boot()
-    assert host.failed_units() == []
-    members = host.run("getent --service=files group nixbld").stdout.strip().split(":")[3]
-    assert len(members.split(",")) == 32
-    in_files = "getent --service=files passwd nixbld{1..32}; grep -c ^nixbld /etc/group /etc/passwd"
-    users = host.run(in_files).stdout
-    assert build(host)
-
-    # No account is glued to the last one, which has no newline at its end.
-    host.run(
-        "sed -i /^nixbld/d /etc/passwd /etc/group\n"
-        "for file in /etc/passwd /etc/group; do truncate --size=-1 $file; done\n"
-        "chmod 0604 /etc/passwd; tail --lines=1 /etc/passwd >/run/last\n"
-        f"{_SETUP}"
-    )
-    assert host.run(in_files).stdout == users
-    last = host.read("/run/last")
-    assert last.startswith("other:")
-    assert f"{last}\nnixbld1:" in host.read("/etc/passwd")
-    assert host.run_as("other", "id -un").stdout == "other\n"
-    assert host.run("stat --format=%a /etc/passwd /etc/.pwd.lock").stdout == "604\n600\n"
-    assert host.run("ls -A /etc | grep -E '^[.](passwd|group)'", check=False).stdout == ""
-
-    # A group without members.
-    host.run(f"sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group; {_SETUP}")
-    assert host.run(in_files).stdout == users
-    # As an import leaves it that is killed between the two files.
-    host.run(f"sed -i '/^nixbld/d' /etc/passwd; {_SETUP}")
-    assert host.run(in_files).stdout == users
-    # And where the users are there already, only the group is copied.
-    host.run(f"sed -i '/^nixbld/d' /etc/group; {_SETUP}")
-    assert host.run(in_files).stdout == users

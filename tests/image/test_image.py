@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.spec import UNITS
+from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.nspawn import Host
 from tests.harness.podman import Podman
 from tests.harness.scratch import Scratch
@@ -110,12 +111,12 @@ def test_users_have_their_own_ids(source: str, image: ImageMaker) -> None:
     users = [line.split(":") for line in (etc / "passwd").read_text().splitlines()]
     found = {(user[0], *user[2:4], *user[5:]) for user in users if user[0].startswith("nixbld")}
     assert found == {
-        (f"nixbld{number}", f"{30000 + number}", "30000", "/var/empty", "/usr/sbin/nologin")
-        for number in range(1, 33)
+        (name, str(number), str(GROUP_ID), "/var/empty", "/usr/sbin/nologin")
+        for name, number in zip(NAMES, IDS, strict=True)
     }
     groups = dict(line.split(":", 1) for line in (etc / "group").read_text().splitlines())
     _, number, members = groups["nixbld"].split(":")
-    assert (number, set(members.split(","))) == ("30000", {user[0] for user in found})
+    assert (number, set(members.split(","))) == (str(GROUP_ID), {user[0] for user in found})
 
 
 @each_source

@@ -52,10 +52,10 @@ d /root/.ssh 0700
 d /var/roothome
 d /var/missing/parent
 END
-printf '%s\\n' '# comment' 'u! nixbld1 30001:nixbld "One" /' 'g nixbld 30000' 'm nixbld1 nixbld' \
+printf '%s\\n' '# comment' 'u! nixbld1 61121:nixbld "One" /' 'g nixbld 61120' 'm nixbld1 nixbld' \
     >usr/lib/sysusers.d/nix.conf
-echo 'nixbld1:x:30001:30000::/:/bin/sh' >>etc/passwd
-echo 'nixbld:x:30000:nixbld1' >>etc/group
+echo 'nixbld1:x:61121:61120::/:/bin/sh' >>etc/passwd
+echo 'nixbld:x:61120:nixbld1' >>etc/group
 mkdir -p usr/lib/bootc/kargs.d
 printf 'kargs = ["quiet"]\\nmatch-architectures = ["x86_64"]\\n' >usr/lib/bootc/kargs.d/a.toml
 """

@@ -8,35 +8,44 @@ from typing import Protocol
 
 import pytest
 
-from tests.harness.cache import cached
+from tests.harness.cache import cached, digest
 from tests.harness.deployment import Deployment
 from tests.harness.ostree import bootable_tree, copy_disk, deploy, make_disk
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
+from tests.nix_root import ADD_NO_OVERLAY, REFUSE_OVERLAY
 from tests.packages import PackageMaker, fit_for_sample
 
 
 class DiskMaker(Protocol):
     """Makes disks with all branches in their repository."""
 
-    def __call__(self, branch: str) -> Path:
-        """Give the image that boots ``branch`` and never has; made once in a session."""
+    def __call__(self, branch: str, *, arguments: str = "") -> Path:
+        """Return the image that boots ``branch`` and never has; made once in a session.
+
+        All its boots have the kernel's ``arguments``.
+        """
 
 
 class MachineMaker(Protocol):
     """Makes machines that are off, and whose disks are gone when the test ends."""
 
-    def __call__(self, branch: str, *, disks: Sequence[Path] = ()) -> Machine:
-        """Give a new machine that is to boot ``branch``; ``disks`` are Machine's."""
+    def __call__(self, branch: str, *, disks: Sequence[Path] = (), arguments: str = "") -> Machine:
+        """Return a new machine that is to boot ``branch``, always with the kernel's ``arguments``.
+
+        ``disks`` are Machine's.
+        """
 
 
 class DeploymentMaker(Protocol):
     """Makes deployments that are off, and whose disks are gone when the test ends."""
 
-    def __call__(self, branch: str) -> Deployment:
-        """Return a new host that is to boot ``branch``."""
+    def __call__(self, branch: str, *, arguments: str = "") -> Deployment:
+        """Return a new host that is to boot ``branch``, always with the kernel's ``arguments``."""
 
 
+# What every boot of a host has, by the kind of root directory that it gets.
+KINDS = {"overlay": "", "binds": REFUSE_OVERLAY}
 # Layers of a branch's tree, the topmost first, over those of its base.
 _LAYERS = ("settings", "rpms")
 
@@ -53,7 +62,7 @@ def branches(package: PackageMaker, shared: Path) -> Mapping[str, Tree]:
     def with_nix(name: str, base: Tree, suite: str = "forky") -> Tree:
         def make(place: Path) -> None:
             layered = layer_rpms(base, [package(suite)], place / "rpms")
-            fit_for_sample(layered, place / "settings")
+            fit_for_sample(layered, place / "settings", more=ADD_NO_OVERLAY)
 
         place = cached("branches", name, make, top=shared)
         return Tree((*(place / layer for layer in _LAYERS), *base.layers))
@@ -74,15 +83,16 @@ def disk(branches: Mapping[str, Tree], shared: Path) -> DiskMaker:
         make_disk(branches, place / "disk.img")
 
     @cache
-    def make(branch: str) -> Path:
+    def make(branch: str, arguments: str) -> Path:
         def deployed(place: Path) -> None:
             copy_disk(commits, place / "disk.img")
-            deploy(branches[branch], branch, place / "disk.img")
+            deploy(branches[branch], branch, place / "disk.img", arguments=arguments)
 
         commits = cached("disks", "commits", commit, top=shared) / "disk.img"
-        return cached("disks", branch, deployed, top=shared) / "disk.img"
+        name = branch if not arguments else f"{branch}-{digest(arguments)}"
+        return cached("disks", name, deployed, top=shared) / "disk.img"
 
-    return make
+    return lambda branch, *, arguments="": make(branch, arguments)
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +108,10 @@ def make_machine(disk: DiskMaker, tmp_path: Path) -> Iterator[MachineMaker]:
     """Give a maker of machines that last as long as the test."""
     with ExitStack() as stack:
 
-        def make(branch: str, *, disks: Sequence[Path] = ()) -> Machine:
+        def make(branch: str, *, disks: Sequence[Path] = (), arguments: str = "") -> Machine:
             number = sum(1 for _ in tmp_path.glob("machine-*"))
-            machine = Machine(disk(branch), tmp_path / f"machine-{number}", disks=disks)
+            place = tmp_path / f"machine-{number}"
+            machine = Machine(disk(branch, arguments=arguments), place, disks=disks)
             stack.callback(machine.disk.unlink, missing_ok=True)
             stack.callback(machine.close)
             machine.open()
@@ -114,9 +125,10 @@ def make_deployment(disk: DiskMaker, tmp_path: Path) -> Iterator[DeploymentMaker
     """Return a maker of deployments that last as long as the test."""
     with ExitStack() as stack:
 
-        def make(branch: str) -> Deployment:
+        def make(branch: str, *, arguments: str = "") -> Deployment:
             number = sum(1 for _ in tmp_path.glob("deployment-*"))
-            host = Deployment(disk(branch), tmp_path / f"deployment-{number}")
+            place = tmp_path / f"deployment-{number}"
+            host = Deployment(disk(branch, arguments=arguments), place)
             stack.callback(host.disk.unlink, missing_ok=True)
             stack.callback(host.close)
             host.open()

@@ -4,7 +4,8 @@ import pytest
 
 from tests.harness.deployment import Deployment
 from tests.harness.ostree import TRANSIENT
-from tests.ostree.conftest import DeploymentMaker
+from tests.nix_root import NO_OVERLAY, break_nix_root
+from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.sources import check_sources
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
@@ -40,17 +41,17 @@ def _switch(host: Deployment, branch: str) -> None:
     assert host.run(booted).stdout == f"{branch}\n"
 
 
-def test_nix_goes_along_with_the_deployment(make_deployment: DeploymentMaker) -> None:
-    host = make_deployment("nix-trixie")
+@pytest.mark.parametrize("kind", KINDS)
+def test_nix_goes_along_with_the_deployment(kind: str, make_deployment: DeploymentMaker) -> None:
+    host = make_deployment("nix-trixie", arguments=KINDS[kind])
     host.boot()
     add_program(host)
-    host.run("nix-aurora mount enable --yes")
     assert version(host).startswith("2.26.")
 
     host.run(_NEWER)
     host.reboot()
     assert version(host).startswith("2.34.")
-    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     check_works(host)
     host.run("nix-collect-garbage -d")
 
@@ -64,17 +65,18 @@ def test_nix_goes_along_with_the_deployment(make_deployment: DeploymentMaker) ->
     host.run('[ -z "$(command -v nix)" ]; [ -d /var/lib/nix/store ]; [ ! -e /nix ]')
 
     _switch(host, "nix-forky")
-    assert host.read("/run/nix-aurora/layout") == "mount\n"
+    assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     check_whole(host)
 
 
 @pytest.mark.parametrize(("branch", "arguments"), [("nix-dir", ""), ("nix-forky", TRANSIENT)])
-def test_an_image_that_can_have_nix_needs_no_command(
+def test_an_image_that_can_have_nix_does_not_move(
     branch: str, arguments: str, make_deployment: DeploymentMaker
 ) -> None:
     host = make_deployment(branch)
     host.boot(arguments=arguments)
     assert host.read("/run/nix-aurora/layout") == "mount\n"
+    host.run("[ ! -e /run/nix-aurora/root ]; [ ! -e /run/nix-aurora/unmoved ]")
     add_program(host)
     check_works(host)
     host.reboot(arguments=arguments)
@@ -83,11 +85,20 @@ def test_an_image_that_can_have_nix_needs_no_command(
     check_sources(host)
 
 
-def test_applied_to_a_running_system_it_takes_one_command(make_deployment: DeploymentMaker) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_applied_to_a_running_system_it_takes_one_command(
+    kind: str, make_deployment: DeploymentMaker
+) -> None:
     host = make_deployment("base")
     host.boot()
     host.run(_APPLY_LIVE)
     host.run(_README)
     add_program(host)
     check_profile(host)
+    check_works(host)
+    assert host.read("/run/nix-aurora/layout") == "namespace\n"
+    if kind == "binds":
+        break_nix_root(host, NO_OVERLAY)
+    host.run("nix-aurora mount enable --yes --now")
+    assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     check_works(host)

@@ -1,4 +1,4 @@
-"""Stock composefs, where the root can have no /nix: what a host does unasked, and relocated."""
+"""Stock composefs in the layouts that leave its root as it is: namespace and relocated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests.harness.deployment import Deployment
 from tests.host.expressions import ADD_BASH, copy_expressions
+from tests.nix_root import ROOT_OFF
 from tests.ostree.conftest import DiskMaker
 from tests.relocated import ASK, ASK_NO_MORE, RESTART, check_builders, check_collection
 from tests.whole import add_program, build, check_whole
@@ -20,9 +21,15 @@ nix develop --impure --expr "import /srv/develop.nix {{ bash = \\"$bash\\"; }}" 
 
 @pytest.fixture(scope="module")
 def host(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Yield a host in its first boot with the package."""
-    with Deployment(disk("nix-forky"), tmp_path_factory.mktemp("namespace") / "host") as host:
+    """Return a host in its first boot with the package, which is told not to move."""
+    host = Deployment(disk("nix-forky"), tmp_path_factory.mktemp("namespace") / "host")
+    host.open()
+    try:
+        host.boot(arguments=ROOT_OFF)
+        host.run("nix-aurora mount disable")
         yield host
+    finally:
+        host.close()
     host.disk.unlink()
 
 

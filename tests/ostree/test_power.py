@@ -1,7 +1,9 @@
 """The power goes: the next boot is whole, whatever was under way."""
 
+import pytest
+
 from tests.harness.qemu import Machine
-from tests.ostree.conftest import MachineMaker
+from tests.ostree.conftest import KINDS, MachineMaker
 from tests.torture import chosen
 from tests.whole import add_program, check_store, check_works, derivation
 
@@ -31,10 +33,14 @@ def _cut_power(machine: Machine) -> None:
     machine.boot()
     assert machine.failed_units() == [], machine.journal("nix-setup.service")
     check_store(machine)
+    assert machine.read("/run/nix-aurora/layout") == "mount\n"
 
 
-def test_an_import_that_loses_its_power_is_made_up_for(make_machine: MachineMaker) -> None:
-    machine = make_machine("nix-forky")
+@pytest.mark.parametrize("kind", chosen(list(KINDS)))
+def test_an_import_that_loses_its_power_is_made_up_for(
+    kind: str, make_machine: MachineMaker
+) -> None:
+    machine = make_machine("nix-forky", arguments=KINDS[kind])
     machine.boot()
     for reached in chosen(list(_PHASES.values())):
         machine.run("nix-aurora purge --yes")

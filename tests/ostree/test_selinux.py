@@ -84,6 +84,22 @@ def machine(
     machine.disk.unlink()
 
 
+@pytest.fixture(scope="module")
+def bare(
+    trees: Mapping[str, Tree], commits: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Machine]:
+    """Yield a machine without the module, in its first boot."""
+    place = tmp_path_factory.mktemp("bare") / "machine"
+    machine = Machine(_deployed(trees, commits, "bare"), place)
+    machine.open()
+    try:
+        machine.boot(arguments=ENFORCING)
+        yield machine
+    finally:
+        machine.close()
+        machine.disk.unlink()
+
+
 def denials(machine: Machine) -> list[str]:
     """Give what SELinux has denied in this boot to or in what is ours."""
     lines = machine.run("journalctl --sync; journalctl -b -o cat").stdout.splitlines()
@@ -192,21 +208,27 @@ def test_a_transient_root(machine: Machine) -> None:
     _check_enforced(machine)
 
 
-def test_without_the_module(trees: Mapping[str, Tree], commits: Path, tmp_path: Path) -> None:
+def test_without_the_module(bare: Machine) -> None:
     """What it cures: systemd may not make the socket. The daemon does, and all goes on."""
-    bare = Machine(_deployed(trees, commits, "bare"), tmp_path / "machine")
-    bare.open()
-    try:
-        bare.boot(arguments=ENFORCING)
-        denied = denials(bare)
-        pattern = (
-            r"{ create } .* scontext=\S+:init_t:\S+ tcontext=\S+:var_lib_t:\S+ tclass=sock_file"
-        )
-        assert [line for line in denied if re.search(pattern, line)], denied
-        assert bare.failed_units() == ["nix-daemon.socket"]
-        build(bare)
-        changes = json.loads(bare.run("nix-aurora relabel --dry-run --json").stdout)
-        assert changes == {"relabelled": False, "changes": []}  # the policy knows no other labels
-    finally:
-        bare.close()
-        bare.disk.unlink()
+    denied = denials(bare)
+    pattern = r"{ create } .* scontext=\S+:init_t:\S+ tcontext=\S+:var_lib_t:\S+ tclass=sock_file"
+    assert [line for line in denied if re.search(pattern, line)], denied
+    assert bare.failed_units() == ["nix-daemon.socket"]
+    build(bare)
+    changes = json.loads(bare.run("nix-aurora relabel --dry-run --json").stdout)
+    assert changes == {"relabelled": False, "changes": []}  # the policy knows no other labels
+
+
+def test_the_module_arrives_after_a_boot(bare: Machine, trees: Mapping[str, Tree]) -> None:
+    """The socket that the daemon made keeps a label with which systemd may not remove it."""
+    socket = f"stat --format=%C {_SOCKETS[0]}/socket"
+    assert bare.run(socket).stdout.split(":")[2] == "var_lib_t"
+    bare.poweroff()
+    upgrade(trees["newer"], "newer", bare.disk)
+    bare.boot(arguments=ENFORCING)
+    assert bare.failed_units() == []
+    assert bare.run(socket).stdout.split(":")[2] == "var_run_t"
+    assert denials(bare) == []
+    add_program(bare)
+    bare.run("nix-aurora relabel --yes")
+    _check_enforced(bare)

@@ -11,6 +11,7 @@ import pytest
 
 from nix_aurora import hashes
 from nix_aurora.spec import UNITS
+from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.rpm.builder import Built, query
@@ -89,13 +90,13 @@ def ready(built: Built, provides: Path) -> Iterator[Scratch]:
 
 def test_install_makes_users_and_nix(host: Scratch) -> None:
     assert host.run(_VERIFY).output == ""
-    for number in (1, 32):
-        fields = host.run(f"getent passwd nixbld{number}").stdout.strip().split(":")
-        assert fields[2:4] == [str(30000 + number), "30000"]
+    for name, number in (("nixbld1", IDS[0]), ("nixbld32", IDS[-1])):
+        fields = host.run(f"getent passwd {name}").stdout.strip().split(":")
+        assert fields[2:4] == [str(number), str(GROUP_ID)]
         assert fields[5:] == ["/var/empty", "/usr/sbin/nologin"]
     group = host.run("getent group nixbld").stdout.strip().split(":")
-    assert group[2] == "30000"
-    assert sorted(group[3].split(",")) == sorted(f"nixbld{number}" for number in range(1, 33))
+    assert group[2] == str(GROUP_ID)
+    assert sorted(group[3].split(",")) == sorted(NAMES)
     assert host.run("stat --format '%F %a %U:%G' /nix").stdout == "directory 755 root:root\n"
     assert host.run("find /nix -mindepth 1").stdout == ""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.files import sha256_file
+from tests.build_users import GROUP_ID, IDS
 from tests.harness.rpm_ostree.commit import DEPLOYMENT, commit
 from tests.harness.rpm_ostree.container import Root
 from tests.harness.rpm_ostree.importer import TMPFILES, import_package
@@ -72,7 +73,9 @@ def test_the_tree_is_as_the_package_says(installed: tuple[Root, dict[str, str]])
 def test_users_and_units_are_in_place(installed: tuple[Root, dict[str, str]]) -> None:
     root, _ = installed
     ids = root.scratch.run(_IDS).stdout.splitlines()
-    assert [line.split(":")[2] for line in ids] == ["30001", "30032", "30000"]
+    assert [line.split(":")[2] for line in ids] == [
+        str(number) for number in (IDS[0], IDS[-1], GROUP_ID)
+    ]
     assert len(ids[2].split(":")[3].split(",")) == 32
     preset = root.scratch.read("/usr/lib/systemd/system-preset/80-nix-aurora.preset")
     links = root.scratch.run(_ENABLED).stdout

@@ -31,11 +31,13 @@ from nix_aurora_host.facts import (
 )
 from nix_aurora_host.finding import Severity
 from nix_aurora_host.gather.everything import may_greet
+from nix_aurora_host.pivot.facts import FailedBoot, Pivot, Unmoved
 
 NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
 OTHER = f"/nix/store/{'c' * 32}-nix-2.26.3"
 _NAME = OTHER.removeprefix("/nix/store/")
+_FAILED = FailedBoot("overlay", "6.18")
 _COPY = Copy("1", 3, 1_700_000_000, "", "")
 PROGRAM = NIX.replace("/nix", paths.BASE, 1) + "/bin/nix"
 CLOSURE = Closure(
@@ -66,13 +68,14 @@ BASICS = Basics(
     daemon=Daemon(7, f"{NIX}/bin/nix-daemon"),
     listening=frozenset(paths.SOCKETS),
     labels=None,
+    pivot=Pivot(own=True, mounted=True),
 )
 LOGIN = {"PATH": f"{paths.PROFILE_BIN}:/usr/bin"}
 BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
 PERSON = Person(1000, 1000, "u", "/home/u")
 WELL = Facts(
     basics=BASICS,
-    host=Host(ostree=True, layered=False, root_writable=False),
+    host=Host(image=True, ostree=True, layered=False, root_writable=False),
     packaged=Packaged(),
     person=PERSON,
     shells=(BASH,),
@@ -91,6 +94,12 @@ def _with(**changes: object) -> Facts:
 
 def _store(**changes: object) -> Facts:
     return _with(store=replace(BASICS.store, **changes))  # type: ignore[arg-type]
+
+
+def _pivot(**changes: object) -> Facts:
+    """Return the facts of a host whose root directory has no /nix."""
+    store = replace(BASICS.store, layout="namespace", nix=kinds.NOTHING)
+    return _with(store=store, pivot=replace(Pivot(), **changes))  # type: ignore[arg-type]
 
 
 def _database(**changes: object) -> Facts:
@@ -138,7 +147,15 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(nix=kinds.OTHER_MOUNT), {"nix-foreign-mount"}),
         (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
         (_store(read_only=True), {"nix-read-only"}),
-        (_store(nix=kinds.NOTHING, layout="namespace"), {"nix-directory-missing"}),
+        (_pivot(asked="namespace"), {"nix-directory-missing"}),
+        (_pivot(), {"mount-not-yet"}),
+        (_pivot(unmoved=Unmoved.LATE), {"mount-not-yet"}),
+        (_pivot(unmoved=Unmoved.FAILED), {"mount-failed"}),
+        (_pivot(unmoved=Unmoved.FAILED_BOOTS, failed=(_FAILED, _FAILED)), {"mount-stopped"}),
+        (_pivot(unmoved=Unmoved.EXHAUSTED), {"mount-stopped"}),
+        (_pivot(unmoved=Unmoved.ETC), {"mount-unsuitable"}),
+        (_pivot(off=True), {"mount-switched-off"}),
+        (_with(pivot=Pivot(done="binds", mounted=True, writable=True)), {"root-writable"}),
         (
             _with(
                 store=replace(BASICS.store, layout="relocated"),
@@ -240,9 +257,10 @@ def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        (Host(True, False, False), "sudo bootc upgrade"),
-        (Host(True, True, False), "sudo rpm-ostree install nix-aurora"),
-        (Host(False, False, True), "sudo systemctl restart nix-setup.service"),
+        (Host(True, True, False, False), "sudo bootc upgrade"),
+        (Host(True, False, False, False), "sudo bootc upgrade"),
+        (Host(True, True, True, False), "sudo rpm-ostree install nix-aurora"),
+        (Host(False, False, False, True), "sudo systemctl restart nix-setup.service"),
     ],
 )
 def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
@@ -252,7 +270,21 @@ def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wante
     assert fixes["import-unfinished"] == fixes["package-corrupt"]
     fix = fixes["package-corrupt"] or ""
     assert fix.endswith(wanted)
-    assert ("sudo dnf reinstall nix-aurora" in fix) == (not host.ostree)
+    assert ("sudo dnf reinstall nix-aurora" in fix) == (not host.image)
+    assert ("sudo ostree fsck" in fix) == host.ostree
+
+
+@pytest.mark.parametrize(
+    ("host", "fix"),
+    [
+        (Host(True, True, False, False), "sudo rpm-ostree uninstall nix-core"),
+        (Host(True, False, False, False), "sudo bootc usr-overlay && sudo dnf remove nix-core"),
+        (Host(False, False, False, True), "sudo dnf remove nix-core"),
+    ],
+)
+def test_fedoras_packages_are_removed_as_the_host_wants_it(host: Host, fix: str) -> None:
+    facts = replace(WELL, host=host, foreign=Foreign(packages=("nix-core",)))
+    assert _found(facts) == {"foreign-packages": fix}
 
 
 def test_where_both_copies_are_damaged_the_import_follows_the_reinstallation() -> None:
@@ -328,9 +360,10 @@ def test_a_root_that_any_user_can_make_is_a_note_and_its_name_cannot_act() -> No
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
-        (Host(True, False, False), "sudo bootc upgrade"),
-        (Host(True, True, False), "sudo rpm-ostree upgrade"),
-        (Host(False, False, True), "sudo dnf upgrade nix-aurora"),
+        (Host(True, True, False, False), "sudo bootc upgrade"),
+        (Host(True, False, False, False), "sudo bootc upgrade"),
+        (Host(True, True, True, False), "sudo rpm-ostree upgrade"),
+        (Host(False, False, False, True), "sudo dnf upgrade nix-aurora"),
     ],
 )
 def test_a_newer_database_is_never_set_aside(host: Host, wanted: str) -> None:

@@ -7,20 +7,27 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import mount, paths, settings
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.facts import Fault, Pivot, SettingsFile
-from nix_aurora_host.gather.pivot import make_pivot, parse_properties, parse_unit
+from nix_aurora_host.facts import Fault, SettingsFile
 from nix_aurora_host.mount import Step
+from nix_aurora_host.pivot import words
+from nix_aurora_host.pivot.facts import FailedBoot, Pivot, Unmoved
+from nix_aurora_host.pivot.gather import make_pivot, parse_pending, parse_unit
 
-_STOCK = Pivot()  # a composefs host on which nothing was enabled
-_MOVED = Pivot(enabled=True, done="overlay", mounted=True)
+_OFF = Pivot(asked="namespace")  # a composefs host on which it was disabled
+_STOCK = Pivot()  # one that has not booted with the package
+_MOVED = Pivot(done="overlay", mounted=True)
+_OVERLAY, _BINDS = FailedBoot("overlay", "6.18"), FailedBoot("binds", "6.18")
+_STOPPED = Pivot(unmoved=Unmoved.FAILED_BOOTS, failed=(_OVERLAY, _OVERLAY))
+_EXHAUSTED = Pivot(unmoved=Unmoved.FAILED_BOOTS, failed=(_BINDS, _BINDS))
 _NAMESPACE = SettingsFile("namespace", ((3, "namespace"),))
 
 
 def _make(**given: object) -> Pivot:
     answers: dict[str, object] = {
-        "unit": {"UnitFileState": "enabled", "ActiveState": "active"},
         "made": "overlay\n",
-        "pending": False,
+        "unmoved": "",
+        "pending": "",
+        "boot": "now",
         "arguments": "quiet\n",
         "settings": SettingsFile(),
         "nix": True,
@@ -31,18 +38,16 @@ def _make(**given: object) -> Pivot:
 
 
 def _enable() -> int:
-    return mount.enable(yes=True, now=False, dry_run=False)
+    return mount.enable(yes=True, now=False, again=False, dry_run=False)
 
 
 # --- what the system says
 
 
-def test_properties_are_parsed() -> None:
-    assert parse_properties("UnitFileState=enabled\n\nActiveState=\nnonsense\nA=b=c\n") == {
-        "UnitFileState": "enabled",
-        "ActiveState": "",
-        "A": "b=c",
-    }
+def test_boots_that_failed_are_read_from_the_marker() -> None:
+    text = "overlay 6.18 then\nbinds 6.19 later\noverlay 6.19 now\nhalf a\n"
+    assert parse_pending(text, "now") == (_OVERLAY, FailedBoot("binds", "6.19"))
+    assert parse_pending("", "now") == ()  # what an older package left
 
 
 @pytest.mark.parametrize(
@@ -74,16 +79,22 @@ def test_the_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | No
     ("given", "expected"),
     [
         ({}, _MOVED),
-        ({"made": "", "nix": False, "mounted": False}, Pivot(enabled=True)),
-        ({"nix": False, "mounted": False}, Pivot(enabled=True)),  # what another root has left
-        ({"made": ""}, Pivot(enabled=True, own=True, mounted=True)),
-        ({"unit": {"UnitFileState": "enabled-runtime"}}, _MOVED),
-        ({"unit": {}}, replace(_MOVED, enabled=False)),
-        ({"unit": {"ActiveState": "failed"}}, replace(_MOVED, enabled=False, failed=True)),
-        ({"pending": True}, _MOVED),  # this boot's
+        ({"made": "", "nix": False, "mounted": False}, _STOCK),
+        ({"nix": False, "mounted": False}, _STOCK),  # what another root has left
+        ({"made": ""}, Pivot(own=True, mounted=True)),
+        ({"unmoved": "failed\n"}, _MOVED),
         (
-            {"pending": True, "nix": False, "mounted": False},
-            Pivot(enabled=True, stopped=True),
+            {"unmoved": "etc\n", "nix": False, "mounted": False},
+            Pivot(unmoved=Unmoved.ETC),
+        ),
+        ({"unmoved": "another word\n", "nix": False, "mounted": False}, _STOCK),
+        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # this boot's
+        (
+            {
+                **{"pending": "overlay 6.18 a\noverlay 6.18 b\n", "unmoved": "failed-boots\n"},
+                **{"nix": False, "mounted": False},
+            },
+            _STOPPED,
         ),
         ({"arguments": f"quiet {paths.ROOT_OFF}"}, replace(_MOVED, off=True)),
         ({"arguments": f"x{paths.ROOT_OFF}"}, _MOVED),
@@ -101,11 +112,11 @@ def test_the_state_follows_from_the_answers(given: dict[str, object], expected: 
 @pytest.mark.parametrize(
     ("pivot", "file", "step", "said"),
     [
-        (_STOCK, SettingsFile(), Step.ENABLE, "At the next boot"),
-        (_STOCK, _NAMESPACE, Step.ENABLE, "At the next boot"),
-        (replace(_STOCK, enabled=True, stopped=True), SettingsFile(), Step.ENABLE, "At the"),
+        (_STOCK, SettingsFile(), Step.NOTHING, "reboot to apply it"),
+        (_OFF, _NAMESPACE, Step.ENABLE, "At the next boot"),
+        (_STOPPED, SettingsFile(), Step.ENABLE, "At the"),
         (_MOVED, SettingsFile(), Step.NOTHING, "already enabled"),
-        (_MOVED, _NAMESPACE, Step.ENABLE, "At the next boot"),
+        (replace(_MOVED, asked="namespace"), _NAMESPACE, Step.ENABLE, "At the next boot"),
         (Pivot(own=True, mounted=True), SettingsFile(), Step.NOTHING, "its own /nix"),
         (Pivot(own=True), _NAMESPACE, Step.ALLOW, "will be removed"),
         (Pivot(writable=True), SettingsFile(), Step.NOTHING, "systemctl restart nix-layout"),
@@ -114,7 +125,7 @@ def test_the_state_follows_from_the_answers(given: dict[str, object], expected: 
 def test_enable_does_what_is_needed(
     pivot: Pivot, file: SettingsFile, step: Step, said: str
 ) -> None:
-    decided, message = mount.decide_enable(pivot, file, now=False)
+    decided, message = mount.decide_enable(pivot, file, now=False, again=False)
     assert decided is step
     assert said in message
 
@@ -122,16 +133,35 @@ def test_enable_does_what_is_needed(
 def test_enable_is_refused_where_another_layout_is_asked_for() -> None:
     file = SettingsFile("relocated", ((2, "namespace"), (5, "relocated")))
     with pytest.raises(CommandError, match="expected STORE_LAYOUT=auto, got relocated") as refusal:
-        mount.decide_enable(_STOCK, file, now=False)
+        mount.decide_enable(_STOCK, file, now=False, again=False)
     assert refusal.value.hint == ("sudo sed --in-place '2s/^/#/;5s/^/#/' /etc/nix-aurora.conf")
     assert refusal.value.code == 2
 
 
 def test_enable_now_is_refused_while_the_kernel_forbids_it() -> None:
-    off = replace(_STOCK, off=True)
+    off = replace(_OFF, off=True)
     with pytest.raises(CommandError, match=paths.ROOT_OFF):
-        mount.decide_enable(off, SettingsFile(), now=True)
-    assert mount.decide_enable(off, SettingsFile(), now=False)[0] is Step.ENABLE
+        mount.decide_enable(off, _NAMESPACE, now=True, again=False)
+    assert mount.decide_enable(off, _NAMESPACE, now=False, again=False)[0] is Step.ENABLE
+
+
+@pytest.mark.parametrize(
+    ("pivot", "said"),
+    [
+        (Pivot(unmoved=Unmoved.ETC), "/etc cannot keep a note"),
+        (Pivot(unmoved=Unmoved.STACKED), "more than one file system"),
+        (_EXHAUSTED, "boots with each kind of root directory failed"),
+        (Pivot(unmoved=Unmoved.EXHAUSTED), "boots with each kind of root directory failed"),
+    ],
+)
+def test_enable_is_refused_where_it_would_lead_back_into_a_failure(pivot: Pivot, said: str) -> None:
+    with pytest.raises(CommandError, match=said):
+        mount.decide_enable(pivot, SettingsFile(), now=True, again=False)
+
+
+@pytest.mark.parametrize("pivot", [_EXHAUSTED, _STOPPED, Pivot(unmoved=Unmoved.EXHAUSTED)])
+def test_enable_again_tries_what_has_failed(pivot: Pivot) -> None:
+    assert mount.decide_enable(pivot, SettingsFile(), now=False, again=True)[0] is Step.ENABLE
 
 
 @pytest.mark.parametrize("pivot", [Pivot(own=True, mounted=True), Pivot(writable=True)])
@@ -150,42 +180,54 @@ def test_disable_changes_nothing_where_the_root_has_a_nix(
 
 
 @pytest.fixture
-def called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what systemctl is called with, on a stock host whose /etc is ``tmp_path``."""
-    calls: list[str] = []
+def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory that stands for /etc and /run, on a stock host."""
     monkeypatch.setattr(settings, "gather_settings_file", SettingsFile)
     monkeypatch.setattr(mount, "gather_pivot", lambda file: _STOCK)
-    monkeypatch.setattr(mount, "_systemctl", lambda *words: calls.append(" ".join(words)))
-    monkeypatch.setattr(paths, "SETTINGS", str(tmp_path / "nix-aurora.conf"))
-    monkeypatch.setattr(paths, "PENDING", str(tmp_path / "pending"))
+    monkeypatch.setattr(mount, "_systemctl", lambda *words: pytest.fail(str(words)))
+    for name in ("SETTINGS", "PENDING", "AVOIDED", "UNMOVED"):
+        monkeypatch.setattr(paths, name, str(tmp_path / name))
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    return calls
+    return tmp_path
 
 
-def test_disable_leaves_a_trace_in_the_settings(called: list[str], tmp_path: Path) -> None:
-    (tmp_path / "nix-aurora.conf").write_text("# mine\n")
-    (tmp_path / "pending").touch()
+def test_disable_leaves_a_trace_in_the_settings(etc: Path) -> None:
+    (etc / "SETTINGS").write_text("# mine\n")
+    (etc / "PENDING").touch()
     assert mount.disable() == 0
-    assert (tmp_path / "nix-aurora.conf").read_text() == "# mine\nSTORE_LAYOUT=namespace\n"
-    assert not (tmp_path / "pending").exists()
-    assert called == ["disable nix-root.service"]
+    assert (etc / "SETTINGS").read_text() == "# mine\nSTORE_LAYOUT=namespace\n"
+    assert not (etc / "PENDING").exists()
 
 
-def test_enable_removes_that_trace(
-    called: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "nix-aurora.conf").write_text("# mine\n\nSTORE_LAYOUT=namespace\n# more\n")
+def test_enable_removes_that_trace(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (etc / "SETTINGS").write_text("# mine\n\nSTORE_LAYOUT=namespace\n# more\n")
     monkeypatch.setattr(settings, "gather_settings_file", lambda: _NAMESPACE)
-    assert mount.enable(yes=True, now=False, dry_run=True) == 0
-    assert called == []
-    assert mount.enable(yes=True, now=False, dry_run=False) == 0
-    assert (tmp_path / "nix-aurora.conf").read_text() == "# mine\n\n# more\n"
-    assert called == ["enable nix-root.service"]
+    monkeypatch.setattr(mount, "gather_pivot", lambda file: _OFF)
+    assert mount.enable(yes=True, now=False, again=False, dry_run=True) == 0
+    assert "namespace" in (etc / "SETTINGS").read_text()
+    assert _enable() == 0
+    assert (etc / "SETTINGS").read_text() == "# mine\n\n# more\n"
+    assert not (etc / "AVOIDED").exists()
+
+
+def test_enable_avoids_the_kind_that_failed_until_it_is_to_try_again(
+    etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mount, "gather_pivot", lambda file: _STOPPED)
+    (etc / "PENDING").write_text("overlay 6.18 a\noverlay 6.18 b\n")
+    (etc / "UNMOVED").write_text("failed-boots\n")
+    (etc / "AVOIDED").write_text("binds 6.17\n")
+    assert _enable() == 0
+    assert (etc / "AVOIDED").read_text() == "binds 6.17\noverlay 6.18\n"
+    assert not (etc / "PENDING").exists()
+    assert not (etc / "UNMOVED").exists()
+    assert mount.enable(yes=True, now=False, again=True, dry_run=False) == 0
+    assert not (etc / "AVOIDED").exists()
 
 
 @pytest.mark.parametrize("what", ["enable", "disable"])
 def test_a_read_only_etc_is_a_message(
-    what: str, called: list[str], monkeypatch: pytest.MonkeyPatch
+    what: str, etc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str, change: object) -> None:
         raise OSError(30, "Read-only file system", path)
@@ -193,14 +235,14 @@ def test_a_read_only_etc_is_a_message(
     monkeypatch.setattr("nix_aurora_host.replace.edit", refuse)
     if what == "enable":
         monkeypatch.setattr(settings, "gather_settings_file", lambda: _NAMESPACE)
+        monkeypatch.setattr(mount, "gather_pivot", lambda file: _OFF)
     act = {"enable": _enable, "disable": mount.disable}[what]
     with pytest.raises(CommandError) as error:
         act()
     assert error.value.message == (
-        f"cannot run mount {what}: {paths.SETTINGS}: Read-only file system"
+        f"cannot run mount {what}: {etc}/SETTINGS: Read-only file system"
     )
     assert error.value.hint == "findmnt --target /etc"
-    assert called == []
 
 
 # --- what is said
@@ -209,31 +251,34 @@ def test_a_read_only_etc_is_a_message(
 @pytest.mark.parametrize(
     ("pivot", "said"),
     [
-        (_MOVED, "/ is an overlay of the image, with /nix"),
-        (replace(_MOVED, done="binds"), "/ is a tmpfs with bind mounts, with /nix"),
+        (_MOVED, "/ is a read-only overlay of the image, with /nix, made by nix-root.service"),
+        (replace(_MOVED, done="binds"), "/ is a read-only directory of bind mounts, with /nix"),
         (replace(_MOVED, done="\x1b[2J"), "/ is \\x1b[2J, with /nix"),
         (Pivot(own=True), "the root directory has its own /nix"),
         (Pivot(writable=True), "/ is writable, and every boot creates /nix"),
+        (_STOPPED, "no /nix: the last 2 boots with it failed (kind overlay, kernel 6.18); to try"),
+        (Pivot(unmoved=Unmoved.EXHAUSTED), "no /nix: each kind of root directory that has it"),
+        (Pivot(unmoved=Unmoved.ETC), "no /nix: /etc cannot keep a note of boots that fail"),
         (
-            Pivot(enabled=True, stopped=True, off=True),
-            "stopped, because an earlier boot with it failed",
+            replace(_STOPPED, off=True),
+            f"no /nix in this boot: the kernel argument {paths.ROOT_OFF}",
         ),
-        (Pivot(off=True, failed=True), f"switched off by the kernel argument {paths.ROOT_OFF}"),
-        (Pivot(failed=True), "failed; to see why: journalctl -b -u nix-root.service"),
-        (_STOCK, "the root directory has no /nix"),
+        (Pivot(unmoved=Unmoved.FAILED), "no /nix: nix-root.service failed; to see why: journalctl"),
+        (_STOCK, "no /nix yet: the next boot creates it"),
+        (_OFF, "the root directory has no /nix"),
     ],
 )
 def test_the_state_of_this_boot_is_explained(pivot: Pivot, said: str) -> None:
-    assert mount.explain(pivot).startswith(said)
+    assert words.explain(pivot).startswith(said)
 
 
 def test_status_has_a_line_for_everything() -> None:
     file = SettingsFile(faults=(Fault(2, "expected KEY=VALUE, got exit 0"),))
     assert mount.render_lines(_MOVED, file, ["a.service", "b\x1b.scope"]) == [
         "every boot  enabled",
-        "this boot   / is an overlay of the image, with /nix",
+        f"this boot   {words.explain(_MOVED)}",
         "old root    used by these units until they are restarted: a.service, b\\x1b.scope",
         "settings    cannot understand /etc/nix-aurora.conf: line 2: "
         "expected KEY=VALUE, got exit 0",
     ]
-    assert mount.render_lines(_STOCK, SettingsFile(), [])[0] == "every boot  not enabled"
+    assert mount.render_lines(_OFF, SettingsFile(), [])[0] == "every boot  not enabled"

@@ -56,8 +56,8 @@ def test_status_has_a_line_for_everything() -> None:
     text = status.render(BASICS)
     heads = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
     assert heads == [
-        *("layout", "packaged", "imported", "profile", "daemon", "sockets", "units", "users"),
-        *("space", "selinux", "aside", "database"),
+        *("layout", "root", "packaged", "imported", "profile", "daemon", "sockets", "units"),
+        *("users", "space", "selinux", "aside", "database"),
     ]
     assert "which /usr/bin/nix and the daemon run" in text
     assert "yes: 2 store paths" in text

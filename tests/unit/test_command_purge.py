@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import occupants, paths, purge, removal
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.facts import Host
 from nix_aurora_host.system import Outcome
 
 from nix_aurora import spec
@@ -118,6 +119,19 @@ def test_purge_looks_again_after_the_answer(
     assert (base / "store").is_dir()
 
 
+@pytest.mark.parametrize(
+    ("host", "how"),
+    [
+        (Host(True, True, True, False), "sudo rpm-ostree uninstall nix-aurora"),
+        (Host(True, True, False, False), "build the image without it, then: sudo bootc upgrade"),
+        (Host(True, False, False, False), "build the image without it, then: sudo bootc upgrade"),
+        (Host(False, False, False, True), "sudo dnf remove nix-aurora"),
+    ],
+)
+def test_purge_says_how_this_host_removes_the_package(host: Host, how: str) -> None:
+    assert purge.how_to_remove(host) == how
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return what is started, on a host whose mount, socket and timer run."""
@@ -159,7 +173,7 @@ def test_purge_starts_again_what_it_has_stopped(
 
 
 def test_purge_knows_every_unit_of_the_package() -> None:
-    known = {paths.ROOT, paths.ROOT_GOOD, *paths.UNITS, *paths.BACKUP_UNITS}
+    known = {*paths.UNITS, *paths.BACKUP_UNITS}
     assert known == set(spec.UNITS)
     assert {*purge._STOPPED, *purge._STARTED} == set(paths.UNITS)
 

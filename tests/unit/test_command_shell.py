@@ -9,6 +9,7 @@ from nix_aurora_host import cli, doctor, shell, status
 from nix_aurora_host import facts as kinds
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.finding import Severity
+from nix_aurora_host.pivot.facts import Pivot
 
 from tests.unit.test_command_checks import BASICS, WELL
 
@@ -78,13 +79,11 @@ def test_the_layout_is_explained_by_status() -> None:
 
 
 def test_a_root_that_can_have_no_nix_is_no_fault() -> None:
-    basics = replace(BASICS, store=_STORE)
+    basics = replace(BASICS, store=_STORE, pivot=Pivot(asked="namespace"))
     (note,) = judge(replace(WELL, basics=basics))
     assert (note.id, note.severity) == ("nix-directory-missing", Severity.NOTE)
     assert note.fix == "sudo nix-aurora mount enable"
     assert doctor.is_well([note])
     # Where it is enabled, and not there, nix-root.service is what there is to look at.
-    enabled = replace(basics, pivot=replace(basics.pivot, enabled=True))
-    assert "nix-directory-missing" not in {
-        found.id for found in judge(replace(WELL, basics=enabled))
-    }
+    enabled = replace(basics, pivot=Pivot())
+    assert {found.id for found in judge(replace(WELL, basics=enabled))} == {"mount-not-yet"}

@@ -242,7 +242,7 @@ def _facts(draw: st.DrawFn) -> Facts:
         foreign=kinds.Foreign(draw(_FLAG), draw(_FLAG), draw(_FLAG), packages),
         settings=draw(_settings(person.home)),
         damaged=draw(st.sampled_from([(), (f"/nix/store/{draw(_TEXT)}",)])),
-        host=replace(WELL.host, ostree=draw(_FLAG)),
+        host=replace(WELL.host, image=draw(_FLAG), ostree=draw(_FLAG)),
     )
 
 

@@ -20,7 +20,7 @@ examples:
   nix-aurora doctor                what is wrong, each with one command that cures it
   nix-aurora doctor --json         the same for a program
   nix-aurora shell                 a shell that sees /nix, where the host has none
-  sudo nix-aurora mount enable     have every boot make a /nix, where the root can have none
+  sudo nix-aurora mount disable    no longer have each boot make a /nix, where / has none
   sudo nix-aurora relabel          give an existing store its SELinux labels
   sudo nix-aurora purge --dry-run  what purge would remove
 
@@ -82,6 +82,7 @@ def _add_mount(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "enable", help="have every boot make a /nix, after asking", allow_abbrev=False
     )
     enable.add_argument("--now", action="store_true", help="move the running system, too")
+    enable.add_argument("--again", action="store_true", help="also try what failed before")
     enable.add_argument("--yes", action="store_true", help="do not ask")
     enable.add_argument("--dry-run", action="store_true", help="say what would be done, and stop")
     actions.add_parser("disable", help="have no boot make one any more", allow_abbrev=False)
@@ -154,11 +155,16 @@ def _shell(arguments: argparse.Namespace) -> int:
 
 def _mount(arguments: argparse.Namespace) -> int:
     from nix_aurora_host import mount
-    from nix_aurora_host.gather.pivot import gather_pivot
+    from nix_aurora_host.pivot.gather import gather_pivot
     from nix_aurora_host.settings import gather_settings_file
 
     if arguments.action == "enable":
-        return mount.enable(yes=arguments.yes, now=arguments.now, dry_run=arguments.dry_run)
+        return mount.enable(
+            yes=arguments.yes,
+            now=arguments.now,
+            again=arguments.again,
+            dry_run=arguments.dry_run,
+        )
     if arguments.action == "disable":
         return mount.disable()
     file = gather_settings_file()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nix_aurora_host.database.facts import Database
+from nix_aurora_host.pivot.facts import Pivot
 
 # Why a profile leads nowhere.
 FOLDER = "folder"
@@ -144,27 +145,6 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Pivot:
-    """How nix-root.service stands, which ``nix-aurora mount`` enables.
-
-    ``done`` is how this boot's root directory was made, overlay or binds. ``stopped`` means that
-    an earlier boot with it did not come up, ``off`` that the kernel's arguments switch it off,
-    ``asked`` is STORE_LAYOUT. ``own`` means that the root directory has a /nix of its own,
-    ``writable`` that each boot can make one, ``mounted`` that the store is on /nix now.
-    """
-
-    enabled: bool = False
-    failed: bool = False
-    done: str | None = None
-    stopped: bool = False
-    off: bool = False
-    asked: str = "auto"
-    own: bool = False
-    writable: bool = False
-    mounted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Fault:
     """A line of /etc/nix-aurora.conf that cannot be understood, and why; 0 is the whole file."""
 
@@ -283,8 +263,13 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What kind of host it is; ``layered`` means by rpm-ostree, onto an image without us."""
+    """What kind of host it is.
 
+    ``image`` means that it boots an image, ``ostree`` that ostree has deployed that, ``layered``
+    that rpm-ostree has added us to an image without us.
+    """
+
+    image: bool
     ostree: bool
     layered: bool
     root_writable: bool

@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from nix_aurora_host import paths, settings
+from nix_aurora_host import paths, replace, settings
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.facts import Pivot, SettingsFile
-from nix_aurora_host.gather.pivot import gather_laggards, gather_pivot
+from nix_aurora_host.facts import SettingsFile
+from nix_aurora_host.pivot.facts import Pivot
+from nix_aurora_host.pivot.gather import gather_laggards, gather_pivot
+from nix_aurora_host.pivot.words import explain, listed, needless, unsuitable
 from nix_aurora_host.text import command, printable
 
 _PLAN = f"""\
@@ -18,14 +20,13 @@ At the next boot and at each one after it, {paths.ROOT} moves the system onto a 
 overlay of /, which also contains /nix. Every program then sees the store in /nix.
 The image, the initramfs and the boot loader stay as they are.
 To undo this: sudo nix-aurora mount disable, and reboot. To skip it for one boot: add
-{paths.ROOT_OFF} to the kernel arguments. If a boot fails with it, later boots do not try it.
+{paths.ROOT_OFF} to the kernel arguments. If two boots in a row fail with it, later ones do not
+try it.
 """
 _NOW = """\
 The running system also moves now. Services with a mount namespace of their own keep the old root
 directory until they are restarted.
 """
-_OWN = "the root directory has its own /nix"
-_WRITABLE = "/ is writable, and every boot creates /nix"
 
 
 class Step(StrEnum):
@@ -36,11 +37,14 @@ class Step(StrEnum):
     ENABLE = "enable"
 
 
-def enable(*, yes: bool, now: bool, dry_run: bool) -> int:
-    """Have every boot make a /nix, and with ``now`` the running system; return the exit code."""
+def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
+    """Have every boot make a /nix, and with ``now`` the running system; return the exit code.
+
+    Where a kind of root has failed, the next one is tried; with ``again`` all of them are.
+    """
     file = settings.gather_settings_file()
     pivot = gather_pivot(file)
-    step, message = decide_enable(pivot, file, now=now)
+    step, message = decide_enable(pivot, file, now=now, again=again)
     _say(message)
     if step is Step.NOTHING or dry_run:
         return 0
@@ -50,8 +54,7 @@ def enable(*, yes: bool, now: bool, dry_run: bool) -> int:
         return 1
     _change("enable", settings.ask_no_more)
     if step is Step.ENABLE:
-        _change("enable", lambda: Path(paths.PENDING).unlink(missing_ok=True))
-        _systemctl("enable", paths.ROOT)
+        _change("enable", lambda: _forget_failures(pivot, again=again))
     if not now:
         _say("mount: enabled; reboot to apply it: systemctl reboot")
         return 0
@@ -59,7 +62,7 @@ def enable(*, yes: bool, now: bool, dry_run: bool) -> int:
     return 0
 
 
-def decide_enable(pivot: Pivot, file: SettingsFile, *, now: bool) -> tuple[Step, str]:
+def decide_enable(pivot: Pivot, file: SettingsFile, *, now: bool, again: bool) -> tuple[Step, str]:
     """Return what to do, and what to say first; raise CommandError where it cannot be done."""
     asked = settings.layout_without_namespace(file)
     forbidden = any(layout == "namespace" for _, layout in file.assigned)
@@ -74,21 +77,45 @@ def decide_enable(pivot: Pivot, file: SettingsFile, *, now: bool) -> tuple[Step,
             line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} keeps the store out of it"
             return Step.ALLOW, f"mount: {reason}; {line} and will be removed"
         return Step.NOTHING, f"mount: {reason}: there is nothing to enable{_how_to_mount(pivot)}"
-    if pivot.enabled and pivot.done and not forbidden:
-        return Step.NOTHING, "mount: already enabled; nothing was changed"
+    if pivot.enabled and not pivot.stopped and not again and (pivot.done or not now):
+        apply = "" if pivot.done else "; reboot to apply it: systemctl reboot"
+        return Step.NOTHING, f"mount: already enabled; nothing was changed{apply}"
+    _refuse_enable(pivot, now=now, again=again)
+    return Step.ENABLE, (_PLAN + (_NOW if now else "")).rstrip("\n")
+
+
+def _refuse_enable(pivot: Pivot, *, now: bool, again: bool) -> None:
+    if reason := unsuitable(pivot):
+        target = "/etc" if "/etc" in reason else "/"
+        raise CommandError(f"cannot enable mount: {reason}", f"findmnt --target {target}")
+    if pivot.exhausted and not again:
+        raise CommandError(
+            "cannot enable mount: boots with each kind of root directory failed with this kernel",
+            "sudo nix-aurora mount enable --again",
+        )
     if now and pivot.off:
         raise CommandError(
             f"cannot enable mount: this boot has the kernel argument {paths.ROOT_OFF}",
             "sudo nix-aurora mount enable, and reboot without it",
             code=USAGE,
         )
-    return Step.ENABLE, (_PLAN + (_NOW if now else "")).rstrip("\n")
 
 
 def _how_to_mount(pivot: Pivot) -> str:
     if pivot.mounted or pivot.own:
         return ""
     return f"; to mount it now: sudo systemctl restart {paths.LAYOUT} {paths.MOUNT}"
+
+
+def _forget_failures(pivot: Pivot, *, again: bool) -> None:
+    """Let boots move again; the kind that has failed is not tried with its kernel, or all are."""
+    if again:
+        Path(paths.AVOIDED).unlink(missing_ok=True)
+    elif pivot.stopped and pivot.failed:
+        last = pivot.failed[-1]
+        replace.edit(paths.AVOIDED, lambda text: text + f"{last.kind} {last.kernel}\n".encode())
+    Path(paths.PENDING).unlink(missing_ok=True)
+    Path(paths.UNMOVED).unlink(missing_ok=True)
 
 
 def disable() -> int:
@@ -100,7 +127,6 @@ def disable() -> int:
     _require_root("disable")
     _change("disable", settings.ask_for_namespace)
     _change("disable", lambda: Path(paths.PENDING).unlink(missing_ok=True))
-    _systemctl("disable", paths.ROOT)
     kept = "; / keeps its /nix until the next boot: systemctl reboot" if pivot.done else ""
     _say(f"mount: disabled{kept}")
     return 0
@@ -113,8 +139,12 @@ def describe(pivot: Pivot) -> dict[str, object]:
         "enabled": pivot.enabled,
         "root": pivot.done,
         "mounted": pivot.mounted,
-        "failed": pivot.failed,
+        "unmoved": pivot.unmoved,
         "stopped": pivot.stopped,
+        "failed_boots": [
+            {"kind": printable(boot.kind), "kernel": printable(boot.kernel)}
+            for boot in pivot.failed
+        ],
         "switched_off": pivot.off,
         "laggards": laggards,
     }
@@ -132,40 +162,16 @@ def render_lines(pivot: Pivot, file: SettingsFile, laggards: Sequence[str]) -> l
     lines.append(f"this boot   {explain(pivot)}")
     if laggards:
         lines.append(
-            f"old root    used by these units until they are restarted: {_listed(laggards)}"
+            f"old root    used by these units until they are restarted: {listed(laggards)}"
         )
     lines += [f"settings    {settings.describe_fault(fault)}" for fault in file.faults]
     return lines
 
 
-def explain(pivot: Pivot) -> str:
-    """Return what became of it in this boot."""
-    if pivot.done:
-        kind = {"overlay": "an overlay of the image", "binds": "a tmpfs with bind mounts"}
-        return f"/ is {kind.get(pivot.done, printable(pivot.done))}, with /nix"
-    if reason := needless(pivot):
-        return reason
-    if pivot.stopped:
-        return "stopped, because an earlier boot with it failed: sudo nix-aurora mount enable"
-    if pivot.off:
-        return f"switched off by the kernel argument {paths.ROOT_OFF}"
-    if pivot.failed:
-        return f"failed; to see why: journalctl -b -u {paths.ROOT}"
-    return "the root directory has no /nix: programs see the store only inside `nix-aurora shell`"
-
-
-def needless(pivot: Pivot) -> str | None:
-    """Return why the root directory needs nothing of ours to have a /nix, if so."""
-    if pivot.done:
-        return None
-    if pivot.own:
-        return _OWN
-    return _WRITABLE if pivot.writable else None
-
-
 def _move(*, root: bool) -> None:
     """Mount the store in the running system; ``root`` gives it the root directory for that."""
     if root and not _look().done:
+        _change("enable", lambda: Path(paths.MOVE_NOW).touch())
         _systemctl("restart", paths.ROOT)
         if not _look().done:
             raise CommandError(
@@ -182,15 +188,11 @@ def _move(*, root: bool) -> None:
         )
     _say(f"mount: enabled; {paths.BASE} is mounted on /nix")
     if root and (laggards := gather_laggards()):
-        _say(f"mount: these units do not see /nix until they are restarted: {_listed(laggards)}")
+        _say(f"mount: these units do not see /nix until they are restarted: {listed(laggards)}")
 
 
 def _look() -> Pivot:
     return gather_pivot(settings.gather_settings_file())
-
-
-def _listed(units: Sequence[str]) -> str:
-    return ", ".join(printable(unit) for unit in units)
 
 
 def _require_root(what: str) -> None:
@@ -218,8 +220,8 @@ def _say(text: str) -> None:
     sys.stderr.write(f"{text}\n")
 
 
-def _change(what: str, act: Callable[[], None]) -> None:
-    """Change a file below /etc."""
+def _change(what: str, act: Callable[[], object]) -> None:
+    """Change a file below /etc or /run."""
     try:
         act()
     except OSError as error:

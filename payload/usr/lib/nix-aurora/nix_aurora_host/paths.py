@@ -40,7 +40,11 @@ ENVIRONMENT = f"{PACKAGE}/closure.env"
 PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"
-PENDING = "/etc/nix-aurora.root-pending"  # nix-root's: a boot with its root is under way
+# nix-root's: the boots with its root that are not up, and the kinds of root that failed before.
+PENDING = "/etc/nix-aurora.root-pending"
+AVOIDED = "/etc/nix-aurora.root-avoid"
+UNMOVED = f"{RUN}/unmoved"  # nix-root's: why it left / as it is
+MOVE_NOW = f"{RUN}/move-now"  # asks nix-root to move a system that is up
 
 DESCRIBED = f"{HOME}/closure"  # the relocated layout's: what its Nix has to know of the closure
 USERS_MISSING = f"{RUN}/users-missing"  # nix-layout's: Nix does not find its build users

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from nix_aurora_host import occupants, paths, removal
 from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.facts import Host
+from nix_aurora_host.gather.host import gather_host
 from nix_aurora_host.status import human
 from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, printable
@@ -229,12 +231,21 @@ def _tell_leftovers() -> None:
             _say(f"  {path}")
 
 
+def how_to_remove(host: Host) -> str:
+    """Return how the package is removed from this kind of host."""
+    if host.layered:
+        return "sudo rpm-ostree uninstall nix-aurora"
+    if host.image:
+        return "build the image without it, then: sudo bootc upgrade"
+    return "sudo dnf remove nix-aurora"
+
+
 def _tell_what_next() -> None:
     if not Path(paths.PACKAGE, "closure.json").exists():
         return
-    tool = "rpm-ostree uninstall" if Path("/run/ostree-booted").exists() else "dnf remove"
     _say("The package is still installed, with the group nixbld, its users, and your settings in")
     _say("/etc. The next boot imports Nix again. To import it now:")
     _say(f"  sudo systemctl start {' '.join(_STARTED)}")
-    _say(f"To remove the package: sudo {tool} nix-aurora. Then, to remove its users:")
+    how = how_to_remove(gather_host(ask_rpm_ostree=True))
+    _say(f"To remove the package: {how}. Then, to remove its users:")
     _say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")

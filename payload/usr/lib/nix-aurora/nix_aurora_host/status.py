@@ -6,6 +6,7 @@ from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.database.facts import Database
 from nix_aurora_host.facts import Basics
+from nix_aurora_host.pivot.words import explain
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import printable
 
@@ -40,6 +41,7 @@ def describe(basics: Basics) -> dict[str, object]:
         "layout": store.layout,
         "limits": list(_LIMITS.get(store.layout, ())),
         "nix": store.nix,
+        "root": {"kind": basics.pivot.done, "unmoved": basics.pivot.unmoved},
         "settings": {
             "STORE_LAYOUT": basics.settings_file.layout,
             "faults": [describe_fault(fault) for fault in basics.settings_file.faults],
@@ -83,6 +85,7 @@ def render(basics: Basics) -> str:
     """Return the state in lines."""
     rows = {
         "layout": _layout(basics),
+        "root": explain(basics.pivot),
         "packaged": _packaged(basics),
         "imported": _imported(basics),
         "profile": _profile(basics),
@@ -119,8 +122,8 @@ def _shown(basics: Basics) -> str:
     if store.nix == kinds.OURS:
         return f"namespace: {_NIX[store.nix]}, in nix-aurora shell alone"
     return (
-        f"namespace: {_NIX[store.nix]}: nix commands bring their own; for programs of a profile:\n"
-        "nix-aurora shell, or, to have them everywhere, sudo nix-aurora mount enable"
+        f"namespace: {_NIX[store.nix]}: nix commands bring their own; programs of a profile start "
+        "in\nnix-aurora shell"
     )
 
 

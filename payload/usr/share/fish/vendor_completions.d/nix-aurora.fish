@@ -39,6 +39,7 @@ $add --condition '__nix_aurora_at mount' --arguments disable --description 'Have
 $add --condition '__nix_aurora_at mount' --arguments status --description 'Show how it stands'
 $add --condition '__nix_aurora_at mount enable' --long-option help
 $add --condition '__nix_aurora_at mount enable' --long-option now --description 'At once, too'
+$add --condition '__nix_aurora_at mount enable' --long-option again --description 'Also what failed'
 $add --condition '__nix_aurora_at mount enable' --long-option yes --description 'Do not ask'
 $add --condition '__nix_aurora_at mount enable' --long-option dry-run --description 'Say it alone'
 $add --condition '__nix_aurora_at mount disable' --long-option help

@@ -57,7 +57,7 @@ def check_newer(facts: Facts) -> Iterator[Finding]:
 
 
 def _upgrade(facts: Facts) -> Fix:
-    if not facts.host.ostree:
+    if not facts.host.image:
         upgrade = fixes.sudo("dnf", "upgrade", "nix-aurora")
         return fixes.chain(upgrade, fixes.repeat_import(facts))
     tool = "rpm-ostree" if facts.host.layered else "bootc"

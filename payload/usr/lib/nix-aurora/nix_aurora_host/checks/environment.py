@@ -1,6 +1,6 @@
 """Logins, NIX_REMOTE, another Nix, SELinux."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
 from nix_aurora_host import facts as kinds
@@ -81,9 +81,17 @@ def check_foreign(facts: Facts) -> Iterator[Finding]:
         message = f"{_NIXD} exists: Determinate's daemon, which the package does not use"
         yield found("foreign-nixd", message, fixes.sudo(*fixes.put_aside(_NIXD)))
     if foreign.packages:
-        tool = ["rpm-ostree", "uninstall"] if facts.host.ostree else ["dnf", "remove"]
         message = f"Fedora's packages of Nix own the same files: {' '.join(foreign.packages)}"
-        yield found("foreign-packages", message, fixes.sudo(*tool, *foreign.packages))
+        yield found("foreign-packages", message, _remove(facts, foreign.packages))
+
+
+def _remove(facts: Facts, packages: Sequence[str]) -> Fix:
+    if facts.host.ostree:
+        return fixes.sudo("rpm-ostree", "uninstall", *packages)
+    remove = fixes.sudo("dnf", "remove", *packages)
+    if facts.host.image:  # until the next boot; the image is built elsewhere
+        return fixes.chain(fixes.sudo("bootc", "usr-overlay"), remove)
+    return remove
 
 
 def check_labels(facts: Facts) -> Iterator[Finding]:

@@ -84,12 +84,15 @@ def unit(facts: Facts, name: str) -> Unit:
 
 def reinstall(facts: Facts) -> Fix:
     """Bring the package's files back, as the kind of host wants it."""
-    if not facts.host.ostree:
+    if not facts.host.image:
         return chain(sudo("dnf", "reinstall", "nix-aurora"), repeat_import(facts))
+    upgrade = sudo("bootc", "upgrade")
+    if not facts.host.ostree:
+        return upgrade
     # The damaged object is in the repository that every deployment is made from.
     drop = sudo("ostree", "fsck", "--delete")
     if not facts.host.layered:
-        return regardless(drop, sudo("bootc", "upgrade"))
+        return regardless(drop, upgrade)
     remove, install = (sudo("rpm-ostree", verb, "nix-aurora") for verb in ("uninstall", "install"))
     return regardless(drop, chain(remove, install))
 

@@ -38,8 +38,9 @@ _WARNINGS = (
 )
 _NOTES = (
     *("aside-unread", "database-unread", "import-running", "import-unread", "layout-relocated"),
-    *("login-broken", "mount-switched-off", "nix-conf-changed", "nix-conf-private"),
-    *("nix-directory-missing", "paths-set-aside", "roots-unregistered", "settings-file-unread"),
+    *("login-broken", "mount-switched-off", "mount-unsuitable", "nix-conf-changed"),
+    *("nix-conf-private", "nix-directory-missing", "paths-set-aside", "root-writable"),
+    *("roots-unregistered", "settings-file-unread"),
 )
 KINDS: Mapping[str, Severity] = {
     **dict.fromkeys(_ERRORS, Severity.ERROR),

@@ -15,7 +15,6 @@ from nix_aurora_host.gather.host import (
     gather_labels,
 )
 from nix_aurora_host.gather.logins import gather_remotes, gather_shells
-from nix_aurora_host.gather.pivot import gather_pivot
 from nix_aurora_host.gather.settings import gather_settings
 from nix_aurora_host.gather.store import gather_profile, gather_store
 from nix_aurora_host.gather.units import (
@@ -25,6 +24,7 @@ from nix_aurora_host.gather.units import (
     gather_units,
 )
 from nix_aurora_host.gather.users import find_person, gather_users
+from nix_aurora_host.pivot.gather import gather_pivot
 from nix_aurora_host.settings import gather_settings_file
 
 _PATIENCE = 30.0  # seconds, for a daemon that has to start

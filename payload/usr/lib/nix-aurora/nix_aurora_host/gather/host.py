@@ -11,13 +11,15 @@ from nix_aurora_host.system import NOT_STARTED, read, run
 
 FEDORA = ("nix", "nix-core", "nix-daemon", "nix-filesystem", "nix-legacy", "nix-system")
 _NIXD = "/usr/local/bin/determinate-nixd"
+_IMAGE_HOST = "/usr/libexec/nix-aurora/image-host"
 _ENFORCE = "/sys/fs/selinux/enforce"
 
 
 def gather_host(*, ask_rpm_ostree: bool) -> Host:
-    """Tell the kinds of host apart; rpm-ostree is asked only where that is wanted: it is slow."""
+    """Return the kind of host; ``ask_rpm_ostree`` whether it has us as a layer, which is slow."""
     ostree = Path("/run/ostree-booted").exists()
     return Host(
+        image=run([_IMAGE_HOST]).code == 0,
         ostree=ostree,
         layered=ostree and ask_rpm_ostree and _is_layered(),
         root_writable=not os.statvfs("/").f_flag & os.ST_RDONLY,

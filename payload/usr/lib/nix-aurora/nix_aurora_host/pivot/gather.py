@@ -1,22 +1,22 @@
-"""Whether boots move the system onto a root directory with /nix, and whether this one did."""
+"""What nix-root left in this boot, and which units still use the old root directory."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Pivot, SettingsFile
-from nix_aurora_host.system import names, read, run
+from nix_aurora_host.facts import SettingsFile
+from nix_aurora_host.pivot.facts import FailedBoot, Pivot, Unmoved
+from nix_aurora_host.system import names, read
 
 
 def gather_pivot(settings: SettingsFile) -> Pivot:
-    """Look at nix-root.service, at what it leaves, and at the root directory."""
-    show = ["systemctl", "show", "--property=UnitFileState,ActiveState", paths.ROOT]
+    """Look at what nix-root leaves, and at the root directory."""
     nix = Path("/nix")
     return make_pivot(
-        unit=parse_properties(run(show).stdout),
         made=read(f"{paths.RUN}/root") or "",
-        pending=os.path.lexists(paths.PENDING),
+        unmoved=read(paths.UNMOVED) or "",
+        pending=read(paths.PENDING) or "",
+        boot=(read("/proc/sys/kernel/random/boot_id") or "").strip(),
         arguments=read("/proc/cmdline") or "",
         settings=settings,
         nix=nix.is_dir() and not nix.is_symlink(),
@@ -27,9 +27,10 @@ def gather_pivot(settings: SettingsFile) -> Pivot:
 
 def make_pivot(
     *,
-    unit: Mapping[str, str],
     made: str,
-    pending: bool,
+    unmoved: str,
+    pending: str,
+    boot: str,
     arguments: str,
     settings: SettingsFile,
     nix: bool,
@@ -38,16 +39,16 @@ def make_pivot(
 ) -> Pivot:
     """Return the state, from the texts and answers that the system gave.
 
-    ``unit`` has the properties of nix-root.service, ``made`` is what it wrote for this boot,
-    ``pending`` whether its marker is there, ``arguments`` the kernel's command line, ``nix``
-    whether / has a directory /nix.
+    ``made`` and ``unmoved`` are what nix-root wrote for this boot, whose id is ``boot``,
+    ``pending`` its marker, ``arguments`` the kernel's command line, ``nix`` whether / has a
+    directory /nix.
     """
     done = made.strip() if nix else ""
+    word = unmoved.strip()
     return Pivot(
-        enabled=unit.get("UnitFileState", "").startswith("enabled"),
-        failed=unit.get("ActiveState") == "failed",
         done=done or None,
-        stopped=pending and not done,
+        unmoved=Unmoved(word) if not done and word in set(Unmoved) else None,
+        failed=parse_pending(pending, boot),
         off=paths.ROOT_OFF in arguments.split(),
         asked=settings.layout,
         own=nix and not done,
@@ -56,9 +57,15 @@ def make_pivot(
     )
 
 
-def parse_properties(text: str) -> dict[str, str]:
-    """Parse what `systemctl show` prints of one unit."""
-    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+def parse_pending(text: str, boot: str) -> tuple[FailedBoot, ...]:
+    """Parse nix-root's marker: kind, kernel and boot of each boot that has not come up.
+
+    The one with the id ``boot`` is under way.
+    """
+    lines = (line.split() for line in text.splitlines())
+    return tuple(
+        FailedBoot(words[0], words[1]) for words in lines if len(words) == 3 and words[2] != boot
+    )
 
 
 def parse_unit(cgroup: str) -> str | None:

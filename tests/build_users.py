@@ -1,0 +1,16 @@
+"""The ids of the build users, as payload/usr/lib/sysusers.d/nix-aurora.conf.in has them."""
+
+NAMES = tuple(f"nixbld{number}" for number in range(1, 33))
+GROUP_ID = 61120
+IDS = range(GROUP_ID + 1, GROUP_ID + 33)
+# Those of packages from before 2027, which hosts keep.
+FORMER_GROUP_ID = 30000
+FORMER_IDS = range(FORMER_GROUP_ID + 1, FORMER_GROUP_ID + 33)
+# Changes a tree with the package into one with a former package's ids.
+FORMER = f"""
+words=()
+for number in {{0..32}}; do
+    words+=(-e "s/\\b$(({GROUP_ID} + number))\\b/$(({FORMER_GROUP_ID} + number))/g")
+done
+sed -i "${{words[@]}}" /usr/lib/sysusers.d/nix-aurora.conf /etc/passwd /etc/group
+"""

@@ -1,0 +1,67 @@
+"""What a root directory of ours may not change, beside the stock host: a deployment in nspawn."""
+
+import pytest
+
+from tests.harness.deployment import Deployment
+from tests.nix_root import ROOT_OFF
+from tests.ostree.conftest import KINDS, DeploymentMaker
+from tests.ostree.test_mount import check_everywhere, is_as_before
+from tests.whole import add_program, check_profile
+
+# What installers write for /, for systemd-remount-fs.service to remount it by.
+_LINES = {
+    "defaults": "LABEL=root / ext4 defaults 0 1",
+    "btrfs": "LABEL=root / btrfs subvol=root,compress=zstd:1 0 0",
+    "ro": "LABEL=root / ext4 ro 0 1",
+}
+
+
+def _mount_of_root(host: Deployment) -> list[str]:
+    columns = "FSTYPE,SOURCE,VFS-OPTIONS"
+    return host.run(f"findmnt --noheadings --output {columns} /").stdout.split()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_root_is_mounted_as_before(kind: str, make_deployment: DeploymentMaker) -> None:
+    """Source, type and options of the mount are those of the stock host; so are failed units."""
+    host = make_deployment("nix-forky", arguments=KINDS[kind])
+    host.boot(arguments=ROOT_OFF)
+    stock = _mount_of_root(host)
+    add_program(host)
+    is_as_before(host)
+    for line in ("", *_LINES.values()):
+        host.run(f"echo '{line}' >/etc/fstab")
+        host.reboot(arguments=ROOT_OFF)
+        failed = host.failed_units()
+        host.reboot()
+        assert host.failed_units() == failed, line
+        assert _mount_of_root(host) == stock, line
+        host.run("[ ! -w / ]; ! touch /x; [ ! -w /usr ]")
+        assert host.read("/run/nix-aurora/root") == f"{kind}\n"
+        check_profile(host)
+    host.run("rm /etc/fstab; systemctl daemon-reload; systemctl reset-failed")
+    check_everywhere(host, kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_disabled_it_is_as_before_and_enabled_it_moves(
+    kind: str, make_deployment: DeploymentMaker
+) -> None:
+    host = make_deployment("nix-forky", arguments=KINDS[kind])
+    host.boot()
+    add_program(host)
+    host.run("nix-aurora mount disable")
+    host.reboot()
+    is_as_before(host)
+    host.run("nix-aurora mount enable --yes --now")
+    check_everywhere(host, kind)
+    host.reboot()
+    check_everywhere(host, kind)
+
+
+@pytest.mark.parametrize("target", ["rescue", "emergency", "system-update"])
+def test_other_targets_do_not_move(target: str, make_deployment: DeploymentMaker) -> None:
+    host = make_deployment("nix-forky")
+    host.boot(arguments=f"systemd.unit={target}.target", wait=False)
+    host.run(f"until systemctl --quiet is-active {target}.target; do sleep 0.1; done")
+    host.run("[ ! -e /nix ]; [ ! -e /run/nix-aurora/root ]")
