@@ -15,6 +15,8 @@ from nix_aurora.errors import ToolError
 _SCRIPTS = Path(__file__).with_name("host")
 QUICK, SLOW = 120.0, 900.0
 """Seconds that a look, and that a build or an installation may take."""
+BEGIN = "nix-aurora-accept begins"
+"""What each script prints first."""
 _PAUSE = 1.0  # seconds between two tries to connect
 _TRY = 30.0  # seconds for one
 
@@ -75,7 +77,7 @@ class Machine:
 
     def run(self, script: str, *, root: bool = False, limit: float = QUICK) -> Answer:
         """Run a script of POSIX sh on the host, as the user or as root."""
-        return self._connection.run(self._shell(root=root), whole(script), limit=limit)
+        return self._answer(whole(script), root=root, limit=limit)
 
     def script(
         self,
@@ -87,8 +89,7 @@ class Machine:
     ) -> Answer:
         """Run the script ``name`` of host/, which sees ``variables`` and TOKEN."""
         given = {**(variables or {}), "TOKEN": self.token}
-        command = self._shell(root=root)
-        return self._connection.run(command, whole(_load(name), **given), limit=limit)
+        return self._answer(load(name, **given), root=root, limit=limit)
 
     def records(self, name: str, *, root: bool = False) -> Records:
         """Run a script that only looks, and return its records."""
@@ -131,11 +132,12 @@ class Machine:
         """Remove what this run made on the host; return what is left, "" for nothing."""
         return Records(self.script("clean", limit=QUICK).stdout).get("left")
 
-    def _shell(self, *, root: bool) -> str:
-        return "exec sudo -n sh -s" if root and self.facts.uid != 0 else "exec sh -s"
+    def _answer(self, script: str, *, root: bool, limit: float) -> Answer:
+        command = "exec sudo -n sh -s" if root and self.facts.uid != 0 else "exec sh -s"
+        return own_answer(self._connection.run(command, script, limit=limit))
 
     def _look(self) -> Facts:
-        answer = self._connection.run("exec sh -s", whole(_load("facts")), limit=QUICK)
+        answer = own_answer(self._connection.run("exec sh -s", load("facts"), limit=QUICK))
         try:
             return Facts.of(Records(answer.stdout))
         except ValueError as error:
@@ -143,7 +145,12 @@ class Machine:
             raise ToolError(message, hint="ssh HOST sh -c true") from error
 
 
-def _load(name: str) -> str:
+def load(name: str, **variables: str) -> str:
+    """Return the script ``name`` of host/, as whole() makes it."""
+    return whole(_read(name), **variables)
+
+
+def _read(name: str) -> str:
     return (_SCRIPTS / f"{name}.sh").read_text()
 
 
@@ -153,4 +160,10 @@ def whole(script: str, **variables: str) -> str:
     It has no input: nothing that it runs reads what comes after it.
     """
     given = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
-    return f"{{\n{given}{_load('common')}\n{script}\n}} </dev/null\n"
+    return f"{{\necho {BEGIN}\n{given}{_read('common')}\n{script}\n}} </dev/null\n"
+
+
+def own_answer(answer: Answer) -> Answer:
+    """Return an answer without what the user's own shell printed before the script began."""
+    _, begins, own = answer.stdout.partition(f"{BEGIN}\n")
+    return Answer(answer.code, own, answer.stderr) if begins else answer

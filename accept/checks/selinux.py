@@ -17,6 +17,10 @@ _STORE, _STORE_TYPE = "/var/lib/nix/store", "bin_t"
 # Ours: what lies in the store or in /run, has a name that we give, or is a program of Nix.
 _PATH = re.compile(r' path="?/(nix|var/lib/nix|run/nix)')
 _NAME = re.compile(r' name="(nix|nix-aurora|nix-root|daemon-socket)"')
+# What systemd may not make where the module is missing.
+_SOCKET = re.compile(
+    r' name="socket" .*tcontext=\S+:(?:var_lib_t|bin_t):\S+ tclass=(?:sock|lnk)_file'
+)
 _PROGRAM = re.compile(r' (?:comm|exe)="[^"]*\bnix\b[^"]*"')
 _STAMP = re.compile(r"audit\([^)]*\)|\b(?:pid|ino)=\d+")
 _LONGEST = 160
@@ -84,7 +88,7 @@ def judge_denials(seen: Records) -> Outcome:
 
 def concerns_nix(line: str) -> bool:
     """Return whether a denial is about the store, our files, or a program of Nix."""
-    return bool(_PATH.search(line) or _NAME.search(line) or _PROGRAM.search(line))
+    return any(one.search(line) for one in (_PATH, _NAME, _PROGRAM, _SOCKET))
 
 
 def _bare(line: str) -> str:

@@ -48,17 +48,13 @@ def judge_layout(state: State, seen: Records) -> Outcome:
     """Judge what nix-aurora says of the layout by what is mounted."""
     if state.status is None:
         return failed("layout", f"nix-aurora status --json: {state.complaint}", _STATUS)
-    layout, mount = state.layout, state.mount or {}
-    if mount.get("stopped") or mount.get("failed"):
-        return failed("layout", "/ could not be moved in this boot", "nix-aurora mount status")
+    layout = state.layout
     if layout == "mount":
-        return _judge_mount(str(mount.get("root")), seen)
+        return _judge_mount(str(part(state.mount, "root")), seen)
     if layout == "relocated" and seen.get("everywhere") == "yes":
         return ok("layout", "relocated: the store is on /run/nix/store")
     if layout == "namespace" and seen.get("inside") == "yes":
-        asked = part(state.status, "settings", "STORE_LAYOUT")
-        why = f"STORE_LAYOUT={asked}" if asked else "nothing is set"
-        return ok("layout", f"namespace ({why}): /nix only inside nix-aurora shell")
+        return _judge_namespace(state)
     return failed("layout", f"{layout}: the store is not seen", _STATUS)
 
 
@@ -69,6 +65,19 @@ def _judge_mount(kind: str, seen: Records) -> Outcome:
     if seen.get("everywhere") != "yes":
         return failed("layout", "mount: /nix is not /var/lib/nix", "systemctl status nix.mount")
     return ok("layout", f"mount: {_KINDS.get(kind, '/ has its own /nix')}")
+
+
+def _judge_namespace(state: State) -> Outcome:
+    """Judge why / has no /nix: it is promised one unless somebody asked for none."""
+    if part(state.status, "settings", "STORE_LAYOUT") == "namespace":
+        why = "STORE_LAYOUT=namespace"
+    elif part(state.mount, "switched_off"):
+        why = "the kernel argument nix_aurora.root=off"
+    else:
+        reason = part(state.mount, "unmoved") or "unknown"
+        detail = f"/ was not moved onto a root with /nix, though nothing forbids it: {reason}"
+        return failed("layout", detail, "nix-aurora mount status")
+    return ok("layout", f"namespace, by {why}: /nix only inside nix-aurora shell")
 
 
 def judge_read_only(trial: Answer, seen: Records) -> Outcome:

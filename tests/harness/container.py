@@ -77,8 +77,8 @@ class Container(System):
         """Unmount what the boot mounted."""
 
     @property
-    def leader(self) -> int:
-        """Return the id, as seen from here, of the guest's first process; 0 where it is off."""
+    def network(self) -> int:
+        """Return the id, as seen from here, of a process on the guest's network; 0: it is off."""
         return self._leader
 
     def _start(self, words: Sequence[str], *, wait: bool, timeout: float) -> float:

@@ -1,13 +1,14 @@
-"""ssh into a guest of systemd-nspawn: a real sshd, on the loopback of the guest's own network."""
+"""ssh into a guest: a real sshd in it, and a loopback that only we reach."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from nix_aurora.run import run
-from tests.harness.container import Container
+from tests.harness.commands import Result
 
-# $1 is a file with the id of the guest's first process, which differs from boot to boot.
+# $1 is a file with the id of a process on that network, which differs from boot to boot.
 _PROXY = """\
 #!/bin/sh
 exec nsenter --target="$(cat "$1")" --net -- bash -c '
@@ -28,20 +29,31 @@ done
 """
 
 
+class Guest(Protocol):
+    """A guest that has a network: a container, or a machine that was given one."""
+
+    @property
+    def network(self) -> int:
+        """Return the id of a process on whose loopback the guest's port 22 is."""
+
+    def run(self, script: str, *, env: Mapping[str, str]) -> Result:
+        """Run a script as root."""
+
+
 class Door:
     """What ssh needs to know to come into ``host``, kept in the directory ``place``.
 
     Until follow() is called after a boot, ssh finds nobody there.
     """
 
-    def __init__(self, host: Container, place: Path) -> None:
+    def __init__(self, host: Guest, place: Path) -> None:
         place.mkdir()
         self._host = host
-        self._leader = place / "leader"
+        self._process = place / "process"
         self._key = place / "key"
         proxy = place / "proxy"
         proxy.write_text(_PROXY)
-        self._proxy = f"sh {proxy} {self._leader}"
+        self._proxy = f"sh {proxy} {self._process}"
         run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "test", "-f", self._key])
         self._known = place / "known"
 
@@ -63,4 +75,4 @@ class Door:
 
     def follow(self) -> None:
         """Let ssh find the guest of the present boot."""
-        self._leader.write_text(f"{self._host.leader}\n")
+        self._process.write_text(f"{self._host.network}\n")

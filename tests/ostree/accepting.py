@@ -3,14 +3,27 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
-from accept.outcome import Result
+from accept.checks.selinux import judge_denials, judge_labels
+from accept.machine import load
+from accept.outcome import Outcome, Result
+from accept.promises import PROMISES
+from accept.records import Records
 from tests.harness.deployment import Deployment
+from tests.harness.qemu import Machine
 from tests.harness.ssh import Door
+from tests.harness.system import System
 from tests.lint.shell import TOP
 
+Host = TypeVar("Host", Deployment, Machine)
+
+# What no run here shows, and what a run does not show unless it is asked to.
+ELSEWHERE = frozenset({"labels", "denials", "rpm-ostree", "bootc", "upgrade"})
+UNASKED = frozenset({"network", "collect", "reboot", "rollback", "back"})
 # All that a user's home and the temporary directories have, and the generation of the profile.
 _TRACES = """
 find /tmp /var/home /run/user -name '*accept*'
@@ -32,17 +45,18 @@ class Run(NamedTuple):
         return {name for name, check in self.checks.items() if check["result"] == result}
 
 
-class Guest(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Guest(Generic[Host]):
     """A host, and the way in."""
 
-    host: Deployment
+    host: Host
     door: Door
     place: Path
 
     def command(self, *options: str, user: str = "tester") -> list[str]:
         """Return the command line that runs the script against the host."""
         report = f"--json={self.place / 'report.json'}"
-        words = [f"--ssh={self.door.options}", report, *options, "--", f"{user}@aurora"]
+        words: list[str] = [f"--ssh={self.door.options}", report, *options, "--", f"{user}@aurora"]
         return [sys.executable, "-m", "accept", *words]
 
     def accept(self, *options: str, user: str = "tester") -> Run:
@@ -67,7 +81,25 @@ class Guest(NamedTuple):
         return self.host.run(_TRACES).stdout
 
 
-def let_in(host: Deployment, place: Path) -> Guest:
+def check_green(run: Run, kind: str, not_shown: Sequence[str] = ()) -> None:
+    """Fail unless all is ok but ``not_shown``, and what nobody asked for or can show here."""
+    assert run.named(Result.FAILED) == set()
+    assert run.named(Result.NOT_SHOWN) == {*ELSEWHERE, *UNASKED, *not_shown}
+    assert set(run.checks) == set(PROMISES)
+    assert kind in run.checks["layout"]["detail"]
+    assert run.code == 0
+
+
+def judge_selinux(host: System) -> tuple[Outcome, Outcome]:
+    """Return what the script makes of labels and denials, where ssh does not reach the host."""
+
+    def seen(name: str) -> Records:
+        return Records(host.run('sh -c "$SCRIPT"', env={"SCRIPT": load(name)}, check=False).stdout)
+
+    return judge_labels(seen("labels")), judge_denials(seen("denials"))
+
+
+def let_in(host: Host, place: Path) -> Guest[Host]:
     """Open the way in for the users of a host that is on; ``place`` keeps the keys."""
     door = Door(host, place / "ssh")
     door.open_for(["tester", "other"])

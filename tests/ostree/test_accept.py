@@ -6,7 +6,7 @@ and what a container cannot have (SELinux) is not shown.
 
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,19 +14,14 @@ from typing import NamedTuple
 import pytest
 
 from accept.outcome import Result
-from accept.promises import PROMISES
 from tests.harness.container import REBOOT
 from tests.harness.deployment import Deployment
 from tests.lint.shell import TOP
 from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
-from tests.ostree.accepting import Guest, Run, let_in
+from tests.ostree.accepting import ELSEWHERE, UNASKED, Guest, check_green, let_in
 from tests.ostree.conftest import DeploymentMaker, DiskMaker
-from tests.ostree.test_mount import ENABLE
 from tests.whole import add_program, check_profile
 
-# What no run here shows, and what a run does not show unless it is asked to.
-_ELSEWHERE = frozenset({"labels", "denials", "rpm-ostree", "bootc", "upgrade"})
-_UNASKED = frozenset({"network", "collect", "reboot", "rollback", "back"})
 _NEEDS_DAEMON = frozenset(
     {
         *("build", "sudo", "profile-add", "bare-name", "user-unit", "desktop-entry"),
@@ -111,27 +106,15 @@ _FAULTS = (
 
 
 @pytest.fixture(scope="module")
-def guest(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
-    """Give a stock composefs host, in the second boot with the package, with a root that moved."""
+def guest(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest[Deployment]]:
+    """Give a stock composefs host in its first boot with the package, which moved its root."""
     place = tmp_path_factory.mktemp("accept")
     with Deployment(disk("nix-forky"), place / "host") as host:
-        guest = let_in(host, place)
-        host.run(ENABLE)
-        guest.reboot()
-        yield guest
+        yield let_in(host, place)
     host.disk.unlink()
 
 
-def _check_green(run: Run, kind: str, not_shown: Sequence[str] = ()) -> None:
-    """Fail unless all is ok but ``not_shown``, and what nobody asked for or can show here."""
-    assert run.named(Result.FAILED) == set()
-    assert run.named(Result.NOT_SHOWN) == {*_ELSEWHERE, *_UNASKED, *not_shown}
-    assert set(run.checks) == set(PROMISES)
-    assert kind in run.checks["layout"]["detail"]
-    assert run.code == 0
-
-
-def test_an_overlay_is_green_and_nothing_is_left(guest: Guest) -> None:
+def test_an_overlay_is_green_and_nothing_is_left(guest: Guest[Deployment]) -> None:
     guest.host.run(_FLAKE)
     # fish makes directories at its first login, which doctor looks at.
     guest.host.run_as("tester", "fish --login --command true")
@@ -141,11 +124,11 @@ def test_an_overlay_is_green_and_nothing_is_left(guest: Guest) -> None:
     assert run.checks["collect"]["result"] == "ok", run.checks["collect"]
     unasked = ("network", "collect")
     run.checks.update({name: {**run.checks[name], "result": "not shown"} for name in unasked})
-    _check_green(run, "mount: / is an overlay")
+    check_green(run, "mount: / is an overlay")
     assert guest.traces() == before
 
 
-def test_a_profile_stays_and_the_report_is_fit_for_an_issue(guest: Guest) -> None:
+def test_a_profile_stays_and_the_report_is_fit_for_an_issue(guest: Guest[Deployment]) -> None:
     add_program(guest.host)
     before = guest.traces()
     guest.accept()
@@ -158,26 +141,24 @@ def test_a_profile_stays_and_the_report_is_fit_for_an_issue(guest: Guest) -> Non
 
 
 @pytest.mark.parametrize("fault", _FAULTS, ids=[fault.name for fault in _FAULTS])
-def test_a_broken_promise_is_red(fault: Fault, guest: Guest) -> None:
+def test_a_broken_promise_is_red(fault: Fault, guest: Guest[Deployment]) -> None:
     guest.host.run(fault.script)
     try:
         run = guest.accept()
     finally:
         guest.host.run(fault.mend)
     assert run.named(Result.FAILED) == fault.failed
-    assert run.named(Result.NOT_SHOWN) == _ELSEWHERE | _UNASKED | fault.not_shown
+    assert run.named(Result.NOT_SHOWN) == ELSEWHERE | UNASKED | fault.not_shown
     assert run.code == 1
     for name in fault.failed:
         assert run.checks[name]["next"]
 
 
-def test_without_root_some_is_not_shown(guest: Guest) -> None:
-    _check_green(
-        guest.accept(user="other"), "mount", ("read-only", "doctor-root", "sudo", "ostree")
-    )
+def test_without_root_some_is_not_shown(guest: Guest[Deployment]) -> None:
+    check_green(guest.accept(user="other"), "mount", ("read-only", "doctor-root", "sudo", "ostree"))
 
 
-def test_interrupted_it_cleans_up(guest: Guest) -> None:
+def test_interrupted_it_cleans_up(guest: Guest[Deployment]) -> None:
     before = guest.traces()
     with subprocess.Popen(guest.command(), cwd=TOP, stderr=subprocess.PIPE, text=True) as process:
         guest.host.run("until ls /run/user/*/nix-aurora-accept-*/pid; do sleep 0.05; done")
@@ -188,23 +169,23 @@ def test_interrupted_it_cleans_up(guest: Guest) -> None:
     assert guest.traces() == before
 
 
-def test_binds_are_green(guest: Guest) -> None:
+def test_binds_are_green(guest: Guest[Deployment]) -> None:
     break_nix_root(guest.host, NO_OVERLAY)
     guest.reboot()
-    _check_green(guest.accept(), "mount: / is made of binds")
+    check_green(guest.accept(), "mount: / is made of binds")
     mend_nix_root(guest.host)
 
 
-def test_a_namespace_is_green_within_its_promises(guest: Guest) -> None:
+def test_a_namespace_is_green_within_its_promises(guest: Guest[Deployment]) -> None:
     guest.host.run("nix-aurora mount disable")
     guest.reboot()
     run = guest.accept()
-    _check_green(run, "namespace", ("read-only", "user-unit", "desktop-entry"))
+    check_green(run, "namespace", ("read-only", "user-unit", "desktop-entry"))
     assert "inside nix-aurora shell" in run.checks["bare-name"]["detail"]
 
 
-def test_reboots_and_a_rollback_are_green(guest: Guest) -> None:
-    guest.host.run(f"{ENABLE}; ostree admin deploy --os=default nix-forky")
+def test_reboots_and_a_rollback_are_green(guest: Guest[Deployment]) -> None:
+    guest.host.run("nix-aurora mount enable --yes; ostree admin deploy --os=default nix-forky")
     guest.reboot()
 
     def boot_again() -> None:
@@ -230,4 +211,4 @@ def test_an_image_with_nix_is_green(make_deployment: DeploymentMaker, tmp_path: 
     host = make_deployment("nix-dir")
     host.boot()
     run = let_in(host, tmp_path).accept()
-    _check_green(run, "mount: / has its own /nix", ("read-only",))
+    check_green(run, "mount: / has its own /nix", ("read-only",))

@@ -8,7 +8,7 @@ import pytest
 
 from accept import command
 from accept.connection import Connection, LateError, LostError
-from accept.machine import whole
+from accept.machine import BEGIN, own_answer, whole
 from accept.promises import PROMISES
 from accept.records import Answer
 from nix_aurora.errors import UsageError
@@ -64,7 +64,7 @@ def test_one_connection_carries_all_commands(ssh: Path) -> None:
     connection = Connection("jane@aurora", ["-p", "2222"])
     connection.open()
     answer = connection.run("exec sh -s", whole("cat; echo $WHAT; exit 3", WHAT="a 'b'"), limit=60)
-    assert answer == Answer(3, "a 'b'\n", "")
+    assert own_answer(answer) == Answer(3, "a 'b'\n", "")
     connection.close()
     opened, ran, *rest = (ssh / "log").read_text().splitlines()
     assert "-oControlMaster=yes" in opened
@@ -94,9 +94,15 @@ def test_a_command_that_takes_too_long_is_ended() -> None:
     connection.close()
 
 
+def test_what_a_users_shell_prints_first_is_no_answer() -> None:
+    answer = Answer(0, f'Welcome!\n{{}}\n{BEGIN}\n{{"a": 1}}\n', "")
+    assert own_answer(answer).stdout == '{"a": 1}\n'
+    assert own_answer(Answer(127, "sh: not found\n", "")).stdout == "sh: not found\n"
+
+
 def test_no_script_reads_what_comes_after_it() -> None:
     script = whole("cat")
-    assert script.startswith("{\n")
+    assert script.startswith(f"{{\necho {BEGIN}\n")
     assert script.endswith("\n} </dev/null\n")
 
 

@@ -58,7 +58,7 @@ def test_a_build_in_a_sandbox() -> None:
         ("built 0 \ntop /bin\nmap 1000\n", "cannot be read"),
     ],
 )
-def test_a_build_without_a_sandboxis_red(text: str, said: str) -> None:
+def test_a_build_without_a_sandbox_is_red(text: str, said: str) -> None:
     assert is_red(nix.judge_build(Records(text), {"30001"}, 1000), said)
 
 
@@ -79,11 +79,11 @@ def test_a_collection() -> None:
         ("collected 1 denied", "denied"),
     ],
 )
-def test_a_collection_that_takes_too_much_or_too_littleis_red(name: str, said: str) -> None:
+def test_a_collection_that_takes_too_much_or_too_little_is_red(name: str, said: str) -> None:
     assert is_red(nix.judge_collect(Records(f"{_COLLECTED}{name}\n")), said)
 
 
-def test_a_collection_that_did_not_beginis_red() -> None:
+def test_a_collection_that_did_not_begin_is_red() -> None:
     assert is_red(nix.judge_collect(Records("")), "nix-store --add failed")
 
 

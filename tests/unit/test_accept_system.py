@@ -66,12 +66,12 @@ def test_the_package() -> None:
         ("mount", {"root": "overlay"}, "everywhere yes\ntype overlay", "/ is an overlay"),
         ("mount", {"root": "binds"}, "everywhere yes\ntype tmpfs", "/ is made of binds"),
         ("mount", {"root": None}, "everywhere yes\ntype xfs", "/ has its own /nix"),
-        ("namespace", {}, "everywhere no\ninside yes", "only inside nix-aurora shell"),
+        ("namespace", {"switched_off": True}, "inside yes", "only inside nix-aurora shell"),
         ("relocated", {}, "everywhere yes", "/run/nix/store"),
     ],
 )
 def test_a_layout_is_what_is_seen(
-    layout: str, mount: Mapping[str, Any], seen: str, said: str
+    layout: str, mount: Mapping[str, Any] | None, seen: str, said: str
 ) -> None:
     state = State({**STATUS, "layout": layout}, mount)
     outcome = system.judge_layout(state, Records(seen))
@@ -84,26 +84,32 @@ def test_a_layout_is_what_is_seen(
     [
         ("mount", {"root": "overlay"}, "everywhere no\ntype overlay", "not /var/lib/nix"),
         ("mount", {"root": "overlay"}, "everywhere yes\ntype xfs", "expected overlay, got xfs"),
-        ("namespace", {"stopped": True}, "inside yes", "could not be moved"),
-        ("namespace", {"failed": True}, "inside yes", "could not be moved"),
+        ("namespace", {"unmoved": "failed"}, "inside yes", "nothing forbids it: failed"),
+        ("namespace", None, "inside yes", "nothing forbids it: unknown"),
         ("namespace", {}, "inside no", "the store is not seen"),
         ("relocated", {}, "everywhere no", "the store is not seen"),
         ("none", {}, "everywhere yes\ninside yes", "none"),
     ],
 )
-def test_a_layout_that_is_not_seenis_red(
-    layout: str, mount: Mapping[str, Any], seen: str, said: str
+def test_a_layout_that_is_not_seen_is_red(
+    layout: str, mount: Mapping[str, Any] | None, seen: str, said: str
 ) -> None:
     state = State({**STATUS, "layout": layout}, mount)
     assert is_red(system.judge_layout(state, Records(seen)), said)
 
 
-def test_no_statusis_red() -> None:
+def test_a_namespace_that_was_asked_for_is_green() -> None:
+    status = {**STATUS, "layout": "namespace", "settings": {"STORE_LAYOUT": "namespace"}}
+    outcome = system.judge_layout(State(status, {"unmoved": None}), Records("inside yes"))
+    assert outcome.result is Result.OK
+
+
+def test_no_status_is_red() -> None:
     outcome = system.judge_layout(State(None, None, "exit code 1: gone"), Records(""))
     assert is_red(outcome, "gone")
 
 
-def test_a_root_directory_that_can_be_written_tois_red() -> None:
+def test_a_root_directory_that_can_be_written_to_is_red() -> None:
     read_only, writable = Records("options ro,relatime"), Records("options rw,relatime")
     refused, made = Answer(1, "", "Read-only file system"), Answer(0, "made\n", "")
     assert system.judge_read_only(refused, read_only).result is Result.OK
@@ -137,7 +143,7 @@ def test_units_of_others_are_named_and_never_green() -> None:
 
 
 @pytest.mark.parametrize("state", ["starting", "maintenance", ""])
-def test_a_system_that_is_not_upis_red(state: str) -> None:
+def test_a_system_that_is_not_up_is_red(state: str) -> None:
     assert is_red(system.judge_system(Records(f"state {state}")), state)
 
 
@@ -206,6 +212,8 @@ def test_no_records_prove_nothing() -> None:
         ('path="/nixos" comm="bash"', True),
         ('comm="nix-store" name="x"', True),
         ('comm="nixie" name="x"', False),
+        ('comm="systemd" name="socket" tcontext=u:r:var_lib_t:s0 tclass=sock_file', True),
+        ('comm="systemd" name="socket" tcontext=u:r:var_run_t:s0 tclass=sock_file', False),
         ('comm="unix_chkpwd" name="shadow"', False),
     ],
 )
