@@ -47,6 +47,31 @@ systemctl enable hang.service
 """
 _HANGS = "until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done"
 _UNHANG = "systemctl disable hang.service; systemctl kill --signal=KILL hang.service"
+_OLDER = """
+mkdir -p /etc/systemd/system/sysinit.target.wants
+ln -s /usr/lib/systemd/system/nix-root.service /etc/systemd/system/sysinit.target.wants/
+: >/etc/nix-aurora.root-pending
+systemctl daemon-reload
+"""
+_UNIT = """
+mkdir -p /etc/systemd/system/nix-root.service.d
+cat >/etc/systemd/system/nix-root.service.d/etc.conf
+systemctl daemon-reload
+"""
+_OVERLAY = "mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work etc /etc"
+# What /etc is while nix-root looks at it.
+_UNSUITABLE = {
+    "lost at a reboot": f"""{{
+        echo [Service]
+        echo 'ExecStartPre=/usr/bin/mkdir /run/upper /run/work'
+        echo 'ExecStartPre=/usr/bin/{_OVERLAY}'
+    }} | {{ {_UNIT} }}""",
+    "read-only": f"""{{
+        echo [Service]
+        echo 'ExecStartPre=/usr/bin/mount -o remount,bind,ro /etc'
+        echo 'ExecStartPost=/usr/bin/mount -o remount,bind,rw /etc'
+    }} | {{ {_UNIT} }}""",
+}
 PENDING = "/etc/nix-aurora.root-pending"
 # Directories with something in them, some of which units mount something on.
 _IMAGE = """
@@ -134,7 +159,6 @@ def test_a_first_boot_moves_and_says_how_to_undo_it(stock_host: Host) -> None:
 
 
 def test_a_unit_that_starts_later_moves_nothing(stock_host: Host) -> None:
-    """Any start of a unit pulls sysinit.target in, and with it what an older package enabled."""
     stock_host.run("systemctl restart nix-root.service; systemctl start nix-root.service")
     assert _status(stock_host)["root"] == "overlay"
     assert len(stock_host.run("findmnt --noheadings /").stdout.splitlines()) == 1
@@ -152,7 +176,8 @@ def test_disabled_it_stays_as_it_is_until_enabled_again(
     assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert _findings(host) == {}
-    host.run("systemctl start nix-root.service; [ ! -e /nix ]")
+    # What an older package enabled: any start of a unit pulls sysinit.target in, and with it this.
+    host.run(f"{_OLDER}systemctl start nix-daemon.service; [ ! -e /nix ]")
     for action in ("enable --yes", "disable"):
         refused = f"mount -o remount,bind,ro /etc; nix-aurora mount {action}"
         result = host.run(refused, check=False)
@@ -165,6 +190,8 @@ def test_disabled_it_stays_as_it_is_until_enabled_again(
     assert host.read("/etc/nix-aurora.conf") == before
     assert "mount-not-yet" in _findings(host)
     host.run("systemctl restart nix-root.service nix-layout.service; [ ! -e /nix ]")
+    host.run("systemctl stop nix-daemon.service; systemctl start nix-daemon.service")
+    host.run("[ ! -e /nix ]")
     # Slips that ended the boot's scripts when these ran the file.
     host.run("printf '%s\\n' 'exit 0' \"STORE_LAYOUT='mount\" >>/etc/nix-aurora.conf")
     host.reboot()
@@ -260,6 +287,24 @@ def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
     host.run("nix-aurora mount enable --again --yes")
     host.reboot()
     assert _status(host)["root"] == "overlay"
+
+
+@pytest.mark.parametrize("name", _UNSUITABLE)
+def test_a_host_that_cannot_note_failed_boots_stays_as_it_is(
+    name: str, stock_tree: Tree, make_host: HostMaker
+) -> None:
+    host = make_host(stock_tree)
+    host.boot()
+    host.run(_UNSUITABLE[name])
+    host.reboot()
+    assert host.failed_units() == []
+    assert host.read("/run/nix-aurora/layout") == "namespace\n"
+    assert "/etc cannot keep a note of boots that fail" in host.run("nix-aurora status").stdout
+    assert _findings(host) == {}
+    assert "mount-unsuitable" in host.run("nix-aurora doctor").stdout
+    refused = host.run(_ENABLE, check=False)
+    assert refused.returncode == 1
+    assert "cannot enable mount: /etc cannot keep a note of boots that fail" in refused.stderr
 
 
 def test_what_systemd_mounts_stays_a_mount_point_whatever_the_image_has_there(

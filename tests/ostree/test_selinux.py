@@ -21,7 +21,7 @@ from tests.harness.ostree import (
 from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
-from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
+from tests.nix_root import ADD_NO_OVERLAY, REFUSE_OVERLAY
 from tests.ostree.accepting import judge_selinux
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, build, check_store, check_works, version
@@ -49,7 +49,7 @@ def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ma
         rpm = package(suite)
         rpms = [rpm, policy, *rpm.parent.glob("nix-aurora-selinux-*.noarch.rpm")]
         layered = layer_rpms(base, rpms if module else rpms[:1], place / name / "rpms")
-        return fit_for_sample(layered, place / name / "settings")
+        return fit_for_sample(layered, place / name / "settings", more=ADD_NO_OVERLAY)
 
     return {
         "older": tree("older", "trixie", module=True),
@@ -148,15 +148,13 @@ def _check_enforced(machine: Machine) -> None:
     assert denials(machine) == []
 
 
-def test_a_first_boot(machine: Machine) -> None:
+def test_a_first_boot_moves(machine: Machine) -> None:
     machine.boot(arguments=ENFORCING)
-    assert machine.read("/run/nix-aurora/layout") == "namespace\n"
+    assert machine.read("/run/nix-aurora/root") == "overlay\n"
     add_program(machine)
     check_store(machine)
     _check_enforced(machine)
     assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
-    seen = machine.run_as("tester", "nix-aurora shell stat --format=%C / /nix /bin/").stdout
-    assert [line.split(":")[2] for line in seen.splitlines()] == ["root_t", "bin_t", "bin_t"]
 
 
 def test_a_store_is_labelled_again(machine: Machine) -> None:
@@ -187,23 +185,28 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
     assert denials(machine) == []
 
 
-def test_the_running_system_moves_onto_binds(machine: Machine) -> None:
-    """The way that nix-root goes where no overlay can be stacked on /."""
-    break_nix_root(machine, NO_OVERLAY)
-    machine.run("nix-aurora mount enable --yes --now")
-    assert machine.read("/run/nix-aurora/root") == "binds\n"
+def test_the_namespace_layout_and_a_running_system_that_moves(machine: Machine) -> None:
+    machine.run("nix-aurora mount disable")
+    machine.reboot(arguments=ENFORCING)
+    assert machine.read("/run/nix-aurora/layout") == "namespace\n"
     _check_enforced(machine)
-    mend_nix_root(machine)
+    seen = machine.run_as("tester", "nix-aurora shell stat --format=%C / /nix /bin/").stdout
+    assert [line.split(":")[2] for line in seen.splitlines()] == ["root_t", "bin_t", "bin_t"]
+    machine.run("nix-aurora mount enable --yes --now")
+    assert machine.read("/run/nix-aurora/root") == "overlay\n"
+    _check_enforced(machine)
 
 
-def test_an_upgrade_with_a_host_wide_nix(machine: Machine, trees: Mapping[str, Tree]) -> None:
-    machine.run("nix-aurora mount enable --yes")  # done, unless this test runs alone
+def test_an_upgrade_onto_binds(machine: Machine, trees: Mapping[str, Tree]) -> None:
+    """The kind of root for kernels that stack no overlay on /."""
     machine.poweroff()
     upgrade(trees["newer"], "newer", machine.disk)
-    machine.boot(arguments=ENFORCING)
-    assert machine.read("/run/nix-aurora/root") == "overlay\n"
+    machine.boot(arguments=f"{ENFORCING} {REFUSE_OVERLAY}")
+    assert machine.read("/run/nix-aurora/root") == "binds\n"
     assert version(machine).startswith("2.34.")
     assert machine.run("stat --format=%C /nix").stdout == f"{_STORE}\n"
+    labels = machine.run("restorecon -n /* 2>&1; stat --format='%C %N' /boot /var /usr /home")
+    assert "Would relabel" not in labels.stdout
     _check_enforced(machine)
 
 

@@ -77,7 +77,8 @@ def decide_enable(pivot: Pivot, file: SettingsFile, *, now: bool, again: bool) -
             line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} keeps the store out of it"
             return Step.ALLOW, f"mount: {reason}; {line} and will be removed"
         return Step.NOTHING, f"mount: {reason}: there is nothing to enable{_how_to_mount(pivot)}"
-    if pivot.enabled and not pivot.stopped and not again and (pivot.done or not now):
+    needed = pivot.stopped or again or unsuitable(pivot) or (now and not pivot.done)
+    if pivot.enabled and not needed:
         apply = "" if pivot.done else "; reboot to apply it: systemctl reboot"
         return Step.NOTHING, f"mount: already enabled; nothing was changed{apply}"
     _refuse_enable(pivot, now=now, again=again)
