@@ -142,7 +142,7 @@ def _hand_over(report: Report, path: Path) -> None:
 
 
 def _say(text: str) -> None:
-    """Tell how it goes; what the host and its ssh say has been made one line."""
+    """Print how it goes; what the host and its ssh say has been made one line."""
     sys.stderr.write(f"accept: {printable(text, limit=None)}\n")
     sys.stderr.flush()
 

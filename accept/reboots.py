@@ -1,7 +1,7 @@
 """A reboot, a rollback, and the way back: each time the host has to be whole."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from accept.checks.deployments import NOT_ASKED, Deployments, look
 from accept.checks.system import NEEDS_ROOT
@@ -9,6 +9,7 @@ from accept.connection import LateError, LostError
 from accept.machine import Machine
 from accept.outcome import Outcome, Result, failed, not_shown, ok
 from accept.walk import BASIC, Walk
+from nix_aurora.errors import ToolError
 
 IDS = ("reboot", "rollback", "back")
 _STATUS = "ostree admin status"
@@ -16,6 +17,18 @@ _STATUS = "ostree admin status"
 
 def walk_reboots(walk: Walk, *, asked: bool, limit: float) -> None:
     """Reboot, roll back and come back; ``limit`` is the time for each boot, in seconds."""
+    try:
+        _reboots(walk, asked=asked, limit=limit)
+    except (LostError, LateError, ToolError) as error:
+        walk.lost = isinstance(error, LostError)
+        missing = [identifier for identifier in IDS if walk.result(identifier) is None]
+        # Without a connection nobody knows which deployment boots next.
+        again = f"{_STATUS}; sudo {_command(walk.machine)}"
+        walk.add(failed(missing[0] if missing else "back", str(error), again))
+        _skip(walk, missing[1:], f"see {missing[0]}" if missing else "")
+
+
+def _reboots(walk: Walk, *, asked: bool, limit: float) -> None:
     machine = walk.machine
     before = _deployments(machine) if asked and machine.facts.root and not walk.lost else None
     if reason := _obstacle(walk, before, asked=asked):
@@ -124,11 +137,13 @@ def _undo(walk: Walk, before: Deployments) -> None:
     """Have the next boot take the deployment that the host had booted, whatever went wrong."""
     if walk.lost:
         return
-    names = look(walk.machine).names
-    if names[1:2] == (before.current,):
+    now = look(walk.machine)
+    if now.names[1:2] == (before.current,):
         walk.machine.run(_command(walk.machine), root=True)
+    if now.current != before.current:
+        walk.tell("warning: the host runs another deployment: reboot it to come back")
 
 
-def _skip(walk: Walk, identifiers: tuple[str, ...] | list[str], reason: str) -> None:
+def _skip(walk: Walk, identifiers: Sequence[str], reason: str) -> None:
     for identifier in identifiers:
         walk.add(not_shown(identifier, reason))

@@ -69,7 +69,7 @@ class Walk:
         self.outcomes: list[Outcome] = []
         self.lost = False
         """Whether the connection is gone."""
-        self._tell = tell
+        self.tell = tell
 
     def take(self, steps: Sequence[Step], boot: str = "") -> None:
         """Take steps, and keep an outcome for each of their promises."""
@@ -81,7 +81,7 @@ class Walk:
         """Keep an outcome."""
         kept = replace(outcome, boot=boot)
         self.outcomes.append(kept)
-        self._tell(f"{kept.name}: {kept.result}")
+        self.tell(f"{kept.name}: {kept.result}")
 
     def result(self, identifier: str, boot: str = "") -> Result | None:
         """Return the result of a promise in a boot; None where it has none yet."""

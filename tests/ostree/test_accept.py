@@ -107,7 +107,7 @@ _FAULTS = (
 
 @pytest.fixture(scope="module")
 def guest(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest[Deployment]]:
-    """Give a stock composefs host in its first boot with the package, which moved its root."""
+    """Yield a stock composefs host in its first boot with the package, which moved its root."""
     place = tmp_path_factory.mktemp("accept")
     with Deployment(disk("nix-forky"), place / "host") as host:
         yield let_in(host, place)

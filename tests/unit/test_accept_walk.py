@@ -131,6 +131,8 @@ class _Rebooting:
             return Answer(0, "", "")
         assert root
         self.commands.append(script)
+        if self.breaks == f"lost {len(self.commands)}":
+            raise LostError("gone")
         if self.breaks == "switch":
             return Answer(1, "", "refused")
         self.names[:2] = self.names[1::-1]
@@ -186,6 +188,8 @@ def test_a_rollback_by_rpm_ostree_to_an_image_without_us(monkeypatch: pytest.Mon
         (_Rebooting("a", "b", breaks="switch"), {"rollback": "failed", "back": "not shown"}),
         (_Rebooting("a", "b", breaks="same 2"), {"rollback": "failed", "back": "not shown"}),
         (_Rebooting("a", "b", breaks="same 3"), {"rollback": "ok", "back": "failed"}),
+        (_Rebooting("a", "b", breaks="lost 1"), {"rollback": "failed", "back": "not shown"}),
+        (_Rebooting("a", "b", breaks="lost 2"), {"rollback": "ok", "back": "failed"}),
     ],
 )
 def test_what_goes_wrong_has_its_line(
