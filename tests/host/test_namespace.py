@@ -98,7 +98,7 @@ def test_it_is_the_layout(host: Host) -> None:
         "namespace"
     )
     text = host.run_as("tester", "nix-aurora status").stdout
-    assert "to have them everywhere, sudo nix-aurora mount enable" in text
+    assert "to have one: sudo nix-aurora mount enable" in text
     assert max(map(len, text.splitlines())) <= 100
 
 

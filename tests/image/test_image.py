@@ -126,7 +126,6 @@ def test_units_are_as_the_preset_says(source: str, image: ImageMaker) -> None:
     states = dict(zip(UNITS, found, strict=True))
     assert states == {
         **dict.fromkeys(UNITS, "enabled"),
-        **dict.fromkeys(("nix-root.service", "nix-root-good.service"), "disabled"),
         # The package links the timer into timers.target: hosts that are upgraded have it, too.
         **dict.fromkeys(
             ("nix-daemon.service", "nix-database-backup.timer", "nix-database-backup.service"),

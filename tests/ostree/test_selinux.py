@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from accept.outcome import Result
 from tests.harness.ostree import (
     ENFORCING,
     TRANSIENT,
@@ -21,6 +22,7 @@ from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
 from tests.nix_root import ADD_NO_OVERLAY, REFUSE_OVERLAY
+from tests.ostree.accepting import judge_selinux
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, build, check_store, check_works, version
 
@@ -152,6 +154,7 @@ def test_a_first_boot_moves(machine: Machine) -> None:
     add_program(machine)
     check_store(machine)
     _check_enforced(machine)
+    assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
 
 
 def test_a_store_is_labelled_again(machine: Machine) -> None:
@@ -171,6 +174,9 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
     _check_labels(machine)
 
     machine.run("chcon --type=var_lib_t /var/lib/nix/store")
+    labels, others = judge_selinux(machine)
+    assert labels.detail == "/var/lib/nix/store: expected bin_t, got var_lib_t"
+    assert (labels.result, others.result) == (Result.FAILED, Result.OK)
     found = json.loads(machine.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     fix = {finding["id"]: finding["fix"] for finding in found}["label:/var/lib/nix/store"]
     typed = f"echo yes | script --quiet --return --command {shlex.quote(fix)} /dev/null"
@@ -217,6 +223,8 @@ def test_without_the_module(bare: Machine) -> None:
     pattern = r"{ create } .* scontext=\S+:init_t:\S+ tcontext=\S+:var_lib_t:\S+ tclass=sock_file"
     assert [line for line in denied if re.search(pattern, line)], denied
     assert bare.failed_units() == ["nix-daemon.socket"]
+    judged = judge_selinux(bare)
+    assert [outcome.result for outcome in judged] == [Result.FAILED, Result.FAILED], judged
     build(bare)
     changes = json.loads(bare.run("nix-aurora relabel --dry-run --json").stdout)
     assert changes == {"relabelled": False, "changes": []}  # the policy knows no other labels

@@ -264,19 +264,19 @@ def test_a_read_only_etc_is_a_message(
             f"no /nix in this boot: the kernel argument {paths.ROOT_OFF}",
         ),
         (Pivot(unmoved=Unmoved.FAILED), "no /nix: nix-root.service failed; to see why: journalctl"),
-        (_STOCK, "no /nix yet: the next boot creates it"),
+        (_STOCK, "no /nix yet: the next boot creates it; systemctl reboot"),
         (_OFF, "the root directory has no /nix"),
     ],
 )
 def test_the_state_of_this_boot_is_explained(pivot: Pivot, said: str) -> None:
-    assert words.explain(pivot).startswith(said)
+    assert "; ".join(words.explain(pivot)).startswith(said)
 
 
 def test_status_has_a_line_for_everything() -> None:
     file = SettingsFile(faults=(Fault(2, "expected KEY=VALUE, got exit 0"),))
     assert mount.render_lines(_MOVED, file, ["a.service", "b\x1b.scope"]) == [
         "every boot  enabled",
-        f"this boot   {words.explain(_MOVED)}",
+        f"this boot   {'; '.join(words.explain(_MOVED))}",
         "old root    used by these units until they are restarted: a.service, b\\x1b.scope",
         "settings    cannot understand /etc/nix-aurora.conf: line 2: "
         "expected KEY=VALUE, got exit 0",

@@ -160,7 +160,7 @@ def render(pivot: Pivot, file: SettingsFile) -> str:
 def render_lines(pivot: Pivot, file: SettingsFile, laggards: Sequence[str]) -> list[str]:
     """Return the lines of the state, of which ``laggards`` still use the old root."""
     lines = [f"every boot  {'enabled' if pivot.enabled else 'not enabled'}"]
-    lines.append(f"this boot   {explain(pivot)}")
+    lines.append(f"this boot   {'; '.join(explain(pivot))}")
     if laggards:
         lines.append(
             f"old root    used by these units until they are restarted: {listed(laggards)}"

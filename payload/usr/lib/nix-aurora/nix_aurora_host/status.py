@@ -85,7 +85,7 @@ def render(basics: Basics) -> str:
     """Return the state in lines."""
     rows = {
         "layout": _layout(basics),
-        "root": explain(basics.pivot),
+        "root": "\n".join(explain(basics.pivot)),
         "packaged": _packaged(basics),
         "imported": _imported(basics),
         "profile": _profile(basics),

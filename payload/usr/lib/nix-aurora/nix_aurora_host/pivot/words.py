@@ -17,31 +17,30 @@ _ETC = "/etc cannot keep a note of boots that fail: it is read-only, or lost at 
 _STACKED = "more than one file system is mounted on /"
 
 
-def explain(pivot: Pivot) -> str:
-    """Return what became of it in this boot, and how to change that."""
+def explain(pivot: Pivot) -> tuple[str, ...]:
+    """Return what became of it in this boot, and how to change that: one clause or two."""
     if pivot.done:
         kind = _KINDS.get(pivot.done, printable(pivot.done))
-        return f"/ is {kind}, with /nix, made by {paths.ROOT}; to undo this: {UNDO}"
+        return f"/ is {kind}, with /nix, made by {paths.ROOT}", f"to undo this: {UNDO}"
     if reason := needless(pivot):
-        return reason
+        return (reason,)
     if not pivot.enabled:
-        return "the root directory has no /nix: programs see the store only inside " + (
-            "`nix-aurora shell`"
-        )
+        asked = f"the root directory has no /nix, as {paths.SETTINGS} asks"
+        return asked, f"to have one: {RETRY}"
     if pivot.off:
-        return f"no /nix in this boot: the kernel argument {paths.ROOT_OFF} forbids it"
+        return (f"no /nix in this boot: the kernel argument {paths.ROOT_OFF} forbids it",)
     return _explain_unmoved(pivot)
 
 
-def _explain_unmoved(pivot: Pivot) -> str:
+def _explain_unmoved(pivot: Pivot) -> tuple[str, ...]:
     if pivot.stopped:
         again = RETRY_ALL if pivot.exhausted else RETRY
-        return f"no /nix: {describe_failed(pivot)}; to try again: {again}"
+        return f"no /nix: {describe_failed(pivot)}", f"to try again: {again}"
     if reason := unsuitable(pivot):
-        return f"no /nix: {reason}"
+        return (f"no /nix: {reason}",)
     if pivot.unmoved is Unmoved.FAILED:
-        return f"no /nix: {paths.ROOT} failed; to see why: journalctl -b -u {paths.ROOT}"
-    return "no /nix yet: the next boot creates it: systemctl reboot"
+        return f"no /nix: {paths.ROOT} failed", f"to see why: journalctl -b -u {paths.ROOT}"
+    return "no /nix yet: the next boot creates it", "systemctl reboot"
 
 
 def describe_failed(pivot: Pivot) -> str:
