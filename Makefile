@@ -84,6 +84,17 @@ demo: setup ## build the package, boot a host with it, use Nix there as a user w
 picture: PICTURE := docs/demo.svg
 picture: demo ## the demo, and the picture of it that the README shows
 
+.PHONY: accept
+# Some shells have a HOST of their own.
+ifneq ($(origin HOST),command line)
+HOST :=
+endif
+# By the environment, whatever quotes there are in it.
+accept: export ACCEPT_HOST = $(HOST)
+accept: export ACCEPT_SSH = $(SSH)
+accept: ## walk the README's promises on a real host: HOST=USER@HOST, SSH='OPTIONS', FLAGS=--help
+	@python3 -m accept $${ACCEPT_SSH:+--ssh="$$ACCEPT_SSH"} $(FLAGS) -- "$$ACCEPT_HOST"
+
 .PHONY: bench
 bench: sample ## measure builder and host, each figure beside a floor (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"

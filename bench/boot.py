@@ -1,13 +1,15 @@
-"""What the package adds to the boots of a composefs host, emulated, beside the host without it."""
+"""What the package adds to the boots of a composefs host, beside the host without it."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.measure import Figure
+from bench.measure import Figure, unit_seconds
+from tests.harness.nspawn import Host
 from tests.harness.ostree import bootable_tree, copy_disk, deploy, make_disk
 from tests.harness.qemu import Machine
-from tests.harness.tree import Tree, layer_rpms
+from tests.harness.system import System
+from tests.harness.tree import Tree, atomic_tree, layer_rpms
 
 # From the start of user space until somebody can log in, in microseconds.
 _LOGIN = """
@@ -16,12 +18,35 @@ start=$(read_moment UserspaceTimestampMonotonic)
 login=$(read_moment ActiveEnterTimestampMonotonic systemd-user-sessions.service)
 echo $((login - start))
 """
+_MOVE = "nix-root.service"  # nothing else starts before it has ended
 _TARGET = "+ 0 s"
 _FLOOR = "a host without the package"
 
 
 def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure boots until logins: the first, later ones, and those with ``nix-aurora mount``."""
+    """Measure boots until logins, and how long the move takes, in containers and emulated."""
+    yield from _in_containers(package, work, times)
+    yield from _emulated(package, work, times)
+
+
+def _in_containers(package: Path, work: Path, times: int) -> Iterator[Figure]:
+    """Measure with this machine's processors, in turns with the host without the package."""
+    base = atomic_tree()
+    tree = layer_rpms(base, [package], work / "container-layer")
+    with Host(base, work / "container-base") as bare, Host(tree, work / "container") as host:
+        pairs, spans = [], []
+        for _ in range(times):
+            for system in (bare, host):
+                system.reboot()
+            pairs.append((_login(host), _login(bare)))
+            spans.append(unit_seconds(host, _MOVE))
+        _require_moved(host)
+    ours, floor = (median(column) for column in zip(*pairs, strict=True))
+    yield Figure("the move to a root with /nix", median(spans) * 1000, None, "ms", "<= 60 ms")
+    yield Figure("boot in a container", ours, floor, "s", "+ 0.06 s", _FLOOR)
+
+
+def _emulated(package: Path, work: Path, times: int) -> Iterator[Figure]:
     base = bootable_tree()
     trees = {"base": base, "nix": layer_rpms(base, [package], work / "boot-layer")}
     commits = work / "commits.img"
@@ -29,13 +54,17 @@ def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
 
     with _machine(trees["base"], "base", commits, work) as machine:
         first_without = _login(machine)
-        later_without = _later(machine, times)
+        later_without = median(seconds for seconds, _ in _later(machine, times))
     with _machine(trees["nix"], "nix", commits, work) as machine:
         yield Figure("first boot", _login(machine), first_without, "s", _TARGET, _FLOOR)
-        yield Figure("later boots", _later(machine, times), later_without, "s", _TARGET, _FLOOR)
-        machine.run("nix-aurora mount enable --yes")
-        moved = _later(machine, times)
-        yield Figure("later boots, mount enabled", moved, later_without, "s", _TARGET, _FLOOR)
+        boots = list(_later(machine, times, _MOVE))
+        _require_moved(machine)
+        later, move = (median(column) for column in zip(*boots, strict=True))
+        yield Figure("later boots", later, later_without, "s", _TARGET, _FLOOR)
+        yield Figure("the move in one of these", move, later, "s", "", "the boot until logins")
+        machine.run("nix-aurora mount disable")
+        kept = median(seconds for seconds, _ in _later(machine, times))
+        yield Figure("later boots, namespace", kept, later_without, "s", _TARGET, _FLOOR)
 
 
 def _machine(tree: Tree, branch: str, commits: Path, work: Path) -> Machine:
@@ -45,13 +74,16 @@ def _machine(tree: Tree, branch: str, commits: Path, work: Path) -> Machine:
     return Machine(disk, work / branch)
 
 
-def _login(machine: Machine) -> float:
-    return int(machine.run(_LOGIN).stdout) / 1e6
+def _require_moved(system: System) -> None:
+    system.run("grep -q . /run/nix-aurora/root")
 
 
-def _later(machine: Machine, times: int) -> float:
-    seconds = []
+def _login(system: System) -> float:
+    return int(system.run(_LOGIN).stdout) / 1e6
+
+
+def _later(machine: Machine, times: int, unit: str | None = None) -> Iterator[tuple[float, float]]:
+    """Yield the seconds until logins of each boot, and those that ``unit`` took."""
     for _ in range(times):
         machine.reboot()
-        seconds.append(_login(machine))
-    return median(seconds)
+        yield _login(machine), unit_seconds(machine, unit) if unit else 0.0

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from statistics import median
 
-from bench.measure import Figure
+from bench.measure import Figure, unit_seconds
 from tests.harness.nspawn import Host
 from tests.harness.tree import atomic_tree, layer_rpms
 
@@ -98,12 +98,4 @@ def _seconds(host: Host, script: str) -> float:
 def _second_boot(host: Host) -> float:
     """Reboot; give the seconds that our units took from the start of their jobs' work."""
     host.reboot()
-    total = 0
-    for unit in _UNITS:
-        text = host.run(
-            f"systemctl show {unit} --property=InactiveExitTimestampMonotonic,"
-            "ActiveEnterTimestampMonotonic --value"
-        ).stdout
-        exited, entered = sorted(int(value) for value in text.split())
-        total += entered - exited
-    return total / 1e6
+    return sum(unit_seconds(host, unit) for unit in _UNITS)

@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 
 from nix_aurora.errors import ToolError
+from tests.harness.system import System
 
 Command = Sequence[str | Path]
 
@@ -45,6 +46,16 @@ def medians(times: int, *commands: Command) -> list[float]:
         for command, seconds in zip(commands, results, strict=True):
             seconds.append(run(command)[0])
     return [median(seconds) for seconds in results]
+
+
+def unit_seconds(system: System, unit: str) -> float:
+    """Return the seconds between the start of a unit and the moment when it was up."""
+    text = system.run(
+        f"systemctl show {unit} --property=InactiveExitTimestampMonotonic,"
+        "ActiveEnterTimestampMonotonic --value"
+    ).stdout
+    exited, entered = sorted(int(value) for value in text.split())
+    return (entered - exited) / 1e6
 
 
 def machine() -> str:

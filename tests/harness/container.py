@@ -16,7 +16,7 @@ from tests.harness.namespace import Namespace
 from tests.harness.processes import children
 from tests.harness.system import PAUSE, TIMEOUT, System
 
-_REBOOT = 133  # nspawn's exit code when the guest wants to start again
+REBOOT = 133  # nspawn's exit code when the guest wants to start again
 _COMMAND = (
     *("systemd-nspawn", "--quiet", "--machine=atomic-host", "--register=no", "--keep-unit"),
     *("--console=read-only", "--link-journal=no", "--private-network", "--resolv-conf=off"),
@@ -76,6 +76,11 @@ class Container(System):
     def _switched_off(self) -> None:
         """Unmount what the boot mounted."""
 
+    @property
+    def network(self) -> int:
+        """Return the id, as seen from here, of a process on the guest's network; 0: it is off."""
+        return self._leader
+
     def _start(self, words: Sequence[str], *, wait: bool, timeout: float) -> float:
         """Start nspawn with ``words``, and return the seconds until the guest was up."""
         start = time.monotonic()
@@ -107,7 +112,7 @@ class Container(System):
 
     def _shut_down_for_reboot(self, timeout: float) -> None:
         self.run("systemctl --no-block reboot")
-        self.wait_for_exit(_REBOOT, timeout=timeout)
+        self.wait_for_exit(REBOOT, timeout=timeout)
 
     def wait_for_exit(self, code: int, *, timeout: float = TIMEOUT) -> None:
         """Wait until nspawn ends by itself; raises ToolError if that is not with ``code``."""

@@ -12,7 +12,7 @@ from tests.harness.tree import Tree, atomic_tree
 # On top of what every tree has: a kernel, ostree, what the initramfs is made of, and the way in.
 PACKAGES = (
     *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
-    *("btrfs-progs", "qemu-guest-agent"),
+    *("btrfs-progs", "openssh-server", "qemu-guest-agent"),
 )
 _POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 USERS = ("tester", "other")
@@ -33,13 +33,16 @@ transient=false
 """
 # Not started: what no test looks at, and an emulated processor takes seconds for. udev starts the
 # agent when it finds its port, which it does once in a boot, and not again after a soft-reboot. And
-# it writes a line to the journal for each look of ours at a command.
+# it writes a line to the journal for each look of ours at a command. harness/ssh.py starts sshd.
 _BOOTABLE = """
 rm -f /vmlinuz* /initrd.img* /etc/systemd/system/multi-user.target.wants/e2scrub_reap.service
 systemctl mask --quiet systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \\
     sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount \\
     getty@tty1.service serial-getty@ttyS0.service dracut-shutdown.service \\
     systemd-udev-load-credentials.service systemd-pstore.service modprobe@drm.service
+systemctl disable --quiet ssh.service ssh.socket
+mkdir -p /etc/systemd/system-generators
+ln -s /dev/null /etc/systemd/system-generators/systemd-ssh-generator
 cd /usr/lib/systemd/system
 mkdir -p multi-user.target.wants qemu-guest-agent.service.d /usr/lib/ostree
 ln -s ../qemu-guest-agent.service multi-user.target.wants/

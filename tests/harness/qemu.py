@@ -40,6 +40,11 @@ _ARGUMENTS = (
     *("tsc=reliable", "systemd.show_status=1", "systemd.default_timeout_start_sec=300"),
     *("systemd.default_device_timeout_sec=300", "unknown_nmi_panic", "panic_print=0xc0"),
 )
+# A guest's port 22 is that of the loopback in QEMU's network namespace; nothing else gets through.
+_NETWORK = (
+    *("-netdev", "user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:22-:22"),
+    *("-device", "virtio-net-pci,netdev=network"),
+)
 _PATIENCE = 60.0  # seconds, with a guest that is busy or has stopped
 _SPURIOUS_BREAKPOINT = b"Oops: int3"
 
@@ -50,7 +55,8 @@ class Machine(System):
     The copy is made when there is none, and outlives boots and the object. QEMU gets kernel and
     command line from us, who act as its boot loader: the entry that ostree made the default.
     ``disks`` are further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are; ``boot``
-    is one with /boot, where the disk has none. ``memory`` is in MiB. There is no network.
+    is one with /boot, where the disk has none. ``memory`` is in MiB. There is no network; with
+    ``network`` it has one of its own, where only this machine reaches it, on port 22.
     """
 
     def __init__(
@@ -61,6 +67,7 @@ class Machine(System):
         memory: int = 2048,
         disks: Sequence[Path] = (),
         boot: Path | None = None,
+        network: bool = False,
     ) -> None:
         super().__init__(state / "console.log")
         self.disk = state / "disk.img"
@@ -68,6 +75,7 @@ class Machine(System):
         self._origin = disk
         self._path = state
         self._memory = memory
+        self._network = _NETWORK if network else ()
         self._disks = [self.disk, *disks, *([boot] if boot else [])]
         self._boot_disk = boot or self.disk
         self._namespace: Namespace | None = None
@@ -181,6 +189,13 @@ class Machine(System):
 
     # --- inside
 
+    @property
+    def network(self) -> int:
+        """Return the id of a process on whose loopback the guest's port 22 is."""
+        if self._namespace is None:
+            raise RuntimeError("the machine is not open")
+        return self._namespace.pid
+
     def _come_up(self, command: list[str], timeout: float) -> bool:
         """Start QEMU and wait for the agent; tell whether it has to be done again.
 
@@ -207,7 +222,7 @@ class Machine(System):
         return self._agent
 
     def _command(self, boot: Boot, arguments: str) -> list[str]:
-        command = ["qemu-system-x86_64", *_HARDWARE, "-m", str(self._memory)]
+        command = ["qemu-system-x86_64", *_HARDWARE, *self._network, "-m", str(self._memory)]
         command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd)]
         command += ["-append", " ".join((boot.options, *_ARGUMENTS, arguments))]
         for number, disk in enumerate(self._disks):

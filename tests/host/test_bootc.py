@@ -8,7 +8,8 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.host.conftest import NixTreeMaker
 from tests.lint.shell import TOP
-from tests.whole import WHOLE, add_program, check_profile, check_works
+from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
+from tests.whole import add_program, check_whole
 
 _SOURCE = "findmnt --noheadings --output SOURCE --mountpoint /"
 _IMAGE_HOST = "/usr/libexec/nix-aurora/image-host"
@@ -30,12 +31,6 @@ def _findings(host: Host) -> dict[str, str]:
     return {each["id"]: each["fix"] for each in found if each["severity"] != "note"}
 
 
-def _move(host: Host) -> None:
-    host.run("nix-aurora mount enable --yes")
-    host.reboot()
-    assert host.read("/run/nix-aurora/layout") == "mount\n"
-
-
 def test_it_has_the_shape_of_bootcs_composefs(host: Host) -> None:
     assert host.run(_SOURCE).stdout.startswith("composefs:")
     host.run("[ ! -e /run/ostree-booted ]; [ ! -w / ]; [ ! -w /usr ]; touch /etc/x /var/x")
@@ -46,7 +41,7 @@ def test_it_has_the_shape_of_bootcs_composefs(host: Host) -> None:
 
 def test_the_namespace_layout_knows_the_image(host: Host) -> None:
     """Also in its private root, whose mount has another source."""
-    host.run("echo STORE_LAYOUT=namespace >>/etc/nix-aurora.conf")
+    host.run("nix-aurora mount disable")
     host.reboot()
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert host.failed_units() == []
@@ -54,18 +49,23 @@ def test_the_namespace_layout_knows_the_image(host: Host) -> None:
     host.run_as("tester", f"set -e; {_IMAGE_HOST}; nix-aurora shell {_IMAGE_HOST}")
 
 
-def test_it_moves_and_keeps_its_source(host: Host) -> None:
+@pytest.mark.parametrize("kind", ["overlay", "binds"])
+def test_it_moves_and_keeps_its_source(kind: str, host: Host) -> None:
+    host.run("nix-aurora mount disable")
+    host.reboot()
     before = host.run(_SOURCE).stdout
-    _move(host)
-    assert host.read("/run/nix-aurora/root") == "overlay\n"
+    if kind == "binds":
+        break_nix_root(host, NO_OVERLAY)
+    host.run("nix-aurora mount enable --yes")
+    host.reboot()
+    assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     assert host.run(_SOURCE).stdout == before
-    assert host.failed_units() == []
-    host.run(WHOLE)
+    host.run(f"{_IMAGE_HOST}; mount -o remount,rw / || true; [ ! -w / ]")
     add_program(host)
-    check_works(host)
-    check_profile(host)
+    check_whole(host)
     assert _findings(host) == {}
-    host.run(_IMAGE_HOST)
+    if kind == "binds":
+        mend_nix_root(host)
 
 
 def test_a_transaction_on_the_running_system_starts_nothing(host: Host) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 from tests.lint.shell import TOP, project_files
 
-_OURS = frozenset({"bench", "nix_aurora", "nix_aurora_host", "sample", "tests"})
-_BUILDER = ("build.py", "nix_aurora/", "sample/", "bench/")
+_OURS = frozenset({"accept", "bench", "nix_aurora", "nix_aurora_host", "sample", "tests"})
+_BUILDER = ("build.py", "nix_aurora/", "sample/", "bench/", "accept/")
 # Its program is run, which comes with the wheel.
 _RUN_BY_BUILDER = frozenset({"createrepo_c"})
 # Imported by what tests run on a host, which has them from its own packages.

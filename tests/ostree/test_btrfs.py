@@ -34,7 +34,7 @@ used() {
 }
 nix-aurora purge --yes
 before=$(used)
-systemctl start nix-setup.service
+systemctl start nix-setup.service nix.mount
 rm /var/lib/nix/var/nix/db/reserved
 echo "$(($(used) - before)) $(du --bytes --summarize /var/lib/nix/store | cut -f 1)"
 systemctl start nix-daemon.socket

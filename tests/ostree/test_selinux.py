@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from accept.outcome import Result
 from tests.harness.ostree import (
     ENFORCING,
     TRANSIENT,
@@ -21,8 +22,9 @@ from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
 from tests.nix_root import ADD_NO_OVERLAY, REFUSE_OVERLAY
+from tests.ostree.accepting import judge_selinux
 from tests.packages import PackageMaker, fit_for_sample
-from tests.whole import add_program, build, check_store, check_works, version
+from tests.whole import add_program, build, check_session, check_store, check_works, version
 
 _STORE, _ROOT = "system_u:object_r:bin_t:s0", "system_u:object_r:root_t:s0"
 _SOCKETS = "/var/lib/nix/var/nix/daemon-socket", "/var/lib/nix/daemon-socket"
@@ -88,12 +90,12 @@ def machine(
 def bare(
     trees: Mapping[str, Tree], commits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """Yield a machine without the module, in its first boot."""
+    """Yield a machine without the module, in its first boot, onto the root of binds."""
     place = tmp_path_factory.mktemp("bare") / "machine"
     machine = Machine(_deployed(trees, commits, "bare"), place)
     machine.open()
     try:
-        machine.boot(arguments=ENFORCING)
+        machine.boot(arguments=f"{ENFORCING} {REFUSE_OVERLAY}")
         yield machine
     finally:
         machine.close()
@@ -150,8 +152,11 @@ def test_a_first_boot_moves(machine: Machine) -> None:
     machine.boot(arguments=ENFORCING)
     assert machine.read("/run/nix-aurora/root") == "overlay\n"
     add_program(machine)
+    machine.linger("tester")
+    check_session(machine)
     check_store(machine)
     _check_enforced(machine)
+    assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
 
 
 def test_a_store_is_labelled_again(machine: Machine) -> None:
@@ -171,6 +176,9 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
     _check_labels(machine)
 
     machine.run("chcon --type=var_lib_t /var/lib/nix/store")
+    labels, others = judge_selinux(machine)
+    assert labels.detail == "/var/lib/nix/store: expected bin_t, got var_lib_t"
+    assert (labels.result, others.result) == (Result.FAILED, Result.OK)
     found = json.loads(machine.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     fix = {finding["id"]: finding["fix"] for finding in found}["label:/var/lib/nix/store"]
     typed = f"echo yes | script --quiet --return --command {shlex.quote(fix)} /dev/null"
@@ -193,14 +201,18 @@ def test_the_namespace_layout_and_a_running_system_that_moves(machine: Machine) 
 
 def test_an_upgrade_onto_binds(machine: Machine, trees: Mapping[str, Tree]) -> None:
     """The kind of root for kernels that stack no overlay on /."""
+    labels = {
+        name: machine.run(f"stat --format=%C {name}").stdout
+        for name in ("/", "/boot", "/usr", "/home")
+    }
     machine.poweroff()
     upgrade(trees["newer"], "newer", machine.disk)
     machine.boot(arguments=f"{ENFORCING} {REFUSE_OVERLAY}")
     assert machine.read("/run/nix-aurora/root") == "binds\n"
     assert version(machine).startswith("2.34.")
     assert machine.run("stat --format=%C /nix").stdout == f"{_STORE}\n"
-    labels = machine.run("restorecon -n /* 2>&1; stat --format='%C %N' /boot /var /usr /home")
-    assert "Would relabel" not in labels.stdout
+    for name in ("/", "/boot", "/usr", "/home"):
+        assert machine.run(f"stat --format=%C {name}").stdout == labels[name]
     _check_enforced(machine)
 
 
@@ -213,10 +225,13 @@ def test_a_transient_root(machine: Machine) -> None:
 
 def test_without_the_module(bare: Machine) -> None:
     """What it cures: systemd may not make the socket. The daemon does, and all goes on."""
+    assert bare.read("/run/nix-aurora/root") == "binds\n"
     denied = denials(bare)
     pattern = r"{ create } .* scontext=\S+:init_t:\S+ tcontext=\S+:var_lib_t:\S+ tclass=sock_file"
     assert [line for line in denied if re.search(pattern, line)], denied
     assert bare.failed_units() == ["nix-daemon.socket"]
+    judged = judge_selinux(bare)
+    assert [outcome.result for outcome in judged] == [Result.FAILED, Result.FAILED], judged
     build(bare)
     changes = json.loads(bare.run("nix-aurora relabel --dry-run --json").stdout)
     assert changes == {"relabelled": False, "changes": []}  # the policy knows no other labels
@@ -234,4 +249,6 @@ def test_the_module_arrives_after_a_boot(bare: Machine, trees: Mapping[str, Tree
     assert denials(bare) == []
     add_program(bare)
     bare.run("nix-aurora relabel --yes")
+    bare.linger("tester")
+    check_session(bare)
     _check_enforced(bare)

@@ -23,6 +23,7 @@ _TEXT = re.compile(r"^ *```text\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # Commands that a test runs, by the words that they begin with: as they are written, with another
 # place for what they make, or as what make calls for them.
 _RUN = {
+    "make accept": "tests/ostree/test_accept.py::test_an_overlay_is_green_and_nothing_is_left",
     "make rpm": "tests/rpm/test_readme.py::test_layered_on_a_host",
     "make repo": "tests/rpm/test_readme.py::test_a_repository_of_your_own",
     "make srpm": "tests/rpm/test_readme.py::test_copr",

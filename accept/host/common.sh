@@ -1,0 +1,28 @@
+# shellcheck shell=sh
+# common.sh: what the scripts for the host share. Each of them is sent to sh after this one.
+LC_ALL=C.UTF-8
+export LC_ALL
+PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin
+
+# Print a record: a name, and a value that becomes one line.
+say() { # NAME VALUE
+    printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n\t' '  ')"
+}
+
+# Run a step, and print its exit code and what it said.
+step() { # NAME COMMAND...
+    step_name=$1
+    shift
+    step_said=$("$@" 2>&1)
+    step_code=$?
+    say "$step_name" "$step_code $step_said"
+    return "$step_code"
+}
+
+has() {
+    command -v "$1" >/dev/null 2>&1
+}
+
+# What this run keeps on the host while it runs: only one user can open it.
+STATE=${XDG_RUNTIME_DIR:-/tmp}/nix-aurora-accept-${TOKEN-}
+export STATE

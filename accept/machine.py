@@ -1,0 +1,169 @@
+"""The host: what it is, and the way to run our scripts on it."""
+
+import shlex
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from accept.connection import Connection, LateError, LostError
+from accept.records import Answer, Records, parse_object
+from nix_aurora.errors import ToolError
+
+_SCRIPTS = Path(__file__).with_name("host")
+QUICK, SLOW = 120.0, 900.0
+"""Seconds that a look, and that a build or an installation may take."""
+BEGIN = "nix-aurora-accept begins"
+"""What each script prints first."""
+_PAUSE = 1.0  # seconds between two tries to connect
+_TRY = 30.0  # seconds for one
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the host is, and what the user there may do."""
+
+    uid: int
+    user: str
+    home: str
+    name: str
+    root: bool  # by sudo without a question, or because the user is root
+    selinux: str  # enforcing, permissive, off
+    boot: str  # the kernel's id of this boot
+    tools: frozenset[str]
+    shown: Mapping[str, str] = field(default_factory=dict)  # what the report says of it
+
+    @classmethod
+    def of(cls, records: Records) -> "Facts":
+        """Return the facts in what facts.sh printed; raise ValueError where it did not."""
+        names = ("os", "variant", "kernel", "machine", "systemd", "image", "selinux", "root")
+        return cls(
+            uid=int(records.get("uid")),
+            user=records.get("user"),
+            home=records.get("home"),
+            name=records.get("name"),
+            root=records.get("root") == "yes",
+            selinux=records.get("selinux"),
+            boot=records.get("boot"),
+            tools=frozenset(records.get("tools").split()),
+            shown={name: records.get(name) for name in names},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What nix-aurora says of this boot; ``status`` is None where it said nothing."""
+
+    status: Mapping[str, Any] | None
+    mount: Mapping[str, Any] | None
+    complaint: str = ""
+
+    @property
+    def layout(self) -> str:
+        """Return the layout that status names."""
+        return str((self.status or {}).get("layout"))
+
+
+class Machine:
+    """The host behind ``connection``; ``token`` names what this run makes there."""
+
+    def __init__(self, connection: Connection, token: str) -> None:
+        self._connection = connection
+        self.token = token
+        self.facts = self._look()
+        self._state: State | None = None
+
+    def run(self, script: str, *, root: bool = False, limit: float = QUICK) -> Answer:
+        """Run a script of POSIX sh on the host, as the user or as root."""
+        return self._answer(whole(script), root=root, limit=limit)
+
+    def script(
+        self,
+        name: str,
+        variables: Mapping[str, str] | None = None,
+        *,
+        root: bool = False,
+        limit: float = QUICK,
+    ) -> Answer:
+        """Run the script ``name`` of host/, which sees ``variables`` and TOKEN."""
+        given = {**(variables or {}), "TOKEN": self.token}
+        return self._answer(load(name, **given), root=root, limit=limit)
+
+    def records(self, name: str, *, root: bool = False) -> Records:
+        """Run a script that only looks, and return its records."""
+        return Records(self.script(name, root=root).stdout)
+
+    @property
+    def state(self) -> State:
+        """Return what nix-aurora says of this boot; it is asked once."""
+        if self._state is None:
+            status = self.run("nix-aurora status --json")
+            mount = self.run("nix-aurora mount status --json")
+            self._state = State(parse_object(status), parse_object(mount), status.complaint)
+        return self._state
+
+    def reboot(self, limit: float) -> None:
+        """Reboot the host and wait until it is up again; raise LateError after ``limit`` s."""
+        before = self.facts.boot
+        with suppress(LostError, LateError):  # it is gone already
+            self.run("systemctl reboot", root=True, limit=_TRY)
+        self.reconnect(before, limit)
+
+    def reconnect(self, before: str, limit: float) -> None:
+        """Connect to another boot than ``before``; raise LateError after ``limit`` seconds."""
+        deadline = time.monotonic() + limit
+        said = "nothing"
+        while time.monotonic() < deadline:
+            try:
+                self._connection.open(_TRY)
+                self.facts = self._look()
+                if self.facts.boot != before:
+                    self._state = None
+                    return
+                said = "the same boot"
+            except (LostError, LateError, ToolError) as error:
+                said = str(error)
+            time.sleep(_PAUSE)
+        raise LateError(f"expected another boot within {limit:.0f} s, got {said}")
+
+    def clean(self) -> str:
+        """Remove what this run made on the host; return what is left, "" for nothing."""
+        return Records(self.script("clean", limit=QUICK).stdout).get("left")
+
+    def _answer(self, script: str, *, root: bool, limit: float) -> Answer:
+        command = "exec sudo -n sh -s" if root and self.facts.uid != 0 else "exec sh -s"
+        return own_answer(self._connection.run(command, script, limit=limit))
+
+    def _look(self) -> Facts:
+        answer = own_answer(self._connection.run("exec sh -s", load("facts"), limit=QUICK))
+        try:
+            return Facts.of(Records(answer.stdout))
+        except ValueError as error:
+            message = f"cannot run a script on the host: {answer.complaint}"
+            raise ToolError(message, hint="ssh HOST sh -c true") from error
+
+
+def load(name: str, **variables: str) -> str:
+    """Return the script ``name`` of host/, as whole() makes it."""
+    return whole(_read(name), **variables)
+
+
+def _read(name: str) -> str:
+    return (_SCRIPTS / f"{name}.sh").read_text()
+
+
+def whole(script: str, **variables: str) -> str:
+    """Return a script that sees ``variables``, that sh reads to its end before it starts.
+
+    It has no input: nothing that it runs reads what comes after it.
+    """
+    given = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
+    return f"{{\necho {BEGIN}\n{given}{_read('common')}\n{script}\n}} </dev/null\n"
+
+
+def own_answer(answer: Answer) -> Answer:
+    """Return an answer without what the user's own shell printed before the script began."""
+    _, begins, own = answer.stdout.partition(f"{BEGIN}\n")
+    return Answer(answer.code, own, answer.stderr) if begins else answer

@@ -1,0 +1,116 @@
+"""The walk: the checks in their order, what each needs, and what becomes of a lost host."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from accept.checks import deployments, nix, profile, selinux, system
+from accept.connection import LateError, LostError
+from accept.machine import Machine
+from accept.outcome import Outcome, Result, failed, not_shown
+from nix_aurora.errors import ToolError
+
+Check = Callable[[Machine], Iterator[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A check, the promises that it looks at, and those without which it shows nothing."""
+
+    ids: tuple[str, ...]
+    check: Check
+    needs: tuple[str, ...] = ("package",)
+
+
+BASIC = (
+    Step(("package",), system.check_package, ()),
+    Step(("layout", "read-only"), system.check_layout),
+    Step(("units", "system"), system.check_units),
+    Step(("users",), system.check_users),
+    Step(("doctor", "doctor-root"), nix.check_doctor),
+    Step(("daemon",), nix.check_daemon),
+    Step(("build",), nix.check_build, ("daemon",)),
+)
+"""What is looked at in each boot."""
+MORE = (
+    Step(("labels",), selinux.check_labels),
+    Step(("denials",), selinux.check_denials),
+    Step(("sudo",), nix.check_sudo, ("daemon",)),
+    Step(profile.IDS, profile.check_profile, ("daemon",)),
+    Step(("rpm-ostree", "bootc", "ostree"), deployments.check_deployments, ()),
+)
+"""What is looked at once."""
+
+
+def asked_steps(*, network: str | None, collect: bool) -> tuple[Step, ...]:
+    """Return the steps that have to be asked for; ``network`` is what to install."""
+    install = Step(("network",), lambda machine: profile.check_network(machine, network or ""))
+    return (
+        replace(install, needs=("daemon",)) if network else _not_asked("network", "--network"),
+        Step(("upgrade",), deployments.check_upgrade, ())
+        if network
+        else _not_asked("upgrade", "--network"),
+        Step(("collect",), nix.check_collect, ("daemon",))
+        if collect
+        else _not_asked("collect", "--collect"),
+    )
+
+
+def _not_asked(identifier: str, option: str) -> Step:
+    outcome = not_shown(identifier, deployments.NOT_ASKED.format(option))
+    return Step((identifier,), lambda _: iter((outcome,)), ())
+
+
+class Walk:
+    """A walk over a machine; ``tell`` hears which step begins, and of each outcome."""
+
+    def __init__(self, machine: Machine, tell: Callable[[str], None]) -> None:
+        self.machine = machine
+        self.outcomes: list[Outcome] = []
+        self.lost = False
+        """Whether the connection is gone."""
+        self.tell = tell
+
+    def take(self, steps: Sequence[Step], boot: str = "") -> None:
+        """Take steps, and keep an outcome for each of their promises."""
+        for step in steps:
+            for outcome in self._outcomes(step, boot):
+                self.add(outcome, boot)
+
+    def add(self, outcome: Outcome, boot: str = "") -> None:
+        """Keep an outcome."""
+        kept = replace(outcome, boot=boot)
+        self.outcomes.append(kept)
+        self.tell(f"{kept.name}: {kept.result}")
+
+    def result(self, identifier: str, boot: str = "") -> Result | None:
+        """Return the result of a promise in a boot; None where it has none yet."""
+        found = (one for one in self.outcomes if (one.id, one.boot) == (identifier, boot))
+        return next((outcome.result for outcome in found), None)
+
+    def _outcomes(self, step: Step, boot: str) -> Iterator[Outcome]:
+        missing = list(step.ids)
+        for outcome in self._guarded(step, boot, missing):
+            missing.remove(outcome.id)
+            yield outcome
+        if missing:
+            raise RuntimeError(f"no outcome of {', '.join(missing)}")
+
+    def _guarded(self, step: Step, boot: str, missing: Sequence[str]) -> Iterator[Outcome]:
+        """Yield the outcomes of a step, and those of what a fault keeps it from."""
+        if self.lost:
+            yield from map(partial(not_shown, reason="the connection is gone"), step.ids)
+            return
+        for need in step.needs:
+            if self.result(need, boot) is not Result.OK:
+                yield from map(
+                    partial(not_shown, reason=f"it needs {need}, which is not ok"), step.ids
+                )
+                return
+        try:
+            yield from step.check(self.machine)
+        except (LostError, LateError, ToolError) as error:
+            self.lost = isinstance(error, LostError)
+            first, *others = missing
+            yield failed(first, str(error), "ssh HOST")
+            yield from map(partial(not_shown, reason=f"see {first}"), others)
