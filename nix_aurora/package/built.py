@@ -1,7 +1,4 @@
-"""A built package: its header, what its files are, and those of them that are looked into.
-
-Headers and payload are read by rpm's bindings, which have no types.
-"""
+"""A built package: its header, what its files are, and those of them that are looked into."""
 
 import hashlib
 import stat
@@ -13,6 +10,7 @@ from typing import Any
 import rpm
 
 from nix_aurora.errors import VerificationError
+from nix_aurora.package.rpmfile import open_payload, read_header
 from nix_aurora.store.tree import Tree
 from nix_aurora.text import printable
 
@@ -58,17 +56,12 @@ def read(path: Path, scratch: Path) -> Package:
 
     Raises VerificationError where it cannot be read, or its store is none.
     """
-    transaction = rpm.TransactionSet()
-    # Digests are checked; signatures are the repository's matter, and there may be none yet.
-    transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)
     try:
         with path.open("rb") as file:
-            header = transaction.hdrFromFdno(file.fileno())
+            header = read_header(file)
             package = Package(path, header, {}, {}, scratch)
-            # A payload that is not compressed names no compressor.
-            compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
-            descriptor = rpm.fd(file.fileno(), "r", compressor)
-            _Reader(package, rpm.files(header).archive(descriptor)).read()
+            with open_payload(file, header) as archive:
+                _Reader(package, archive).read()
     except (rpm.error, OSError) as error:
         raise VerificationError(
             f"verifying {path.name}: expected a readable RPM, got: {error}"

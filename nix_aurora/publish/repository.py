@@ -12,6 +12,7 @@ import rpm
 
 from nix_aurora import files, log
 from nix_aurora.errors import ToolError, UsageError, VerificationError
+from nix_aurora.package.rpmfile import read_header
 from nix_aurora.package.verify import verify
 from nix_aurora.run import run
 
@@ -177,10 +178,8 @@ def _write_metadata(work: Path, copies: Sequence[Path]) -> None:
 
 
 def _build_time(path: Path) -> int:
-    transaction = rpm.TransactionSet()
-    transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)  # its key need not be in the host's rpm
     try:
         with path.open("rb") as file:
-            return int(transaction.hdrFromFdno(file.fileno())[rpm.RPMTAG_BUILDTIME])
+            return int(read_header(file)[rpm.RPMTAG_BUILDTIME])
     except rpm.error as error:
         raise VerificationError(f"reading {path.name}: expected an RPM, got: {error}") from error

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 
-import rpm
-
 from nix_aurora.errors import UsageError, VerificationError
+from nix_aurora.package.rpmfile import open_payload, read_header
 from nix_aurora.package.verify import verify
 
 
@@ -44,23 +43,14 @@ def check_srpm(path: Path) -> tuple[str, ...]:
                 hint="build the source package without nixd: COPR takes no proprietary programs",
             )
     with path.open("rb") as file:
-        return tuple(_transaction().hdrFromFdno(file.fileno())["exclusivearch"])
+        return tuple(read_header(file)["exclusivearch"])
 
 
 def _names(path: Path) -> Iterator[str]:
     """Yield the names of an SRPM's files, and of what its payloads install."""
-    with path.open("rb") as file:
-        header = _transaction().hdrFromFdno(file.fileno())
-        compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
-        archive = rpm.files(header).archive(rpm.fd(file.fileno(), "r", compressor))
+    with path.open("rb") as file, open_payload(file, read_header(file)) as archive:
         for entry in archive:
             yield entry.name
             if entry.name.startswith("payload-"):
                 with tarfile.open(fileobj=BytesIO(archive.read(entry.size)), mode="r:") as members:
                     yield from members.getnames()
-
-
-def _transaction() -> rpm.TransactionSet:
-    transaction = rpm.TransactionSet()
-    transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)  # verify() has looked at the digests
-    return transaction

@@ -1,0 +1,27 @@
+"""An RPM's header and payload, read by rpm's bindings, which have no types."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import rpm
+
+
+def read_header(file: BinaryIO) -> Any:  # noqa: ANN401 - rpm.hdr
+    """Return the header of the package in ``file``; rpm.error where it is none or damaged.
+
+    Its digests are checked. Signatures are not: the host's rpm need not have the key, and there may
+    be none yet.
+    """
+    transaction = rpm.TransactionSet()
+    transaction.setVSFlags(rpm.RPMVSF_MASK_NOSIGNATURES)
+    return transaction.hdrFromFdno(file.fileno())
+
+
+@contextmanager
+def open_payload(file: BinaryIO, header: rpm.hdr) -> Iterator[rpm.archive]:
+    """Yield the archive that follows ``header``, which was just read from ``file``."""
+    # A payload that is not compressed names no compressor.
+    compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
+    descriptor = rpm.fd(file.fileno(), "r", compressor)  # it has to live as long as the archive
+    yield rpm.files(header).archive(descriptor)
