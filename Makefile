@@ -89,8 +89,11 @@ picture: demo ## the demo, and the picture of it that the README shows
 ifneq ($(origin HOST),command line)
 HOST :=
 endif
+# By the environment, whatever quotes there are in it.
+accept: export ACCEPT_HOST = $(HOST)
+accept: export ACCEPT_SSH = $(SSH)
 accept: ## walk the README's promises on a real host: HOST=USER@HOST, SSH='OPTIONS', FLAGS=--help
-	@python3 -m accept $(if $(SSH),--ssh='$(SSH)') $(FLAGS) -- '$(HOST)'
+	@python3 -m accept $${ACCEPT_SSH:+--ssh="$$ACCEPT_SSH"} $(FLAGS) -- "$$ACCEPT_HOST"
 
 .PHONY: bench
 bench: sample ## measure builder and host, each figure beside a floor (root)

@@ -24,8 +24,10 @@ systemctl daemon-reload
 _MEND = "rm -rf /etc/systemd/system/nix-root.service.d /etc/fault; systemctl daemon-reload"
 _RUN_BY = """
 mkdir -p /etc/systemd/system/nix-root.service.d
-printf '[Service]\\nExecStart=\\nExecStart=%s /usr/libexec/nix-aurora/nix-root\\n' "$COMMAND" \\
+printf '%s\\n' '[Service]' Environment=BASH_ENV=/etc/fault ExecStart= \\
+    "ExecStart=$COMMAND /usr/libexec/nix-aurora/nix-root" \\
     >/etc/systemd/system/nix-root.service.d/fault.conf
+printf '%s\\n' "$FUNCTIONS" >/etc/fault
 systemctl daemon-reload
 """
 
@@ -35,9 +37,9 @@ def break_nix_root(host: System, functions: str) -> None:
     host.run(_BREAK, env={"FUNCTIONS": functions})
 
 
-def run_nix_root_by(host: System, command: str) -> None:
-    """Have ``command`` run the unit's script from its next start on."""
-    host.run(_RUN_BY, env={"COMMAND": command})
+def run_nix_root_by(host: System, command: str, functions: str = "") -> None:
+    """Have ``command`` run the unit's script, which sees ``functions``, from its next start on."""
+    host.run(_RUN_BY, env={"COMMAND": command, "FUNCTIONS": functions})
 
 
 def mend_nix_root(host: System) -> None:

@@ -51,10 +51,32 @@ roots=/var/lib/nix/relocated/var/nix/gcroots/nix-aurora
 """
 _CHECK = 'exec /usr/libexec/nix-aurora/with-nix bash -euo pipefail -c "$SCRIPT"'
 _GREET = """
-mkdir -p greet/bin
+mkdir -p greet/bin greet/share/applications
 printf '#!/bin/sh\\necho hello from a profile\\n' >greet/bin/greet
 chmod +x greet/bin/greet
+printf '[Desktop Entry]\\nType=Application\\nName=Greet\\nExec=greet\\n' \\
+    >greet/share/applications/greet.desktop
 nix profile install "$(nix-store --add greet)"
+"""
+
+# Run a command line as a unit of the user's, and print what it says.
+_AS_USER_UNIT = """
+start() {
+    mkdir -p .config/systemd/user
+    printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "%s >%%h/said"\\n' "$1" \\
+        >.config/systemd/user/try.service
+    systemctl --user daemon-reload
+    systemctl --user start try.service
+    cat said
+}
+"""
+_USER_UNIT = f"{_AS_USER_UNIT}\nstart greet"
+# As a menu does: the entry is in one of XDG_DATA_DIRS, and the manager starts what it names.
+_MENU = f"""
+{_AS_USER_UNIT}
+shares=$(systemctl --user show-environment | sed -n 's/^XDG_DATA_DIRS=//p' | tr : ' ')
+entry=$(ls $(printf '%s/applications/greet.desktop ' $shares) 2>/dev/null | head -n 1)
+start "$(sed -n s/^Exec=//p "$entry")"
 """
 
 
@@ -89,6 +111,16 @@ def check_profile(host: System) -> None:
     inside = _layout(host) == "namespace"
     done = host.run_as("tester", "nix-aurora shell greet" if inside else "greet")
     assert done.stdout == "hello from a profile\n"
+
+
+def check_session(host: System) -> None:
+    """Fail unless tester's program starts by its bare name in a user unit and from a menu.
+
+    The user manager of tester, who lingers, is what a desktop session starts programs with.
+    """
+    for script in (_USER_UNIT, _MENU):
+        done = host.run_as("tester", f"set -eu\n{script}")
+        assert done.stdout == "hello from a profile\n"
 
 
 def derivation(script: str) -> str:

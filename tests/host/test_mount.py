@@ -10,15 +10,9 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
-from tests.whole import WHOLE, add_program, check_profile, check_works
+from tests.whole import WHOLE, add_program, check_profile, check_session, check_works
 
 _ENABLE = "nix-aurora mount enable --yes"
-# The user manager has been up since before, and gets its environment anew.
-_USER_UNIT = """
-mkdir -p .config/systemd/user
-printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c greet\\n' >.config/systemd/user/try.service
-systemctl --user daemon-reload && systemctl --user start try.service
-"""
 # What a call of a program is replaced with, the root directory that the boot has in the end, and
 # whether systemd calls the unit failed.
 _FAULTS = {
@@ -155,7 +149,7 @@ def test_a_first_boot_moves_and_says_how_to_undo_it(stock_host: Host) -> None:
     add_program(stock_host)
     check_works(stock_host)
     stock_host.linger("tester")
-    stock_host.run_as("tester", _USER_UNIT)
+    check_session(stock_host)
 
 
 def test_a_unit_that_starts_later_moves_nothing(stock_host: Host) -> None:
@@ -221,7 +215,7 @@ def test_the_running_system_moves_when_asked(stock_tree: Tree, make_host: HostMa
     assert _findings(host) == {}
     add_program(host)
     check_profile(host)
-    host.run_as("tester", _USER_UNIT)
+    check_session(host)
     host.run("mkdir /var/srv/later; mount -t tmpfs later /var/srv/later; touch /srv/later/there")
     assert host.run_as("tester", "ls /srv/disk /srv/later").stdout.count("there") == 2
     host.run("systemctl daemon-reexec; su tester -c 'unshare -Urm true'")

@@ -10,11 +10,13 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.strace import copy_strace
 from tests.host.conftest import NixTreeMaker
-from tests.nix_root import mend_nix_root, run_nix_root_by
+from tests.nix_root import NO_OVERLAY, mend_nix_root, run_nix_root_by
 from tests.torture import SEED, chosen
 from tests.whole import add_program, check_profile
 
-_KILLS = 30
+_FAULTS = {"overlay": "", "binds": NO_OVERLAY}
+_KILLS = 15
+_CASES = [(kind, number) for kind in _FAULTS for number in range(_KILLS)]
 _TRACE = "/var/nix-root.trace"
 
 
@@ -36,15 +38,21 @@ def strace(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
     return command
 
 
+@pytest.fixture(scope="module", params=_FAULTS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Return the kind of root that the script makes."""
+    return str(request.param)
+
+
 @pytest.fixture(scope="module")
-def calls(host: Host, strace: str) -> list[tuple[str, int]]:
+def calls(host: Host, strace: str, kind: str) -> list[tuple[str, int]]:
     """Return the system calls of an undisturbed run: each name, with its number among those.
 
     From its own file of settings on: before that, nothing is done.
     """
-    run_nix_root_by(host, f"{strace} -qq -o {_TRACE}")
+    run_nix_root_by(host, f"{strace} -qq -o {_TRACE}", _FAULTS[kind])
     host.reboot()
-    assert host.read("/run/nix-aurora/root") == "overlay\n"
+    assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     counts: Counter[str] = Counter()
     found: list[tuple[str, int]] = []
     first = 0
@@ -58,14 +66,14 @@ def calls(host: Host, strace: str) -> list[tuple[str, int]]:
     return [call for call in found[first:] if call[0] != "exit_group"]
 
 
-@pytest.mark.parametrize("number", chosen(range(_KILLS)))
+@pytest.mark.parametrize(("kind", "number"), chosen(_CASES), indirect=["kind"])
 def test_a_boot_is_whole_at_whatever_system_call_nix_root_dies(
-    host: Host, strace: str, calls: list[tuple[str, int]], number: int
+    host: Host, strace: str, kind: str, calls: list[tuple[str, int]], number: int
 ) -> None:
-    position = (number + random.Random(f"{SEED} root {number}").random()) / _KILLS  # noqa: S311
+    position = (number + random.Random(f"{SEED} {kind} {number}").random()) / _KILLS  # noqa: S311
     name, count = calls[int(position * len(calls))]
     inject = f"inject={name}:signal=KILL:when={count}"
-    run_nix_root_by(host, f"{strace} -qq -o /dev/null -e {inject}")
+    run_nix_root_by(host, f"{strace} -qq -o /dev/null -e {inject}", _FAULTS[kind])
     host.reboot()
     result = host.run("systemctl show --property=Result --value nix-root.service").stdout.strip()
     layout = host.read("/run/nix-aurora/layout").strip()

@@ -59,9 +59,17 @@ class Guest(Generic[Host]):
         words: list[str] = [f"--ssh={self.door.options}", report, *options, "--", f"{user}@aurora"]
         return [sys.executable, "-m", "accept", *words]
 
+    def make_command(self) -> list[str]:
+        """Return the command line that runs it by make."""
+        flags = f"FLAGS=--json={self.place / 'report.json'}"
+        return ["make", "accept", "HOST=tester@aurora", f"SSH={self.door.options}", flags]
+
     def accept(self, *options: str, user: str = "tester") -> Run:
         """Run the script to its end."""
-        command = self.command(*options, user=user)
+        return self.run(self.command(*options, user=user))
+
+    def run(self, command: Sequence[str]) -> Run:
+        """Run a command line that makes the report."""
         done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
         print(done.stdout, done.stderr)
         report = json.loads((self.place / "report.json").read_text())

@@ -207,8 +207,11 @@ def test_reboots_and_a_rollback_are_green(guest: Guest[Deployment]) -> None:
     check_profile(guest.host)
 
 
-def test_an_image_with_nix_is_green(make_deployment: DeploymentMaker, tmp_path: Path) -> None:
+def test_an_image_with_nix_is_green_by_make(
+    make_deployment: DeploymentMaker, tmp_path: Path
+) -> None:
     host = make_deployment("nix-dir")
     host.boot()
-    run = let_in(host, tmp_path).accept()
+    guest = let_in(host, tmp_path)
+    run = guest.run(guest.make_command())
     check_green(run, "mount: / has its own /nix", ("read-only",))

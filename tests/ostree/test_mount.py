@@ -7,13 +7,8 @@ import pytest
 from tests.harness.qemu import Machine
 from tests.harness.system import System
 from tests.ostree.conftest import KINDS, DiskMaker
-from tests.whole import add_program, check_whole, check_works
+from tests.whole import add_program, check_session, check_whole, check_works
 
-_USER_UNIT = """
-mkdir -p .config/systemd/user
-printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c greet\\n' >.config/systemd/user/try.service
-systemctl --user daemon-reload && systemctl --user start try.service
-"""
 _LATER = """
 mkdir -p /var/srv/later
 mountpoint -q /var/srv/later || mount -t tmpfs later /var/srv/later
@@ -29,7 +24,8 @@ def check_everywhere(host: System, kind: str) -> None:
     host.run("[ -w /nix/store ]; mountpoint -q /var; ! mount -o remount,rw / || [ ! -w / ]")
     assert host.run("findmnt -no FSTYPE,SOURCE /").stdout.split() == ["overlay", "composefs"]
     check_works(host)
-    host.run_as("tester", _USER_UNIT)
+    host.linger("tester")
+    check_session(host)
     assert host.run_as("tester", "sudo id -u").stdout == "0\n"
     assert host.run("su tester -c 'unshare -Urm id -u'").stdout == "0\n"
     host.run(_LATER)
@@ -59,7 +55,6 @@ def machine(
     """Return a machine in its first boot with the package."""
     place = tmp_path_factory.mktemp("mount") / "machine"
     with Machine(disk("nix-forky", arguments=KINDS[kind]), place) as machine:
-        machine.linger("tester")
         yield machine
     machine.disk.unlink()
 
