@@ -18,7 +18,6 @@ TOOLS = MappingProxyType(
         "mkdir": "coreutils",
         "mktemp": "coreutils",
         "mount": "util-linux",
-        "mountpoint": "util-linux",
         "mv": "coreutils",
         "pivot_root": "util-linux",
         "readlink": "coreutils",

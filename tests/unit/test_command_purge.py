@@ -105,12 +105,12 @@ def test_purge_looks_again_after_the_answer(
     look: tuple[str, Callable[[], object]],
     hint: str,
 ) -> None:
-    def confirm() -> bool:
+    def confirm(what: str) -> bool:
         monkeypatch.setattr(occupants, *look)
-        return True
+        return what == "remove it"
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(purge, "_confirm", confirm)
+    monkeypatch.setattr(purge, "confirm", confirm)
     with pytest.raises(CommandError, match="nothing was changed") as caught:
         purge.purge(yes=False, dry_run=False)
     assert caught.value.message.isprintable()

@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from pathlib import Path
 
 from nix_aurora_host import paths, replace, settings
+from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.facts import SettingsFile
 from nix_aurora_host.pivot.facts import Pivot
@@ -45,18 +45,21 @@ def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
     file = settings.gather_settings_file()
     pivot = gather_pivot(file)
     step, message = decide_enable(pivot, file, now=now, again=again)
-    _say(message)
+    for line in message.split("\n"):
+        say(line)
     if step is Step.NOTHING or dry_run:
         return 0
     _require_root("enable")
-    if step is Step.ENABLE and not yes and not _confirm():
-        _say("mount: nothing was changed")
-        return 1
+    if step is Step.ENABLE and not yes:
+        require_terminal("enable mount", "mount enable")
+        if not confirm("enable it"):
+            say("mount: nothing was changed")
+            return 1
     _change("enable", settings.ask_no_more)
     if step is Step.ENABLE:
         _change("enable", lambda: _forget_failures(pivot, again=again))
     if not now:
-        _say("mount: enabled; reboot to apply it: systemctl reboot")
+        say("mount: enabled; reboot to apply it: systemctl reboot")
         return 0
     _move(root=step is Step.ENABLE)
     return 0
@@ -123,13 +126,13 @@ def disable() -> int:
     """Have no boot make a /nix any more; return the exit code."""
     pivot = gather_pivot(settings.gather_settings_file())
     if reason := needless(pivot):
-        _say(f"mount: {reason}: nothing was changed")
+        say(f"mount: {reason}: nothing was changed")
         return 0
     _require_root("disable")
     _change("disable", settings.ask_for_namespace)
     _change("disable", lambda: Path(paths.PENDING).unlink(missing_ok=True))
     kept = "; / keeps its /nix until the next boot: systemctl reboot" if pivot.done else ""
-    _say(f"mount: disabled{kept}")
+    say(f"mount: disabled{kept}")
     return 0
 
 
@@ -187,9 +190,9 @@ def _move(*, root: bool) -> None:
             f"cannot mount the store: / now contains /nix, but {paths.BASE} is not mounted on it",
             f"journalctl -b -u {paths.MOUNT}",
         )
-    _say(f"mount: enabled; {paths.BASE} is mounted on /nix")
+    say(f"mount: enabled; {paths.BASE} is mounted on /nix")
     if root and (laggards := gather_laggards()):
-        _say(f"mount: these units do not see /nix until they are restarted: {listed(laggards)}")
+        say(f"mount: these units do not see /nix until they are restarted: {listed(laggards)}")
 
 
 def _look() -> Pivot:
@@ -203,22 +206,6 @@ def _require_root(what: str) -> None:
             f"sudo nix-aurora mount {what}",
             code=USAGE,
         )
-
-
-def _confirm() -> bool:
-    if not sys.stdin.isatty():
-        raise CommandError(
-            "cannot enable mount: there is no terminal for the question",
-            "sudo nix-aurora mount enable --yes",
-            code=USAGE,
-        )
-    sys.stderr.write("Type yes to enable it: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
 
 
 def _change(what: str, act: Callable[[], object]) -> None:

@@ -3,12 +3,12 @@
 import os
 import pwd
 import subprocess
-import sys
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.facts import Host
 from nix_aurora_host.gather.host import gather_host
@@ -40,26 +40,23 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         raise CommandError(
             "cannot purge the store: only root may remove it", "sudo nix-aurora purge", code=USAGE
         )
-    if not dry_run and not yes and not sys.stdin.isatty():
-        raise CommandError(
-            "cannot purge the store: there is no terminal for the question",
-            "sudo nix-aurora purge --yes",
-            code=USAGE,
-        )
+    if not dry_run and not yes:
+        require_terminal("purge the store", "purge")
     _refuse_link()
     if _BASE.is_dir():
         size = human(removal.measure(paths.BASE))
-        _say(f"{_BASE}: {size}: every store path, every profile, the database")
+        say(f"{_BASE}: {size}: every store path, every profile, the database")
     else:
-        _say(f"{_BASE}: not there")
+        say(f"{_BASE}: not there")
     if dry_run:
         _tell_leftovers()
         return 0
     _refuse_mounts_inside(_UNCHANGED)
     _refuse_while_used(_UNCHANGED)
     if not yes:
-        if not _confirm():
-            _say("purge: nothing was removed")
+        say("This cannot be undone. Every user of this host loses what they installed with Nix.")
+        if not confirm("remove it"):
+            say("purge: nothing was removed")
             return 1
         # The answer may have taken an hour.
         _refuse_mounts_inside(_UNCHANGED)
@@ -81,18 +78,6 @@ def purge(*, yes: bool, dry_run: bool) -> int:
     _tell_leftovers()
     _tell_what_next()
     return 0
-
-
-def _say(line: str) -> None:
-    """Print a line, which may name files and programs of others."""
-    sys.stderr.write(f"{printable(line, None)}\n")
-
-
-def _confirm() -> bool:
-    _say("This cannot be undone. Every user of this host loses what they installed with Nix.")
-    sys.stderr.write("Type yes to remove it: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
 
 
 def _refuse_link() -> None:
@@ -131,7 +116,7 @@ def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
     if not users:
         return
     for pid, program in users[:10]:
-        _say(f"  process {pid}: {printable(program)}")
+        say(f"  process {pid}: {printable(program)}")
     count = f"{len(users)} processes run" if len(users) > 1 else "1 process runs"
     raise CommandError(
         f"cannot purge the store: {count} from it; {so_far}",
@@ -203,19 +188,19 @@ def _remove_base() -> None:
         return
     removal.empty(str(_BASE), _FIRST)
     if _BASE.is_mount():
-        _say(f"{_BASE}: emptied; it is a mount point and is kept")
+        say(f"{_BASE}: emptied; it is a mount point and is kept")
     else:
         _BASE.rmdir()
-        _say(f"{_BASE}: removed")
+        say(f"{_BASE}: removed")
 
 
 def _remove_mount_point() -> None:
     if _NIX.is_dir() and not _NIX.is_symlink() and not names("/nix"):
         try:
             _NIX.rmdir()
-            _say("/nix: removed")
+            say("/nix: removed")
         except OSError:  # a read-only root, or one that the image brings it with
-            _say("/nix: empty; the image contains it, so it is kept")
+            say("/nix: empty; the image contains it, so it is kept")
 
 
 def _tell_leftovers() -> None:
@@ -226,9 +211,9 @@ def _tell_leftovers() -> None:
         if os.path.lexists(f"{entry.pw_dir}/{name}")
     ]
     if found:
-        _say("Files of users, which are kept:")
+        say("Files of users, which are kept:")
         for path in sorted(set(found)):
-            _say(f"  {path}")
+            say(f"  {path}")
 
 
 def how_to_remove(host: Host) -> str:
@@ -243,9 +228,9 @@ def how_to_remove(host: Host) -> str:
 def _tell_what_next() -> None:
     if not Path(paths.PACKAGE, "closure.json").exists():
         return
-    _say("The package is still installed, with the group nixbld, its users, and your settings in")
-    _say("/etc. The next boot imports Nix again. To import it now:")
-    _say(f"  sudo systemctl start {' '.join(_STARTED)}")
+    say("The package is still installed, with the group nixbld, its users, and your settings in")
+    say("/etc. The next boot imports Nix again. To import it now:")
+    say(f"  sudo systemctl start {' '.join(_STARTED)}")
     how = how_to_remove(gather_host(ask_rpm_ostree=True))
-    _say(f"To remove the package: {how}. Then, to remove its users:")
-    _say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")
+    say(f"To remove the package: {how}. Then, to remove its users:")
+    say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")

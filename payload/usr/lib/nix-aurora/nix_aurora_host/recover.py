@@ -18,6 +18,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.database import files, schema, sqlite
 from nix_aurora_host.database.newer import find_copy, find_newer, request_replacement
 from nix_aurora_host.database.rows import STORE_NAME
+from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.recoverable import Found, find, insert
 from nix_aurora_host.status import human
@@ -35,12 +36,8 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
             "sudo nix-aurora recover",
             code=USAGE,
         )
-    if not (yes or dry_run or sys.stdin.isatty()):
-        raise CommandError(
-            "cannot recover the database: there is no terminal for the question",
-            "sudo nix-aurora recover --yes",
-            code=USAGE,
-        )
+    if not (yes or dry_run):
+        require_terminal("recover the database", "recover")
     try:
         return _recover(yes=yes, dry_run=dry_run, as_json=as_json)
     except (OSError, sqlite3.Error) as error:
@@ -52,9 +49,9 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
 
 def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     if (broken := _find_damage()) is not None:
-        _say(f"The database cannot be used: {printable(broken)}")
-        _say("The import corrects it, restores it from a copy, or creates a new one.")
-        if dry_run or not (yes or _confirm("run the import")):
+        say(f"The database cannot be used: {printable(broken)}")
+        say("The import corrects it, restores it from a copy, or creates a new one.")
+        if dry_run or not (yes or confirm("run the import")):
             if as_json:
                 _print(Found(broken=broken), registered=False)
             return 0 if dry_run else 1
@@ -67,7 +64,7 @@ def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH, patience=0) as free,
     ):
         if not free:
-            _say("Waiting for a garbage collection to finish")
+            say("Waiting for a garbage collection to finish")
         with files.lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH), ExitStack() as locks:
             return _register(find(locks), yes=yes, dry_run=dry_run, as_json=as_json)
 
@@ -96,11 +93,11 @@ def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
             "was changed",
             "sudo nix-aurora doctor",
         )
-    _say(f"A newer Nix has changed the database: {reason}")
-    _say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
-    _say(f"The import restores it, and moves the newer database into {paths.ASIDE}.")
-    _say("What was installed since then has to be installed again. To keep it, upgrade instead.")
-    if dry_run or not (yes or _confirm("restore the copy")):
+    say(f"A newer Nix has changed the database: {reason}")
+    say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
+    say(f"The import restores it, and moves the newer database into {paths.ASIDE}.")
+    say("What was installed since then has to be installed again. To keep it, upgrade instead.")
+    if dry_run or not (yes or confirm("restore the copy")):
         if as_json:
             _print(Found(broken=reason), registered=False)
         return 0 if dry_run else 1
@@ -123,15 +120,15 @@ def _import() -> None:
 def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     _tell(found)
     due = bool(found.names or found.realisations)
-    done = due and not dry_run and (yes or _confirm("register them"))
+    done = due and not dry_run and (yes or confirm("register them"))
     if done:
         with sqlite.connect(paths.DATABASE, "rw") as live:
             insert(live, found.plans)
-        _say(f"Registered {len(found.names)} store paths and {found.realisations} realisations.")
+        say(f"Registered {len(found.names)} store paths and {found.realisations} realisations.")
     refused = due and not done
     if not dry_run and not refused and Path(paths.DATABASE_LOST).exists():
         files.remove(paths.DATABASE_LOST)
-        _say("The daily copy of the database is on again.")
+        say("The daily copy of the database is on again.")
     if as_json:
         _print(found, registered=done)
     return 1 if refused and not dry_run else 0
@@ -168,40 +165,30 @@ def _path(name: str) -> str:
 
 def _tell(found: Found) -> None:
     for generation, flaw in found.flaws.items():
-        _say(f"{paths.COPIES}/{generation}: this copy cannot be used: {printable(flaw)}")
+        say(f"{paths.COPIES}/{generation}: this copy cannot be used: {printable(flaw)}")
     if not found.plans:
-        _say(f"There is no copy of the database in {paths.COPIES}: no store path can be recovered")
+        say(f"There is no copy of the database in {paths.COPIES}: no store path can be recovered")
     if names := found.names:
-        _say(f"Store paths that a copy confirms: {len(names)}, {human(found.size)}")
+        say(f"Store paths that a copy confirms: {len(names)}, {human(found.size)}")
         _list(_path(name) for name in names)
     if found.realisations:
-        _say(f"Realisations of derivations that a copy confirms: {found.realisations}")
+        say(f"Realisations of derivations that a copy confirms: {found.realisations}")
     if unfit := found.unfit:
-        _say(
+        say(
             "Store paths that a copy knows, but that cannot be registered; the next garbage "
             "collection deletes them:"
         )
         _list(f"{printable(_path(name))}: {printable(why)}" for name, why in unfit.items())
     if lost := found.lost:
-        _say("Links to store paths that are not registered. Install or build these paths again:")
+        say("Links to store paths that are not registered. Install or build these paths again:")
         _list(f"{printable(root)}: {_path(name)}" for root, name in lost.items())
     if not (found.names or found.realisations or found.unfit or found.lost):
-        _say("Every store path that a link keeps is registered.")
+        say("Every store path that a link keeps is registered.")
 
 
 def _list(lines: Iterable[str]) -> None:
     shown = list(lines)
     for line in shown[:_SHOWN]:
-        _say(f"  {line}")
+        say(f"  {line}")
     if len(shown) > _SHOWN:
-        _say(f"  and {len(shown) - _SHOWN} more; to list all: nix-aurora recover --dry-run --json")
-
-
-def _confirm(what: str) -> bool:
-    sys.stderr.write(f"Type yes to {what}: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
+        say(f"  and {len(shown) - _SHOWN} more; to list all: nix-aurora recover --dry-run --json")

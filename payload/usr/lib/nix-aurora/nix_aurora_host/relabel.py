@@ -4,12 +4,12 @@ import json
 import os
 import re
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nix_aurora_host import paths
+from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.text import command as line_of
 from nix_aurora_host.text import printable
@@ -23,7 +23,7 @@ _LINE = re.compile(r"(?:Relabeled|Would relabel) /.* from (?P<old>\S+) to (?P<ne
 def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Label the store and all that is beside it, and return the exit code."""
     if not Path(_ENFORCE).exists():
-        _say("relabel: SELinux is off: nothing was changed")
+        say("relabel: SELinux is off: nothing was changed")
         _print(Counter(), done=False, as_json=as_json)
         return 0
     if os.geteuid() != 0:
@@ -32,19 +32,15 @@ def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
             "sudo nix-aurora relabel",
             code=USAGE,
         )
-    if not (yes or dry_run or sys.stdin.isatty()):
-        raise CommandError(
-            "cannot label the store: there is no terminal for the question",
-            "sudo nix-aurora relabel --yes",
-            code=USAGE,
-        )
-    _say(f"Checking the labels in {paths.BASE}...")
+    if not (yes or dry_run):
+        require_terminal("label the store", "relabel")
+    say(f"Checking the labels in {paths.BASE}...")
     changes = _restorecon("-n")
     _tell(changes)
-    done = bool(changes) and not dry_run and (yes or _confirm())
+    done = bool(changes) and not dry_run and (yes or confirm("label them"))
     if done:
         changes = _restorecon()
-        _say("relabel: done")
+        say("relabel: done")
     _print(changes, done=done, as_json=as_json)
     return 0 if done or dry_run or not changes else 1
 
@@ -98,14 +94,14 @@ def _pass_on(lines: Iterable[str]) -> Iterator[str]:
             yield line
         elif shown < _MAX_COMPLAINTS:
             shown += 1
-            _say(printable(line.rstrip("\n"), limit=500))
+            say(printable(line.rstrip("\n"), limit=500))
 
 
 def _tell(changes: Counter[tuple[str, str]]) -> None:
     if not changes:
-        _say("relabel: every label is what the policy expects; nothing was changed")
+        say("relabel: every label is what the policy expects; nothing was changed")
     for (old, new), number in sorted(changes.items()):
-        _say(f"  {number} files: type {printable(old)}, expected {printable(new)}")
+        say(f"  {number} files: type {printable(old)}, expected {printable(new)}")
 
 
 def _print(changes: Counter[tuple[str, str]], *, done: bool, as_json: bool) -> None:
@@ -116,13 +112,3 @@ def _print(changes: Counter[tuple[str, str]], *, done: bool, as_json: bool) -> N
         for (old, new), number in sorted(changes.items())
     ]
     print(json.dumps({"relabelled": done, "changes": rows}, indent=2))
-
-
-def _confirm() -> bool:
-    sys.stderr.write("Type yes to label them: ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip() == "yes"
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")

@@ -1,0 +1,28 @@
+"""What commands say and ask at a terminal. What a program reads goes to standard output instead."""
+
+import sys
+
+from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.text import printable
+
+
+def say(line: str) -> None:
+    """Print a line, which may name files and programs of others."""
+    sys.stderr.write(f"{printable(line, None)}\n")
+
+
+def require_terminal(doing: str, command: str) -> None:
+    """Raise CommandError where no terminal can be asked; ``command`` has no question to ask."""
+    if not sys.stdin.isatty():
+        raise CommandError(
+            f"cannot ask whether to {doing}: there is no terminal for the question",
+            f"sudo nix-aurora {command} --yes",
+            code=USAGE,
+        )
+
+
+def confirm(what: str) -> bool:
+    """Ask whether to do ``what``; return whether the answer is yes."""
+    sys.stderr.write(f"Type yes to {what}: ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip() == "yes"
