@@ -37,7 +37,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("nix-aurora mount sta\\t\\r", "every boot +not enabled"),
+        ("nix-aurora mount sta\\t\\r", "every boot +enabled"),
         ("nix-aurora shell print\\tenv NIX_PROFILES\\r", "/nix/var/nix/profiles/default"),
         ("nix store inf\\t\\r", "Store URL: daemon"),
     ],

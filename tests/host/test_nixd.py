@@ -41,9 +41,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines()[2:]]  # after SRPM and labels
 
 
-def _tree(packages: list[Path], place: Path, *, nix_dir: bool) -> Tree:
-    layered = layer_rpms(atomic_tree(nix_dir=nix_dir), packages, place / "rpms")
-    return fit_for_sample(layered, place / "settings")
+def _tree(packages: list[Path], place: Path, *, layout: str) -> Tree:
+    layered = layer_rpms(atomic_tree(), packages, place / "rpms")
+    ask = f"echo STORE_LAYOUT={layout} >>/etc/nix-aurora.conf"
+    return fit_for_sample(layered, place / "settings", more=ask)
 
 
 def _nixd_serves(host: System) -> None:
@@ -76,19 +77,18 @@ def _rpm(host: Host, action: str) -> None:
     assert not _FAULTS.search(host.run(f"rpm --nosignature {action}").output)
 
 
-@pytest.mark.parametrize("nix_dir", [True, False], ids=["mount", "namespace"])
+@pytest.mark.parametrize("layout", ["mount", "namespace"])
 def test_it_comes_with_an_image_and_goes(
-    nix_dir: bool,
+    layout: str,
     packages: list[Path],
     make_host: HostMaker,
     tmp_path: Path,
 ) -> None:
-    with_nixd = _tree(packages, tmp_path / "with", nix_dir=nix_dir)
-    without = _tree(packages[:1], tmp_path / "without", nix_dir=nix_dir)
+    with_nixd = _tree(packages, tmp_path / "with", layout=layout)
+    without = _tree(packages[:1], tmp_path / "without", layout=layout)
     host = make_host(with_nixd)
     host.boot()
-    expected = "mount" if nix_dir else "namespace"
-    assert host.read("/run/nix-aurora/layout") == f"{expected}\n"
+    assert host.read("/run/nix-aurora/layout") == f"{layout}\n"
     add_program(host)
     _nixd_serves(host)
     host.run("systemctl restart nix-daemon.service")
