@@ -59,21 +59,22 @@ printf '[Desktop Entry]\\nType=Application\\nName=Greet\\nExec=greet\\n' \\
 nix profile install "$(nix-store --add greet)"
 """
 
-# Run a command line as a unit of the user's, and print what it says.
-_AS_USER_UNIT = """
+# A unit of every user's manager, which runs what its instance says, and keeps what that prints. It
+# is root's file, for Debian's SELinux policy does not let users start units of their own.
+_USER_UNIT = """
+mkdir -p /etc/systemd/user
+printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "%%i >%%h/said"\\n' \\
+    >/etc/systemd/user/try@.service
+"""
+_START = """
 start() {
-    mkdir -p .config/systemd/user
-    printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "%s >%%h/said"\\n' "$1" \\
-        >.config/systemd/user/try.service
     systemctl --user daemon-reload
-    systemctl --user start try.service
+    systemctl --user start "try@$1.service"
     cat said
 }
 """
-_USER_UNIT = f"{_AS_USER_UNIT}\nstart greet"
 # As a menu does: the entry is in one of XDG_DATA_DIRS, and the manager starts what it names.
-_MENU = f"""
-{_AS_USER_UNIT}
+_MENU = """
 shares=$(systemctl --user show-environment | sed -n 's/^XDG_DATA_DIRS=//p' | tr : ' ')
 entry=$(ls $(printf '%s/applications/greet.desktop ' $shares) 2>/dev/null | head -n 1)
 start "$(sed -n s/^Exec=//p "$entry")"
@@ -118,8 +119,9 @@ def check_session(host: System) -> None:
 
     The user manager of tester, who lingers, is what a desktop session starts programs with.
     """
-    for script in (_USER_UNIT, _MENU):
-        done = host.run_as("tester", f"set -eu\n{script}")
+    host.run(_USER_UNIT)
+    for script in ("start greet", _MENU):
+        done = host.run_as("tester", f"set -eu\n{_START}{script}")
         assert done.stdout == "hello from a profile\n"
 
 
