@@ -69,7 +69,7 @@ def _title(text: str, *, pictured: bool = True) -> None:
 def demo(package: Path) -> None:
     """Boot a host with ``package`` and walk through what a user does there."""
     with tempfile.TemporaryDirectory(prefix="nix-aurora-demo-") as place:
-        tree = layer_rpms(atomic_tree(nix_dir=True), [package], Path(place, "layer"))
+        tree = layer_rpms(atomic_tree(), [package], Path(place, "layer"))
         # The sample's Nix has its sandbox's shell in the closure; there is no network in the host.
         tree = tree.changed(Path(place, "settings"), _SAMPLE_SETTINGS)
         host = Host(tree, Path(place, "state"))
