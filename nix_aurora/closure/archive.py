@@ -58,7 +58,7 @@ class Archive(Stream):
                 # Not next(): that keeps every member in memory, and takes a bad header for the end.
                 member = tarfile.TarInfo.fromtarfile(tar)
         except tarfile.TarError as error:
-            # tarfile's errors for the proper end and for a bad header are told apart by the block.
+            # tarfile raises the same error for the proper end, which is a block of zeros.
             if self._header != bytes(_BLOCK):
                 got = str(error) if self._header else "the end of a truncated archive"
                 raise fault(subject, "expected a tar header", got) from error

@@ -80,19 +80,19 @@ print(json.dumps({
 
 @pytest.fixture(scope="module")
 def fedora_tree(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Give a tree with the package and Fedora's ranges of ids."""
+    """Return a tree with the package and Fedora's ranges of ids."""
     return nix_tree.changed(tmp_path_factory.mktemp("fedora") / "tree", _FEDORA)
 
 
 @pytest.fixture(scope="module")
 def former_tree(fedora_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Give such a tree with a package whose build users have the former ids."""
+    """Return such a tree with a package whose build users have the former ids."""
     return fedora_tree.changed(tmp_path_factory.mktemp("former") / "tree", FORMER)
 
 
 @pytest.fixture(scope="module")
 def host(fedora_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a booted host whose people were made after the package came."""
+    """Return a booted host whose users were created after the package was installed."""
     with Host(fedora_tree, tmp_path_factory.mktemp("new") / "host") as host:
         yield host
         assert host.failed_units() == []

@@ -54,7 +54,6 @@ def host(
     with Host(make_nix_tree(nix_dir=False), place) as host:
         if request.param == "binds":
             break_nix_root(host, NO_OVERLAY)
-        host.run("nix-aurora mount enable --yes")
         host.run(_EXTENSIONS)
         add_program(host)
         yield host

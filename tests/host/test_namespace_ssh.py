@@ -46,7 +46,7 @@ printf 'site,localhost %s\n' "$(cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.
 
 @pytest.fixture(scope="module")
 def tree(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Give a tree with OpenSSH, the package and the settings."""
+    """Return a tree with OpenSSH, the package and the settings."""
     place = tmp_path_factory.mktemp("tree")
     layered = layer_rpms(atomic_tree(extra=(SSH,)), [package()], place / "rpms")
     return fit_for_sample(layered, place / "fit").changed(place / "settings", _SETTINGS)
@@ -54,7 +54,7 @@ def tree(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Tre
 
 @pytest.fixture(scope="module")
 def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host in the namespace layout, on which tester can log in as other and as root."""
+    """Return a host in the namespace layout, where tester can log in as other and as root."""
     place = tmp_path_factory.mktemp("ssh")
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()

@@ -55,8 +55,6 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
     place = tmp_path_factory.mktemp("ordering")
     tree = layer_rpms(atomic_tree(extra=(_EARLY,)), [package()], place / "rpms")
     with Host(fit_for_sample(tree, place / "settings"), place / "host") as host:
-        host.run("nix-aurora mount enable --yes")
-        host.reboot()
         yield host
 
 

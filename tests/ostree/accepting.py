@@ -29,7 +29,7 @@ _TRACES = """
 find /tmp /var/home /run/user -name '*accept*'
 find /var/home/tester -path '*/.cache' -prune -o -print | sort
 find /var/home/tester -type l -printf '%p %l\\n' | sort
-ls /var/lib/nix/store | grep accept- | grep -v 'lock$' || :
+find /var/lib/nix/store -maxdepth 1 -name '*accept-*' ! -name '*.lock'
 """
 
 

@@ -21,7 +21,7 @@ nix develop --impure --expr "import /srv/develop.nix {{ bash = \\"$bash\\"; }}" 
 
 @pytest.fixture(scope="module")
 def host(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Return a host in its first boot with the package, which is told not to move."""
+    """Return a host in its first boot with the package, without the move to another root."""
     host = Deployment(disk("nix-forky"), tmp_path_factory.mktemp("namespace") / "host")
     host.open()
     try:

@@ -17,7 +17,7 @@ class Unmoved(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FailedBoot:
-    """A boot that moved the system and did not come up: the kind of root, and the kernel."""
+    """A failed boot that had moved the system: its kind of root directory and its kernel."""
 
     kind: str
     kernel: str
