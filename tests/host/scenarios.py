@@ -498,10 +498,10 @@ ELSEWHERE: Mapping[str, str] = {
     "store-not-mounted": "tests/host/test_relocated.py::"
     "test_what_is_missing_is_named_with_its_cure",
     # Boots that move the system onto another root directory.
-    "mount-stopped": "tests/host/test_mount.py::"
+    "nix-root-stopped": "tests/host/test_mount.py::"
     "test_two_boots_that_do_not_come_up_are_the_last_ones_that_try",
-    "mount-failed": "tests/host/test_mount.py::test_a_fault_leaves_a_whole_system",
-    "mount-not-yet": "tests/host/test_mount.py::"
+    "nix-root-failed": "tests/host/test_mount.py::test_a_fault_leaves_a_whole_system",
+    "nix-root-not-yet": "tests/host/test_mount.py::"
     "test_disabled_it_stays_as_it_is_until_enabled_again",
 }
 """Kinds of findings with a test of their own, and where."""

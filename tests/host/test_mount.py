@@ -182,7 +182,7 @@ def test_disabled_it_stays_as_it_is_until_enabled_again(
             assert "/etc/nix-aurora.conf: Read-only file system" in result.stderr
     host.run(_ENABLE)
     assert host.read("/etc/nix-aurora.conf") == before
-    assert "mount-not-yet" in _findings(host)
+    assert "nix-root-not-yet" in _findings(host)
     host.run("systemctl restart nix-root.service nix-layout.service; [ ! -e /nix ]")
     host.run("systemctl stop nix-daemon.service; systemctl start nix-daemon.service")
     host.run("[ ! -e /nix ]")
@@ -254,7 +254,7 @@ def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
     assert "with /nix failed; to try again: sudo nix-aurora mount enable" in said
     host.reboot()  # coming up without it does not bring it back
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
-    fix = _findings(host)["mount-stopped"]
+    fix = _findings(host)["nix-root-stopped"]
     assert fix is not None
     host.run(fix)
     assert _findings(host) == {}
@@ -274,7 +274,7 @@ def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
     host.wait_until_up()
     refused = host.run(_ENABLE, check=False)
     assert "each kind of root directory failed with this kernel" in refused.stderr
-    fix = _findings(host)["mount-stopped"]
+    fix = _findings(host)["nix-root-stopped"]
     assert fix is not None
     host.run(fix)
     assert _findings(host) == {}
@@ -295,7 +295,7 @@ def test_a_host_that_cannot_note_failed_boots_stays_as_it_is(
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert "/etc cannot keep a note of boots that fail" in host.run("nix-aurora status").stdout
     assert _findings(host) == {}
-    assert "mount-unsuitable" in host.run("nix-aurora doctor").stdout
+    assert "nix-root-unsuitable" in host.run("nix-aurora doctor").stdout
     refused = host.run(_ENABLE, check=False)
     assert refused.returncode == 1
     assert "cannot enable mount: /etc cannot keep a note of boots that fail" in refused.stderr
@@ -336,7 +336,7 @@ def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: H
         host.run("systemctl start nix-root.service; [ ! -e /nix ]")
         assert "nix-root.service failed" in host.run("nix-aurora status").stdout
         mend_nix_root(host)
-        fix = _findings(host)["mount-failed"]
+        fix = _findings(host)["nix-root-failed"]
         assert fix is not None
         host.run(fix)
         assert _findings(host) == {}

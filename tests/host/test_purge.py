@@ -20,7 +20,8 @@ _REFUSED = """
 mkdir /var/lib/nix/disk
 PYTHONPATH=/usr/lib/nix-aurora python3 -c '
 import subprocess
-from nix_aurora_host import cli, purge
+from nix_aurora_host import cli
+from nix_aurora_host.commands import purge
 stop = purge._stop
 def mounting():
     stop()

@@ -106,8 +106,8 @@ def test_messages_have_the_form() -> None:
 def test_messages_are_found() -> None:
     """A collector that finds nothing would agree with everything."""
     modules = {module for module, _ in _all()}
-    assert {"purge", "mount", "recover", "relabel", "run"} <= modules
-    assert {"closure/unpack", "release/network"} <= modules
+    assert {*(f"commands/{name}" for name in ("purge", "mount", "recover", "relabel"))} <= modules
+    assert {"closure/unpack", "release/network", "run"} <= modules
 
 
 def test_a_hint_of_the_hosts_command_is_a_command() -> None:

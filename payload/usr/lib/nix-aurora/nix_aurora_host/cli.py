@@ -125,7 +125,7 @@ def _version() -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import status
+    from nix_aurora_host.commands import status
     from nix_aurora_host.gather.everything import gather_basics
 
     basics = gather_basics()
@@ -135,8 +135,8 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import doctor
     from nix_aurora_host.checks.everything import judge
+    from nix_aurora_host.commands import doctor
     from nix_aurora_host.gather.everything import gather_all
 
     findings = judge(gather_all())
@@ -147,15 +147,15 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _shell(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import shell
+    from nix_aurora_host.commands import shell
 
     line = arguments.line
     shell.shell(line[1:] if line[:1] == ["--"] else line)
 
 
 def _mount(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import mount
-    from nix_aurora_host.pivot.gather import gather_pivot
+    from nix_aurora_host.commands import mount
+    from nix_aurora_host.nix_root.gather import gather_nix_root
     from nix_aurora_host.settings import gather_settings_file
 
     if arguments.action == "enable":
@@ -168,26 +168,26 @@ def _mount(arguments: argparse.Namespace) -> int:
     if arguments.action == "disable":
         return mount.disable()
     file = gather_settings_file()
-    pivot = gather_pivot(file)
-    text = json.dumps(mount.describe(pivot), indent=2) + "\n"
-    sys.stdout.write(text if arguments.json else mount.render(pivot, file))
+    nix_root = gather_nix_root(file)
+    text = json.dumps(mount.describe(nix_root), indent=2) + "\n"
+    sys.stdout.write(text if arguments.json else mount.render(nix_root, file))
     return 0
 
 
 def _recover(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import recover
+    from nix_aurora_host.commands import recover
 
     return recover.recover(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
 
 
 def _relabel(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import relabel
+    from nix_aurora_host.commands import relabel
 
     return relabel.relabel(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
 
 
 def _purge(arguments: argparse.Namespace) -> int:
-    from nix_aurora_host import purge
+    from nix_aurora_host.commands import purge
 
     return purge.purge(yes=arguments.yes, dry_run=arguments.dry_run)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from nix_aurora_host.database.facts import Database
-from nix_aurora_host.pivot.facts import Pivot
+from nix_aurora_host.nix_root.facts import NixRoot
 
 # Why a profile leads nowhere.
 FOLDER = "folder"
@@ -177,7 +177,7 @@ class Basics:
     daemon: Daemon | None
     listening: frozenset[str]  # physical paths of sockets
     labels: tuple[Label, ...] | None
-    pivot: Pivot = field(default_factory=Pivot)
+    nix_root: NixRoot = field(default_factory=NixRoot)
     settings_file: SettingsFile = field(default_factory=SettingsFile)
     database: Database = field(default_factory=Database)
 

@@ -4,7 +4,7 @@ from nix_aurora_host.checks import (
     database,
     environment,
     mounts,
-    pivot,
+    nix_root,
     profiles,
     settings,
     settings_file,
@@ -16,7 +16,7 @@ from nix_aurora_host.finding import Finding
 
 CHECKS = (
     *settings_file.CHECKS,
-    *pivot.CHECKS,
+    *nix_root.CHECKS,
     *mounts.CHECKS,
     *database.CHECKS,
     *units.CHECKS,

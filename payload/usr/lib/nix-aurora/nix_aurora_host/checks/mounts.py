@@ -50,7 +50,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_namespace(facts: Facts) -> Iterator[Finding]:
-    if facts.basics.pivot.enabled and facts.basics.store.nix == kinds.NOTHING:
+    if facts.basics.nix_root.enabled and facts.basics.store.nix == kinds.NOTHING:
         return  # nix-root.service is the reason, and has findings of its own
     message = (
         "the root directory has no /nix, so Nix runs in a namespace that has one: every nix "

@@ -23,7 +23,13 @@ _ERRORS = (
         "import-missing",
         "import-stale",
     ),
-    *("import-unfinished", "mount-failed", "mount-stopped", "nix-conf-broken", "nix-foreign-mount"),
+    *(
+        "import-unfinished",
+        "nix-root-failed",
+        "nix-root-stopped",
+        "nix-conf-broken",
+        "nix-foreign-mount",
+    ),
     *("nix-foreign-store", "nix-link", "nix-not-mounted", "nix-read-only", "nix-remote"),
     *("nixbld-group-missing", "nixbld-users-missing", "package-corrupt", "package-damaged", "path"),
     *("paths-unregistered", "profile-missing", "profile-without-nix", "socket-gone"),
@@ -33,13 +39,13 @@ _ERRORS = (
 )
 _WARNINGS = (
     *("daemon-outdated", "devbox-script", "devbox-version", "foreign-nixd", "foreign-receipt"),
-    *("label", "layout-namespace", "mount-not-yet", "nix-conf-missing", "profile-lost"),
+    *("label", "layout-namespace", "nix-root-not-yet", "nix-conf-missing", "profile-lost"),
     *("profile-stale", "settings-file", "space-scarce", "unsafe-setting", "users-unknown"),
 )
 _NOTES = (
     *("aside-unread", "database-unread", "import-running", "import-unread", "layout-relocated"),
-    *("login-broken", "mount-switched-off", "mount-unsuitable", "nix-conf-changed"),
-    *("nix-conf-private", "nix-directory-missing", "paths-set-aside", "root-writable"),
+    *("login-broken", "nix-root-switched-off", "nix-root-unsuitable", "nix-conf-changed"),
+    *("nix-conf-private", "nix-directory-missing", "paths-set-aside", "nix-root-writable"),
     *("roots-unregistered", "settings-file-unread"),
 )
 KINDS: Mapping[str, Severity] = {

@@ -24,7 +24,7 @@ from nix_aurora_host.gather.units import (
     gather_units,
 )
 from nix_aurora_host.gather.users import find_person, gather_users
-from nix_aurora_host.pivot.gather import gather_pivot
+from nix_aurora_host.nix_root.gather import gather_nix_root
 from nix_aurora_host.settings import gather_settings_file
 
 _PATIENCE = 30.0  # seconds, for a daemon that has to start
@@ -45,7 +45,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         daemon=gather_daemon(units),
         listening=listening,
         labels=gather_labels(closure, listening),
-        pivot=gather_pivot(settings_file),
+        nix_root=gather_nix_root(settings_file),
         settings_file=settings_file,
         database=gather_database(),
     )

@@ -1,0 +1,235 @@
+"""Everything that Nix has on this host, removed: the one command that changes anything."""
+
+import os
+import pwd
+import subprocess
+import time
+from collections.abc import Collection
+from pathlib import Path
+
+from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host.dialog import confirm, require_terminal, say
+from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.facts import Host
+from nix_aurora_host.gather.host import gather_host
+from nix_aurora_host.system import names, run
+from nix_aurora_host.text import command, human, printable
+
+_STOPPED = tuple(unit for unit in reversed(paths.UNITS) if unit != paths.SOCKET)
+_STARTED = tuple(unit for unit in paths.UNITS if unit != paths.DAEMON)  # the socket starts that
+_PATIENCE = 5.0  # seconds
+_BASE = Path(paths.BASE)
+_NIX = Path("/nix")
+_RELOCATED = Path("/run/nix/store")
+# In the order in which they are put out of sight: the stamp before the database, and this before
+# the store. The boot after a purge that was killed imports anew, or finds all as it was.
+_FIRST = (".nix-aurora", "relocated", "var", "store")
+_UNCHANGED = "nothing was changed"
+_STARTED_AGAIN = "nothing was removed, and Nix is started again"
+_LEFTOVERS = (
+    *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
+    *(".local/state/nix", ".local/share/nix"),
+    *(".cache/nix-relocated", ".local/state/nix-relocated"),  # relocated's own
+)
+
+
+def purge(*, yes: bool, dry_run: bool) -> int:
+    """Remove store, profiles and database, and return the exit code."""
+    if not dry_run and os.geteuid() != 0:
+        raise CommandError(
+            "cannot purge the store: only root may remove it", "sudo nix-aurora purge", code=USAGE
+        )
+    if not dry_run and not yes:
+        require_terminal("purge the store", "purge")
+    _refuse_link()
+    if _BASE.is_dir():
+        size = human(removal.measure(paths.BASE))
+        say(f"{_BASE}: {size}: every store path, every profile, the database")
+    else:
+        say(f"{_BASE}: not there")
+    if dry_run:
+        _tell_leftovers()
+        return 0
+    _refuse_mounts_inside(_UNCHANGED)
+    _refuse_while_used(_UNCHANGED)
+    if not yes:
+        say("This cannot be undone. Every user of this host loses what they installed with Nix.")
+        if not confirm("remove it"):
+            say("purge: nothing was removed")
+            return 1
+        # The answer may have taken an hour.
+        _refuse_mounts_inside(_UNCHANGED)
+        _refuse_while_used(_UNCHANGED)
+    active = _find_active()
+    _stop()
+    try:
+        _unmount()
+        _refuse_while_used(_STARTED_AGAIN, _PATIENCE)
+        _refuse_mounts_inside(_STARTED_AGAIN)
+        _refuse_link()
+    except CommandError:
+        _start(active)
+        raise
+    try:
+        _remove()
+    finally:  # the next boot would start it; the other units come with the next import
+        _start(active & {paths.BACKUP_TIMER})
+    _tell_leftovers()
+    _tell_what_next()
+    return 0
+
+
+def _refuse_link() -> None:
+    if _BASE.is_symlink():
+        raise CommandError(
+            f"cannot purge the store: {_BASE}: it is a link to {printable(str(_BASE.readlink()))}, "
+            "and purge follows no link; nothing was removed",
+            command(["ls", "-l", str(_BASE)]),
+        )
+
+
+def _refuse_mounts_inside(so_far: str) -> None:
+    if inside := occupants.find_mounts(occupants.read_mounts()):
+        raise CommandError(
+            f"cannot purge the store: {printable(inside[0])}: something is mounted inside the "
+            f"store; {so_far}",
+            command(["sudo", "umount", *_without_copies(inside)]),
+        )
+
+
+def _without_copies(inside: list[str]) -> list[str]:
+    """Return the mount points in the order to unmount them, each once.
+
+    What is mounted below /var/lib/nix appears below /nix as well, and leaves it with the first.
+    """
+    stored = f"{paths.BASE}/"
+    copies = {f"{_NIX}/{point[len(stored) :]}" for point in inside if point.startswith(stored)}
+    return [point for point in reversed(inside) if point not in copies]
+
+
+def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
+    """A program from the store would lose its files while it runs, and keeps /nix mounted."""
+    deadline = time.monotonic() + patience  # what was killed ends soon
+    while (users := list(occupants.find_users())) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    if not users:
+        return
+    for pid, program in users[:10]:
+        say(f"  process {pid}: {printable(program)}")
+    count = f"{len(users)} processes run" if len(users) > 1 else "1 process runs"
+    raise CommandError(
+        f"cannot purge the store: {count} from it; {so_far}",
+        command(["sudo", "kill", *(str(pid) for pid, _ in users)]),
+    )
+
+
+def _find_active() -> set[str]:
+    units = (*_STARTED, paths.BACKUP_TIMER)
+    states = run(["systemctl", "is-active", *units]).stdout.split()
+    # Where no system is running, it prints nothing.
+    return {unit for unit, state in zip(units, states, strict=False) if state == "active"}
+
+
+def _start(active: Collection[str]) -> None:
+    """Start those units that were active before purge has stopped them."""
+    if units := [unit for unit in (*_STARTED, paths.BACKUP_TIMER) if unit in active]:
+        _systemctl("start", *units)
+
+
+def _stop() -> None:
+    _systemctl("stop", *paths.BACKUP_UNITS)  # by a call of its own: they may not be there
+    _systemctl("stop", paths.SOCKET)
+    # Builds outlive a stopped daemon by its unit's design, but not their store.
+    _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)
+    _systemctl("stop", *_STOPPED)
+    _systemctl("reset-failed", *_STOPPED)
+
+
+def _systemctl(*words: str) -> None:
+    # Where no system is running, or the unit is not, there is nothing to stop.
+    subprocess.run(["systemctl", "--quiet", *words], capture_output=True, check=False)
+
+
+def _unmount() -> None:
+    deadline = time.monotonic() + _PATIENCE
+    while mounted := [str(path) for path in (_NIX, _RELOCATED) if path.is_mount()]:
+        done = subprocess.run(["umount", *mounted], capture_output=True, text=True, check=False)
+        if done.returncode and time.monotonic() < deadline:
+            time.sleep(0.1)  # what was killed keeps it until it has ended
+        elif done.returncode:
+            raise CommandError(
+                f"cannot purge the store: umount: {printable(done.stderr.strip())}; "
+                f"{_STARTED_AGAIN}",
+                "sudo nix-aurora purge",
+            )
+
+
+def _remove() -> None:
+    try:
+        _remove_base()
+    except removal.CrossingError as error:
+        raise CommandError(
+            f"cannot remove {printable(error.filename)}: something is mounted there; a part of the "
+            "store was removed",
+            f"sudo umount {command([error.filename])} && sudo nix-aurora purge",
+        ) from error
+    except OSError as error:
+        name = os.fsdecode(error.filename or paths.BASE)
+        raise CommandError(
+            f"cannot remove {printable(name)}: {error.strerror}; a part of the store was removed",
+            "sudo nix-aurora purge",
+        ) from error
+    _remove_mount_point()
+
+
+def _remove_base() -> None:
+    if not _BASE.is_dir():
+        return
+    removal.empty(str(_BASE), _FIRST)
+    if _BASE.is_mount():
+        say(f"{_BASE}: emptied; it is a mount point and is kept")
+    else:
+        _BASE.rmdir()
+        say(f"{_BASE}: removed")
+
+
+def _remove_mount_point() -> None:
+    if _NIX.is_dir() and not _NIX.is_symlink() and not names("/nix"):
+        try:
+            _NIX.rmdir()
+            say("/nix: removed")
+        except OSError:  # a read-only root, or one that the image brings it with
+            say("/nix: empty; the image contains it, so it is kept")
+
+
+def _tell_leftovers() -> None:
+    found = [
+        f"{entry.pw_dir}/{name}"
+        for entry in pwd.getpwall()
+        for name in _LEFTOVERS
+        if os.path.lexists(f"{entry.pw_dir}/{name}")
+    ]
+    if found:
+        say("Files of users, which are kept:")
+        for path in sorted(set(found)):
+            say(f"  {path}")
+
+
+def how_to_remove(host: Host) -> str:
+    """Return how the package is removed from this kind of host."""
+    if host.layered:
+        return "sudo rpm-ostree uninstall nix-aurora"
+    if host.image:
+        return "build the image without it, then: sudo bootc upgrade"
+    return "sudo dnf remove nix-aurora"
+
+
+def _tell_what_next() -> None:
+    if not Path(paths.PACKAGE, "closure.json").exists():
+        return
+    say("The package is still installed, with the group nixbld, its users, and your settings in")
+    say("/etc. The next boot imports Nix again. To import it now:")
+    say(f"  sudo systemctl start {' '.join(_STARTED)}")
+    how = how_to_remove(gather_host(ask_rpm_ostree=True))
+    say(f"To remove the package: {how}. Then, to remove its users:")
+    say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")

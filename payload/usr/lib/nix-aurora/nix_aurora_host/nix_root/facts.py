@@ -1,0 +1,60 @@
+"""What is known of the root directory that nix-root makes: data alone."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Unmoved(StrEnum):
+    """Why nix-root left the root directory as it is: its words in /run/nix-aurora/unmoved."""
+
+    FAILED = "failed"  # the script did
+    FAILED_BOOTS = "failed-boots"
+    EXHAUSTED = "exhausted"  # each kind of root has failed with this kernel
+    ETC = "etc"  # it cannot keep a note of failed boots
+    STACKED = "stacked"  # more than one file system on /
+    LATE = "late"  # the system was up already
+
+
+@dataclass(frozen=True, slots=True)
+class FailedBoot:
+    """A failed boot that had moved the system: its kind of root directory and its kernel."""
+
+    kind: str
+    kernel: str
+
+
+@dataclass(frozen=True, slots=True)
+class NixRoot:
+    """What nix-root.service made of the root directory.
+
+    ``done`` is how this boot's was made, overlay or binds. ``unmoved`` is why this boot has none,
+    where nix-root looked at it; ``failed`` are the boots that led to that. ``off`` means that the
+    kernel's arguments switch it off, ``asked`` is STORE_LAYOUT. ``own`` means that the root
+    directory has a /nix of its own, ``writable`` that each boot can make one, ``mounted`` that the
+    store is on /nix now.
+    """
+
+    done: str | None = None
+    unmoved: Unmoved | None = None
+    failed: tuple[FailedBoot, ...] = ()
+    off: bool = False
+    asked: str = "auto"
+    own: bool = False
+    writable: bool = False
+    mounted: bool = False
+
+    @property
+    def enabled(self) -> bool:
+        """Return whether the settings have boots move the system."""
+        return self.asked in {"auto", "mount"}
+
+    @property
+    def stopped(self) -> bool:
+        """Return whether failed boots keep this boot, and later ones, from moving."""
+        return self.unmoved in {Unmoved.FAILED_BOOTS, Unmoved.EXHAUSTED}
+
+    @property
+    def exhausted(self) -> bool:
+        """Return whether no kind of root is left to try; binds are tried last."""
+        last = self.failed[-1].kind if self.failed else ""
+        return self.unmoved is Unmoved.EXHAUSTED or (self.stopped and last == "binds")

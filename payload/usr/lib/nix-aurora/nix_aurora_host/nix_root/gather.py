@@ -1,0 +1,105 @@
+"""What nix-root left in this boot, and which units still use the old root directory."""
+
+import os
+from pathlib import Path
+
+from nix_aurora_host import paths
+from nix_aurora_host.facts import SettingsFile
+from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
+from nix_aurora_host.system import names, read
+
+
+def gather_nix_root(settings: SettingsFile) -> NixRoot:
+    """Look at what nix-root leaves, and at the root directory."""
+    nix = Path("/nix")
+    return make_nix_root(
+        made=read(f"{paths.RUN}/root") or "",
+        unmoved=read(paths.UNMOVED) or "",
+        pending=read(paths.PENDING) or "",
+        boot=(read("/proc/sys/kernel/random/boot_id") or "").strip(),
+        arguments=read("/proc/cmdline") or "",
+        settings=settings,
+        nix=nix.is_dir() and not nix.is_symlink(),
+        writable=not os.statvfs("/").f_flag & os.ST_RDONLY,
+        mounted=_is_mounted(),
+    )
+
+
+def make_nix_root(
+    *,
+    made: str,
+    unmoved: str,
+    pending: str,
+    boot: str,
+    arguments: str,
+    settings: SettingsFile,
+    nix: bool,
+    writable: bool,
+    mounted: bool,
+) -> NixRoot:
+    """Return the state, from the texts and answers that the system gave.
+
+    ``made`` and ``unmoved`` are what nix-root wrote for this boot, whose id is ``boot``,
+    ``pending`` its marker, ``arguments`` the kernel's command line, ``nix`` whether / has a
+    directory /nix.
+    """
+    done = made.strip() if nix else ""
+    word = unmoved.strip()
+    return NixRoot(
+        done=done or None,
+        unmoved=Unmoved(word) if not done and word in set(Unmoved) else None,
+        failed=parse_pending(pending, boot),
+        off=paths.ROOT_OFF in arguments.split(),
+        asked=settings.layout,
+        own=nix and not done,
+        writable=writable,
+        mounted=mounted,
+    )
+
+
+def parse_pending(text: str, boot: str) -> tuple[FailedBoot, ...]:
+    """Parse nix-root's marker: kind, kernel and boot of each boot that has not come up.
+
+    The one with the id ``boot`` is under way.
+    """
+    lines = (line.split() for line in text.splitlines())
+    return tuple(
+        FailedBoot(words[0], words[1]) for words in lines if len(words) == 3 and words[2] != boot
+    )
+
+
+def parse_unit(cgroup: str) -> str | None:
+    """Return the system unit that a process belongs to, by its /proc/PID/cgroup, cgroups(7).
+
+    What users run is in their user@UID.service: only that is a name that root gave.
+    """
+    lines = cgroup.splitlines()
+    unified = next((line for line in lines if line.startswith("0::")), "")
+    for part in unified.removeprefix("0::").split("/"):
+        if part.endswith((".service", ".scope")):
+            return part
+    return None
+
+
+def gather_laggards() -> list[str]:
+    """Return the units with processes that still use the root directory without /nix."""
+    units = set()
+    for name in names("/proc") or ():
+        root = Path("/proc", name, "root")
+        if not name.isdigit():
+            continue
+        try:
+            if (root / "nix").exists() or not (root / "run/nix-aurora").exists():
+                continue  # moved, or in a root that is no part of the host's
+        except OSError:  # the process has ended
+            continue
+        if unit := parse_unit(read(f"/proc/{name}/cgroup") or ""):
+            units.add(unit)
+    return sorted(units)
+
+
+def _is_mounted() -> bool:
+    try:
+        return Path("/nix").samefile(paths.BASE)
+    except OSError:
+        return False

@@ -1,0 +1,337 @@
+"""Whatever others have written, doctor shows it harmlessly, and its fixes name what it knows.
+
+A seed makes it the same in each run. NIX_AURORA_FUZZ_SECONDS makes it longer, with a new seed.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from nix_aurora_host import facts as kinds
+from nix_aurora_host import nixconf, paths
+from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.commands import doctor, status
+from nix_aurora_host.database.facts import Copy, Database
+from nix_aurora_host.facts import (
+    Basics,
+    Daemon,
+    Facts,
+    Label,
+    Person,
+    Place,
+    Profile,
+    Remote,
+    Settings,
+    Shell,
+    Store,
+    Unit,
+)
+from nix_aurora_host.gather.host import FEDORA, parse_contexts, parse_layered, parse_packages
+from nix_aurora_host.gather.logins import USER_FOLDERS, find_assignments, parse_login
+from nix_aurora_host.gather.settings import OWN, find_unknown, parse_error, parse_values
+from nix_aurora_host.gather.store import parse_mount_point, parse_version
+from nix_aurora_host.gather.units import parse_listening, parse_program, parse_units
+from nix_aurora_host.gather.users import parse_sysusers
+from nix_aurora_host.system import Outcome
+
+from tests.unit.bash_words import commands
+from tests.unit.host.checks.test_checks import BASH, BASICS, CLOSURE, UNITS, WELL
+
+T = TypeVar("T")
+
+_SECONDS = float(os.environ.get("NIX_AURORA_FUZZ_SECONDS", "0"))
+_EXAMPLES = 150
+# What a shell, a terminal, and the formats that are parsed take for more than text.
+_SHARP = st.sampled_from(
+    [
+        *("\n", "\r", "\t", "\0", "\x1b]0;x\x07", "\x9b31m", "\u202e", "\u2028", "\udcff"),
+        *("'", '"', "`", "$(touch /x)", "; touch /x", "&& x", "| x", ">>/x", "\\", "$'", "-rf"),
+        *("/", "..", "=", ":", "@", "*", " ", "#", "\U000e0041"),
+        *("NIX_REMOTE=x", "export NIX_REMOTE=y", "set -x NIX_REMOTE z", "max-jobs = x\n"),
+        *("include x\n", "!include /y\n", "trusted-users = @wheel\n", "sandbox = false\n"),
+        *("error: ", "setting 'sandbox' has invalid value 'x'", ' in "/etc/shadow"'),
+        *(" included from ", "Id=nix.mount\n", "LoadState=not-found\n", "ActiveState=failed\n"),
+        *("MainPID=7\n", "\n\n", "nix-aurora: environment\n", "/nix/store/x/bin/y"),
+        *("00010000 /x/daemon-socket/socket\n", "nix-core\n", "[", "}"),
+        *('{"deployments": [{"booted": 1}]}', '{"sandbox": {"value": []}}'),
+    ]
+)
+_TEXT = st.lists(st.one_of(_SHARP, st.text(max_size=4)), max_size=8).map("".join)
+# A file name has no slash and no NUL, and is not empty.
+_NAME = _TEXT.map(lambda text: text.replace("/", "").replace("\0", "")).filter(
+    lambda text: text not in {"", ".", ".."}
+)
+_WORD = _TEXT.map(lambda text: text.replace("\0", ""))
+_FLAG = st.booleans()
+
+# What fixes may name: doctor's own constants, and root's files by the names that the package gives.
+_FILES = {
+    *("/nix", "/run/nix/store", "/", "/var", "/var/lib", "/dev/null", "/nix/nix-installer"),
+    *("/nix/receipt.json", "/usr/local/bin/determinate-nixd", "/etc/environment"),
+    *("/etc/nix/nix.conf", "/etc/nix/nix.custom.conf", "/etc/profile.d/nix.sh", paths.SETTINGS),
+    *(f"/usr/lib/nix-aurora/etc/{name}" for name in ("nix/nix.conf", "nix/nix.custom.conf")),
+    *("/usr/lib/nix-aurora/etc/profile.d/nix.sh", paths.PROFILE, paths.STORE, paths.ASIDE),
+    *(paths.STAMP, paths.IMPORT_NEEDED),
+    *(f"/etc/systemd/system/{name}" for name in paths.UNITS),
+}
+_STORE_NAME = f"{'a' * 32}-name"  # those of other forms are no roots
+_FILES.add(f"/nix/store/{_STORE_NAME}")
+_FILES |= {f"{path}.before-nix-aurora" for path in _FILES}
+
+
+def _for_any(values: st.SearchStrategy[T]) -> Callable[[Callable[[T], None]], Callable[[], None]]:
+    """Check a property: with some values of one seed, or with new ones for as long as is asked."""
+
+    def decorate(test: Callable[[T], None]) -> Callable[[], None]:
+        bounds = settings(
+            derandomize=not _SECONDS,
+            max_examples=_EXAMPLES,
+            deadline=None,
+            database=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        )
+        check = bounds(given(values)(test))
+
+        def run() -> None:
+            end = time.monotonic() + _SECONDS
+            check()
+            while time.monotonic() < end:
+                check()
+
+        run.__name__ = test.__name__
+        return run
+
+    return decorate
+
+
+@st.composite
+def _persons(draw: st.DrawFn) -> Person:
+    home = draw(st.sampled_from(["/home/u", "/var/home/a b", "/home/it's"]))
+    name = draw(st.sampled_from(["u", "-u", "a b"]))
+    lost = draw(st.sampled_from([None, kinds.FOLDER, kinds.CONTENT]))
+    return Person(1000, 1000, name, home, draw(_FLAG), lost)
+
+
+@st.composite
+def _remotes(draw: st.DrawFn, home: str) -> tuple[Remote, ...]:
+    """Return settings of NIX_REMOTE, in files that the person has named and written."""
+    folder = draw(st.sampled_from([*USER_FOLDERS]))
+    values = (*find_assignments(draw(_TEXT)), draw(_WORD))
+    own = [Remote(f"{home}/{folder}/{draw(_NAME)}.conf", value) for value in values]
+    place = draw(st.sampled_from([None, "/etc/environment"]))
+    return (*own, Remote(place, draw(_WORD)))
+
+
+@st.composite
+def _settings(draw: st.DrawFn, home: str) -> Settings:
+    """Return what Nix says of settings, the person's or root's."""
+    error = draw(st.one_of(st.none(), _TEXT))
+    for_all = draw(_FLAG)
+    path = "/etc/nix/nix.custom.conf" if for_all else f"{home}/{OWN}"
+    there = draw(_FLAG)
+    place = nixconf.find_error(error or "", {path: draw(_TEXT)}, lambda _: there)
+    return Settings(
+        draw(_FLAG),
+        draw(_FLAG),
+        draw(_FLAG),
+        error,
+        place,
+        for_all,
+        draw(_FLAG),
+        {name: draw(_TEXT) for name in (*nixconf.UNSAFE, *nixconf.USERS)},
+        nixconf.find_unsafe({"/etc/nix/nix.custom.conf": draw(_TEXT)}),
+        {"trusted-users": (draw(st.integers(1, 1 << 31)),)},
+    )
+
+
+@st.composite
+def _units(draw: st.DrawFn) -> dict[str, Unit]:
+    """Return units as systemd describes them; their files may be another Nix's."""
+    return {
+        name: replace(
+            unit,
+            load=draw(st.sampled_from(["loaded", "masked", "not-found", "bad"])),
+            active=draw(st.sampled_from(["active", "inactive", "failed", draw(_TEXT)])),
+            result=draw(_TEXT),
+            sub=draw(_TEXT),
+            file_state=draw(st.sampled_from(["enabled", "disabled", "masked-runtime"])),
+            fragment=draw(st.sampled_from(["", unit.fragment, f"/etc/{draw(_TEXT)}"])),
+            shadow=draw(st.sampled_from(["", f"/etc/systemd/system/{name}"])),
+        )
+        for name, unit in UNITS.items()
+    }
+
+
+@st.composite
+def _stores(draw: st.DrawFn) -> Store:
+    kind = st.sampled_from([kinds.OURS, kinds.OTHER_MOUNT, kinds.OTHER_STORE, kinds.LINK])
+    return replace(
+        BASICS.store,
+        layout=draw(st.sampled_from(["mount", "namespace", "relocated", draw(_TEXT)])),
+        nix=draw(kind),
+        stamp=draw(st.one_of(st.none(), _TEXT)),
+        stamp_read=draw(_FLAG),
+        missing=draw(st.sampled_from([(), CLOSURE.paths])),
+        noexec=draw(st.sampled_from([(), ("/var",), (f"/{draw(_TEXT)}",)])),
+        roots={"nix": draw(_TEXT)},
+        aside=draw(st.sampled_from([None, (), (draw(_NAME),)])),
+        free=draw(st.sampled_from([0, 100 << 20, 9 << 30])),
+        read_only=draw(_FLAG),
+        database=draw(_FLAG),
+        listable=draw(_FLAG),
+    )
+
+
+@st.composite
+def _basics(draw: st.DrawFn) -> Basics:
+    program = f"/nix/store/{draw(_TEXT)}/bin/nix"
+    owner = draw(st.sampled_from(["packaged", "imported", "administrator", "none"]))
+    shown = None if owner == "none" else program
+    return replace(
+        BASICS,
+        units=draw(st.one_of(_units(), st.just({}))),
+        store=draw(_stores()),
+        profile=Profile(draw(_FLAG), shown, owner, draw(_FLAG)),
+        daemon=draw(st.sampled_from([None, Daemon(7, program)])),
+        labels=draw(st.sampled_from([None, (Label("/", draw(_TEXT), "u:r:root_t:s0"),)])),
+        database=draw(_databases()),
+    )
+
+
+@st.composite
+def _databases(draw: st.DrawFn) -> Database:
+    """Return a database whose schema file has any text, and roots of any name."""
+    copy = Copy("1", 1, 0, draw(_TEXT), draw(_TEXT))
+    copies = draw(st.sampled_from([None, (), (copy,)]))
+    return Database(
+        copies=copies,
+        lost=draw(_FLAG),
+        damage=draw(st.sampled_from([None, draw(_TEXT)])),
+        misread=draw(st.sampled_from([None, f"schema: expected a number, got '{draw(_TEXT)}'"])),
+        schema=draw(st.sampled_from([None, 11])),
+        reads=10,
+        readable=copy if copies and draw(_FLAG) else None,
+        vouched=(_STORE_NAME,) if draw(_FLAG) else (),
+        unknown={f"/home/{draw(_TEXT)}": _STORE_NAME} if draw(_FLAG) else {},
+    )
+
+
+@st.composite
+def _facts(draw: st.DrawFn) -> Facts:
+    """Return facts as a hostile user, and careless root, could make them."""
+    person = draw(_persons())
+    environment = draw(st.sampled_from([None, {}, {"PATH": draw(_TEXT)}]))
+    shell: Shell = replace(
+        BASH,
+        environment=environment,
+        script_intact=draw(_FLAG),
+        startup=f"{person.home}/.bash_profile",
+    )
+    packages = parse_packages(draw(_TEXT))
+    return replace(
+        WELL,
+        basics=draw(_basics()),
+        person=person,
+        shells=(shell,),
+        remotes=draw(_remotes(person.home)),
+        foreign=kinds.Foreign(draw(_FLAG), draw(_FLAG), draw(_FLAG), packages),
+        settings=draw(_settings(person.home)),
+        damaged=draw(st.sampled_from([(), (f"/nix/store/{draw(_TEXT)}",)])),
+        host=replace(WELL.host, image=draw(_FLAG), ostree=draw(_FLAG)),
+    )
+
+
+def _named(words: list[str], home: str, *, as_root: bool) -> list[str]:
+    """Return the files that a command names and doctor does not know, or root should not touch."""
+    named = [word for word in words if word.startswith("/") and word not in _FILES]
+    if as_root:
+        return named
+    return [word for word in named if word != home and not word.startswith(f"{home}/")]
+
+
+def _check_fix(fix: str, facts: Facts) -> None:
+    person = facts.person
+    for words in commands(fix):
+        if words[:5] == ["sudo", "-u", person.name, "bash", "-c"]:
+            inner = commands(words[5])
+            assert [_named(part, person.home, as_root=False) for part in inner] == [[]] * len(inner)
+            assert words[6:] == []
+        else:
+            as_root = person.through_sudo or words[:1] == ["sudo"]
+            assert _named(words, person.home, as_root=as_root) == []
+
+
+@_for_any(_facts())
+def test_findings_are_harmless(facts: Facts) -> None:
+    findings = judge(facts)
+    for root in (True, False):
+        assert all(line.isprintable() for line in doctor.render(findings, root=root).split("\n"))
+    assert all(line.isprintable() for line in status.render(facts.basics).split("\n"))
+    for described in (doctor.describe(findings), status.describe(facts.basics)):
+        json.dumps(described)
+        for text in _strings(described):
+            assert text.isprintable()
+            text.encode()
+    for finding in findings:
+        if finding.fix is not None:
+            _check_fix(finding.fix, facts)
+
+
+def _strings(value: object) -> list[str]:
+    if isinstance(value, dict):
+        return [text for pair in value.items() for part in pair for text in _strings(part)]
+    if isinstance(value, list):
+        return [text for part in value for text in _strings(part)]
+    return [value] if isinstance(value, str) else []
+
+
+@_for_any(_TEXT)
+def test_no_text_breaks_a_parser(text: str) -> None:
+    parse_units(text)
+    parse_program(text)
+    parse_listening(f"head\n{text}")
+    parse_login(text)
+    find_assignments(text)
+    parse_error(Outcome(1, text, text))
+    parse_layered(text)
+    parse_contexts(text, ["/"])
+    parse_version(text)
+    parse_sysusers(text)
+    parse_mount_point(text, "/var/lib/nix")
+    assert set(parse_packages(text)) <= set(FEDORA)
+    values = parse_values(text) | {"trusted-users": text}
+    found = find_unknown(values, frozenset(), frozenset(), lambda _: (7,))
+    assert set(found) <= set(nixconf.USERS)
+    files = {"/etc/nix/nix.conf": text}
+    error = nixconf.find_error(text, files, lambda _: False)
+    for place in (error, *nixconf.find_unsafe(files).values()):
+        assert place is None or place.path in files
+
+
+@pytest.mark.parametrize("line", ["a $(b)", "a `b`", 'a "$b"', "a *", "a < b", "a\nb", "~/x"])
+def test_the_reader_of_fixes_refuses_what_is_more_than_words(line: str) -> None:
+    with pytest.raises(ValueError, match="more than text"):
+        commands(line)
+
+
+def test_the_reader_of_fixes_reads_words() -> None:
+    line = "sudo a 'b c'\"'\"'d' $'\\x1b\\'e' && f; g | h >>/i"
+    assert commands(line) == [["sudo", "a", "b c'd", "\x1b'e"], ["f"], ["g"], ["h"], ["/i"]]
+
+
+def test_a_fix_that_names_another_file_is_found() -> None:
+    """What the properties stand on."""
+    for fix in ("sudo mv /etc/nsswitch.conf /x", "sudo sed x /home/u/.profile"):
+        with pytest.raises(AssertionError):
+            _check_fix(fix, WELL)
+    place = Place("/etc/shadow", 1)
+    (found,) = judge(replace(WELL, settings=Settings(error="x", place=place, broken_for_all=True)))
+    assert found.fix is not None
+    with pytest.raises(AssertionError):
+        _check_fix(found.fix, WELL)

@@ -1,0 +1,65 @@
+"""The form of doctor's and status's messages: one line, what failed first, fixes are commands."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.checks.registry import KINDS
+from nix_aurora_host.commands import status
+from nix_aurora_host.finding import Finding, Severity
+
+from tests.unit.host.checks import test_checks as checks
+
+# What a message may begin with, beside a word in lower case or a path.
+_NAMES = ("Nix ", "NIX_REMOTE=", "Fedora's ")
+# The words of the dialect that writing.md replaces.
+_DIALECT = re.compile(
+    r"\b(?:is told|tells why|does not come to its end|is rid of|nobody|perhaps\?)\b", re.IGNORECASE
+)
+_COMMANDS = {
+    *("sudo", "nix-aurora", "journalctl", "systemctl", "diff", "sed", "mv", "rm", "mkdir", "unset"),
+    *("bash", "zsh", "fish", "printf", "nix-store"),
+}
+
+
+def _findings() -> Iterator[Finding]:
+    mark = checks.test_each_fault_has_its_finding_and_no_other.pytestmark[0]  # type: ignore[attr-defined]
+    for facts, _ in mark.args[1]:
+        yield from judge(facts)
+    for name, unit in checks.UNITS.items():
+        gone = replace(unit, load="not-found", shadow=f"/etc/systemd/system/{name}")
+        units = {**checks.UNITS, name: gone}
+        yield from judge(replace(checks.WELL, basics=replace(checks.BASICS, units=units)))
+
+
+_ALL = list({finding.id: finding for finding in _findings()}.values())
+
+
+@pytest.mark.parametrize("finding", _ALL, ids=lambda finding: finding.id)
+def test_a_message_has_the_form(finding: Finding) -> None:
+    message = finding.message
+    assert re.match(r"[a-z/]", message) or message.startswith(_NAMES), message
+    assert not message.endswith((".", "!", ":")), message
+    assert message.isprintable()
+    assert not _DIALECT.search(message), message
+    if finding.severity is not Severity.NOTE:
+        assert finding.fix
+    if finding.fix:
+        assert finding.fix.split()[0] in _COMMANDS, finding.fix
+        assert finding.fix.isprintable()
+
+
+def test_the_messages_of_nearly_all_kinds_were_looked_at() -> None:
+    """The rest is looked at on hosts."""
+    seen = {finding.kind for finding in _ALL}
+    rare = {kind for kind in KINDS if kind.startswith(("mount-", "database-", "settings-file"))}
+    assert set(KINDS) - seen <= rare | {"roots-unregistered", "paths-unregistered", "nix-link"}
+
+
+def test_the_lines_of_status_have_the_form() -> None:
+    for line in status.render(checks.BASICS).splitlines():
+        assert line.isprintable()
+        assert not line.endswith((".", "!"))
+        assert not _DIALECT.search(line), line

@@ -1,0 +1,261 @@
+"""purge looks before it removes anything, follows nothing, and can be killed."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host.commands import purge
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.facts import Host
+from nix_aurora_host.system import Outcome
+
+from nix_aurora.package import spec
+
+_REMOVE = """
+import sys
+from nix_aurora_host import removal
+try:
+    removal.empty(sys.argv[1], ("store",))
+except removal.CrossingError as error:
+    print(error.filename)
+"""
+
+
+def test_mounts_inside_the_store_are_found() -> None:
+    line = "36 35 98:0 / {} rw,noatime master:1 - ext4 /dev/root rw\n"
+    points = (
+        *("/", "/nix", "/var/lib/nix", "/var/lib/nixos/x", "/nixos", "/var/lib/nix/store"),
+        *("/run/nix/store", "/run/nix/store/x", "/nix/x", r"/nix/a\040b\012\134\033"),
+    )
+    text = "".join(map(line.format, points))
+    assert occupants.find_mounts(text) == [
+        *("/nix/a b\n\\\x1b", "/nix/x", "/run/nix/store/x", "/var/lib/nix/store"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0::/system.slice/nix-daemon.service\n", True),
+        ("0::/system.slice/nix-daemon.service/build\n", True),
+        ("0::/user.slice/x/system.slice/nix-daemon.service\n", False),
+        ("0::/system.slice/nix-daemon.service-2\n", False),
+        ("0::/x\n0::/system.slice/nix-daemon.service\n", False),
+        ("", False),
+    ],
+)
+def test_only_the_daemons_own_processes_are_passed_over(text: str, expected: bool) -> None:
+    """A user may create control groups of any name below their own."""
+    assert occupants.is_in_group(text, "/system.slice/nix-daemon.service") == expected
+    assert not occupants.is_in_group(text, "")
+
+
+@pytest.fixture
+def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory that stands for /var/lib/nix, where root is asked on a terminal."""
+    base = tmp_path / "base"
+    (base / "store").mkdir(parents=True)
+    monkeypatch.setattr(purge, "_BASE", base)
+    monkeypatch.setattr(paths, "BASE", str(base))
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(occupants, "read_mounts", lambda: "")
+    monkeypatch.setattr(occupants, "find_users", lambda: [])
+    return base
+
+
+def _refuse_to_stop() -> None:
+    pytest.fail("purge has stopped Nix")
+
+
+@pytest.fixture
+def running(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail where purge stops Nix."""
+    monkeypatch.setattr(purge, "_stop", _refuse_to_stop)
+
+
+@pytest.mark.usefixtures("running")
+def test_a_link_is_refused_before_anything_is_stopped(base: Path) -> None:
+    other = base.with_name("disk\x1b[2J")
+    base.rename(other)
+    base.symlink_to(other)
+    with pytest.raises(CommandError, match="is a link to ") as caught:
+        purge.purge(yes=True, dry_run=False)
+    assert caught.value.message.isprintable()
+    assert (other / "store").is_dir()
+
+
+@pytest.mark.usefixtures("running")
+@pytest.mark.parametrize(
+    ("look", "hint"),
+    [
+        (
+            ("read_mounts", lambda: "1 1 0:1 / /nix/store/x\\040\\033 rw - tmpfs tmpfs rw\n"),
+            r"sudo umount $'/nix/store/x \x1b'",
+        ),
+        (("find_users", lambda: [(7, "/nix/store/x\n\x1b]0;t\x07")]), "sudo kill 7"),
+    ],
+)
+def test_purge_looks_again_after_the_answer(
+    base: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    look: tuple[str, Callable[[], object]],
+    hint: str,
+) -> None:
+    def confirm(what: str) -> bool:
+        monkeypatch.setattr(occupants, *look)
+        return what == "remove it"
+
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(purge, "confirm", confirm)
+    with pytest.raises(CommandError, match="nothing was changed") as caught:
+        purge.purge(yes=False, dry_run=False)
+    assert caught.value.message.isprintable()
+    assert caught.value.hint == hint
+    assert all(line.isprintable() for line in capsys.readouterr().err.splitlines())
+    assert (base / "store").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("host", "how"),
+    [
+        (Host(True, True, True, False), "sudo rpm-ostree uninstall nix-aurora"),
+        (Host(True, True, False, False), "build the image without it, then: sudo bootc upgrade"),
+        (Host(True, False, False, False), "build the image without it, then: sudo bootc upgrade"),
+        (Host(False, False, False, True), "sudo dnf remove nix-aurora"),
+    ],
+)
+def test_purge_says_how_this_host_removes_the_package(host: Host, how: str) -> None:
+    assert purge.how_to_remove(host) == how
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what is started, on a host whose mount, socket and timer run."""
+    calls: list[str] = []
+    running = {paths.MOUNT, paths.SOCKET, paths.BACKUP_TIMER}
+
+    def answer(words: list[str]) -> Outcome:
+        assert words[:2] == ["systemctl", "is-active"]
+        states = ("active" if unit in running else "inactive" for unit in words[2:])
+        return Outcome(3, "\n".join(states) + "\n", "")
+
+    def note(*words: str) -> None:
+        if words[0] == "start":
+            calls.append(" ".join(words[1:]))
+
+    monkeypatch.setattr(purge, "run", answer)
+    monkeypatch.setattr(purge, "_systemctl", note)
+    return calls
+
+
+def test_purge_starts_again_what_it_has_stopped(
+    base: Path, monkeypatch: pytest.MonkeyPatch, started: list[str]
+) -> None:
+    """After a refusal all that ran; after a removal the timer, which no import starts."""
+    mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
+    monkeypatch.setattr(
+        purge, "_unmount", lambda: monkeypatch.setattr(occupants, "read_mounts", lambda: mount)
+    )
+    monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
+    with pytest.raises(CommandError, match="nothing was removed, and Nix is started again"):
+        purge.purge(yes=True, dry_run=False)
+    assert started.pop() == f"{paths.MOUNT} {paths.SOCKET} {paths.BACKUP_TIMER}"
+    assert (base / "store").is_dir()
+    monkeypatch.setattr(purge, "_unmount", lambda: None)
+    monkeypatch.setattr(occupants, "read_mounts", lambda: "")
+    assert purge.purge(yes=True, dry_run=False) == 0
+    assert not base.exists()
+    assert started == [paths.BACKUP_TIMER]
+
+
+def test_purge_knows_every_unit_of_the_package() -> None:
+    known = {*paths.UNITS, *paths.BACKUP_UNITS}
+    assert known == set(spec.UNITS)
+    assert {*purge._STOPPED, *purge._STARTED} == set(paths.UNITS)
+
+
+@pytest.mark.usefixtures("started")
+def test_purge_looks_again_after_stopping(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
+    monkeypatch.setattr(
+        purge, "_stop", lambda: monkeypatch.setattr(occupants, "read_mounts", lambda: mount)
+    )
+    monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
+    with pytest.raises(CommandError, match="nothing was removed, and Nix is started again"):
+        purge.purge(yes=True, dry_run=False)
+    assert (base / "store").is_dir()
+
+
+def test_a_mount_of_the_same_file_system_is_not_crossed(tmp_path: Path) -> None:
+    """Two directories of one disk have the same st_dev, bound or not."""
+    (tmp_path / "precious").mkdir()
+    (tmp_path / "precious" / "file").touch()
+    inside = tmp_path / "base" / "store" / "x" / "bound"
+    inside.mkdir(parents=True)
+    script = 'mount --bind "$1" "$2" && exec "$3" -c "$4" "$5"'
+    words = (tmp_path / "precious", inside, sys.executable, _REMOVE, tmp_path / "base")
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", script, "sh", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.rstrip("\n").endswith("/store/x/bound")
+    assert (tmp_path / "precious" / "file").exists()
+
+
+class _KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def test_a_removal_that_is_killed_leaves_no_half_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stamp, database and store leave their places in that order, each of them whole."""
+    calls = {name: getattr(os, name) for name in ("rename", "unlink", "rmdir", "mkdir", "fsync")}
+    for after in range(200):
+        base = tmp_path / str(after)
+        wholes = {
+            ".nix-aurora": (".nix-aurora/imported",),
+            "var": ("var/nix/db/db.sqlite", "var/nix/db/db.sqlite-wal"),
+            "store": ("store/a", "store/b"),
+        }
+        for name in (name for group in wholes.values() for name in group):
+            (base / name).parent.mkdir(parents=True, exist_ok=True)
+            (base / name).touch()
+        left = after
+
+        def counted(name: str) -> Callable[..., object]:
+            def call(*words: object, **options: object) -> object:
+                nonlocal left
+                left -= 1
+                if left < 0:
+                    raise _KilledError
+                return calls[name](*words, **options)
+
+            return call
+
+        with monkeypatch.context() as patch:
+            for name in calls:
+                patch.setattr(os, name, counted(name))
+            try:
+                removal.empty(str(base), purge._FIRST)
+            except _KilledError:
+                killed = True
+            else:
+                killed = False
+        there = [all((base / name).exists() for name in group) for group in wholes.values()]
+        gone = [not (base / name).exists() for name in wholes]
+        assert all(whole or empty for whole, empty in zip(there, gone, strict=True))
+        assert there == sorted(there), "the stamp goes first, and the store last"
+        removal.empty(str(base), purge._FIRST)
+        assert list(base.iterdir()) == []
+        if not killed:
+            return
+    pytest.fail("the removal has no end")

@@ -1,0 +1,90 @@
+"""nix-aurora shell, and what is said of the namespace layout."""
+
+import signal
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from nix_aurora_host import cli
+from nix_aurora_host import facts as kinds
+from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.commands import doctor, shell, status
+from nix_aurora_host.finding import Severity
+from nix_aurora_host.nix_root.facts import NixRoot
+
+from tests.unit.host.checks.test_checks import BASICS, WELL
+
+_STORE = replace(BASICS.store, layout="namespace", nix=kinds.NOTHING)
+
+
+class _Started(Exception):  # noqa: N818 - what exec does instead of returning
+    pass
+
+
+@pytest.fixture(autouse=True)
+def _signals() -> Iterator[None]:
+    """Keep the signals of the tests, which the command gives back to what it starts."""
+    kept = {number: signal.getsignal(number) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
+    yield
+    for number, handler in kept.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("shell", ["/bin/mine"]),
+        ("shell ls -l --json /", ["ls", "-l", "--json", "/"]),
+        ("shell -- ls --help", ["ls", "--help"]),
+        ("shell ls -- -l", ["ls", "--", "-l"]),
+        ("shell nix-aurora shell --help", ["nix-aurora", "shell", "--help"]),
+    ],
+)
+def test_the_command_is_started_as_it_was_given(
+    line: str, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+
+    def execv(path: str, arguments: list[str]) -> None:
+        started.append((path, arguments[2:]))
+        raise _Started
+
+    monkeypatch.setenv("SHELL", "/bin/mine")
+    monkeypatch.setattr("os.execv", execv)
+    monkeypatch.setattr("os.isatty", lambda _: False)
+    with pytest.raises(_Started):
+        cli.main(line.split())
+    assert started == [("/usr/libexec/nix-aurora/with-nix", command)]
+    assert signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL
+
+
+def test_a_shell_is_greeted_by_what_it_is() -> None:
+    assert shell.greeting(namespace=False, inside=False, root=False) == ""
+    first = shell.greeting(namespace=True, inside=False, root=False)
+    assert len(first.splitlines()) == 2
+    assert max(map(len, first.splitlines())) <= 100
+    for word in ("exit leaves it", "sudo, su and pkexec do not work", "nix-aurora mount enable"):
+        assert word in first
+    assert "do not work" not in shell.greeting(namespace=True, inside=False, root=True)
+    again = shell.greeting(namespace=True, inside=True, root=False)
+    assert "inside nix-aurora shell" in again
+    assert len(again.splitlines()) == 1
+
+
+def test_the_layout_is_explained_by_status() -> None:
+    for nix in (kinds.NOTHING, kinds.OURS):
+        text = status.render(replace(BASICS, store=replace(_STORE, nix=nix)))
+        assert "nix-aurora shell" in text.split("packaged")[0]
+        assert max(map(len, text.splitlines())) <= 100
+    assert status.render(BASICS).startswith("layout    mount: /var/lib/nix on /nix\n")
+
+
+def test_a_root_that_can_have_no_nix_is_no_fault() -> None:
+    basics = replace(BASICS, store=_STORE, nix_root=NixRoot(asked="namespace"))
+    (note,) = judge(replace(WELL, basics=basics))
+    assert (note.id, note.severity) == ("nix-directory-missing", Severity.NOTE)
+    assert note.fix == "sudo nix-aurora mount enable"
+    assert doctor.is_well([note])
+    # Where it is enabled, and not there, nix-root.service is what there is to look at.
+    enabled = replace(basics, nix_root=NixRoot())
+    assert {found.id for found in judge(replace(WELL, basics=enabled))} == {"nix-root-not-yet"}
