@@ -10,8 +10,8 @@ import pytest
 from nix_aurora_host import paths, replace, settings
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.commands import status
-from nix_aurora_host.facts import Fault, SettingsFile
 from nix_aurora_host.finding import Severity
+from nix_aurora_host.settings import Fault, SettingsFile
 
 from tests.settings import FAULTY, UNDERSTOOD
 from tests.unit.host.checks.test_checks import BASICS, WELL

@@ -6,32 +6,23 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.checks.everything import judge
-from nix_aurora_host.database.facts import Copy, Database
-from nix_aurora_host.facts import (
-    Basics,
-    Closure,
-    Daemon,
-    Facts,
-    Foreign,
-    Host,
-    Label,
-    Packaged,
-    Person,
-    Place,
-    Profile,
-    Remote,
-    Settings,
-    Shell,
-    Store,
-    Unit,
-    Users,
-)
+from nix_aurora_host.database.copies import Copy
 from nix_aurora_host.finding import Severity
-from nix_aurora_host.gather.everything import may_greet
+from nix_aurora_host.gather.closure import Closure, Packaged
+from nix_aurora_host.gather.database import Database
+from nix_aurora_host.gather.everything import Basics, Facts, may_greet
+from nix_aurora_host.gather.host import Foreign, Host, Label
+from nix_aurora_host.gather.logins import Remote, Shell
+from nix_aurora_host.gather.profile import Profile
+from nix_aurora_host.gather.settings import Settings
+from nix_aurora_host.gather.store import AtNix, Store
+from nix_aurora_host.gather.units import Daemon, Unit
+from nix_aurora_host.gather.users import Users
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
+from nix_aurora_host.nixconf import Place
+from nix_aurora_host.person import LostProfile, Person
 
 NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
@@ -54,7 +45,7 @@ BASICS = Basics(
     units=UNITS,
     store=Store(
         layout="mount",
-        nix=kinds.OURS,
+        nix=AtNix.OURS,
         free=8 << 30,
         size=10 << 30,
         group=30000,
@@ -98,7 +89,7 @@ def _store(**changes: object) -> Facts:
 
 def _nix_root(**changes: object) -> Facts:
     """Return the facts of a host whose root directory has no /nix."""
-    store = replace(BASICS.store, layout="namespace", nix=kinds.NOTHING)
+    store = replace(BASICS.store, layout="namespace", nix=AtNix.NOTHING)
     return _with(store=store, nix_root=replace(NixRoot(), **changes))  # type: ignore[arg-type]
 
 
@@ -142,10 +133,10 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_with(daemon=Daemon(7, f"{OTHER}/bin/nix-daemon")), {"daemon-outdated"}),
         (_with(daemon=Daemon(7, None)), set()),
         (_with(daemon=None), set()),
-        (_store(nix=kinds.DIRECTORY), {"nix-not-mounted"}),
-        (_store(nix=kinds.DIRECTORY, layout="namespace"), {"layout-namespace"}),
-        (_store(nix=kinds.OTHER_MOUNT), {"nix-foreign-mount"}),
-        (_store(nix=kinds.OTHER_STORE), {"nix-foreign-store"}),
+        (_store(nix=AtNix.DIRECTORY), {"nix-not-mounted"}),
+        (_store(nix=AtNix.DIRECTORY, layout="namespace"), {"layout-namespace"}),
+        (_store(nix=AtNix.OTHER_MOUNT), {"nix-foreign-mount"}),
+        (_store(nix=AtNix.OTHER_STORE), {"nix-foreign-store"}),
         (_store(read_only=True), {"nix-read-only"}),
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
         (_nix_root(), {"nix-root-not-yet"}),
@@ -163,7 +154,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
             ),
             {"layout-relocated"},
         ),
-        (_store(layout="relocated", nix=kinds.NOTHING), {"store-not-mounted"}),
+        (_store(layout="relocated", nix=AtNix.NOTHING), {"store-not-mounted"}),
         (replace(WELL, packaged=DAMAGED), {"package-corrupt"}),
         (replace(WELL, packaged=Packaged(foreign=("more",))), {"package-corrupt"}),
         (replace(WELL, packaged=Packaged(differing=("CLOSURE_ID",))), {"package-damaged"}),
@@ -232,8 +223,8 @@ def test_nothing_is_found_where_all_is_well() -> None:
             replace(WELL, settings=Settings(unknown={"trusted-users": (60001,)})),
             {"users-unknown:trusted-users"},
         ),
-        (replace(WELL, person=replace(PERSON, lost_profile=kinds.FOLDER)), {"profile-lost"}),
-        (replace(WELL, person=replace(PERSON, lost_profile=kinds.CONTENT)), {"profile-lost"}),
+        (replace(WELL, person=replace(PERSON, lost_profile=LostProfile.FOLDER)), {"profile-lost"}),
+        (replace(WELL, person=replace(PERSON, lost_profile=LostProfile.CONTENT)), {"profile-lost"}),
         (replace(WELL, foreign=Foreign(receipt=True)), {"foreign-receipt"}),
         (replace(WELL, foreign=Foreign(nixd=True)), {"foreign-nixd"}),
         (replace(WELL, foreign=Foreign(packages=("nix-core",))), {"foreign-packages"}),

@@ -13,31 +13,29 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nix_aurora_host import facts as kinds
 from nix_aurora_host import nixconf, paths
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.commands import doctor, status
-from nix_aurora_host.database.facts import Copy, Database
-from nix_aurora_host.facts import (
-    Basics,
-    Daemon,
-    Facts,
+from nix_aurora_host.database.copies import Copy
+from nix_aurora_host.gather.database import Database
+from nix_aurora_host.gather.everything import Basics, Facts
+from nix_aurora_host.gather.host import (
+    FEDORA,
+    Foreign,
     Label,
-    Person,
-    Place,
-    Profile,
-    Remote,
-    Settings,
-    Shell,
-    Store,
-    Unit,
+    parse_contexts,
+    parse_layered,
+    parse_packages,
 )
-from nix_aurora_host.gather.host import FEDORA, parse_contexts, parse_layered, parse_packages
-from nix_aurora_host.gather.logins import USER_FOLDERS, find_assignments, parse_login
-from nix_aurora_host.gather.settings import OWN, find_unknown, parse_error, parse_values
-from nix_aurora_host.gather.store import parse_mount_point, parse_version
-from nix_aurora_host.gather.units import parse_listening, parse_program, parse_units
+from nix_aurora_host.gather.logins import USER_FOLDERS, Remote, Shell, find_assignments, parse_login
+from nix_aurora_host.gather.profile import Profile, parse_version
+from nix_aurora_host.gather.settings import OWN, Settings, find_unknown, parse_error, parse_values
+from nix_aurora_host.gather.store import AtNix, Store
+from nix_aurora_host.gather.units import Daemon, Unit, parse_listening, parse_program, parse_units
 from nix_aurora_host.gather.users import parse_sysusers
+from nix_aurora_host.nixconf import Place
+from nix_aurora_host.occupants import find_mount_point
+from nix_aurora_host.person import LostProfile, Person
 from nix_aurora_host.system import Outcome
 
 from tests.unit.bash_words import commands
@@ -114,7 +112,7 @@ def _for_any(values: st.SearchStrategy[T]) -> Callable[[Callable[[T], None]], Ca
 def _persons(draw: st.DrawFn) -> Person:
     home = draw(st.sampled_from(["/home/u", "/var/home/a b", "/home/it's"]))
     name = draw(st.sampled_from(["u", "-u", "a b"]))
-    lost = draw(st.sampled_from([None, kinds.FOLDER, kinds.CONTENT]))
+    lost = draw(st.sampled_from([None, LostProfile.FOLDER, LostProfile.CONTENT]))
     return Person(1000, 1000, name, home, draw(_FLAG), lost)
 
 
@@ -170,7 +168,7 @@ def _units(draw: st.DrawFn) -> dict[str, Unit]:
 
 @st.composite
 def _stores(draw: st.DrawFn) -> Store:
-    kind = st.sampled_from([kinds.OURS, kinds.OTHER_MOUNT, kinds.OTHER_STORE, kinds.LINK])
+    kind = st.sampled_from([AtNix.OURS, AtNix.OTHER_MOUNT, AtNix.OTHER_STORE, AtNix.LINK])
     return replace(
         BASICS.store,
         layout=draw(st.sampled_from(["mount", "namespace", "relocated", draw(_TEXT)])),
@@ -240,7 +238,7 @@ def _facts(draw: st.DrawFn) -> Facts:
         person=person,
         shells=(shell,),
         remotes=draw(_remotes(person.home)),
-        foreign=kinds.Foreign(draw(_FLAG), draw(_FLAG), draw(_FLAG), packages),
+        foreign=Foreign(draw(_FLAG), draw(_FLAG), draw(_FLAG), packages),
         settings=draw(_settings(person.home)),
         damaged=draw(st.sampled_from([(), (f"/nix/store/{draw(_TEXT)}",)])),
         host=replace(WELL.host, image=draw(_FLAG), ostree=draw(_FLAG)),
@@ -303,7 +301,7 @@ def test_no_text_breaks_a_parser(text: str) -> None:
     parse_contexts(text, ["/"])
     parse_version(text)
     parse_sysusers(text)
-    parse_mount_point(text, "/var/lib/nix")
+    find_mount_point(text, "/var/lib/nix")
     assert set(parse_packages(text)) <= set(FEDORA)
     values = parse_values(text) | {"trusted-users": text}
     found = find_unknown(values, frozenset(), frozenset(), lambda _: (7,))

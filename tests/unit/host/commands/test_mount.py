@@ -9,10 +9,10 @@ from nix_aurora_host import paths, settings
 from nix_aurora_host.commands import mount
 from nix_aurora_host.commands.mount import Step
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.facts import Fault, SettingsFile
 from nix_aurora_host.nix_root import words
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
 from nix_aurora_host.nix_root.gather import make_nix_root, parse_pending, parse_unit
+from nix_aurora_host.settings import Fault, SettingsFile
 
 _OFF = NixRoot(asked="namespace")  # a composefs host on which it was disabled
 _STOCK = NixRoot()  # one that has not booted with the package

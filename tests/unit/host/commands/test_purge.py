@@ -10,7 +10,7 @@ import pytest
 from nix_aurora_host import occupants, paths, removal
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.facts import Host
+from nix_aurora_host.gather.host import Host
 from nix_aurora_host.system import Outcome
 
 from nix_aurora.package import spec

@@ -13,8 +13,8 @@ from nix_aurora_host.commands import recover
 from nix_aurora_host.database import pathlocks, recoverable
 from nix_aurora_host.database.backup import backup
 from nix_aurora_host.database.newer import Newer
+from nix_aurora_host.database.roots import gather_roots
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.gather.roots import gather_roots
 
 from tests.unit.host.nix_database import A, B, C, D, Nix, make_nix
 
@@ -285,7 +285,7 @@ def test_a_newer_nix_s_database_is_replaced_after_asking(
     nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the import, which keeps it; with no copy to go back to, nothing is changed."""
-    monkeypatch.setattr(recover, "find_newer", lambda: Newer(11, 10))
+    monkeypatch.setattr(recover, "find_newer", lambda _find_nix: Newer(11, 10))
     code, said = _recover(capsys, dry_run=True)
     assert code == 0
     assert "expected at most 10, which the packaged Nix reads, got 11" in str(said["damage"])

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 from nix_aurora_host import cli
-from nix_aurora_host import facts as kinds
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.commands import doctor, shell, status
 from nix_aurora_host.finding import Severity
+from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.nix_root.facts import NixRoot
 
 from tests.unit.host.checks.test_checks import BASICS, WELL
 
-_STORE = replace(BASICS.store, layout="namespace", nix=kinds.NOTHING)
+_STORE = replace(BASICS.store, layout="namespace", nix=AtNix.NOTHING)
 
 
 class _Started(Exception):  # noqa: N818 - what exec does instead of returning
@@ -72,7 +72,7 @@ def test_a_shell_is_greeted_by_what_it_is() -> None:
 
 
 def test_the_layout_is_explained_by_status() -> None:
-    for nix in (kinds.NOTHING, kinds.OURS):
+    for nix in (AtNix.NOTHING, AtNix.OURS):
         text = status.render(replace(BASICS, store=replace(_STORE, nix=nix)))
         assert "nix-aurora shell" in text.split("packaged")[0]
         assert max(map(len, text.splitlines())) <= 100

@@ -12,8 +12,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.database import backup as module
 from nix_aurora_host.database import files
 from nix_aurora_host.database.backup import backup, keeps_as_fullest
-from nix_aurora_host.database.copies import find_flaw, read_copies
-from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.copies import Copy, find_flaw, read_copies
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.system import names
 

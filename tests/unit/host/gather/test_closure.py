@@ -6,9 +6,13 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Packaged
 from nix_aurora_host.gather import closure as gather
-from nix_aurora_host.gather.closure import find_differing, parse_closure, parse_environment
+from nix_aurora_host.gather.closure import (
+    Packaged,
+    find_differing,
+    parse_closure,
+    parse_environment,
+)
 from nix_aurora_host.gather.damage import find_damaged
 
 from tests.unit.host.importer.importing import (

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import others
-from nix_aurora_host.facts import Person, Remote
 from nix_aurora_host.gather import logins
-from nix_aurora_host.gather.logins import find_assignments, gather_remotes, parse_login
+from nix_aurora_host.gather.logins import Remote, find_assignments, gather_remotes, parse_login
+from nix_aurora_host.person import Person
 
 _MARK = "\nnix-aurora: environment\n"
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import pytest
 from nix_aurora_host import nixconf
-from nix_aurora_host.facts import Place
 from nix_aurora_host.gather.settings import (
     CONF,
     CUSTOM,
@@ -14,6 +13,7 @@ from nix_aurora_host.gather.settings import (
     parse_error,
     parse_values,
 )
+from nix_aurora_host.nixconf import Place
 from nix_aurora_host.system import NOT_STARTED, TIMED_OUT, Outcome
 
 _TRY = "Try '/nix/store/x-nix-2.34.8/bin/nix --help' for more information.\n"

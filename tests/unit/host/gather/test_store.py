@@ -1,8 +1,9 @@
 """The store: versions, layouts, mount points, and whose the default profile is."""
 
 import pytest
-from nix_aurora_host import facts
-from nix_aurora_host.gather.store import layout_of, owner_of, parse_mount_point, parse_version
+from nix_aurora_host.gather.profile import owner_of, parse_version
+from nix_aurora_host.gather.store import AtNix, layout_of
+from nix_aurora_host.occupants import find_mount_point
 
 # /proc/self/mountinfo of a host in the mount layout, shortened.
 _MOUNTINFO = r"""
@@ -32,13 +33,13 @@ def test_versions_are_parsed(text: str, version: tuple[int, ...] | None) -> None
 @pytest.mark.parametrize(
     ("reported", "kind", "layout"),
     [
-        ("mount\n", facts.DIRECTORY, "mount"),
-        ("", facts.OURS, "mount"),
-        ("", facts.NOTHING, "namespace"),
-        ("\n", facts.OTHER_STORE, "none"),
+        ("mount\n", AtNix.DIRECTORY, "mount"),
+        ("", AtNix.OURS, "mount"),
+        ("", AtNix.NOTHING, "namespace"),
+        ("\n", AtNix.OTHER_STORE, "none"),
     ],
 )
-def test_the_layout_is_the_one_of_this_boot(reported: str, kind: str, layout: str) -> None:
+def test_the_layout_is_the_one_of_this_boot(reported: str, kind: AtNix, layout: str) -> None:
     assert layout_of(reported, kind) == layout
 
 
@@ -69,9 +70,9 @@ def test_the_default_profile_belongs_to_somebody(
     ],
 )
 def test_the_mount_point_of_a_path_is_found(path: str, point: str) -> None:
-    assert parse_mount_point(_MOUNTINFO, path) == point
+    assert find_mount_point(_MOUNTINFO, path) == point
 
 
 @pytest.mark.parametrize("text", ["", "x", "1 2 3\n\n", "1 2 3 4 \\04"])
 def test_a_strange_table_of_mounts_is_no_fault(text: str) -> None:
-    assert parse_mount_point(text, "/var") == "/"
+    assert find_mount_point(text, "/var") == "/"

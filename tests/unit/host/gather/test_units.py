@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Unit
 from nix_aurora_host.gather import units
 from nix_aurora_host.gather.units import (
+    Unit,
     daemon_answers,
     gather_listening,
     parse_listening,

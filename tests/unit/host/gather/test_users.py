@@ -3,8 +3,9 @@
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import facts, paths
+from nix_aurora_host import paths
 from nix_aurora_host.gather.users import match_users, parse_sysusers, why_lost
+from nix_aurora_host.person import LostProfile
 
 _SYSUSERS = """\
 # Nix's build users.
@@ -51,10 +52,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ),
         (
             {".nix-profile": "state/profile", "state/profile": "/nix/store/y-gone"},
-            facts.CONTENT,
+            LostProfile.CONTENT,
         ),
-        ({".nix-profile": "/nix/var/nix/profiles/per-user/u/profile"}, facts.FOLDER),
-        ({".nix-profile": ".nix-profile"}, facts.FOLDER),
+        ({".nix-profile": "/nix/var/nix/profiles/per-user/u/profile"}, LostProfile.FOLDER),
+        ({".nix-profile": ".nix-profile"}, LostProfile.FOLDER),
     ],
 )
 def test_a_profile_is_lost_or_not(home: Path, links: dict[str, str], reason: str | None) -> None:

@@ -6,14 +6,21 @@ what Nix prints repeats what a file's writer wanted it to print.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePath
-
-from nix_aurora_host.facts import Place
 
 _NAMED = re.compile(r"\b(?:setting|option) '([a-z0-9-]+)'")
 _VALUE = re.compile(r"has invalid value '(.*)'$")
 _ALIASES = {"build-use-sandbox": "sandbox", "build-use-chroot": "sandbox"}
 _INCLUDES = ("include", "!include")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A line of a settings file that doctor knows; line 0 is the whole file."""
+
+    path: str
+    line: int
 
 
 def _trusts_many(value: str) -> bool:

@@ -19,6 +19,16 @@ def find_mounts(mountinfo: str) -> list[str]:
     return sorted({point for point in points if point.startswith(_INSIDE)})
 
 
+def find_mount_point(mountinfo: str, path: str) -> str:
+    """Return the mount point that ``path`` lies on, from the text of /proc/self/mountinfo."""
+    points = ["/"]
+    for line in mountinfo.splitlines():
+        point = _unescape((line.split(" ")[4:] or [""])[0])
+        if path == point or path.startswith(f"{point}/"):
+            points.append(point)
+    return max(points, key=len)
+
+
 def _unescape(text: str) -> str:
     """Return what mountinfo spells with octal escapes; proc_pid_mountinfo(5)."""
     return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)

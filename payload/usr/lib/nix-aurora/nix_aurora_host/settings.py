@@ -5,14 +5,35 @@ settings.bash is the only parser of the file. This module asks it, through `layo
 
 import io
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from nix_aurora_host import paths, replace
-from nix_aurora_host.facts import Fault, SettingsFile
 from nix_aurora_host.system import run
 from nix_aurora_host.text import command, printable
 
 _COMMAND = ["/usr/libexec/nix-aurora/layout", "--settings"]
 _NAMESPACE = "STORE_LAYOUT=namespace\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A line of /etc/nix-aurora.conf that cannot be understood, and why; 0 is the whole file."""
+
+    line: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """/etc/nix-aurora.conf: the layout asked for, line and value of each STORE_LAYOUT, faults.
+
+    ``unread`` means that this user may not read it.
+    """
+
+    layout: str = "auto"
+    assigned: tuple[tuple[int, str], ...] = ()
+    faults: tuple[Fault, ...] = ()
+    unread: bool = False
 
 
 def gather_settings_file() -> SettingsFile:

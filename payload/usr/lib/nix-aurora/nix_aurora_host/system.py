@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Person
+from nix_aurora_host.person import Person
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 NOT_STARTED = 127

@@ -3,13 +3,14 @@
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import Facts, Shell
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.gather.logins import Shell
+from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.text import printable
 
 # What a client makes the daemon of, as any of them.
@@ -21,7 +22,7 @@ _RECEIPT = "/nix/receipt.json"
 def check_logins(facts: Facts) -> Iterator[Finding]:
     """Every shell's login is to find the programs of the profiles."""
     store, profile = facts.basics.store, facts.basics.profile
-    if store.nix != kinds.OURS or profile.nix is None or store.layout == "relocated":
+    if store.nix != AtNix.OURS or profile.nix is None or store.layout == "relocated":
         return  # their directories stay out of PATH while they lead nowhere
     for shell in facts.shells:
         who = f"a login of {printable(facts.person.name)} in {shell.name}"
@@ -74,7 +75,7 @@ def check_foreign(facts: Facts) -> Iterator[Finding]:
     if foreign.receipt:
         message = "/nix/receipt.json: Determinate's installer has installed a Nix of its own"
         fix = fixes.sudo(*fixes.put_aside(_RECEIPT))
-        if foreign.uninstaller and facts.basics.store.nix != kinds.OURS:
+        if foreign.uninstaller and facts.basics.store.nix != AtNix.OURS:
             fix = fixes.sudo("/nix/nix-installer", "uninstall")
         yield found("foreign-receipt", message, fix)
     if foreign.nixd:

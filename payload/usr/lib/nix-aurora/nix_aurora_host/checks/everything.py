@@ -11,8 +11,8 @@ from nix_aurora_host.checks import (
     store,
     units,
 )
-from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
 
 CHECKS = (
     *settings_file.CHECKS,

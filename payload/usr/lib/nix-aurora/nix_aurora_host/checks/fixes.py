@@ -7,7 +7,8 @@ written. The exception is a person's own file, which is named to commands that r
 from typing import NewType
 
 from nix_aurora_host import paths, text
-from nix_aurora_host.facts import Facts, Unit
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.gather.units import Unit
 
 Fix = NewType("Fix", str)
 """A line for a shell; only this module makes one."""

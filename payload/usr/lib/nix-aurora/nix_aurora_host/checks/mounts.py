@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 
-from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes, settings_file
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.gather.store import AtNix
 
 _ASIDE = fixes.sudo("mv", "--no-target-directory", "/nix", f"/nix{fixes.SUFFIX}")
 # What the store can lie on, or be shown on: a fix names no other mount point.
@@ -24,22 +24,22 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         message = "/nix is mounted read-only: Nix can neither build nor install"
         fix = fixes.sudo("mount", "-o", "remount,bind,rw", "/nix")
         yield found("nix-read-only", message, fix)
-    if kind == kinds.OURS or unit.masked or unit.active == "failed":
+    if kind == AtNix.OURS or unit.masked or unit.active == "failed":
         return
-    if kind in {kinds.NOTHING, kinds.LINK} and not facts.host.root_writable:
+    if kind in {AtNix.NOTHING, AtNix.LINK} and not facts.host.root_writable:
         yield from _check_namespace(facts)
         return
     start = fixes.systemctl("restart", paths.LAYOUT, paths.MOUNT)
-    if kind == kinds.OTHER_MOUNT:
+    if kind == AtNix.OTHER_MOUNT:
         message = "something else is mounted on /nix: another Nix's store, most likely"
         yield found("nix-foreign-mount", message, fixes.chain(fixes.sudo("umount", "/nix"), start))
-    elif kind == kinds.OTHER_STORE:
+    elif kind == AtNix.OTHER_STORE:
         message = "/nix has files of another Nix, and nothing is mounted over them"
         yield found("nix-foreign-store", message, fixes.chain(_ASIDE, start))
-    elif kind == kinds.LINK:
+    elif kind == AtNix.LINK:
         message = "/nix is a link, which Nix refuses"
         yield found("nix-link", message, fixes.chain(_ASIDE, start))
-    elif facts.basics.store.layout == "mount" or kind == kinds.NOTHING:
+    elif facts.basics.store.layout == "mount" or kind == AtNix.NOTHING:
         message = "/nix is not the store: programs from it do not start"
         yield found("nix-not-mounted", message, start)
     else:
@@ -50,7 +50,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
 
 
 def _check_namespace(facts: Facts) -> Iterator[Finding]:
-    if facts.basics.nix_root.enabled and facts.basics.store.nix == kinds.NOTHING:
+    if facts.basics.nix_root.enabled and facts.basics.store.nix == AtNix.NOTHING:
         return  # nix-root.service is the reason, and has findings of its own
     message = (
         "the root directory has no /nix, so Nix runs in a namespace that has one: every nix "
@@ -62,7 +62,7 @@ def _check_namespace(facts: Facts) -> Iterator[Finding]:
 
 def _check_relocated(facts: Facts) -> Iterator[Finding]:
     unit = fixes.unit(facts, paths.RELOCATED_MOUNT)
-    if facts.basics.store.nix == kinds.OURS:
+    if facts.basics.store.nix == AtNix.OURS:
         message = (
             f"{paths.SETTINGS} asks for the relocated layout: no binary cache of /nix/store, so "
             "everything is built from source, and no devbox"

@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import NOTHING, Facts
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.nix_root.facts import Unmoved
 from nix_aurora_host.nix_root.words import describe_failed, unsuitable
 
@@ -37,7 +38,7 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
     elif nix_root.unmoved is Unmoved.FAILED:
         message = f"{paths.ROOT} cannot make a /nix in /: see journalctl -b -u {paths.ROOT}"
         yield found("nix-root-failed", message, _NOW)
-    elif facts.basics.store.nix == NOTHING:
+    elif facts.basics.store.nix == AtNix.NOTHING:
         message = "/ has no /nix yet: the next boot creates one"
         yield found("nix-root-not-yet", message, _NOW)
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.person import LostProfile
 from nix_aurora_host.text import printable
 
 _DEVBOX = (2, 18)  # jetify-com/devbox: internal/nix/install.go
@@ -61,7 +61,7 @@ def check_own(facts: Facts) -> Iterator[Finding]:
     link = f"{person.home}/.nix-profile"
     message = f"{printable(link)} leads to a directory that is missing: no profile can be changed"
     words = ["rm", "-f", "--", link]
-    if person.lost_profile == kinds.CONTENT:
+    if person.lost_profile == LostProfile.CONTENT:
         message = (
             f"{printable(link)} leads to a store path that is missing: a garbage collection did "
             "not see the profile, or it is another host's. Install its programs again"

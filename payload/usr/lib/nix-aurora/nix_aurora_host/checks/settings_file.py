@@ -6,8 +6,8 @@ from nix_aurora_host import paths, settings
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
 
 
 def check_settings_file(facts: Facts) -> Iterator[Finding]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import Facts
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.text import printable
 
 _FULL = 64 << 20  # bytes: the import keeps half of it free

@@ -6,8 +6,9 @@ from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.registry import found
-from nix_aurora_host.facts import Facts, Unit
 from nix_aurora_host.finding import Finding
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.gather.units import Unit
 from nix_aurora_host.text import printable
 
 _EFFECT = {

@@ -9,10 +9,10 @@ from pathlib import Path
 from nix_aurora_host import paths, replace, settings
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.facts import SettingsFile
 from nix_aurora_host.nix_root.facts import NixRoot
 from nix_aurora_host.nix_root.gather import gather_laggards, gather_nix_root
 from nix_aurora_host.nix_root.words import explain, listed, needless, unsuitable
+from nix_aurora_host.settings import SettingsFile
 from nix_aurora_host.text import command, printable
 
 _PLAN = f"""\

@@ -10,8 +10,7 @@ from pathlib import Path
 from nix_aurora_host import occupants, paths, removal
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.facts import Host
-from nix_aurora_host.gather.host import gather_host
+from nix_aurora_host.gather.host import Host, gather_host
 from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, human, printable
 

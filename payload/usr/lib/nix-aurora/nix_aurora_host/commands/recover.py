@@ -21,6 +21,7 @@ from nix_aurora_host.database.recoverable import Found, find, insert
 from nix_aurora_host.database.rows import STORE_NAME
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.gather.closure import gather_closure
 from nix_aurora_host.text import human, printable
 
 _SHOWN = 20
@@ -80,7 +81,7 @@ def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
 
     Return None to go on, or the exit code.
     """
-    if (newer := find_newer()) is None:
+    if (newer := find_newer(lambda: gather_closure().nix)) is None:
         return None
     reason = (
         f"{paths.DATABASE_DIRECTORY}/{schema.SCHEMAS[0]}: expected at most {newer.reads}, which "

@@ -2,10 +2,10 @@
 
 import time
 
-from nix_aurora_host import facts as kinds
 from nix_aurora_host import paths
-from nix_aurora_host.database.facts import Database
-from nix_aurora_host.facts import Basics
+from nix_aurora_host.gather.database import Database
+from nix_aurora_host.gather.everything import Basics
+from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.nix_root.words import explain
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import human, printable
@@ -25,12 +25,12 @@ _LIMITS = {
     ),
 }
 _NIX = {
-    kinds.OURS: f"{paths.BASE} on /nix",
-    kinds.OTHER_MOUNT: "/nix is another mount",
-    kinds.OTHER_STORE: "/nix has files of its own",
-    kinds.DIRECTORY: "/nix is an empty directory",
-    kinds.LINK: "/nix is a link",
-    kinds.NOTHING: "no /nix",
+    AtNix.OURS: f"{paths.BASE} on /nix",
+    AtNix.OTHER_MOUNT: "/nix is another mount",
+    AtNix.OTHER_STORE: "/nix has files of its own",
+    AtNix.DIRECTORY: "/nix is an empty directory",
+    AtNix.LINK: "/nix is a link",
+    AtNix.NOTHING: "no /nix",
 }
 
 
@@ -114,12 +114,12 @@ def _layout(basics: Basics) -> str:
 def _shown(basics: Basics) -> str:
     store = basics.store
     if store.layout == "relocated":
-        shown = "on" if store.nix == kinds.OURS else "not on"
+        shown = "on" if store.nix == AtNix.OURS else "not on"
         limits = "; ".join(_LIMITS["relocated"])
         return f"relocated: {paths.BASE}/relocated/store, {shown} /run/nix/store\n{limits}"
     if store.layout != "namespace":
         return f"{printable(store.layout)}: {_NIX[store.nix]}"
-    if store.nix == kinds.OURS:
+    if store.nix == AtNix.OURS:
         return f"namespace: {_NIX[store.nix]}, in nix-aurora shell alone"
     return (
         f"namespace: {_NIX[store.nix]}: nix commands bring their own; programs of a profile start "

@@ -20,9 +20,9 @@ from nix_aurora_host.database.copies import (
     MUCH,
     NEWEST,
     SECOND,
+    Copy,
     read_copies,
 )
-from nix_aurora_host.database.facts import Copy
 from nix_aurora_host.database.schema import SCHEMAS, find_fault, read_schema
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable

@@ -7,17 +7,47 @@ cannot push it out.
 
 import json
 import sqlite3
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import sqlite
-from nix_aurora_host.database.facts import Copy
 from nix_aurora_host.database.schema import SCHEMAS, read_schema
 
 NEWEST, SECOND, FULLEST = "1", "2", "fullest"
 GENERATIONS = (NEWEST, SECOND, FULLEST)  # the newest first
 MUCH = 2  # times as many paths: much fuller
 INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy: ``count`` store paths, made at ``time`` (seconds since the epoch).
+
+    ``source`` tells what the files of Nix's database looked like then.
+    """
+
+    generation: str
+    count: int
+    time: int
+    source: str
+    digest: str
+
+    @property
+    def date(self) -> str:
+        """When it was made, in local time."""
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.time))
+
+    @property
+    def directory(self) -> str:
+        """Where it lies."""
+        return f"{paths.COPIES}/{self.generation}"
+
+    @property
+    def database(self) -> str:
+        """The SQLite file."""
+        return f"{self.directory}/db.sqlite"
 
 
 def read_copies() -> list[Copy]:

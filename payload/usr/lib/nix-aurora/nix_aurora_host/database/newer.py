@@ -4,15 +4,13 @@ It is whole, and another deployment may need it: nothing replaces it unless root
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import files
-from nix_aurora_host.database.copies import find_flaw, read_copies
-from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.copies import Copy, find_flaw, read_copies
 from nix_aurora_host.database.schema import CURRENT, SCHEMAS, make_empty, read_schema
-from nix_aurora_host.gather.closure import gather_closure
 from nix_aurora_host.system import read
 
 
@@ -24,20 +22,21 @@ class Newer:
     reads: int
 
 
-def find_newer() -> Newer | None:
+def find_newer(find_nix: Callable[[], str]) -> Newer | None:
     """Return what is newer, if the database is.
 
-    The packaged Nix makes an empty database elsewhere, which tells what it reads.
+    The packaged Nix, whose store path ``find_nix`` returns, makes an empty database elsewhere,
+    which shows what it reads. Most hosts have no newer database, and need not look for Nix.
     """
     schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
     if schema is None or schema <= CURRENT:
         return None
     with tempfile.TemporaryDirectory() as directory:
-        reads = read_schema(make_empty(_nix_store(), directory), SCHEMAS[0])
+        reads = read_schema(make_empty(_nix_store(find_nix), directory), SCHEMAS[0])
     return Newer(schema, reads) if reads is not None and reads < schema else None
 
 
-def _nix_store() -> list[str]:
+def _nix_store(find_nix: Callable[[], str]) -> list[str]:
     if paths.RELOCATED:  # relocated uses NIX_STATE_DIR only with the option --closure
         return [
             "/usr/libexec/nix-aurora/relocated",
@@ -45,8 +44,7 @@ def _nix_store() -> list[str]:
             f"{paths.DESCRIBED}/closure",
             "nix-store",
         ]
-    nix = gather_closure().nix
-    return ["/usr/libexec/nix-aurora/with-nix", *paths.nix_command(nix, "nix-store")]
+    return ["/usr/libexec/nix-aurora/with-nix", *paths.nix_command(find_nix(), "nix-store")]
 
 
 def find_copy(newer: Newer, copies: Sequence[Copy] | None = None) -> Copy | None:

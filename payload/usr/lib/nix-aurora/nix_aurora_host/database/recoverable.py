@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from nix_aurora_host import paths
 from nix_aurora_host.database import pathlocks, realisations, sqlite
 from nix_aurora_host.database.content import check_content
-from nix_aurora_host.database.copies import find_flaw, read_copies
-from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.copies import Copy, find_flaw, read_copies
 from nix_aurora_host.database.plan import Plan, make_plan
+from nix_aurora_host.database.roots import gather_roots
 from nix_aurora_host.database.rows import Row, take_over
-from nix_aurora_host.gather.roots import gather_roots
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,7 @@ from pathlib import Path
 from nix_aurora_host import paths
 from nix_aurora_host.database import files, sqlite
 from nix_aurora_host.database.content import check_content
-from nix_aurora_host.database.copies import find_flaw, read_copies
-from nix_aurora_host.database.facts import Copy
+from nix_aurora_host.database.copies import Copy, find_flaw, read_copies
 from nix_aurora_host.database.rows import (
     STORE_NAME,
     Row,

@@ -2,11 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import nar
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.facts import Closure, Packaged
 from nix_aurora_host.importer.closure import closure_id
 from nix_aurora_host.importer.closure import parse_closure as parse_description
 from nix_aurora_host.importer.workers import each
@@ -15,6 +15,42 @@ from nix_aurora_host.system import names, read
 _SCHEMA = {"CLOSURE_ID": "id", "CLOSURE_VERSION": "version", "CLOSURE_SYSTEM": "system"}
 _SCHEMA |= {"CLOSURE_NIX": "nix", "CLOSURE_CACERT": "cacert", "CLOSURE_PROFILE": "profile"}
 _SCHEMA |= {"CLOSURE_MANUAL": "manual"}
+
+
+@dataclass(frozen=True, slots=True)
+class Closure:
+    """The packaged Nix; ``paths`` are store paths.
+
+    ``contents`` has the SHA-256 and size in bytes of each path's NAR, by the path's name.
+    """
+
+    id: str
+    version: str
+    system: str
+    nix: str
+    cacert: str
+    paths: tuple[str, ...]
+    contents: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Packaged:
+    """The package's own files, as far as they are not what closure.json says.
+
+    ``damaged`` are packaged store paths by their names, each with the reason, ``foreign`` what
+    lies beside them, ``differing`` the values of closure.env, which scripts read. ``described`` is
+    false where closure.json itself does not have the id that follows from it.
+    """
+
+    damaged: Mapping[str, str] = field(default_factory=dict)
+    foreign: tuple[str, ...] = ()
+    differing: tuple[str, ...] = ()
+    described: bool = True
+
+    @property
+    def whole(self) -> bool:
+        """Return whether all of it is what the package says."""
+        return self.described and not (self.damaged or self.foreign or self.differing)
 
 
 def gather_closure() -> Closure:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from nix_aurora_host import paths
 from nix_aurora_host.database.nar import ContentError, verify
-from nix_aurora_host.facts import Closure
+from nix_aurora_host.gather.closure import Closure
 from nix_aurora_host.gather.store import query
 
 _SHA256 = "sha256:"

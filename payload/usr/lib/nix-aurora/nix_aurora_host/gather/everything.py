@@ -1,33 +1,77 @@
 """All facts, in the order in which they build on each other."""
 
 import os
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
-from nix_aurora_host import facts, paths
-from nix_aurora_host.database.gather import gather_database, look_deeper
-from nix_aurora_host.facts import Basics, Facts, Settings
-from nix_aurora_host.gather.closure import gather_closure, gather_packaged
+from nix_aurora_host import paths
+from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
 from nix_aurora_host.gather.damage import gather_damaged
+from nix_aurora_host.gather.database import Database, gather_database, look_deeper
 from nix_aurora_host.gather.host import (
+    Foreign,
+    Host,
+    Label,
     gather_foreign,
     gather_host,
     gather_labels,
 )
-from nix_aurora_host.gather.logins import gather_remotes, gather_shells
-from nix_aurora_host.gather.settings import gather_settings
-from nix_aurora_host.gather.store import gather_profile, gather_store
+from nix_aurora_host.gather.logins import Remote, Shell, gather_remotes, gather_shells
+from nix_aurora_host.gather.profile import Profile, gather_profile
+from nix_aurora_host.gather.settings import Settings, gather_settings
+from nix_aurora_host.gather.store import AtNix, Store, gather_store
 from nix_aurora_host.gather.units import (
+    Daemon,
+    Unit,
     daemon_answers,
     gather_daemon,
     gather_listening,
     gather_units,
 )
-from nix_aurora_host.gather.users import find_person, gather_users
+from nix_aurora_host.gather.users import Users, find_person, gather_users
+from nix_aurora_host.nix_root.facts import NixRoot
 from nix_aurora_host.nix_root.gather import gather_nix_root
-from nix_aurora_host.settings import gather_settings_file
+from nix_aurora_host.person import Person
+from nix_aurora_host.settings import SettingsFile, gather_settings_file
 
 _PATIENCE = 30.0  # seconds, for a daemon that has to start
+
+
+@dataclass(frozen=True, slots=True)
+class Basics:
+    """What status shows. ``labels`` is None where SELinux is off."""
+
+    closure: Closure
+    units: Mapping[str, Unit]
+    store: Store
+    profile: Profile
+    users: Users
+    daemon: Daemon | None
+    listening: frozenset[str]  # physical paths of sockets
+    labels: tuple[Label, ...] | None
+    nix_root: NixRoot = field(default_factory=NixRoot)
+    settings_file: SettingsFile = field(default_factory=SettingsFile)
+    database: Database = field(default_factory=Database)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """All that doctor looks at.
+
+    ``answers`` is None where the daemon was not asked. ``damaged`` are the packaged store paths
+    whose content is not what the database says.
+    """
+
+    basics: Basics
+    host: Host
+    packaged: Packaged
+    person: Person
+    shells: tuple[Shell, ...]
+    remotes: tuple[Remote, ...]
+    foreign: Foreign
+    settings: Settings
+    answers: bool | None
+    damaged: tuple[str, ...] = ()
 
 
 def gather_basics(*, ask_version: bool = False) -> Basics:
@@ -54,7 +98,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
 def gather_all() -> Facts:
     """Gather what doctor looks at."""
     basics = gather_basics(ask_version=True)
-    database = look_deeper(basics.database, basics.store)
+    database = look_deeper(basics.database, basics.store, basics.closure.nix)
     basics = replace(basics, database=database)
     packaged = gather_packaged(basics.closure)
     person = find_person()
@@ -66,7 +110,7 @@ def gather_all() -> Facts:
         host=gather_host(ask_rpm_ostree=not packaged.whole),
         packaged=packaged,
         person=person,
-        shells=gather_shells(person) if basics.store.nix == facts.OURS else (),
+        shells=gather_shells(person) if basics.store.nix == AtNix.OURS else (),
         remotes=gather_remotes(person),
         foreign=gather_foreign(),
         settings=settings,
@@ -91,7 +135,7 @@ def may_greet(basics: Basics, settings: Settings, damaged: Collection[str]) -> b
     if settings.broken_for_all or paths.SOCKETS[0] not in basics.listening:
         return False
     store = basics.store
-    imported = basics.closure.nix not in store.missing and store.nix != facts.LINK
+    imported = basics.closure.nix not in store.missing and store.nix != AtNix.LINK
     sound = imported and settings.starts and not damaged and not store.noexec
     known = not settings.private or os.geteuid() == 0
     return daemon.active == "active" or (sound and known)

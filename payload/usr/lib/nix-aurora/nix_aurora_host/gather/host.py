@@ -3,16 +3,50 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Closure, Foreign, Host, Label
+from nix_aurora_host.gather.closure import Closure
 from nix_aurora_host.system import NOT_STARTED, read, run
 
 FEDORA = ("nix", "nix-core", "nix-daemon", "nix-filesystem", "nix-legacy", "nix-system")
 _NIXD = "/usr/local/bin/determinate-nixd"
 _IMAGE_HOST = "/usr/libexec/nix-aurora/image-host"
 _ENFORCE = "/sys/fs/selinux/enforce"
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What kind of host it is.
+
+    ``image`` means that it boots an image, ``ostree`` that ostree has deployed that, ``layered``
+    that rpm-ostree has added us to an image without us.
+    """
+
+    image: bool
+    ostree: bool
+    layered: bool
+    root_writable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """Traces of another Nix."""
+
+    receipt: bool = False
+    uninstaller: bool = False
+    nixd: bool = False
+    packages: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """An SELinux context, and the one that the policy wants."""
+
+    path: str
+    context: str | None
+    wanted: str | None
 
 
 def gather_host(*, ask_rpm_ostree: bool) -> Host:

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
 from nix_aurora_host import paths, system
-from nix_aurora_host.facts import Person, Remote, Shell
 from nix_aurora_host.others import exists_untrusted, names_untrusted, read_untrusted
+from nix_aurora_host.person import Person
 from nix_aurora_host.system import names, read, run
 
 _MARK = "nix-aurora: environment"
@@ -38,6 +39,29 @@ _ASSIGNMENT = re.compile(
     r"[ \t]*(?P<quote>[\"']?)(?P<value>[^\"'\s;#]*)(?P=quote)",
     re.MULTILINE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Shell:
+    """What a login in ``name`` has; ``environment`` is None where it did not come to its end.
+
+    ``script`` is the packaged file below /etc that sets it up, if it has one, and
+    ``script_intact`` tells whether that is as packaged. ``startup`` is the user's last file.
+    """
+
+    name: str
+    environment: Mapping[str, str] | None
+    script: str | None
+    script_intact: bool
+    startup: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A setting of NIX_REMOTE; ``path`` is None for the environment of this process."""
+
+    path: str | None
+    value: str
 
 
 def gather_shells(person: Person) -> tuple[Shell, ...]:

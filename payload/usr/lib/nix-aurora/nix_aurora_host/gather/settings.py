@@ -6,11 +6,15 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from nix_aurora_host import facts, nixconf, paths
-from nix_aurora_host.facts import Closure, Person, Place, Settings, Store
+from nix_aurora_host import nixconf, paths
+from nix_aurora_host.gather.closure import Closure
+from nix_aurora_host.gather.store import AtNix, Store
+from nix_aurora_host.nixconf import Place
 from nix_aurora_host.others import read_untrusted
+from nix_aurora_host.person import Person
 from nix_aurora_host.system import NOT_STARTED, TIMED_OUT, TOO_MUCH, Outcome, read, run
 
 CONF = "/etc/nix/nix.conf"
@@ -24,12 +28,34 @@ _NSCD = ("/run/nscd/socket", "/var/run/nscd/socket")
 _ERROR = re.compile(r"^\s*error: *(.*)$", re.MULTILINE)
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """/etc/nix/nix.conf, and what Nix says about all of its settings.
+
+    ``error`` is Nix's own text, ``place`` where it is, as far as doctor knows that place, and
+    ``broken_for_all`` tells whether the daemon has it, too. ``values`` are the daemon's settings
+    that matter here, ``places`` where they are set, and ``unknown`` maps a list of users to the
+    user ids that it names in a way that Nix does not understand.
+    """
+
+    exists: bool = True
+    differs: bool = False
+    private: bool = False  # users cannot read nix.custom.conf
+    error: str | None = None
+    place: Place | None = None
+    broken_for_all: bool = False
+    starts: bool = True  # the packaged Nix does
+    values: Mapping[str, str] = field(default_factory=dict)
+    places: Mapping[str, Place] = field(default_factory=dict)
+    unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+
+
 def gather_settings(closure: Closure, store: Store, person: Person) -> Settings:
     """Compare nix.conf with the packaged one, and let Nix read everything that it would."""
     ours, now = read(f"{paths.PRISTINE}/nix/nix.conf"), read(CONF)
     exists, differs = now is not None, None not in {ours, now} and ours != now
     private = _is_private(CUSTOM)
-    if closure.nix in store.missing or (paths.RELOCATED and store.nix != facts.OURS):
+    if closure.nix in store.missing or (paths.RELOCATED and store.nix != AtNix.OURS):
         return Settings(exists, differs, private)  # Nix does not start there
     shared = {path: text for path in _shared_files() if (text := read(path)) is not None}
     everybody = _ask(closure, store, None, ["--json"])
@@ -69,7 +95,7 @@ def _home_of_root() -> str:
 def _ask(closure: Closure, store: Store, person: Person | None, options: list[str]) -> Outcome:
     """Let the packaged Nix show its settings: the daemon's, or those of ``person``."""
     command = [*paths.nix_command(closure.nix, "nix"), *_SHOW, *options]
-    if not paths.RELOCATED and store.nix != facts.OURS:
+    if not paths.RELOCATED and store.nix != AtNix.OURS:
         command = [_WITH_NIX, *command]
     if person is not None:
         return run(command, person=person, environment={"HOME": person.home})

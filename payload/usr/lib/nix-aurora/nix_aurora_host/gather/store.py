@@ -1,15 +1,53 @@
-"""The store: space, import, database, roots, and the default profile."""
+"""The store: space, import, database, roots."""
 
 import os
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from nix_aurora_host import facts, paths
-from nix_aurora_host.facts import Closure, Profile, Store
-from nix_aurora_host.gather.roots import gather_roots
-from nix_aurora_host.system import link, names, read, resolve, run
+from nix_aurora_host import paths
+from nix_aurora_host.database.roots import gather_roots
+from nix_aurora_host.gather.closure import Closure
+from nix_aurora_host.occupants import find_mount_point
+from nix_aurora_host.system import link, names, read
+
+
+class AtNix(StrEnum):
+    """What is at /nix."""
+
+    OURS = "ours"  # /var/lib/nix
+    OTHER_MOUNT = "other mount"
+    OTHER_STORE = "other store"  # a directory with anything in it
+    DIRECTORY = "directory"  # an empty one
+    LINK = "link"
+    NOTHING = "nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """/var/lib/nix and what /nix is; sizes are in bytes."""
+
+    layout: str
+    nix: AtNix
+    free: int
+    size: int
+    exists: bool = True
+    read_only: bool = False  # as /nix
+    noexec: tuple[str, ...] = ()  # mount points that forbid to start programs
+    listable: bool = True
+    group: int | None = None
+    stamp: str | None = None
+    stamp_read: bool = True  # False: this user may not see whether there is one
+    database: bool = True
+    valid_paths: int | None = None  # None: the database cannot be read
+    content: int | None = None
+    missing: tuple[str, ...] = ()  # of the closure, not on disk
+    unregistered: tuple[str, ...] = ()  # of the closure, on disk and not in the database
+    lost: tuple[str, ...] = ()  # others that roots keep, on disk and not in the database
+    roots: Mapping[str, str] = field(default_factory=dict)
+    aside: tuple[str, ...] | None = ()  # None: cannot be read
 
 
 def gather_store(closure: Closure) -> Store:
@@ -23,7 +61,7 @@ def gather_store(closure: Closure) -> Store:
     kept = {f"{paths.PREFIX}/{name}" for name in gather_roots().values()} - present
     valid = _find_valid(present | kept)
     content = query("select count(*), coalesce(sum(narSize), 0) from ValidPaths")
-    kind = _what_nix_is()
+    kind = _what_is_at_nix()
     roots = {name: link(f"{paths.ROOTS}/{name}") or "" for name in names(paths.ROOTS) or ()}
     stamp = read(paths.STAMP)
     reported = read(f"{paths.RUN}/layout") or ""
@@ -33,7 +71,7 @@ def gather_store(closure: Closure) -> Store:
         free=space.f_bavail * space.f_frsize,
         size=space.f_blocks * space.f_frsize,
         exists=status is not None,
-        read_only=kind == facts.OURS and bool(os.statvfs(paths.AT).f_flag & os.ST_RDONLY),
+        read_only=kind == AtNix.OURS and bool(os.statvfs(paths.AT).f_flag & os.ST_RDONLY),
         noexec=_noexec(kind),
         listable=os.access(paths.STORE, os.R_OK | os.X_OK),
         group=_group(status),
@@ -50,62 +88,30 @@ def gather_store(closure: Closure) -> Store:
     )
 
 
-def gather_profile(closure: Closure, *, ask_version: bool) -> Profile:
-    """Look at the default profile, and ask its Nix for its version where that is wanted."""
-    shown = resolve(f"{paths.PROFILE}/bin/nix")
-    packaged = resolve(f"{closure.nix}/bin/nix")
-    owner = owner_of(shown, packaged, resolve(f"{paths.ROOTS}/nix/bin/nix"))
-    script = resolve(f"{paths.PROFILE}/etc/profile.d/nix-daemon.sh") is not None
-    exists = os.path.lexists(paths.PROFILE)
-    version = _version(shown) if shown and ask_version else None
-    return Profile(exists, shown, owner, script, version)
-
-
-def owner_of(shown: str | None, packaged: str | None, rooted: str | None) -> str:
-    """Return whose the Nix of the default profile is, from where three names of one lead."""
-    if shown is None:
-        return "none"
-    if shown == packaged:
-        return "packaged"
-    return "imported" if shown == rooted else "administrator"
-
-
-def _version(program: str) -> tuple[int, ...] | None:
-    """Ask a Nix for its version. It runs from /nix alone: None where that is not the store."""
-    return parse_version(run([program.replace(paths.BASE, "/nix", 1), "--version"]).stdout)
-
-
-def parse_version(text: str) -> tuple[int, ...] | None:
-    """Parse "nix (Nix) 2.34.8" to (2, 34, 8); the last word: Determinate's is an upstream's."""
-    words = text.split()
-    found = re.match(r"[0-9]{1,9}(\.[0-9]{1,9})*", words[-1]) if words else None
-    return tuple(map(int, found[0].split("."))) if found else None
-
-
 def _group(status: os.stat_result | None) -> int | None:
     # In nix-aurora shell every group but the user's own looks like this one.
     unknown = int(read("/proc/sys/kernel/overflowgid") or 65534)
     return None if status is None or status.st_gid == unknown else status.st_gid
 
 
-def _what_nix_is() -> str:
+def _what_is_at_nix() -> AtNix:
     nix, base = Path(paths.AT), Path(paths.SHOWN)
     if nix.is_symlink():
-        return facts.LINK
+        return AtNix.LINK
     if not nix.is_dir():
-        return facts.NOTHING
+        return AtNix.NOTHING
     if base.is_dir() and nix.samefile(base):
-        return facts.OURS
+        return AtNix.OURS
     if nix.is_mount():
-        return facts.OTHER_MOUNT
-    return facts.OTHER_STORE if names(paths.AT) else facts.DIRECTORY
+        return AtNix.OTHER_MOUNT
+    return AtNix.OTHER_STORE if names(paths.AT) else AtNix.DIRECTORY
 
 
-def layout_of(reported: str, kind: str) -> str:
+def layout_of(reported: str, kind: AtNix) -> str:
     """Return the layout that this boot has chosen, or the one that /nix looks like."""
     words = reported.split()
     return (
-        words[0] if words else {facts.OURS: "mount", facts.NOTHING: "namespace"}.get(kind, "none")
+        words[0] if words else {AtNix.OURS: "mount", AtNix.NOTHING: "namespace"}.get(kind, "none")
     )
 
 
@@ -113,9 +119,9 @@ def _may_look_into(directory: str) -> bool:
     return os.access(directory, os.X_OK) or not os.path.lexists(directory)
 
 
-def _noexec(kind: str) -> tuple[str, ...]:
+def _noexec(kind: AtNix) -> tuple[str, ...]:
     """Return the mount points of the store, and of what shows it, whose programs do not start."""
-    places = [paths.STORE, paths.AT] if kind == facts.OURS else [paths.STORE]
+    places = [paths.STORE, paths.AT] if kind == AtNix.OURS else [paths.STORE]
     found = []
     for place in places:
         try:
@@ -123,23 +129,10 @@ def _noexec(kind: str) -> tuple[str, ...]:
                 continue
         except OSError:
             continue
-        point = parse_mount_point(read("/proc/self/mountinfo") or "", str(Path(place).resolve()))
+        point = find_mount_point(read("/proc/self/mountinfo") or "", str(Path(place).resolve()))
         if point not in found:
             found.append(point)
     return tuple(found)
-
-
-def parse_mount_point(mountinfo: str, path: str) -> str:
-    """Return the mount point that ``path`` lies on, from /proc/self/mountinfo."""
-    points = ["/"]
-    for line in mountinfo.splitlines():
-        fields = line.split(" ")
-        point = re.sub(
-            r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), (fields[4:] or [""])[0]
-        )
-        if path == point or path.startswith(f"{point}/"):
-            points.append(point)
-    return max(points, key=len)
 
 
 def _find_valid(wanted: Collection[str]) -> set[str] | None:

@@ -5,10 +5,9 @@ import socket
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nix_aurora_host import paths
-from nix_aurora_host.facts import Daemon, Unit
 from nix_aurora_host.system import read, run
 
 _PROPERTIES = {
@@ -33,6 +32,37 @@ _LISTENING = 1 << 16  # __SO_ACCEPTCON in /proc/net/unix
 _SOCKET = "/daemon-socket/socket"
 _HELLO = 0x6E697863  # WORKER_MAGIC_1 and 2 of nix's worker-protocol.hh
 _ANSWER = 0x6478696F
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A unit, in systemd's words; ``file_state`` is is-enabled's.
+
+    ``shadow`` is what lies in /etc or /run under its name, in place of the packaged one.
+    """
+
+    name: str
+    load: str = "loaded"
+    active: str = "active"
+    sub: str = ""
+    result: str = "success"
+    file_state: str = "enabled"
+    fragment: str = ""
+    pid: int = 0
+    shadow: str = ""
+
+    @property
+    def masked(self) -> bool:
+        """Return whether the unit is masked, for now or for good."""
+        return self.load == "masked"
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """The running daemon: ``program`` is its path in the store."""
+
+    pid: int
+    program: str | None
 
 
 def gather_units() -> dict[str, Unit]:

@@ -3,13 +3,24 @@
 import grp
 import os
 import pwd
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
-from nix_aurora_host import facts, paths
-from nix_aurora_host.facts import Person, Users
+from nix_aurora_host import paths
+from nix_aurora_host.person import LostProfile, Person
 from nix_aurora_host.system import follow, link, read
 
 GROUP = "nixbld"
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """The build users: ``ids`` of those that are there, ``absent`` those that should be."""
+
+    group: int | None
+    members: tuple[str, ...]
+    ids: Mapping[str, int]
+    absent: tuple[str, ...]
 
 
 def gather_users() -> Users:
@@ -60,7 +71,7 @@ def find_person() -> Person:
     return Person(uid, entry.pw_gid, entry.pw_name, entry.pw_dir, through_sudo, lost)
 
 
-def why_lost(profile: str) -> str | None:
+def why_lost(profile: str) -> LostProfile | None:
     """Return why a profile leads nowhere, None where it is well.
 
     A link to a profile that nobody has put anything into is well: Nix makes it so.
@@ -69,9 +80,9 @@ def why_lost(profile: str) -> str | None:
         return None
     target = follow(profile)
     if target is None:
-        return facts.FOLDER  # a circle
+        return LostProfile.FOLDER  # a circle
     if os.path.lexists(target):
         return None
     if target.startswith(f"{paths.STORE}/"):
-        return facts.CONTENT
-    return None if os.path.lexists(target.rpartition("/")[0] or "/") else facts.FOLDER
+        return LostProfile.CONTENT
+    return None if os.path.lexists(target.rpartition("/")[0] or "/") else LostProfile.FOLDER

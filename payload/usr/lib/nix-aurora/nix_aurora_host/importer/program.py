@@ -68,11 +68,11 @@ def require_exec() -> None:
     for path in (paths.HOME, paths.PREFIX):
         if not os.statvfs(path).f_flag & os.ST_NOEXEC:
             continue
-        from nix_aurora_host.gather.store import parse_mount_point  # noqa: PLC0415 - seldom needed
+        from nix_aurora_host.occupants import find_mount_point  # noqa: PLC0415 - seldom needed
         from nix_aurora_host.system import read  # noqa: PLC0415 - as above
 
         table = read("/proc/self/mountinfo") or ""
-        where = parse_mount_point(table, os.path.realpath(path))
+        where = find_mount_point(table, os.path.realpath(path))
         raise CommandError(
             f"cannot use {where}: it is mounted with noexec: no program of the store can start",
             f"sudo mount -o remount,bind,exec {where} && "

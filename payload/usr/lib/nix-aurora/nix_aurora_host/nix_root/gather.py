@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from nix_aurora_host import paths
-from nix_aurora_host.facts import SettingsFile
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
+from nix_aurora_host.settings import SettingsFile
 from nix_aurora_host.system import names, read
 
 

@@ -2,22 +2,56 @@
 
 import os
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from nix_aurora_host import paths
 from nix_aurora_host.database import sqlite
 from nix_aurora_host.database.content import find_flaw
+from nix_aurora_host.database.copies import Copy, read_copies
 from nix_aurora_host.database.copies import find_flaw as find_copy_flaw
-from nix_aurora_host.database.copies import read_copies
-from nix_aurora_host.database.facts import Copy, Database
 from nix_aurora_host.database.newer import find_copy, find_newer
+from nix_aurora_host.database.roots import gather_roots
 from nix_aurora_host.database.rows import Row, read_rows
 from nix_aurora_host.database.schema import find_fault as find_schema_fault
-from nix_aurora_host.facts import Store
-from nix_aurora_host.gather.roots import gather_roots
+from nix_aurora_host.gather.store import Store
 from nix_aurora_host.system import names, read
 
 _READ = 256 << 20  # bytes of content that doctor looks at
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """Nix's database, as far as its loss goes; what only root may see is None for others.
+
+    ``lost`` tells that an import made a new database and had no copy. ``recovery`` is the line of
+    a check of the store's content that is under way. The others are doctor's alone: ``damage`` is
+    what SQLite finds, ``misread`` a schema file that is no number; ``schema`` is the database's and
+    ``reads`` what the packaged Nix reads, where that is less, with ``readable``, the newest copy
+    that it reads; ``vouched`` are store paths that users keep, that the database does not know,
+    and that a copy knows with the content that is on disk.
+    """
+
+    copies: tuple[Copy, ...] | None = ()
+    lost: bool | None = False
+    recovery: str | None = None
+    damage: str | None = None
+    misread: str | None = None
+    schema: int | None = None
+    reads: int | None = None
+    readable: Copy | None = None
+    vouched: tuple[str, ...] = ()
+    unknown: Mapping[str, str] = field(default_factory=dict)  # roots of other unregistered paths
+
+    @property
+    def newer(self) -> bool:
+        """Return whether the packaged Nix cannot read the database, for a newer one made it."""
+        return self.schema is not None and self.reads is not None and self.schema > self.reads
+
+    @property
+    def opens(self) -> bool:
+        """Return whether the packaged Nix can open the database, as far as is known."""
+        return self.damage is None and self.misread is None and not self.newer
 
 
 def gather_database() -> Database:
@@ -33,11 +67,14 @@ def gather_database() -> Database:
     return Database(copies, lost, line)
 
 
-def look_deeper(database: Database, store: Store) -> Database:
-    """Return what doctor looks at beside that: the database's pages, roots, some content."""
+def look_deeper(database: Database, store: Store, nix: str) -> Database:
+    """Return what doctor looks at beside that: the database's pages, roots, some content.
+
+    ``nix`` is the store path of the packaged Nix.
+    """
     if not store.database:
         return database
-    newer = find_newer()
+    newer = find_newer(lambda: nix)
     damage = _find_damage() if os.geteuid() == 0 else None
     kept = {path.removeprefix(f"{paths.PREFIX}/") for path in store.lost}
     vouched = _find_vouched(kept, database.copies or ()) if kept and damage is None else ()
