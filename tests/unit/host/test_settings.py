@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import paths, replace, settings
 from nix_aurora_host.checks.everything import judge
-from nix_aurora_host.commands import status
 from nix_aurora_host.finding import Severity
+from nix_aurora_host.report import status
 from nix_aurora_host.settings import Fault, SettingsFile
 
 from tests.settings import FAULTY, UNDERSTOOD

@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from nix_aurora_host import nixconf, paths
 from nix_aurora_host.checks.everything import judge
-from nix_aurora_host.commands import doctor, status
 from nix_aurora_host.database.copies import Copy
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics, Facts
@@ -36,6 +35,7 @@ from nix_aurora_host.gather.users import parse_sysusers
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.occupants import find_mount_point
 from nix_aurora_host.person import LostProfile, Person
+from nix_aurora_host.report import doctor, status
 from nix_aurora_host.system import Outcome
 
 from tests.unit.bash_words import commands

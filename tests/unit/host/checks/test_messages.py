@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.checks.registry import KINDS
-from nix_aurora_host.commands import status
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.report import status
 
 from tests.unit.host.checks import test_checks as checks
 

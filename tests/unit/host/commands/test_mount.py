@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import paths, settings
 from nix_aurora_host.commands import mount
-from nix_aurora_host.commands.mount import Step
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.nix_root import words
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
 from nix_aurora_host.nix_root.gather import make_nix_root, parse_pending, parse_unit
+from nix_aurora_host.nix_root.plan import Step, decide_enable
+from nix_aurora_host.report.mount import render_lines
 from nix_aurora_host.settings import Fault, SettingsFile
 
 _OFF = NixRoot(asked="namespace")  # a composefs host on which it was disabled
@@ -126,7 +127,7 @@ def test_the_state_follows_from_the_answers(given: dict[str, object], expected: 
 def test_enable_does_what_is_needed(
     nix_root: NixRoot, file: SettingsFile, step: Step, said: str
 ) -> None:
-    decided, message = mount.decide_enable(nix_root, file, now=False, again=False)
+    decided, message = decide_enable(nix_root, file, now=False, again=False)
     assert decided is step
     assert said in message
 
@@ -134,7 +135,7 @@ def test_enable_does_what_is_needed(
 def test_enable_is_refused_where_another_layout_is_asked_for() -> None:
     file = SettingsFile("relocated", ((2, "namespace"), (5, "relocated")))
     with pytest.raises(CommandError, match="expected STORE_LAYOUT=auto, got relocated") as refusal:
-        mount.decide_enable(_STOCK, file, now=False, again=False)
+        decide_enable(_STOCK, file, now=False, again=False)
     assert refusal.value.hint == ("sudo sed --in-place '2s/^/#/;5s/^/#/' /etc/nix-aurora.conf")
     assert refusal.value.code == 2
 
@@ -142,8 +143,8 @@ def test_enable_is_refused_where_another_layout_is_asked_for() -> None:
 def test_enable_now_is_refused_while_the_kernel_forbids_it() -> None:
     off = replace(_OFF, off=True)
     with pytest.raises(CommandError, match=paths.ROOT_OFF):
-        mount.decide_enable(off, _NAMESPACE, now=True, again=False)
-    assert mount.decide_enable(off, _NAMESPACE, now=False, again=False)[0] is Step.ENABLE
+        decide_enable(off, _NAMESPACE, now=True, again=False)
+    assert decide_enable(off, _NAMESPACE, now=False, again=False)[0] is Step.ENABLE
 
 
 @pytest.mark.parametrize(
@@ -159,12 +160,12 @@ def test_enable_is_refused_where_it_would_lead_back_into_a_failure(
     nix_root: NixRoot, said: str
 ) -> None:
     with pytest.raises(CommandError, match=said):
-        mount.decide_enable(nix_root, SettingsFile(), now=True, again=False)
+        decide_enable(nix_root, SettingsFile(), now=True, again=False)
 
 
 @pytest.mark.parametrize("nix_root", [_EXHAUSTED, _STOPPED, NixRoot(unmoved=Unmoved.EXHAUSTED)])
 def test_enable_again_tries_what_has_failed(nix_root: NixRoot) -> None:
-    assert mount.decide_enable(nix_root, SettingsFile(), now=False, again=True)[0] is Step.ENABLE
+    assert decide_enable(nix_root, SettingsFile(), now=False, again=True)[0] is Step.ENABLE
 
 
 @pytest.mark.parametrize("nix_root", [NixRoot(own=True, mounted=True), NixRoot(writable=True)])
@@ -280,11 +281,11 @@ def test_the_state_of_this_boot_is_explained(nix_root: NixRoot, said: str) -> No
 
 def test_status_has_a_line_for_everything() -> None:
     file = SettingsFile(faults=(Fault(2, "expected KEY=VALUE, got exit 0"),))
-    assert mount.render_lines(_MOVED, file, ["a.service", "b\x1b.scope"]) == [
+    assert render_lines(_MOVED, file, ["a.service", "b\x1b.scope"]) == [
         "every boot  enabled",
         f"this boot   {'; '.join(words.explain(_MOVED))}",
         "old root    used by these units until they are restarted: a.service, b\\x1b.scope",
         "settings    cannot understand /etc/nix-aurora.conf: line 2: "
         "expected KEY=VALUE, got exit 0",
     ]
-    assert mount.render_lines(_OFF, SettingsFile(), [])[0] == "every boot  not enabled"
+    assert render_lines(_OFF, SettingsFile(), [])[0] == "every boot  not enabled"

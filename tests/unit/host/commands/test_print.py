@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from nix_aurora_host import cli, paths
 from nix_aurora_host.checks.everything import judge
-from nix_aurora_host.commands import doctor, purge, status
+from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.report import doctor, status
 from nix_aurora_host.text import human
 
 from tests.unit.host.checks.test_checks import BASICS, CLOSURE, NIX, OTHER, WELL

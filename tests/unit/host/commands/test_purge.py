@@ -11,6 +11,7 @@ from nix_aurora_host import occupants, paths, removal
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.host import Host
+from nix_aurora_host.report.purge import how_to_remove
 from nix_aurora_host.system import Outcome
 
 from nix_aurora.package import spec
@@ -130,7 +131,7 @@ def test_purge_looks_again_after_the_answer(
     ],
 )
 def test_purge_says_how_this_host_removes_the_package(host: Host, how: str) -> None:
-    assert purge.how_to_remove(host) == how
+    assert how_to_remove(host) == how
 
 
 @pytest.fixture

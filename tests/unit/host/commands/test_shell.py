@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 from nix_aurora_host import cli
 from nix_aurora_host.checks.everything import judge
-from nix_aurora_host.commands import doctor, shell, status
+from nix_aurora_host.commands import shell
 from nix_aurora_host.finding import Severity
 from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.nix_root.facts import NixRoot
+from nix_aurora_host.report import doctor, status
 
 from tests.unit.host.checks.test_checks import BASICS, WELL
 

@@ -1,55 +1,32 @@
-"""What doctor prints, and its exit code."""
+"""``nix-aurora doctor``: what is wrong, each with a command that fixes it."""
 
-from collections.abc import Sequence
+import argparse
+import json
+import os
+import sys
 
-from nix_aurora_host.finding import Finding, Severity
-from nix_aurora_host.text import printable
-
-_NOT_CHECKED = "not checked: a build by an ordinary user, which doctor does not run"
-
-
-def is_well(findings: Sequence[Finding]) -> bool:
-    """Return whether nothing but notes was found."""
-    return all(finding.severity is Severity.NOTE for finding in findings)
+from nix_aurora_host.checks.everything import judge
+from nix_aurora_host.commands.command import Command, add_json
+from nix_aurora_host.gather.everything import gather_all
+from nix_aurora_host.report.doctor import describe, is_well, render
 
 
-def describe(findings: Sequence[Finding]) -> dict[str, object]:
-    """Return the findings as JSON has them."""
-    return {
-        "well": is_well(findings),
-        "findings": [
-            {
-                "id": _plain(finding.id),
-                "severity": str(finding.severity),
-                "message": _plain(finding.message),
-                "fix": None if finding.fix is None else _plain(finding.fix),
-            }
-            for finding in findings
-        ],
-    }
+def _run(arguments: argparse.Namespace) -> int:
+    findings = judge(gather_all())
+    text = json.dumps(describe(findings), indent=2) + "\n"
+    root = os.geteuid() == 0
+    sys.stdout.write(text if arguments.json else render(findings, root=root))
+    return 0 if is_well(findings) else 1
 
 
-def render(findings: Sequence[Finding], *, root: bool) -> str:
-    """Return the findings in lines, each with its fix; ``root`` tells who has looked.
-
-    The verdict is the last line, or, for an ordinary user, the one before it.
-    """
-    lines = []
-    for finding in findings:
-        lines.append(f"{finding.severity}: {_plain(finding.message)} [{_plain(finding.id)}]")
-        if finding.fix is not None:
-            lines.append(f"  fix: {_plain(finding.fix)}")
-    faults = sum(finding.severity is not Severity.NOTE for finding in findings)
-    if faults:
-        count = "1 fault" if faults == 1 else f"{faults} faults"
-        lines.append(f"nix-aurora doctor: {count}; start with the first fix, then look again")
-    else:
-        lines += [_NOT_CHECKED, "nix-aurora doctor: all is well"]
-    if not root and any(finding.fix == "sudo nix-aurora doctor" for finding in findings):
-        lines.append("some checks need root: sudo nix-aurora doctor")
-    return "\n".join(lines) + "\n"
-
-
-def _plain(text: str) -> str:
-    """Return text as a terminal shows it; what checks quote from others they have cut already."""
-    return printable(text, limit=None)
+COMMAND = Command(
+    "find faults, and name a fix for each",
+    "Look for faults, and print one command for each that fixes it. Run the first command, then "
+    "run doctor again. Some checks need root. Doctor changes nothing.",
+    _run,
+    add_json,
+    (
+        ("nix-aurora doctor", "what is wrong, each with one command that cures it"),
+        ("nix-aurora doctor --json", "the same for a program"),
+    ),
+)

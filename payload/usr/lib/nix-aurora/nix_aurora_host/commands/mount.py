@@ -1,40 +1,29 @@
-"""nix-aurora mount: a /nix for hosts whose root directory can have none."""
+"""``nix-aurora mount``: a /nix for hosts whose root directory can have none."""
 
+import argparse
+import json
 import os
 import subprocess
-from collections.abc import Callable, Sequence
-from enum import StrEnum
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from nix_aurora_host import paths, replace, settings
+from nix_aurora_host.commands.command import (
+    Command,
+    add_command,
+    add_dry_run,
+    add_json,
+    add_yes,
+)
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.nix_root.facts import NixRoot
 from nix_aurora_host.nix_root.gather import gather_laggards, gather_nix_root
-from nix_aurora_host.nix_root.words import explain, listed, needless, unsuitable
-from nix_aurora_host.settings import SettingsFile
+from nix_aurora_host.nix_root.plan import Step, decide_enable
+from nix_aurora_host.nix_root.words import listed, needless
+from nix_aurora_host.report.mount import describe, render
 from nix_aurora_host.text import command, printable
-
-_PLAN = f"""\
-At the next boot and at each one after it, {paths.ROOT} moves the system onto a read-only
-overlay of /, which also contains /nix. Every program then sees the store in /nix.
-The image, the initramfs and the boot loader stay as they are.
-To undo this: sudo nix-aurora mount disable, and reboot. To skip it for one boot: add
-{paths.ROOT_OFF} to the kernel arguments. If two boots in a row fail with it, later ones do not
-try it.
-"""
-_NOW = """\
-The running system also moves now. Services with a mount namespace of their own keep the old root
-directory until they are restarted.
-"""
-
-
-class Step(StrEnum):
-    """What `mount enable` has to do."""
-
-    NOTHING = "nothing"
-    ALLOW = "allow"  # only the settings forbid a /nix
-    ENABLE = "enable"
 
 
 def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
@@ -65,54 +54,6 @@ def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
     return 0
 
 
-def decide_enable(
-    nix_root: NixRoot, file: SettingsFile, *, now: bool, again: bool
-) -> tuple[Step, str]:
-    """Return what to do, and what to say first; raise CommandError where it cannot be done."""
-    asked = settings.layout_without_namespace(file)
-    forbidden = any(layout == "namespace" for _, layout in file.assigned)
-    if asked not in {"auto", "mount"}:
-        raise CommandError(
-            f"cannot enable mount: {paths.SETTINGS}: expected STORE_LAYOUT=auto, got {asked}",
-            settings.comment_out([line for line, _ in file.assigned]),
-            code=USAGE,
-        )
-    if reason := needless(nix_root):
-        if forbidden:
-            line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} keeps the store out of it"
-            return Step.ALLOW, f"mount: {reason}; {line} and will be removed"
-        return Step.NOTHING, f"mount: {reason}: there is nothing to enable{_how_to_mount(nix_root)}"
-    needed = nix_root.stopped or again or unsuitable(nix_root) or (now and not nix_root.done)
-    if nix_root.enabled and not needed:
-        apply = "" if nix_root.done else "; reboot to apply it: systemctl reboot"
-        return Step.NOTHING, f"mount: already enabled; nothing was changed{apply}"
-    _refuse_enable(nix_root, now=now, again=again)
-    return Step.ENABLE, (_PLAN + (_NOW if now else "")).rstrip("\n")
-
-
-def _refuse_enable(nix_root: NixRoot, *, now: bool, again: bool) -> None:
-    if reason := unsuitable(nix_root):
-        target = "/etc" if "/etc" in reason else "/"
-        raise CommandError(f"cannot enable mount: {reason}", f"findmnt --target {target}")
-    if nix_root.exhausted and not again:
-        raise CommandError(
-            "cannot enable mount: boots with each kind of root directory failed with this kernel",
-            "sudo nix-aurora mount enable --again",
-        )
-    if now and nix_root.off:
-        raise CommandError(
-            f"cannot enable mount: this boot has the kernel argument {paths.ROOT_OFF}",
-            "sudo nix-aurora mount enable, and reboot without it",
-            code=USAGE,
-        )
-
-
-def _how_to_mount(nix_root: NixRoot) -> str:
-    if nix_root.mounted or nix_root.own:
-        return ""
-    return f"; to mount it now: sudo systemctl restart {paths.LAYOUT} {paths.MOUNT}"
-
-
 def _forget_failures(nix_root: NixRoot, *, again: bool) -> None:
     """Let boots move again; the kind that has failed is not tried with its kernel, or all are."""
     if again:
@@ -136,42 +77,6 @@ def disable() -> int:
     kept = "; / keeps its /nix until the next boot: systemctl reboot" if nix_root.done else ""
     say(f"mount: disabled{kept}")
     return 0
-
-
-def describe(nix_root: NixRoot) -> dict[str, object]:
-    """Return the state as JSON has it; ``laggards`` is null for anybody but root."""
-    laggards = gather_laggards() if nix_root.done and os.geteuid() == 0 else None
-    return {
-        "enabled": nix_root.enabled,
-        "root": nix_root.done,
-        "mounted": nix_root.mounted,
-        "unmoved": nix_root.unmoved,
-        "stopped": nix_root.stopped,
-        "failed_boots": [
-            {"kind": printable(boot.kind), "kernel": printable(boot.kernel)}
-            for boot in nix_root.failed
-        ],
-        "switched_off": nix_root.off,
-        "laggards": laggards,
-    }
-
-
-def render(nix_root: NixRoot, file: SettingsFile) -> str:
-    """Return the state in lines."""
-    laggards = gather_laggards() if nix_root.done and os.geteuid() == 0 else []
-    return "".join(f"{line}\n" for line in render_lines(nix_root, file, laggards))
-
-
-def render_lines(nix_root: NixRoot, file: SettingsFile, laggards: Sequence[str]) -> list[str]:
-    """Return the lines of the state, of which ``laggards`` still use the old root."""
-    lines = [f"every boot  {'enabled' if nix_root.enabled else 'not enabled'}"]
-    lines.append(f"this boot   {'; '.join(explain(nix_root))}")
-    if laggards:
-        lines.append(
-            f"old root    used by these units until they are restarted: {listed(laggards)}"
-        )
-    lines += [f"settings    {settings.describe_fault(fault)}" for fault in file.faults]
-    return lines
 
 
 def _move(*, root: bool) -> None:
@@ -229,3 +134,70 @@ def _systemctl(*words: str) -> None:
             f"{printable(done.stderr.strip())}",
             f"journalctl -b -u {words[-1]}",
         )
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    enable = add_command(
+        actions,
+        "enable",
+        "have every boot make a /nix, after asking",
+        "Have every boot create a /nix for all programs, on a host whose root directory can have "
+        "none. This is the default. If two boots in a row fail with it, later boots do not move "
+        "the system, and this command has them try again with the other kind of root directory.",
+    )
+    enable.add_argument("--now", action="store_true", help="move the running system, too")
+    enable.add_argument("--again", action="store_true", help="also try what failed before")
+    add_yes(enable)
+    add_dry_run(enable)
+    add_command(
+        actions,
+        "disable",
+        "have no boot make one any more",
+        f"Have no boot create a /nix, and write that into {paths.SETTINGS}, from which mount "
+        "enable removes it. If the root directory has a /nix of its own, nothing is changed.",
+    )
+    status = add_command(
+        actions,
+        "status",
+        "show how it stands",
+        "Show whether every boot creates a /nix, and what happened in this boot. As root, also "
+        "list the services that still use the old root directory.",
+    )
+    add_json(status)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.action == "enable":
+        return enable(
+            yes=arguments.yes,
+            now=arguments.now,
+            again=arguments.again,
+            dry_run=arguments.dry_run,
+        )
+    return disable() if arguments.action == "disable" else _show(as_json=arguments.json)
+
+
+def _show(*, as_json: bool) -> int:
+    """Print the state; return the exit code."""
+    file = settings.gather_settings_file()
+    nix_root = gather_nix_root(file)
+    text = json.dumps(describe(nix_root), indent=2) + "\n"
+    sys.stdout.write(text if as_json else render(nix_root, file))
+    return 0
+
+
+COMMAND = Command(
+    "a /nix for a host that can have none",
+    "Create a /nix for all programs, on a host whose root directory can have none: early in each "
+    "boot, the system moves onto a read-only overlay of / with one more directory. Nothing changes "
+    "in the image, the initramfs or the boot loader.",
+    _run,
+    _add_arguments,
+    (
+        (
+            "sudo nix-aurora mount disable",
+            "no longer have each boot make a /nix, where / has none",
+        ),
+    ),
+)

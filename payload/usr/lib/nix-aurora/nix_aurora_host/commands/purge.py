@@ -1,16 +1,17 @@
-"""Everything that Nix has on this host, removed: the one command that changes anything."""
+"""``nix-aurora purge``: remove everything that Nix has on this host."""
 
+import argparse
 import os
-import pwd
 import subprocess
 import time
 from collections.abc import Collection
 from pathlib import Path
 
 from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.gather.host import Host, gather_host
+from nix_aurora_host.report.purge import tell_leftovers, tell_what_next
 from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, human, printable
 
@@ -25,11 +26,6 @@ _RELOCATED = Path("/run/nix/store")
 _FIRST = (".nix-aurora", "relocated", "var", "store")
 _UNCHANGED = "nothing was changed"
 _STARTED_AGAIN = "nothing was removed, and Nix is started again"
-_LEFTOVERS = (
-    *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
-    *(".local/state/nix", ".local/share/nix"),
-    *(".cache/nix-relocated", ".local/state/nix-relocated"),  # relocated's own
-)
 
 
 def purge(*, yes: bool, dry_run: bool) -> int:
@@ -47,7 +43,7 @@ def purge(*, yes: bool, dry_run: bool) -> int:
     else:
         say(f"{_BASE}: not there")
     if dry_run:
-        _tell_leftovers()
+        tell_leftovers()
         return 0
     _refuse_mounts_inside(_UNCHANGED)
     _refuse_while_used(_UNCHANGED)
@@ -73,8 +69,8 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         _remove()
     finally:  # the next boot would start it; the other units come with the next import
         _start(active & {paths.BACKUP_TIMER})
-    _tell_leftovers()
-    _tell_what_next()
+    tell_leftovers()
+    tell_what_next(_STARTED)
     return 0
 
 
@@ -201,34 +197,20 @@ def _remove_mount_point() -> None:
             say("/nix: empty; the image contains it, so it is kept")
 
 
-def _tell_leftovers() -> None:
-    found = [
-        f"{entry.pw_dir}/{name}"
-        for entry in pwd.getpwall()
-        for name in _LEFTOVERS
-        if os.path.lexists(f"{entry.pw_dir}/{name}")
-    ]
-    if found:
-        say("Files of users, which are kept:")
-        for path in sorted(set(found)):
-            say(f"  {path}")
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_yes(parser)
+    add_dry_run(parser)
 
 
-def how_to_remove(host: Host) -> str:
-    """Return how the package is removed from this kind of host."""
-    if host.layered:
-        return "sudo rpm-ostree uninstall nix-aurora"
-    if host.image:
-        return "build the image without it, then: sudo bootc upgrade"
-    return "sudo dnf remove nix-aurora"
+def _run(arguments: argparse.Namespace) -> int:
+    return purge(yes=arguments.yes, dry_run=arguments.dry_run)
 
 
-def _tell_what_next() -> None:
-    if not Path(paths.PACKAGE, "closure.json").exists():
-        return
-    say("The package is still installed, with the group nixbld, its users, and your settings in")
-    say("/etc. The next boot imports Nix again. To import it now:")
-    say(f"  sudo systemctl start {' '.join(_STARTED)}")
-    how = how_to_remove(gather_host(ask_rpm_ostree=True))
-    say(f"To remove the package: {how}. Then, to remove its users:")
-    say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")
+COMMAND = Command(
+    "remove the store and everything in it, after asking",
+    "Remove the store, the profiles and the database: everything that Nix has on this host. Purge "
+    "refuses to run while programs of the store run.",
+    _run,
+    _add_arguments,
+    (("sudo nix-aurora purge --dry-run", "what purge would remove"),),
+)

@@ -1,9 +1,10 @@
-"""nix-aurora recover: register again what a copy of the database vouches for.
+"""``nix-aurora recover``: register again what a copy of the database vouches for.
 
 Nothing is registered because it lies in the store: a failed build leaves content of its user's
 choice there, under an honest name. A copy knows the hash of what was registered.
 """
 
+import argparse
 import fcntl
 import json
 import os
@@ -15,6 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from nix_aurora_host import paths
+from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add_yes
 from nix_aurora_host.database import files, schema, sqlite
 from nix_aurora_host.database.newer import find_copy, find_newer, request_replacement
 from nix_aurora_host.database.recoverable import Found, find, insert
@@ -192,3 +194,22 @@ def _list(lines: Iterable[str]) -> None:
         say(f"  {line}")
     if len(shown) > _SHOWN:
         say(f"  and {len(shown) - _SHOWN} more; to list all: nix-aurora recover --dry-run --json")
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_yes(parser)
+    add_dry_run(parser)
+    add_json(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return recover(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
+
+
+COMMAND = Command(
+    "register again what a lost database knew, after asking",
+    "After the loss of Nix's database, register again the store paths that a copy of the database "
+    "confirms, so that no garbage collection deletes them.",
+    _run,
+    _add_arguments,
+)

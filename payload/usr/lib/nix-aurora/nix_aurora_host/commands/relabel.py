@@ -1,5 +1,6 @@
-"""nix-aurora relabel: give an existing store the SELinux labels that the policy has for it."""
+"""``nix-aurora relabel``: give an existing store the SELinux labels that the policy has for it."""
 
+import argparse
 import json
 import os
 import re
@@ -9,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from nix_aurora_host import paths
+from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.text import command as line_of
@@ -112,3 +114,22 @@ def _print(changes: Counter[tuple[str, str]], *, done: bool, as_json: bool) -> N
         for (old, new), number in sorted(changes.items())
     ]
     print(json.dumps({"relabelled": done, "changes": rows}, indent=2))
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_yes(parser)
+    add_dry_run(parser)
+    add_json(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return relabel(yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json)
+
+
+COMMAND = Command(
+    "give the store its SELinux labels, after asking",
+    "Give the store the SELinux labels that the policy expects.",
+    _run,
+    _add_arguments,
+    (("sudo nix-aurora relabel", "give an existing store its SELinux labels"),),
+)

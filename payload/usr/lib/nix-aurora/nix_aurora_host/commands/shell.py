@@ -1,5 +1,6 @@
-"""nix-aurora shell: a shell, or one command, for which /nix is the store."""
+"""``nix-aurora shell``: a shell, or one command, for which /nix is the store."""
 
+import argparse
 import os
 import pwd
 import signal
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from nix_aurora_host import paths
+from nix_aurora_host.commands.command import Command
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.system import read
 from nix_aurora_host.text import printable
@@ -73,3 +75,24 @@ def _users_shell() -> str:
         return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
     except KeyError:  # nobody knows this user
         return "/bin/sh"
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "line", metavar="COMMAND", nargs=argparse.REMAINDER, help="with all its arguments"
+    )
+
+
+def _run(arguments: argparse.Namespace) -> NoReturn:
+    line = arguments.line
+    shell(line[1:] if line[:1] == ["--"] else line)
+
+
+COMMAND = Command(
+    "start your shell, or COMMAND, where it sees /nix",
+    "Start COMMAND, or your shell, with the store in /nix and the environment of a login. In the "
+    "namespace layout, no program in it can become another user: sudo and su do not work there.",
+    _run,
+    _add_arguments,
+    (("nix-aurora shell", "a shell that sees /nix, where the host has none"),),
+)

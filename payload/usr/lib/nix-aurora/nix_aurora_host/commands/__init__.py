@@ -1,0 +1,5 @@
+"""The commands of nix-aurora, a module each, and what several of them share.
+
+In: the words of a command line.
+Out: an exit code. A command's result is on stdout, everything else on stderr.
+"""

@@ -1,0 +1,51 @@
+"""What purge says at its end: what it keeps, and what to do next."""
+
+import os
+import pwd
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora_host import paths
+from nix_aurora_host.dialog import say
+from nix_aurora_host.gather.host import Host, gather_host
+
+_LEFTOVERS = (
+    *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
+    *(".local/state/nix", ".local/share/nix"),
+    *(".cache/nix-relocated", ".local/state/nix-relocated"),  # relocated's own
+)
+
+
+def tell_leftovers() -> None:
+    """Print the files of users that purge keeps."""
+    found = [
+        f"{entry.pw_dir}/{name}"
+        for entry in pwd.getpwall()
+        for name in _LEFTOVERS
+        if os.path.lexists(f"{entry.pw_dir}/{name}")
+    ]
+    if found:
+        say("Files of users, which are kept:")
+        for path in sorted(set(found)):
+            say(f"  {path}")
+
+
+def how_to_remove(host: Host) -> str:
+    """Return how the package is removed from this kind of host."""
+    if host.layered:
+        return "sudo rpm-ostree uninstall nix-aurora"
+    if host.image:
+        return "build the image without it, then: sudo bootc upgrade"
+    return "sudo dnf remove nix-aurora"
+
+
+def tell_what_next(units: Sequence[str]) -> None:
+    """Print how to import Nix again, by starting ``units``, and how to remove the package."""
+    if not Path(paths.PACKAGE, "closure.json").exists():
+        return
+    say("The package is still installed, with the group nixbld, its users, and your settings in")
+    say("/etc. The next boot imports Nix again. To import it now:")
+    say(f"  sudo systemctl start {' '.join(units)}")
+    how = how_to_remove(gather_host(ask_rpm_ostree=True))
+    say(f"To remove the package: {how}. Then, to remove its users:")
+    say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")

@@ -1,0 +1,245 @@
+"""What status prints: for people, one line for each thing, or JSON."""
+
+import time
+
+from nix_aurora_host import paths
+from nix_aurora_host.gather.database import Database
+from nix_aurora_host.gather.everything import Basics
+from nix_aurora_host.gather.store import AtNix
+from nix_aurora_host.nix_root.words import explain
+from nix_aurora_host.settings import describe_fault
+from nix_aurora_host.text import human, printable
+
+_OWNERS = {
+    "packaged": "the packaged one",
+    "imported": "of an earlier import",
+    "administrator": "the administrator's own, which stays",
+}
+# What a layout cannot do.
+_LIMITS = {
+    "namespace": ("a profile's programs start in nix-aurora shell alone",),
+    "relocated": (
+        "no binary cache of /nix/store",
+        "everything is built here, from source",
+        "no devbox",
+    ),
+}
+_NIX = {
+    AtNix.OURS: f"{paths.BASE} on /nix",
+    AtNix.OTHER_MOUNT: "/nix is another mount",
+    AtNix.OTHER_STORE: "/nix has files of its own",
+    AtNix.DIRECTORY: "/nix is an empty directory",
+    AtNix.LINK: "/nix is a link",
+    AtNix.NOTHING: "no /nix",
+}
+
+
+def describe(basics: Basics) -> dict[str, object]:
+    """Return the state as JSON has it; sizes are in bytes, null is unknown or none."""
+    closure, store, profile = basics.closure, basics.store, basics.profile
+    state = {
+        "layout": store.layout,
+        "limits": list(_LIMITS.get(store.layout, ())),
+        "nix": store.nix,
+        "root": {"kind": basics.nix_root.done, "unmoved": basics.nix_root.unmoved},
+        "settings": {
+            "STORE_LAYOUT": basics.settings_file.layout,
+            "faults": [describe_fault(fault) for fault in basics.settings_file.faults],
+        },
+        "packaged": {"version": closure.version, "nix": closure.nix, "id": closure.id},
+        "commands_run": closure.nix,
+        "imported": {"id": store.stamp, "current": _is_current(basics)},
+        "profile": {"nix": profile.nix, "owner": profile.owner},
+        "daemon": None
+        if basics.daemon is None
+        else {"pid": basics.daemon.pid, "program": basics.daemon.program},
+        "sockets": {path: path in basics.listening for path in paths.SOCKETS},
+        "units": {
+            name: {"load": unit.load, "enabled": unit.file_state, "active": unit.active}
+            for name, unit in basics.units.items()
+        },
+        "users": {"group": basics.users.group, "ids": dict(basics.users.ids)},
+        "space": {"free": store.free, "size": store.size},
+        "store": {"paths": store.valid_paths, "size": store.content},
+        "selinux": None
+        if basics.labels is None
+        else {label.path: label.context for label in basics.labels},
+        "aside": None if store.aside is None else list(store.aside),
+        "database": _describe_database(basics.database),
+    }
+    return {name: _plain(value) for name, value in state.items()}
+
+
+def _plain(value: object) -> object:
+    """Return a value of JSON with its text as a terminal shows it."""
+    if isinstance(value, str):
+        return printable(value, limit=None)
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {_plain(name): _plain(entry) for name, entry in value.items()}
+    return value
+
+
+def render(basics: Basics) -> str:
+    """Return the state in lines."""
+    rows = {
+        "layout": _layout(basics),
+        "root": "\n".join(explain(basics.nix_root)),
+        "packaged": _packaged(basics),
+        "imported": _imported(basics),
+        "profile": _profile(basics),
+        "daemon": _daemon(basics),
+        "sockets": _sockets(basics),
+        "units": _units(basics),
+        "users": _users(basics),
+        "space": _space(basics),
+        "selinux": _labels(basics),
+        "aside": _aside(basics),
+        "database": _database(basics.database),
+    }
+    return "".join(f"{name:<9} {_hang(text)}\n" for name, text in rows.items())
+
+
+def _hang(text: str) -> str:
+    """Return lines below each other; text of others has been made one line before."""
+    return f"\n{10 * ' '}".join(printable(line, limit=None) for line in text.split("\n"))
+
+
+def _layout(basics: Basics) -> str:
+    faults = map(describe_fault, basics.settings_file.faults)
+    return "\n".join((_shown(basics), *faults))
+
+
+def _shown(basics: Basics) -> str:
+    store = basics.store
+    if store.layout == "relocated":
+        shown = "on" if store.nix == AtNix.OURS else "not on"
+        limits = "; ".join(_LIMITS["relocated"])
+        return f"relocated: {paths.BASE}/relocated/store, {shown} /run/nix/store\n{limits}"
+    if store.layout != "namespace":
+        return f"{printable(store.layout)}: {_NIX[store.nix]}"
+    if store.nix == AtNix.OURS:
+        return f"namespace: {_NIX[store.nix]}, in nix-aurora shell alone"
+    return (
+        f"namespace: {_NIX[store.nix]}: nix commands bring their own; programs of a profile start "
+        "in\nnix-aurora shell"
+    )
+
+
+def _packaged(basics: Basics) -> str:
+    closure = basics.closure
+    return (
+        f"Nix {closure.version} ({closure.system}): {closure.nix}\n"
+        "which /usr/bin/nix and the daemon run, whatever is in a profile"
+    )
+
+
+def _imported(basics: Basics) -> str:
+    store, closure = basics.store, basics.closure
+    if _is_current(basics) and not store.missing:
+        return f"yes: {len(closure.paths)} store paths"
+    if store.stamp is None and store.stamp_read:
+        return "no: sudo nix-aurora doctor"
+    return "not as packaged: sudo nix-aurora doctor"
+
+
+def _is_current(basics: Basics) -> bool:
+    """Return whether the last import was the package's: users see that by its root alone."""
+    store, closure = basics.store, basics.closure
+    if not store.stamp_read:
+        return store.roots.get("nix") == closure.nix
+    return store.stamp == closure.id
+
+
+def _profile(basics: Basics) -> str:
+    profile = basics.profile
+    if profile.nix is None and basics.store.layout == "relocated":
+        return "no Nix in the default profile: in this layout none can start from it"
+    if profile.nix is None:
+        return "no Nix in the default profile"
+    name = printable(paths.store_name(profile.nix))
+    return f"{name} in the default profile: {_OWNERS[profile.owner]}"
+
+
+def _daemon(basics: Basics) -> str:
+    daemon = basics.daemon
+    if daemon is None:
+        return "not running: the first connection starts it"
+    same = (daemon.program or "").startswith(f"{basics.closure.nix}/")
+    name = printable(paths.store_name(daemon.program)) if daemon.program else "an unknown program"
+    return f"runs {name}{', the packaged one' if same else ''} (process {daemon.pid})"
+
+
+def _sockets(basics: Basics) -> str:
+    return "\n".join(
+        f"{path}: {'listening' if path in basics.listening else 'no process listens'}"
+        for path in paths.SOCKETS
+    )
+
+
+def _units(basics: Basics) -> str:
+    if not basics.units:
+        return "systemd does not answer"
+    return "\n".join(
+        printable(f"{name:<19} {unit.file_state or unit.load:<8} {unit.active} ({unit.sub})")
+        for name, unit in basics.units.items()
+    )
+
+
+def _users(basics: Basics) -> str:
+    users = basics.users
+    if users.group is None:
+        return "no group nixbld"
+    ids = sorted(users.ids.values())
+    spread = f", ids {ids[0]} to {ids[-1]}" if ids else ""
+    return f"{len(ids)} build users{spread}; group nixbld {users.group}"
+
+
+def _space(basics: Basics) -> str:
+    store = basics.store
+    text = f"{human(store.free)} of {human(store.size)} free"
+    if store.content is None or store.valid_paths is None:
+        return f"{text}; the database cannot be read"
+    # Hard links between equal files make it less on disk.
+    return f"{text}; the store has {store.valid_paths} paths of {human(store.content)}"
+
+
+def _labels(basics: Basics) -> str:
+    if basics.labels is None:
+        return "off"
+    return "\n".join(
+        f"{label.path}: {printable(label.context or 'no label')}" for label in basics.labels
+    )
+
+
+def _aside(basics: Basics) -> str:
+    aside = basics.store.aside
+    if aside is None:
+        return "cannot be read by this user"
+    return f"{len(aside)} damaged, in {paths.ASIDE}" if aside else "nothing"
+
+
+def _describe_database(database: Database) -> dict[str, object]:
+    copies = database.copies
+    return {
+        "copies": None
+        if copies is None
+        else {copy.generation: {"time": copy.time, "paths": copy.count} for copy in copies},
+        "lost": database.lost,
+        "recovery": database.recovery,
+    }
+
+
+def _database(database: Database) -> str:
+    lines = [database.recovery] if database.recovery else []
+    if database.copies is None:
+        lines.append("only root can see the copies")
+    elif not database.copies:
+        lines.append("not copied yet: once a day, by nix-database-backup.timer")
+    for copy in database.copies or ():
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.time))
+        lines.append(f"copied {date}: {copy.count} store paths")
+    if database.lost:
+        lines.append("an earlier one was lost: sudo nix-aurora recover")
+    return "\n".join(lines)
