@@ -17,6 +17,8 @@ from nix_aurora.closure.licence_list import escape
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.stage import Staged
 from nix_aurora.errors import VerificationError
+from nix_aurora.package.command_line import read_command_line
+from nix_aurora.package.completion import completion_context
 from nix_aurora.package.render import render_payload
 from nix_aurora.package.spec import Tarball, render_spec
 from nix_aurora.package.verify import verify
@@ -130,6 +132,7 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
             "profile": staged.profile,
             # A file's name can be anything.
             "origin": {key: escape(str(value)) for key, value in staged.origin.items()},
+            **completion_context(read_command_line(top / "payload")),
         },
         links={f"usr/bin/{name}": "nix" for name in closure.commands if name != "nix"},
         extra=extra,

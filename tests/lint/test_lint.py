@@ -65,9 +65,9 @@ def test_lines(path: str) -> None:
         assert "\t" not in line, f"{path}:{number}"
 
 
-@pytest.mark.parametrize("path", sorted((_PAYLOAD / "usr/share/man").rglob("*.[1-8]")))
+@pytest.mark.parametrize("path", sorted((_PAYLOAD / "usr/share/man").rglob("*.[1-8]*")))
 def test_mandoc(path: Path) -> None:
-    _feed(Script(path.name, path.read_text(), ""), "mandoc", "-T", "lint", "-W", "warning")
+    _feed(load(str(path.relative_to(TOP))), "mandoc", "-T", "lint", "-W", "warning")
 
 
 def test_what_is_a_program_can_be_executed() -> None:

@@ -1,6 +1,7 @@
 """/etc/nix-aurora.conf: what its one parser, settings.bash, understands, and how it is edited."""
 
 import os
+import re
 import shlex
 import subprocess
 from dataclasses import replace as with_fields
@@ -13,6 +14,7 @@ from nix_aurora_host.finding import Severity
 from nix_aurora_host.report import status
 from nix_aurora_host.settings import Fault, SettingsFile
 
+from tests.readme import TOP
 from tests.settings import FAULTY, UNDERSTOOD
 from tests.unit.host.checks.test_checks import BASICS, WELL
 
@@ -192,3 +194,13 @@ def test_a_failed_replacement_leaves_the_former_file(
         replace.edit(str(path), lambda text: text + b"two\n")
     assert path.read_text() == "one\n"
     assert [entry.name for entry in tmp_path.iterdir()] == ["conf"]
+
+
+def test_the_settings_are_those_that_the_boot_reads() -> None:
+    """In the page and in the file itself."""
+    layouts = (TOP / "payload/usr/lib/nix-aurora/settings.bash").read_text()
+    names = set(re.findall(r"expected (auto[a-z, ]+?) or ([a-z]+)", layouts)[0])
+    values = set(", ".join(names).split(", "))
+    page = (TOP / "payload/usr/share/man/man5/nix-aurora.conf.5").read_text()
+    assert set(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)) == values
+    assert re.findall(r"^\.It Cm ([A-Z_]+)$", page, re.MULTILINE) == ["STORE_LAYOUT"]
