@@ -17,6 +17,7 @@ from nix_aurora.closure.licence_list import escape
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.stage import Staged
 from nix_aurora.errors import VerificationError
+from nix_aurora.package.lists import read_units
 from nix_aurora.package.render import render_payload
 from nix_aurora.package.spec import Tarball, render_spec
 from nix_aurora.package.verify import verify
@@ -128,6 +129,7 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
             "closure": closure,
             "id": closure_id(closure),
             "profile": staged.profile,
+            "units": read_units(top),
             # A file's name can be anything.
             "origin": {key: escape(str(value)) for key, value in staged.origin.items()},
         },

@@ -7,13 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host import occupants, paths, removal, units
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.facts import Host
 from nix_aurora_host.system import Outcome
-
-from nix_aurora.package import spec
 
 _REMOVE = """
 import sys
@@ -174,9 +172,7 @@ def test_purge_starts_again_what_it_has_stopped(
 
 
 def test_purge_knows_every_unit_of_the_package() -> None:
-    known = {*paths.UNITS, *paths.BACKUP_UNITS}
-    assert known == set(spec.UNITS)
-    assert {*purge._STOPPED, *purge._STARTED} == set(paths.UNITS)
+    assert {*purge._STOPPED, *purge._STARTED} == set(units.UNITS)
 
 
 @pytest.mark.usefixtures("started")

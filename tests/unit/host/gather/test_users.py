@@ -4,20 +4,7 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import facts, paths
-from nix_aurora_host.gather.users import match_users, parse_sysusers, why_lost
-
-_SYSUSERS = """\
-# Nix's build users.
-g nixbld 30000
-u! nixbld1 30001:nixbld "Nix build user 1" /var/empty /usr/sbin/nologin
-m nixbld1 nixbld
-m nixbld2 nixbld
-m nixbld2 kvm
-"""
-
-
-def test_build_users_are_parsed() -> None:
-    assert parse_sysusers(_SYSUSERS) == ("nixbld1", "nixbld2")
+from nix_aurora_host.gather.users import match_users, why_lost
 
 
 def test_a_member_that_is_no_user_is_absent() -> None:
