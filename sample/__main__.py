@@ -1,12 +1,12 @@
 """Command line: ``python -m sample --out DIR``; prints the tarball's path."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
 from nix_aurora import log
 from nix_aurora.errors import AuroraError
+from nix_aurora.release.cache import default_cache
 from sample.make import LEVEL, make
 from sample.target import ARCHITECTURES, SUITES, Target
 
@@ -21,7 +21,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--cache-dir",
         type=Path,
-        default=_cache_home() / "nix-aurora" / "sample",
+        default=default_cache() / "sample",
         help="where downloads are kept (%(default)s)",
     )
     parser.add_argument("--refresh", action="store_true", help="look for newer packages")
@@ -31,10 +31,6 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="show every command")
     return parser.parse_args()
-
-
-def _cache_home() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def main() -> int:

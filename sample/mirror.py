@@ -1,4 +1,7 @@
-"""Where Debian's packages come from, and whose signature they need."""
+"""Where Debian's packages come from, and whose signature they need.
+
+``python -m sample.mirror`` prints the mirror in this machine's own apt configuration, if any.
+"""
 
 import os
 import re
@@ -28,7 +31,7 @@ def debian_mirror(suite: str) -> str:
     It is VARIABLE's where that is set, else the one in this machine's own apt configuration, else
     the one that mmdebstrap uses by default. Raises ToolError where there is none.
     """
-    return os.environ.get(VARIABLE) or _mirror_of_apt() or _mirror_of_mmdebstrap(suite)
+    return os.environ.get(VARIABLE) or mirror_of_apt() or _mirror_of_mmdebstrap(suite)
 
 
 def require_keyring() -> Path:
@@ -64,7 +67,8 @@ def parse_sources(text: str, suite: str) -> str | None:
     return next((uri for uri, found in _SOURCE.findall(text) if found == suite), None)
 
 
-def _mirror_of_apt() -> str | None:
+def mirror_of_apt() -> str | None:
+    """Return the URI of Debian's own archive in this machine's apt configuration."""
     if shutil.which("apt-get") is None:
         return None
     form = "$(ORIGIN)|$(LABEL)|$(REPO_URI)"
@@ -91,3 +95,7 @@ def _mirror_of_mmdebstrap(suite: str) -> str:
             hint=f"set {VARIABLE}",
         )
     return mirror
+
+
+if __name__ == "__main__":
+    print(mirror_of_apt() or "")

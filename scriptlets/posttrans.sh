@@ -3,12 +3,14 @@
 # systemctl cannot do, it says, and the next boot does.
 if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
     systemctl daemon-reload || :
-    for unit in nix-layout.service nix.mount run-nix-store.mount nix-setup.service \
-        nix-daemon.socket nix-database-backup.timer; do
-        systemctl is-enabled --quiet "$unit" || continue
+    while read -r unit start; do
+        case $start in
+            preset | wanted) systemctl is-enabled --quiet "$unit" || continue ;;
+            *) continue ;;
+        esac
         # Restarted, the import looks for what the new package brings; the others only start.
         [ "$unit" = nix-setup.service ] && verb=restart || verb=start
         systemctl "$verb" "$unit" || echo "nix-aurora: systemctl status $unit tells more" >&2
-    done
+    done </usr/lib/nix-aurora/units
     systemctl try-restart nix-daemon.service || :
 fi

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Protocol
 
+from nix_aurora.release.cache import default_cache
 from nix_aurora.run import run
-from tests.harness.cache import cache_directory, cached, digest, prune
+from tests.harness.cache import cached, digest, prune
 from tests.harness.tree import Tree
 from tests.rpm.builder import TOP, Built, build
 
@@ -44,7 +45,7 @@ class PackageMaker(Protocol):
 
 def sample(suite: str, arch: str) -> Path:
     """Return the tarball of a sample closure, from the cache or new; quickly compressed."""
-    out = cache_directory() / "samples" / suite
+    out = default_cache() / "samples" / suite
     words = ("--suite", suite, "--arch", arch, "--out", out, "--level", "1")
     return Path(run([sys.executable, "-m", "sample", *words], cwd=TOP).strip())
 

@@ -7,22 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from nix_aurora.errors import VerificationError, quoted
+from nix_aurora.package.lists import list_unit_files, read_fedora_packages, read_units
 from nix_aurora.package.render import render, scriptlet
 from nix_aurora.package.tools import REQUIRES
-
-UNITS = (
-    "nix-layout.service",
-    "nix.mount",
-    "run-nix-store.mount",
-    "nix-setup.service",
-    "nix-daemon.socket",
-    "nix-daemon.service",
-    "nix-database-backup.timer",
-    "nix-database-backup.service",
-)
-
-# Fedora's own Nix owns /usr/bin/nix and the units' names.
-CONFLICTS = ("nix", "nix-core", "nix-daemon", "nix-filesystem", "nix-legacy", "nix-system")
 
 # rpm orders a tilde before everything: a pre-release is older than its release.
 # https://docs.fedoraproject.org/en-US/packaging-guidelines/Versioning/
@@ -75,8 +62,9 @@ def render_spec(
         "sources": sources,
         "nixd": any(name.startswith("nixd-") for name in sources),
         "requires": REQUIRES,
-        "conflicts": CONFLICTS,
-        "units": " ".join(UNITS),
+        "conflicts": read_fedora_packages(top),
+        "units": " ".join(unit.name for unit in read_units(top)),
+        "unit_files": list_unit_files(top),
         "scriptlets": {
             path.stem: scriptlet(path) for path in sorted((top / "scriptlets").glob("*.sh"))
         },

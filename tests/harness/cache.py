@@ -9,14 +9,9 @@ from pathlib import Path
 
 from nix_aurora import log
 from nix_aurora.files import new_directory, remove_tree
+from nix_aurora.release.cache import default_cache
 
 _UNUSED = 24 * 60 * 60  # seconds
-
-
-def cache_directory() -> Path:
-    """Return the project's own directory in the user's cache."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "nix-aurora"
 
 
 def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | None = None) -> Path:
@@ -25,7 +20,7 @@ def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | Non
     It appears whole or not at all, and of two runs at once one waits for the other. ``top``
     stands in place of the user's cache.
     """
-    final = (top or cache_directory()) / kind / key
+    final = (top or default_cache()) / kind / key
     if final.is_dir():
         return final
     final.parent.mkdir(parents=True, exist_ok=True)

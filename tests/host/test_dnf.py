@@ -5,13 +5,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from nix_aurora.package.spec import CONFLICTS
+from nix_aurora.package.lists import read_fedora_packages
 from tests.harness.nspawn import Host
 from tests.harness.roots import MORE
 from tests.harness.tree import atomic_tree
 from tests.packages import LIVE_SETTINGS, PackageMaker
+from tests.rpm.builder import TOP
 from tests.rpm.tiny import tiny_rpm
 from tests.whole import add_program, check_whole, version
+
+_FEDORA = read_fedora_packages(TOP)
 
 # Fedora's dnf is a link, too; Debian's package leaves it out.
 _REPOSITORY = """
@@ -43,7 +46,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with Host(tree, place / "host", ordinary=True) as host:
         for suite in _VERSIONS:
             host.copy_in(package(suite), f"/srv/repository/{suite}.rpm")
-        for name in CONFLICTS:
+        for name in _FEDORA:
             host.copy_in(tiny_rpm(place, name=name), f"/srv/repository/{name}.rpm")
         host.run(_REPOSITORY)
         yield host
@@ -118,7 +121,7 @@ def test_fedoras_own_nix_is_removed_by_the_fix(host: Host) -> None:
 def test_fedoras_own_nix_and_ours_exclude_each_other(host: Host) -> None:
     """Whichever is there first, dnf refuses the other and names both; nothing is changed."""
     before = host.run("rpm --query --all | sort").stdout
-    for name in CONFLICTS:
+    for name in _FEDORA:
         said = _dnf(host, f"install {name}", check=False)
         assert "conflicts with" in said
         assert f"{name}-1-1.noarch" in said
@@ -127,7 +130,7 @@ def test_fedoras_own_nix_and_ours_exclude_each_other(host: Host) -> None:
     check_whole(host)
 
     _dnf(host, "remove nix-aurora")
-    for name in CONFLICTS:
+    for name in _FEDORA:
         _dnf(host, f"install {name}")
         said = _dnf(host, "install nix-aurora", check=False)
         assert "conflicts with" in said

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.package.spec import UNITS
 from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.nspawn import Host
 from tests.harness.podman import Podman
@@ -17,6 +16,7 @@ from tests.image.site import PROJECT
 from tests.image.test_lint import lint
 from tests.packages import fit_for_sample
 from tests.rpm.builder import TOP
+from tests.units import UNITS
 from tests.whole import add_program, check_whole
 
 each_source = pytest.mark.parametrize("source", SOURCES)

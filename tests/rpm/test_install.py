@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.package.spec import UNITS
 from nix_aurora.store import hashes
 from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.rpm.builder import Built, query
+from tests.units import UNITS
 
 _RPMS = "/run/rpms"
 _VERIFY = "rpm --verify nix-aurora"

@@ -23,7 +23,7 @@ def without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             (programs / program.name).symlink_to(program)
     (programs / "mmdebstrap").unlink(missing_ok=True)
     monkeypatch.setenv("PATH", str(programs))
-    monkeypatch.setattr(cache, "cache_directory", lambda: tmp_path / "cache")
+    monkeypatch.setattr(cache, "default_cache", lambda: tmp_path / "cache")
 
 
 @pytest.mark.usefixtures("without")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from nix_aurora.package.spec import UNITS
 from nix_aurora.run import run
 from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.rpm.builder import Built, build_py, files, query
 from tests.rpm.systemd_macros import systemd_macros
+from tests.units import UNITS
 
 _SHARED = "/mnt"  # where the scratch root sees the test's directory
 _HELPER = "/usr/lib/systemd/systemd-update-helper"

@@ -8,8 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from nix_aurora_host import build_users, paths
-from nix_aurora_host.build_users import parse_members, with_members, with_users
+from nix_aurora_host import build_users, paths, sysusers
+from nix_aurora_host.build_users import with_members, with_users
 
 _BASH = Path("payload/usr/lib/nix-aurora/users.bash").resolve()
 _MEMBERS = [f"nixbld{number}" for number in range(1, 33)]
@@ -24,7 +24,14 @@ _LINE = b"nixbld1:x:30001:30000:Nix:/var/empty:/usr/sbin/nologin\n"
 
 def test_the_members_are_those_of_sysusers() -> None:
     text = "# m a nixbld\ng nixbld 30000\nm nixbld1 nixbld\nm x wheel\nm nixbld2 nixbld\n"
-    assert parse_members(text) == ["nixbld1", "nixbld2"]
+    assert sysusers.parse_members(text) == ("nixbld1", "nixbld2")
+
+
+def test_without_the_file_there_are_no_members(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "SYSUSERS", f"{tmp_path}/none")
+    assert sysusers.read_members() == ()
 
 
 @pytest.mark.parametrize(
@@ -141,7 +148,11 @@ def test_the_boot_sees_what_is_missing(
 ) -> None:
     (tmp_path / "group").write_text(group)
     (tmp_path / "passwd").write_text(passwd)
+    (tmp_path / "nix-aurora.conf").write_text(
+        "g nixbld 30000\nu! nixbld32 30032:nixbld\nm nixbld1 nixbld\nm nixbld32 nixbld\n"
+    )
     script = _BASH.read_text().replace("/etc/", f"{tmp_path}/")
+    script = script.replace("/usr/lib/sysusers.d/", f"{tmp_path}/")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"{script}\nhas_build_users"], check=False
     )

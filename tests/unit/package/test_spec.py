@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.errors import VerificationError
-from nix_aurora.package.spec import UNITS, Tarball, render_spec, rpm_version
+from nix_aurora.package.spec import Tarball, render_spec, rpm_version
 from nix_aurora.package.tools import REQUIRES
 from nix_aurora.run import run
+from tests.units import UNITS
 
 TOP = Path(__file__).resolve().parents[3]
 GOLDEN = Path(__file__).with_name("golden")
@@ -105,6 +106,7 @@ def test_rpm_reads_it(tmp_path: Path) -> None:
 
 def test_no_package_without_a_scriptlet_that_it_names(tmp_path: Path) -> None:
     (tmp_path / "scriptlets").mkdir()
+    (tmp_path / "payload").symlink_to(TOP / "payload")
     (tmp_path / "nix-aurora.spec.in").write_text("@@ scriptlets.post @@\n")
     with pytest.raises(VerificationError, match=r"nix-aurora\.spec\.in: .* 'post'"):
         render_spec(tmp_path, version="3", release=1, date=DATE, level=19, tarballs=[], sources=[])

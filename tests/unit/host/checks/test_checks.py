@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import paths
+from nix_aurora_host import paths, units
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.database.copies import Copy
 from nix_aurora_host.finding import Severity
@@ -39,7 +39,7 @@ CLOSURE = Closure(
     cacert=CACERT,
     paths=(NIX, CACERT),
 )
-UNITS = {name: Unit(name, fragment=f"{paths.OUR_UNITS}{name}") for name in paths.UNITS}
+UNITS = {name: Unit(name, fragment=f"{paths.OUR_UNITS}{name}") for name in units.UNITS}
 BASICS = Basics(
     closure=CLOSURE,
     units=UNITS,
@@ -238,7 +238,7 @@ def test_each_fault_has_its_finding_and_no_other(facts: Facts, ids: set[str]) ->
 
 
 def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
-    for name in paths.UNITS:
+    for name in units.UNITS:
         for state in ({"load": "masked"}, {"active": "failed"}, {"file_state": "disabled"}):
             for fix in _found(_unit(name, **state)).values():
                 assert fix

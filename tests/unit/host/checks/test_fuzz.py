@@ -13,13 +13,12 @@ from typing import TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from nix_aurora_host import nixconf, paths
+from nix_aurora_host import nixconf, paths, units
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.database.copies import Copy
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics, Facts
 from nix_aurora_host.gather.host import (
-    FEDORA,
     Foreign,
     Label,
     parse_contexts,
@@ -31,12 +30,12 @@ from nix_aurora_host.gather.profile import Profile, parse_version
 from nix_aurora_host.gather.settings import OWN, Settings, find_unknown, parse_error, parse_values
 from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.gather.units import Daemon, Unit, parse_listening, parse_program, parse_units
-from nix_aurora_host.gather.users import parse_sysusers
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.occupants import find_mount_point
 from nix_aurora_host.person import LostProfile, Person
 from nix_aurora_host.report import doctor, status
 from nix_aurora_host.system import Outcome
+from nix_aurora_host.sysusers import parse_members
 
 from tests.unit.bash_words import commands
 from tests.unit.host.checks.test_checks import BASH, BASICS, CLOSURE, UNITS, WELL
@@ -76,7 +75,7 @@ _FILES = {
     *(f"/usr/lib/nix-aurora/etc/{name}" for name in ("nix/nix.conf", "nix/nix.custom.conf")),
     *("/usr/lib/nix-aurora/etc/profile.d/nix.sh", paths.PROFILE, paths.STORE, paths.ASIDE),
     *(paths.STAMP, paths.IMPORT_NEEDED),
-    *(f"/etc/systemd/system/{name}" for name in paths.UNITS),
+    *(f"/etc/systemd/system/{name}" for name in units.UNITS),
 }
 _STORE_NAME = f"{'a' * 32}-name"  # those of other forms are no roots
 _FILES.add(f"/nix/store/{_STORE_NAME}")
@@ -231,7 +230,7 @@ def _facts(draw: st.DrawFn) -> Facts:
         script_intact=draw(_FLAG),
         startup=f"{person.home}/.bash_profile",
     )
-    packages = parse_packages(draw(_TEXT))
+    packages = parse_packages(draw(_TEXT), draw(_TEXT).split())
     return replace(
         WELL,
         basics=draw(_basics()),
@@ -300,9 +299,9 @@ def test_no_text_breaks_a_parser(text: str) -> None:
     parse_layered(text)
     parse_contexts(text, ["/"])
     parse_version(text)
-    parse_sysusers(text)
     find_mount_point(text, "/var/lib/nix")
-    assert set(parse_packages(text)) <= set(FEDORA)
+    parse_members(text)
+    assert set(parse_packages(text, text.split())) <= set(text.split())
     values = parse_values(text) | {"trusted-users": text}
     found = find_unknown(values, frozenset(), frozenset(), lambda _: (7,))
     assert set(found) <= set(nixconf.USERS)

@@ -7,14 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host import occupants, paths, removal, units
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.host import Host
 from nix_aurora_host.report.purge import how_to_remove
 from nix_aurora_host.system import Outcome
-
-from nix_aurora.package import spec
 
 _REMOVE = """
 import sys
@@ -175,9 +173,7 @@ def test_purge_starts_again_what_it_has_stopped(
 
 
 def test_purge_knows_every_unit_of_the_package() -> None:
-    known = {*paths.UNITS, *paths.BACKUP_UNITS}
-    assert known == set(spec.UNITS)
-    assert {*purge._STOPPED, *purge._STARTED} == set(paths.UNITS)
+    assert {*purge._STOPPED, *purge._STARTED} == set(units.UNITS)
 
 
 @pytest.mark.usefixtures("started")

@@ -4,21 +4,8 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
-from nix_aurora_host.gather.users import match_users, parse_sysusers, why_lost
+from nix_aurora_host.gather.users import match_users, why_lost
 from nix_aurora_host.person import LostProfile
-
-_SYSUSERS = """\
-# Nix's build users.
-g nixbld 30000
-u! nixbld1 30001:nixbld "Nix build user 1" /var/empty /usr/sbin/nologin
-m nixbld1 nixbld
-m nixbld2 nixbld
-m nixbld2 kvm
-"""
-
-
-def test_build_users_are_parsed() -> None:
-    assert parse_sysusers(_SYSUSERS) == ("nixbld1", "nixbld2")
 
 
 def test_a_member_that_is_no_user_is_absent() -> None:

@@ -490,12 +490,22 @@ def test_a_missing_store_is_made(
     ],
 )
 def test_nix_finds_its_users_in_the_files_alone(
-    tmp_path: Path, passwd: str, group: str, there: bool
+    tmp_path: Path, passwd: str, group: str, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(users, "read_members", lambda: ("nixbld1", "nixbld32"))
     (tmp_path / "passwd").write_text(passwd)
     (tmp_path / "group").write_text(group)
     assert users.has_build_users(f"{tmp_path}/passwd", f"{tmp_path}/group") == there
     assert not users.has_build_users(f"{tmp_path}/none", f"{tmp_path}/group")
+
+
+def test_without_a_list_of_build_users_nix_finds_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(users, "read_members", tuple)
+    (tmp_path / "passwd").write_text("root:x:0:\n\n")
+    (tmp_path / "group").write_text("nixbld:x:5:\n")
+    assert not users.has_build_users(f"{tmp_path}/passwd", f"{tmp_path}/group")
 
 
 def test_the_last_user_may_be_known_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,10 +12,9 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
-from nix_aurora_host import paths, replace
-from nix_aurora_host.system import read
+from nix_aurora_host import replace
+from nix_aurora_host.sysusers import GROUP, read_members
 
-GROUP = "nixbld"
 USERS_FILE = "/etc/passwd"
 GROUP_FILE = "/etc/group"
 LOCK = "/etc/.pwd.lock"
@@ -24,7 +23,7 @@ _PATIENCE = 15.0  # seconds, as lckpwdf(3)
 
 def main() -> int:
     """Copy what is missing and say so; return the exit code."""
-    wanted = parse_members(read(paths.SYSUSERS) or "")
+    wanted = read_members()
     try:
         group = grp.getgrnam(GROUP)
         users = _find(wanted)
@@ -42,12 +41,6 @@ def main() -> int:
         sys.stderr.write(f"nix-aurora: these build users are missing: {', '.join(absent)}\n")
     sys.stderr.write("nix-aurora: the build users are in /etc now, where Nix looks for them\n")
     return 0
-
-
-def parse_members(text: str) -> list[str]:
-    """Parse sysusers.d(5): return the users that are members of the group."""
-    lines = (line.split() for line in text.splitlines())
-    return [words[1] for words in lines if len(words) == 3 and words[::2] == ["m", GROUP]]
 
 
 def with_members(text: bytes, gid: int, names: Iterable[str]) -> bytes:

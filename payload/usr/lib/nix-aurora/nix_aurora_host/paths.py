@@ -38,6 +38,7 @@ PACKAGED_STORE = f"{PACKAGE}/store"
 DESCRIPTION = f"{PACKAGE}/closure.json"
 ENVIRONMENT = f"{PACKAGE}/closure.env"
 PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
+FEDORA_PACKAGES = f"{PACKAGE}/fedora-packages"  # those of Fedora's own Nix, a name a line
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"
 # nix-root's: the boots with its root that are not up, and the kinds of root that failed before.
@@ -65,9 +66,6 @@ DAEMON = "nix-daemon.service"
 BACKUP_TIMER = "nix-database-backup.timer"
 BACKUP = "nix-database-backup.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
-# In the order in which they start.
-UNITS = (LAYOUT, MOUNT, RELOCATED_MOUNT, SETUP, SOCKET, DAEMON)
-BACKUP_UNITS = (BACKUP_TIMER, BACKUP)  # older packages do not have them
 
 
 def store_name(path: str) -> str:

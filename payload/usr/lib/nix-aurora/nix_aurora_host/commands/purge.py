@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from nix_aurora_host import occupants, paths, removal
+from nix_aurora_host import occupants, paths, removal, units
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
@@ -15,8 +15,8 @@ from nix_aurora_host.report.purge import tell_leftovers, tell_what_next
 from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, human, printable
 
-_STOPPED = tuple(unit for unit in reversed(paths.UNITS) if unit != paths.SOCKET)
-_STARTED = tuple(unit for unit in paths.UNITS if unit != paths.DAEMON)  # the socket starts that
+_STOPPED = tuple(unit for unit in reversed(units.UNITS) if unit != paths.SOCKET)
+_STARTED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the socket starts that
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
@@ -119,20 +119,20 @@ def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
 
 
 def _find_active() -> set[str]:
-    units = (*_STARTED, paths.BACKUP_TIMER)
-    states = run(["systemctl", "is-active", *units]).stdout.split()
+    asked = (*_STARTED, paths.BACKUP_TIMER)
+    states = run(["systemctl", "is-active", *asked]).stdout.split()
     # Where no system is running, it prints nothing.
-    return {unit for unit, state in zip(units, states, strict=False) if state == "active"}
+    return {unit for unit, state in zip(asked, states, strict=False) if state == "active"}
 
 
 def _start(active: Collection[str]) -> None:
     """Start those units that were active before purge has stopped them."""
-    if units := [unit for unit in (*_STARTED, paths.BACKUP_TIMER) if unit in active]:
-        _systemctl("start", *units)
+    if again := [unit for unit in (*_STARTED, paths.BACKUP_TIMER) if unit in active]:
+        _systemctl("start", *again)
 
 
 def _stop() -> None:
-    _systemctl("stop", *paths.BACKUP_UNITS)  # by a call of its own: they may not be there
+    _systemctl("stop", *units.BACKUP)  # by a call of its own: they may not be there
     _systemctl("stop", paths.SOCKET)
     # Builds outlive a stopped daemon by its unit's design, but not their store.
     _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from nix_aurora_host import paths
 from nix_aurora_host.gather.closure import Closure
 from nix_aurora_host.system import NOT_STARTED, read, run
 
-FEDORA = ("nix", "nix-core", "nix-daemon", "nix-filesystem", "nix-legacy", "nix-system")
 _NIXD = "/usr/local/bin/determinate-nixd"
 _IMAGE_HOST = "/usr/libexec/nix-aurora/image-host"
 _ENFORCE = "/sys/fs/selinux/enforce"
@@ -83,18 +82,19 @@ def parse_layered(text: str) -> bool:
 
 def gather_foreign() -> Foreign:
     """Look for another Nix: Determinate's installer, Fedora's packages."""
-    outcome = run(["rpm", "-q", "--queryformat", "%{NAME}\\n", *FEDORA])
+    fedora = (read(paths.FEDORA_PACKAGES) or "").split()
+    outcome = run(["rpm", "-q", "--queryformat", "%{NAME}\\n", *fedora])
     return Foreign(
         receipt=Path("/nix/receipt.json").exists(),
         uninstaller=os.access("/nix/nix-installer", os.X_OK),
         nixd=os.path.lexists(_NIXD),
-        packages=parse_packages(outcome.stdout) if outcome.code != NOT_STARTED else (),
+        packages=parse_packages(outcome.stdout, fedora) if outcome.code != NOT_STARTED else (),
     )
 
 
-def parse_packages(text: str) -> tuple[str, ...]:
-    """Return which of Fedora's packages of Nix are installed, from rpm -q's names."""
-    return tuple(line for line in text.splitlines() if line in FEDORA)
+def parse_packages(text: str, wanted: Collection[str]) -> tuple[str, ...]:
+    """Return which of the packages ``wanted`` are installed, from rpm -q's names."""
+    return tuple(line for line in text.splitlines() if line in wanted)
 
 
 def gather_labels(closure: Closure, listening: frozenset[str]) -> tuple[Label, ...] | None:

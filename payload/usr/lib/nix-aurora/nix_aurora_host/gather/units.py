@@ -7,7 +7,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from nix_aurora_host import paths
+from nix_aurora_host import paths, units
 from nix_aurora_host.system import read, run
 
 _PROPERTIES = {
@@ -68,8 +68,8 @@ class Daemon:
 def gather_units() -> dict[str, Unit]:
     """Return our units as systemd knows them; none where it does not answer."""
     wanted = ",".join((*_PROPERTIES, "MainPID"))
-    units = parse_units(run(["systemctl", "show", f"--property={wanted}", *paths.UNITS]).stdout)
-    return {name: replace(unit, shadow=_find_shadow(name)) for name, unit in units.items()}
+    found = parse_units(run(["systemctl", "show", f"--property={wanted}", *units.UNITS]).stdout)
+    return {name: replace(unit, shadow=_find_shadow(name)) for name, unit in found.items()}
 
 
 def _find_shadow(name: str) -> str:

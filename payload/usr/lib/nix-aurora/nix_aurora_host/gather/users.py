@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from nix_aurora_host import paths
 from nix_aurora_host.person import LostProfile, Person
-from nix_aurora_host.system import follow, link, read
-
-GROUP = "nixbld"
+from nix_aurora_host.system import follow, link
+from nix_aurora_host.sysusers import GROUP, read_members
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +24,12 @@ class Users:
 
 def gather_users() -> Users:
     """Look the build users up, as Nix does, by the members of their group."""
-    wanted = parse_sysusers(read(paths.SYSUSERS) or "")
+    wanted = read_members()
     try:
         entry = grp.getgrnam(GROUP)
     except KeyError:
         return Users(None, (), {}, wanted)
     return match_users(wanted, entry.gr_gid, entry.gr_mem, _find_id)
-
-
-def parse_sysusers(text: str) -> tuple[str, ...]:
-    """Parse our sysusers.d file; return the names of the build users."""
-    lines = (line.split() for line in text.splitlines())
-    return tuple(words[1] for words in lines if words[:1] == ["m"] and words[2:] == [GROUP])
 
 
 def match_users(

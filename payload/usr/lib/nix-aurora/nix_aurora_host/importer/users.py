@@ -4,9 +4,8 @@ import os
 
 from nix_aurora_host import paths
 from nix_aurora_host.importer.say import say
+from nix_aurora_host.sysusers import GROUP, read_members
 
-_GROUP = "nixbld"
-_LAST = "nixbld32"
 _OURS = "nix-aurora.conf"
 
 
@@ -39,12 +38,14 @@ def prepare() -> None:
 def has_build_users(users_file: str = "/etc/passwd", group_file: str = "/etc/group") -> bool:
     """Return whether Nix finds its build users.
 
-    It asks its own C library for them, and that one knows the files in /etc alone.
+    It asks its own C library for them, and that one knows the files in /etc alone. The last user
+    stands for all of them.
     """
+    last = _find_last()
     users = {line.partition(":")[0] for line in _lines(users_file)}
     groups = (line.split(":") for line in _lines(group_file))
-    members = [fields[3].split(",") for fields in groups if fields[0] == _GROUP and fields[3:]]
-    return _LAST in users and any(_LAST in names for names in members)
+    members = [fields[3].split(",") for fields in groups if fields[0] == GROUP and fields[3:]]
+    return bool(last) and last in users and any(last in names for names in members)
 
 
 def _lines(path: str) -> list[str]:
@@ -55,12 +56,17 @@ def _lines(path: str) -> list[str]:
         return []
 
 
+def _find_last() -> str:
+    """Return the name of the last build user; an empty one where the package is damaged."""
+    return next(reversed(read_members()), "")
+
+
 def _is_known() -> bool:
     """Return whether the host knows the last of them, from wherever."""
     import grp  # noqa: PLC0415 - seldom needed
     import pwd  # noqa: PLC0415 - as above
 
     try:
-        return grp.getgrgid(pwd.getpwnam(_LAST).pw_gid).gr_name == _GROUP
+        return grp.getgrgid(pwd.getpwnam(_find_last()).pw_gid).gr_name == GROUP
     except KeyError:
         return False

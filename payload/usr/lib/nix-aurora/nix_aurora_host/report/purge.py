@@ -5,7 +5,7 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
-from nix_aurora_host import paths
+from nix_aurora_host import paths, sysusers
 from nix_aurora_host.dialog import say
 from nix_aurora_host.gather.host import Host, gather_host
 
@@ -48,4 +48,5 @@ def tell_what_next(units: Sequence[str]) -> None:
     say(f"  sudo systemctl start {' '.join(units)}")
     how = how_to_remove(gather_host(ask_rpm_ostree=True))
     say(f"To remove the package: {how}. Then, to remove its users:")
-    say("  for n in $(seq 32); do sudo userdel nixbld$n; done; sudo groupdel nixbld")
+    count, group = len(sysusers.read_members()), sysusers.GROUP
+    say(f"  for n in $(seq {count}); do sudo userdel {group}$n; done; sudo groupdel {group}")

@@ -1,0 +1,34 @@
+"""The lists in the payload that the spec has to agree with: units, and packages of Fedora's."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+_PAYLOAD = "payload/usr/lib/nix-aurora"
+
+
+class Unit(NamedTuple):
+    """A unit of the package, and what starts it: ``preset``, ``wanted`` or ``triggered``."""
+
+    name: str
+    start: str
+
+
+def read_units(top: Path) -> list[Unit]:
+    """Return the units that the package enables, in the order in which they start.
+
+    ``top`` is the project's directory.
+    """
+    lines = (top / _PAYLOAD / "units").read_text(encoding="utf-8").splitlines()
+    return [Unit(*line.split()) for line in lines if not line.startswith("#")]
+
+
+def read_fedora_packages(top: Path) -> list[str]:
+    """Return the packages of Fedora's own Nix, which have the same files and units."""
+    return (top / _PAYLOAD / "fedora-packages").read_text(encoding="utf-8").split()
+
+
+def list_unit_files(top: Path) -> list[str]:
+    """Return every unit file and link of the package, by its path below the units' directory."""
+    directory = top / "payload/usr/lib/systemd/system"
+    found = [path for path in directory.rglob("*") if path.is_symlink() or path.is_file()]
+    return sorted(path.relative_to(directory).as_posix().removesuffix(".in") for path in found)

@@ -1,0 +1,84 @@
+"""Facts that several languages need stand in one file each, which the others read."""
+
+import re
+
+import pytest
+
+from nix_aurora.package.lists import read_fedora_packages, read_units
+from tests.lint.shell import TOP, project_files
+
+# What is installed, and what makes it. Tests and pages may repeat what they speak of.
+_SOURCES = ("payload/", "payload-nixd/", "scriptlets/", "nix_aurora/", "sample/", "tools/")
+_SPEC = "nix-aurora.spec.in"
+_LISTS = "payload/usr/lib/nix-aurora"
+
+
+def _texts(*leave_out: str) -> dict[str, str]:
+    """Return the text of every source, but not of files below ``leave_out``."""
+    names = [name for name in project_files() if name.startswith(_SOURCES) or name == _SPEC]
+    return {
+        name: (TOP / name).read_text(encoding="utf-8")
+        for name in names
+        if not name.startswith(leave_out)
+    }
+
+
+def _lists(text: str, names: list[str]) -> list[str]:
+    """Return which of ``names`` the text has close to one another: as a list, however written."""
+    word = "|".join(re.escape(name) for name in names)
+    run = rf"""(?<![\w.-])(?:{word})(?:['",\s\\(){{}}]+(?:\w+ )?(?:{word})){{2,}}(?![\w.-])"""
+    return re.findall(run, text)
+
+
+def test_units_are_listed_once() -> None:
+    names = [unit.name for unit in read_units(TOP)]
+    found = {
+        name: repeated
+        for name, text in _texts(f"{_LISTS}/units", "payload/usr/lib/systemd/system/").items()
+        if "/man/" not in name and (repeated := _lists(text, names))
+    }
+    assert found == {}
+
+
+def test_fedora_packages_are_listed_once() -> None:
+    names = read_fedora_packages(TOP)
+    assert {
+        name for name, text in _texts(f"{_LISTS}/fedora-packages").items() if "nix-legacy" in text
+    } == set()
+    assert "nix-legacy" in names
+
+
+def test_build_users_are_numbered_once() -> None:
+    """Their number and their ids are in sysusers.d, from where bash and Python read them."""
+    fact = re.compile(r"nixbld\d|61120|61121|seq 32\b|range\(1, 33\)")
+    found = {name for name, text in _texts().items() if fact.search(text)}
+    assert found == {"payload/usr/lib/sysusers.d/nix-aurora.conf.in"}
+
+
+def test_the_cache_directory_is_chosen_in_one_place() -> None:
+    found = {
+        name
+        for name in project_files()
+        if name.endswith(".py") and re.search(r"environ.*XDG_CACHE_HOME", (TOP / name).read_text())
+    }
+    assert found == {"nix_aurora/release/cache.py", "tests/lint/test_facts.py"}
+
+
+def test_apt_is_asked_for_its_mirror_in_one_place() -> None:
+    assert {name for name, text in _texts().items() if "indextargets" in text} == {
+        "sample/mirror.py"
+    }
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'X = ("a.service", "b.mount", "c.socket")',
+        "for x in a.service b.mount \\\n    c.socket; do",
+        "enable a.service\nenable b.mount\nenable c.socket\n",
+    ],
+)
+def test_a_second_list_is_found(text: str) -> None:
+    """What the tests above stand on."""
+    assert _lists(text, ["a.service", "b.mount", "c.socket"])
+    assert not _lists("a.service, then b.mount", ["a.service", "b.mount", "c.socket"])
