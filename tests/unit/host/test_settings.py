@@ -17,7 +17,7 @@ from tests.settings import FAULTY, UNDERSTOOD
 from tests.unit.host.checks.test_checks import BASICS, WELL
 
 _BASH = Path("payload/usr/lib/nix-aurora/settings.bash").resolve()
-_SHOW = f'. {_BASH}; read_settings "$1"; show_settings'
+_SHOW = f'. {_BASH}; read_settings "$1"'
 
 
 def _show(path: Path) -> SettingsFile:
@@ -82,7 +82,7 @@ def test_what_is_no_file_stops_nothing(kind: str, tmp_path: Path) -> None:
 
 def test_the_journal_names_a_fault_without_its_control_characters(tmp_path: Path) -> None:
     (tmp_path / "conf").write_bytes(b"\x1b]0;title\x07\n")
-    script = f'. {_BASH}; read_settings "$1"; tell_faults "$1"'
+    script = f'. {_BASH}; tell_faults "$1" "$(read_settings "$1")"'
     done = subprocess.run(
         ["bash", "-c", script, "bash", tmp_path / "conf"],
         capture_output=True,

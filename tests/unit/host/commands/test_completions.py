@@ -4,7 +4,9 @@ import argparse
 import re
 import subprocess
 from collections.abc import Mapping
+from pathlib import Path
 
+from nix_aurora_host import layouts
 from nix_aurora_host.cli import make_parser
 
 from tests.readme import TOP
@@ -110,9 +112,7 @@ def test_the_man_page_tells_of_each_command() -> None:
 
 def test_the_settings_are_those_that_the_boot_reads() -> None:
     """In the page and in the file itself."""
-    layouts = (TOP / "payload/usr/lib/nix-aurora/settings.bash").read_text()
-    names = set(re.findall(r"expected (auto[a-z, ]+?) or ([a-z]+)", layouts)[0])
-    values = set(", ".join(names).split(", "))
+    values = {"auto", *(path.name for path in Path(layouts.FOLDER).iterdir())}
     page = (_SHARE / "man/man5/nix-aurora.conf.5").read_text()
     assert set(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)) == values
     assert re.findall(r"^\.It Cm ([A-Z_]+)$", page, re.MULTILINE) == ["STORE_LAYOUT"]
