@@ -13,6 +13,7 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer import (
     clone,
     database,
+    locks,
     missing,
     nix,
     profile,
@@ -23,6 +24,7 @@ from nix_aurora_host.importer import (
 )
 from nix_aurora_host.importer import stage as staging
 from nix_aurora_host.importer.closure import Closure
+from nix_aurora_host.importer.say import say
 
 from tests.unit.host.importer.importing import (
     CACERT,
@@ -404,12 +406,24 @@ def test_what_a_collection_takes_meanwhile_is_staged_then(
     "name_of", [lambda: paths.IMPORT_LOCK, lambda: paths.COLLECTOR_LOCK], ids=["import", "gc"]
 )
 def test_a_lock_is_waited_for_and_that_is_said(
-    package: Package, name_of: object, capfd: pytest.CaptureFixture[str]
+    package: Package,
+    name_of: object,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert callable(name_of)
     holder = subprocess.Popen(
-        ["flock", name_of(), "sh", "-c", "echo; exec sleep 0.3"], stdout=subprocess.PIPE
+        ["flock", name_of(), "sh", "-c", "echo; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
+
+    def say_and_release(text: str) -> None:
+        say(text)
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+    monkeypatch.setattr(locks, "say", say_and_release)
     with holder:
         assert holder.stdout is not None
         holder.stdout.read(1)
@@ -421,7 +435,6 @@ def test_a_lock_is_waited_for_and_that_is_said(
 def test_a_lock_that_is_never_free_ends_the_import(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from nix_aurora_host.importer import locks  # noqa: PLC0415
 
     monkeypatch.setattr(locks, "_PATIENCE", 0)
     with locks.import_lock(), pytest.raises(CommandError, match="another process has held it"):
