@@ -1,25 +1,25 @@
 """Doctor's contract: each finding that is an error or a warning has a scenario that cures it."""
 
-import re
-from collections.abc import Iterator
+import ast
+from collections import Counter
+from pathlib import Path
 
 import pytest
-from nix_aurora_host.checks.registry import KINDS
+from nix_aurora_host.checks.everything import KINDS, MODULES
 from nix_aurora_host.finding import Severity
 
 from tests.host.scenarios import ELSEWHERE, SCENARIOS
 from tests.lint.shell import TOP
 
 _CHECKS = TOP / "payload/usr/lib/nix-aurora/nix_aurora_host/checks"
-_FOUND = re.compile(r'\b(?:found|Finding)\(\s*"([\w-]+)"(?: if [^,]+ else "([\w-]+)")?')
-_FAULTS = sorted(kind for kind, severity in KINDS.items() if severity is not Severity.NOTE)
+_HELPERS = {"__init__", "everything", "fixes", "kind"}  # the modules that check nothing
+_NAMES = [kind.name for kind in KINDS]
+_FAULTS = sorted(kind.name for kind in KINDS if kind.severity is not Severity.NOTE)
 _CURED = {identifier.partition(":")[0] for scenario in SCENARIOS for identifier in scenario.ids}
 
 
-def _named_by_checks() -> Iterator[str]:
-    for path in _CHECKS.glob("*.py"):
-        for kinds in _FOUND.findall(path.read_text(encoding="utf-8")):
-            yield from filter(None, kinds)
+def _checks() -> list[Path]:
+    return [path for path in sorted(_CHECKS.glob("*.py")) if path.stem not in _HELPERS]
 
 
 @pytest.mark.parametrize("kind", _FAULTS)
@@ -38,10 +38,41 @@ def test_each_test_elsewhere_is_there_and_is_needed() -> None:
 
 
 def test_scenarios_are_of_known_kinds_and_have_names_of_their_own() -> None:
-    assert set(KINDS) >= _CURED
+    assert set(_NAMES) >= _CURED
     names = [scenario.name for scenario in SCENARIOS]
     assert len(names) == len(set(names))
 
 
-def test_the_list_of_kinds_is_that_of_the_checks() -> None:
-    assert set(_named_by_checks()) == set(KINDS)
+def test_a_kind_is_declared_once() -> None:
+    assert [name for name, count in Counter(_NAMES).items() if count > 1] == []
+
+
+def test_each_module_with_checks_is_in_the_ordered_list() -> None:
+    assert {module.__name__.rpartition(".")[2] for module in MODULES} == {
+        path.stem for path in _checks()
+    }
+
+
+@pytest.mark.parametrize("path", _checks(), ids=lambda path: path.stem)
+def test_each_declared_kind_is_found_by_its_module(path: Path) -> None:
+    """By a call of found(), whose first argument names it, or one of two."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    declared = {
+        target.id
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.value, ast.Call)
+        and getattr(node.value.func, "id", "") == "Kind"
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    found = {
+        name.id
+        for call in calls
+        if getattr(call.func, "id", "") == "found"
+        for name in ast.walk(call.args[0])
+        if isinstance(name, ast.Name) and name.id.isupper()
+    }
+    assert declared
+    assert found & declared == declared

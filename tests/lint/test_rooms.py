@@ -1,89 +1,127 @@
-"""The builder's rooms, from its imports: each uses those before it, and nothing goes in circles."""
+"""Rooms, from the imports: each uses those before it, and nothing goes in circles."""
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+from nix_aurora_host.cli import COMMANDS
 
 from tests.lint.shell import TOP
 
-_PACKAGE = "nix_aurora"
 _LINES = 250  # of a module
 _LINES_OF_FUNCTION = 50
-_BUILDER = TOP / _PACKAGE
 _BASE = ""  # the modules beside the rooms
-# In the order in which data passes them.
-_ROOMS = (_BASE, "release", "store", "closure", "package", "publish", "commands", "cli")
 
 
-def _module(path: Path) -> str:
-    """Return a module's name below the package: ``store.nar``, ``store`` for its ``__init__``."""
-    name = ".".join(path.relative_to(_BUILDER).with_suffix("").parts)
-    return name.removesuffix("__init__").removesuffix(".")
+@dataclass(frozen=True)
+class Package:
+    """A package with its rooms, in the order in which data passes them; cli is one by itself."""
+
+    folder: Path
+    rooms: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The name that modules import it by."""
+        return self.folder.name
+
+    def room(self, module: str) -> str:
+        """Return the room of a module."""
+        room, separator, _ = module.partition(".")
+        return room if separator or room in self.rooms else _BASE
+
+    def module(self, path: Path) -> str:
+        """Return a module's name: ``store.nar``, ``store`` for its ``__init__``."""
+        name = ".".join(path.relative_to(self.folder).with_suffix("").parts)
+        return name.removesuffix("__init__").removesuffix(".")
+
+    def imports(self, source: str, modules: frozenset[str]) -> set[str]:
+        """Return the modules of the package that ``source`` imports."""
+        found = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for name in names:
+                package, _, below = name.partition(".")
+                if package == self.name:
+                    # What is imported from a module is not a module itself.
+                    found.add(below if below in modules else below.rpartition(".")[0])
+        return found
+
+    def graph(self) -> dict[str, set[str]]:
+        """Return the modules, each with those that it imports."""
+        sources = {self.module(path): path.read_text() for path in self.folder.rglob("*.py")}
+        modules = frozenset(sources)
+        return {name: self.imports(text, modules) for name, text in sources.items()}
+
+    def backward(self, graph: Mapping[str, set[str]]) -> list[str]:
+        """Return the imports of a later room by an earlier one."""
+        return [
+            f"{module} imports {imported}"
+            for module, all_imported in sorted(graph.items())
+            for imported in sorted(all_imported)
+            if self.rooms.index(self.room(imported)) > self.rooms.index(self.room(module))
+        ]
 
 
-def _imports(source: str, modules: frozenset[str]) -> set[str]:
-    """Return the modules of the builder that ``source`` imports."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            package, _, below = name.partition(".")
-            if package == _PACKAGE:
-                # What is imported from a module is not a module itself.
-                found.add(below if below in modules else below.rpartition(".")[0])
-    return found
+BUILDER = Package(
+    TOP / "nix_aurora",
+    (_BASE, "release", "store", "closure", "package", "publish", "commands", "cli"),
+)
+HOST = Package(
+    TOP / "payload/usr/lib/nix-aurora/nix_aurora_host",
+    (
+        *(_BASE, "nix_root", "database", "importer", "gather", "checks", "report", "commands"),
+        "cli",
+    ),
+)
+each_package = pytest.mark.parametrize("package", [BUILDER, HOST], ids=lambda package: package.name)
 
 
-def _graph() -> dict[str, set[str]]:
-    sources = {_module(path): path.read_text() for path in _BUILDER.rglob("*.py")}
-    modules = frozenset(sources)
-    return {name: _imports(text, modules) for name, text in sources.items()}
+@each_package
+def test_imports_go_one_way(package: Package) -> None:
+    assert package.backward(package.graph()) == []
 
 
-def _room(module: str) -> str:
-    room, separator, _ = module.partition(".")
-    return room if separator or room in _ROOMS else _BASE
+@each_package
+def test_there_is_no_cycle(package: Package) -> None:
+    TopologicalSorter(package.graph()).prepare()
 
 
-def _backward(graph: Mapping[str, set[str]]) -> list[str]:
-    """Return the imports of a later room by an earlier one."""
-    return [
-        f"{module} imports {imported}"
-        for module, all_imported in sorted(graph.items())
-        for imported in sorted(all_imported)
-        if _ROOMS.index(_room(imported)) > _ROOMS.index(_room(module))
-    ]
+def _commands(package: Package) -> set[str]:
+    if package is HOST:  # its cli loads them by their names
+        return {f"commands.{name.replace('-', '_')}" for name in COMMANDS}
+    imported = {name for name in package.graph()["cli"] if name.startswith("commands.")}
+    return imported - {"commands.command"}
 
 
-def test_imports_go_one_way() -> None:
-    assert _backward(_graph()) == []
-
-
-def test_there_is_no_cycle() -> None:
-    TopologicalSorter(_graph()).prepare()
-
-
-def test_commands_do_not_know_each_other() -> None:
+@each_package
+def test_commands_do_not_know_each_other(package: Package) -> None:
     """What two of them share has a module of its own."""
-    graph = _graph()
-    commands = {name for name in graph["cli"] if name.startswith("commands.")}
-    commands -= {"commands.command"}
-    assert len(commands) >= 9
+    graph, commands = package.graph(), _commands(package)
+    assert len(commands) >= 7
+    assert commands <= graph.keys()
     for name in commands:
         assert graph[name] & commands == set(), name
 
 
-def test_every_folder_is_a_room_that_says_what_it_is_for() -> None:
-    folders = {path.parent.name: path for path in _BUILDER.glob("*/__init__.py")}
-    assert set(folders) == set(_ROOMS) - {_BASE, "cli"}
+def test_each_module_in_the_hosts_room_of_commands_is_a_command() -> None:
+    found = {name for name in HOST.graph() if name.startswith("commands.")}
+    assert found == _commands(HOST) | {"commands.command"}
+
+
+@each_package
+def test_every_folder_is_a_room_that_says_what_it_is_for(package: Package) -> None:
+    folders = {path.parent.name: path for path in package.folder.glob("*/__init__.py")}
+    assert set(folders) == set(package.rooms) - {_BASE, "cli"}
+    assert set(folders) == {path.parent.name for path in package.folder.glob("*/*.py")}
     for name, path in folders.items():
         tree = ast.parse(path.read_text())
         text = ast.get_docstring(tree)
@@ -93,17 +131,19 @@ def test_every_folder_is_a_room_that_says_what_it_is_for() -> None:
         assert len(tree.body) == 1, f"{name}: an import of it must not import anything else"
 
 
-def test_modules_and_functions_are_short() -> None:
+def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
+    return (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+@each_package
+def test_modules_and_functions_are_short(package: Package) -> None:
     long = []
-    for path in sorted(_BUILDER.rglob("*.py")):
+    for path in sorted(package.folder.rglob("*.py")):
         text = path.read_text()
-        functions = (
-            node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef)
-        )
         long += [str(path)] if text.count("\n") > _LINES else []
         long += [
             f"{path}: {node.name}"
-            for node in functions
+            for node in _functions(ast.parse(text))
             if (node.end_lineno or 0) - node.lineno >= _LINES_OF_FUNCTION
         ]
     assert long == []
@@ -111,20 +151,26 @@ def test_modules_and_functions_are_short() -> None:
 
 def test_the_reader_of_imports_finds_them_all() -> None:
     """What the tests above stand on."""
-    graph = _graph()
-    assert {"errors", "store.hashes"} <= graph["store.reginfo"]
+    assert {"errors", "store.hashes"} <= BUILDER.graph()["store.reginfo"]
+    assert {"paths", "database.nar"} <= HOST.graph()["importer.stage"]
     text = "def f():\n    from nix_aurora.store import nar\nimport nix_aurora.closure.stage\n"
-    assert _imports(text, frozenset({"store.nar", "closure.stage"})) == {
+    assert BUILDER.imports(text, frozenset({"store.nar", "closure.stage"})) == {
         "store.nar",
         "closure.stage",
     }
 
 
 @pytest.mark.parametrize(
-    ("module", "imported"),
-    [("store.nar", "closure.stage"), ("errors", "store.nar"), ("publish.copr", "cli")],
+    ("package", "module", "imported"),
+    [
+        (BUILDER, "store.nar", "closure.stage"),
+        (BUILDER, "errors", "store.nar"),
+        (BUILDER, "publish.copr", "cli"),
+        (HOST, "gather.store", "checks.store"),
+        (HOST, "system", "database.nar"),
+    ],
 )
-def test_a_wrong_import_is_found(module: str, imported: str) -> None:
-    assert _backward({module: {imported}, imported: set()})
+def test_a_wrong_import_is_found(package: Package, module: str, imported: str) -> None:
+    assert package.backward({module: {imported}, imported: set()})
     with pytest.raises(CycleError):
         TopologicalSorter({module: {imported}, imported: {module}}).prepare()

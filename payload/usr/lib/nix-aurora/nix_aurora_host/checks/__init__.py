@@ -1,1 +1,5 @@
-"""Findings from facts: pure functions, one for each thing that can be wrong."""
+"""What is wrong with a host: pure functions, and a kind of finding for each fault.
+
+In: facts.
+Out: findings, the causes before what comes of them, each with a command that fixes it.
+"""

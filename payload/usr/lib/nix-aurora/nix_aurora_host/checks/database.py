@@ -5,10 +5,17 @@ from collections.abc import Iterator
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.text import printable
+
+DATABASE_DAMAGED = Kind("database-damaged", Severity.ERROR)
+DATABASE_SCHEMA = Kind("database-schema", Severity.ERROR)
+DATABASE_NEWER = Kind("database-newer", Severity.ERROR)
+PATHS_UNREGISTERED = Kind("paths-unregistered", Severity.ERROR)
+DATABASE_LOST = Kind("database-lost", Severity.ERROR)
+ROOTS_UNREGISTERED = Kind("roots-unregistered", Severity.NOTE)
 
 _SHOWN = 10
 _RECOVER = fixes.sudo("nix-aurora", "recover")
@@ -22,7 +29,7 @@ def check_damage(facts: Facts) -> Iterator[Finding]:
             f"{paths.DATABASE} is damaged ({printable(facts.basics.database.damage)}): "
             "the import restores it from a copy"
         )
-        yield found("database-damaged", message, fixes.cure_import(facts))
+        yield found(DATABASE_DAMAGED, message, fixes.cure_import(facts))
 
 
 def check_schema(facts: Facts) -> Iterator[Finding]:
@@ -32,7 +39,7 @@ def check_schema(facts: Facts) -> Iterator[Finding]:
             f"{printable(facts.basics.database.misread)}: Nix does not open the database until the "
             "import has corrected the file"
         )
-        yield found("database-schema", message, fixes.cure_import(facts))
+        yield found(DATABASE_SCHEMA, message, fixes.cure_import(facts))
 
 
 def check_newer(facts: Facts) -> Iterator[Finding]:
@@ -47,13 +54,13 @@ def check_newer(facts: Facts) -> Iterator[Finding]:
         "nothing, boot the system that has the newer Nix, or upgrade this one"
     )
     if database.copies is not None and database.readable is None:
-        yield found("database-newer", message, upgrade)
+        yield found(DATABASE_NEWER, message, upgrade)
         return
     copy = "the newest copy that the packaged Nix reads"
     if database.readable is not None:
         copy = f"the copy of {database.readable.date}"
     message += f" ({upgrade}); the fix restores {copy}, and keeps the newer database aside"
-    yield found("database-newer", message, _RECOVER)
+    yield found(DATABASE_NEWER, message, _RECOVER)
 
 
 def _upgrade(facts: Facts) -> Fix:
@@ -75,13 +82,13 @@ def check_lost(facts: Facts) -> Iterator[Finding]:
             f"({printable(database.vouched[0])}, …): the next garbage "
             "collection deletes them"
         )
-        yield found("paths-unregistered", message, _RECOVER)
+        yield found(PATHS_UNREGISTERED, message, _RECOVER)
     elif database.lost:
         message = (
             "the database was lost, there was no copy of it, and no copy is made of the new one "
             "before you have seen what it lacks"
         )
-        yield found("database-lost", message, _RECOVER)
+        yield found(DATABASE_LOST, message, _RECOVER)
     if database.unknown and not (database.vouched or database.lost):
         yield _unregistered(facts)
 
@@ -97,7 +104,7 @@ def _unregistered(facts: Facts) -> Finding:
         "them again, or delete the links"
     )
     fix = fixes.command("nix-store", "--realise", *paths_[:_SHOWN])
-    return found("roots-unregistered", message, fix)
+    return found(ROOTS_UNREGISTERED, message, fix)
 
 
 CHECKS = (check_damage, check_schema, check_newer, check_lost)

@@ -6,12 +6,20 @@ from pathlib import PurePath
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.logins import Shell
 from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.text import printable
+
+LOGIN_BROKEN = Kind("login-broken", Severity.NOTE)
+PATH = Kind("path", Severity.ERROR)
+NIX_REMOTE = Kind("nix-remote", Severity.ERROR)
+FOREIGN_RECEIPT = Kind("foreign-receipt", Severity.WARNING)
+FOREIGN_NIXD = Kind("foreign-nixd", Severity.WARNING)
+FOREIGN_PACKAGES = Kind("foreign-packages", Severity.ERROR)
+LABEL = Kind("label", Severity.WARNING)
 
 # What a client makes the daemon of, as any of them.
 _FITTING = frozenset({"", "auto", "daemon", "unix:///nix/var/nix/daemon-socket/socket"})
@@ -29,10 +37,10 @@ def check_logins(facts: Facts) -> Iterator[Finding]:
         if shell.environment is None:
             message = f"{who} failed, timed out or printed too much: its PATH was not checked"
             fix = fixes.as_person(facts, fixes.command(shell.name, "-l", "-c", "true"))
-            yield found("login-broken", message, fix, shell.name)
+            yield found(LOGIN_BROKEN, message, fix, shell.name)
         elif paths.PROFILE_BIN not in shell.environment.get("PATH", "").split(":"):
             message = f"{who} does not have {paths.PROFILE_BIN} in PATH"
-            yield found("path", message, _repair_login(facts, shell), shell.name)
+            yield found(PATH, message, _repair_login(facts, shell), shell.name)
 
 
 def _repair_login(facts: Facts, shell: Shell) -> Fix:
@@ -54,12 +62,12 @@ def check_remotes(facts: Facts) -> Iterator[Finding]:
         words = fixes.edit(path, _comment(path))
         own = path.startswith(f"{facts.person.home}/")
         fix = fixes.as_person(facts, fixes.command(*words)) if own else fixes.sudo(*words)
-        yield found("nix-remote", message, fix, path)
+        yield found(NIX_REMOTE, message, fix, path)
     # A file's setting is in the environment, too, until the next login.
     if not files and (here := [remote for remote in stale if remote.path is None]):
         value = printable(here[0].value)
         message = f"NIX_REMOTE={value} is set in this shell, which avoids the daemon"
-        yield found("nix-remote", message, fixes.command("unset", "NIX_REMOTE"))
+        yield found(NIX_REMOTE, message, fixes.command("unset", "NIX_REMOTE"))
 
 
 def _comment(path: str) -> str:
@@ -77,13 +85,13 @@ def check_foreign(facts: Facts) -> Iterator[Finding]:
         fix = fixes.sudo(*fixes.put_aside(_RECEIPT))
         if foreign.uninstaller and facts.basics.store.nix != AtNix.OURS:
             fix = fixes.sudo("/nix/nix-installer", "uninstall")
-        yield found("foreign-receipt", message, fix)
+        yield found(FOREIGN_RECEIPT, message, fix)
     if foreign.nixd:
         message = f"{_NIXD} exists: Determinate's daemon, which the package does not use"
-        yield found("foreign-nixd", message, fixes.sudo(*fixes.put_aside(_NIXD)))
+        yield found(FOREIGN_NIXD, message, fixes.sudo(*fixes.put_aside(_NIXD)))
     if foreign.packages:
         message = f"Fedora's packages of Nix own the same files: {' '.join(foreign.packages)}"
-        yield found("foreign-packages", message, _remove(facts, foreign.packages))
+        yield found(FOREIGN_PACKAGES, message, _remove(facts, foreign.packages))
 
 
 def _remove(facts: Facts, packages: Sequence[str]) -> Fix:
@@ -106,7 +114,7 @@ def check_labels(facts: Facts) -> Iterator[Finding]:
             inside = label.path == paths.BASE or label.path.startswith(f"{paths.BASE}/")
             restore = fixes.sudo("restorecon", "-v", label.path)
             fix = fixes.sudo("nix-aurora", "relabel") if inside else restore
-            yield found("label", message, fix, label.path)
+            yield found(LABEL, message, fix, label.path)
 
 
 def _type(context: str) -> str:

@@ -11,20 +11,26 @@ from nix_aurora_host.checks import (
     store,
     units,
 )
+from nix_aurora_host.checks.kind import Kind
 from nix_aurora_host.finding import Finding
 from nix_aurora_host.gather.everything import Facts
 
-CHECKS = (
-    *settings_file.CHECKS,
-    *nix_root.CHECKS,
-    *mounts.CHECKS,
-    *database.CHECKS,
-    *units.CHECKS,
-    *store.CHECKS,
-    *profiles.CHECKS,
-    *environment.CHECKS,
-    *settings.CHECKS,
+MODULES = (
+    settings_file,
+    nix_root,
+    mounts,
+    database,
+    units,
+    store,
+    profiles,
+    environment,
+    settings,
 )
+CHECKS = tuple(check for module in MODULES for check in module.CHECKS)
+KINDS = tuple(
+    kind for module in MODULES for kind in vars(module).values() if isinstance(kind, Kind)
+)
+"""Every kind of finding, from the modules that declare them."""
 
 
 def judge(facts: Facts) -> list[Finding]:

@@ -4,10 +4,21 @@ from collections.abc import Iterator
 
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes, settings_file
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.store import AtNix
+
+NIX_READ_ONLY = Kind("nix-read-only", Severity.ERROR)
+NIX_FOREIGN_MOUNT = Kind("nix-foreign-mount", Severity.ERROR)
+NIX_FOREIGN_STORE = Kind("nix-foreign-store", Severity.ERROR)
+NIX_LINK = Kind("nix-link", Severity.ERROR)
+NIX_NOT_MOUNTED = Kind("nix-not-mounted", Severity.ERROR)
+LAYOUT_NAMESPACE = Kind("layout-namespace", Severity.WARNING)
+NIX_DIRECTORY_MISSING = Kind("nix-directory-missing", Severity.NOTE)
+LAYOUT_RELOCATED = Kind("layout-relocated", Severity.NOTE)
+STORE_NOT_MOUNTED = Kind("store-not-mounted", Severity.ERROR)
+STORE_NOEXEC = Kind("store-noexec", Severity.ERROR)
 
 _ASIDE = fixes.sudo("mv", "--no-target-directory", "/nix", f"/nix{fixes.SUFFIX}")
 # What the store can lie on, or be shown on: a fix names no other mount point.
@@ -23,7 +34,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
     if facts.basics.store.read_only:
         message = "/nix is mounted read-only: Nix can neither build nor install"
         fix = fixes.sudo("mount", "-o", "remount,bind,rw", "/nix")
-        yield found("nix-read-only", message, fix)
+        yield found(NIX_READ_ONLY, message, fix)
     if kind == AtNix.OURS or unit.masked or unit.active == "failed":
         return
     if kind in {AtNix.NOTHING, AtNix.LINK} and not facts.host.root_writable:
@@ -32,20 +43,20 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
     start = fixes.systemctl("restart", paths.LAYOUT, paths.MOUNT)
     if kind == AtNix.OTHER_MOUNT:
         message = "something else is mounted on /nix: another Nix's store, most likely"
-        yield found("nix-foreign-mount", message, fixes.chain(fixes.sudo("umount", "/nix"), start))
+        yield found(NIX_FOREIGN_MOUNT, message, fixes.chain(fixes.sudo("umount", "/nix"), start))
     elif kind == AtNix.OTHER_STORE:
         message = "/nix has files of another Nix, and nothing is mounted over them"
-        yield found("nix-foreign-store", message, fixes.chain(_ASIDE, start))
+        yield found(NIX_FOREIGN_STORE, message, fixes.chain(_ASIDE, start))
     elif kind == AtNix.LINK:
         message = "/nix is a link, which Nix refuses"
-        yield found("nix-link", message, fixes.chain(_ASIDE, start))
+        yield found(NIX_LINK, message, fixes.chain(_ASIDE, start))
     elif facts.basics.store.layout == "mount" or kind == AtNix.NOTHING:
         message = "/nix is not the store: programs from it do not start"
-        yield found("nix-not-mounted", message, start)
+        yield found(NIX_NOT_MOUNTED, message, start)
     else:
         message = f"{paths.SETTINGS} asks for the namespace layout: programs see no /nix"
         yield found(
-            "layout-namespace", message, fixes.chain(*settings_file.ask_for_auto(facts), start)
+            LAYOUT_NAMESPACE, message, fixes.chain(*settings_file.ask_for_auto(facts), start)
         )
 
 
@@ -57,7 +68,7 @@ def _check_namespace(facts: Facts) -> Iterator[Finding]:
         "command works, and programs of a profile start inside nix-aurora shell, where sudo does "
         "not work"
     )
-    yield found("nix-directory-missing", message, fixes.sudo("nix-aurora", "mount", "enable"))
+    yield found(NIX_DIRECTORY_MISSING, message, fixes.sudo("nix-aurora", "mount", "enable"))
 
 
 def _check_relocated(facts: Facts) -> Iterator[Finding]:
@@ -68,11 +79,11 @@ def _check_relocated(facts: Facts) -> Iterator[Finding]:
             "everything is built from source, and no devbox"
         )
         fix = fixes.chain(*settings_file.ask_for_auto(facts), fixes.systemctl("reboot"))
-        yield found("layout-relocated", message, fix)
+        yield found(LAYOUT_RELOCATED, message, fix)
     elif not unit.masked and unit.active != "failed":
         message = "/run/nix/store is not the relocated store: no nix command works"
         fix = fixes.systemctl("restart", paths.LAYOUT, paths.RELOCATED_MOUNT)
-        yield found("store-not-mounted", message, fix)
+        yield found(STORE_NOT_MOUNTED, message, fix)
 
 
 def check_noexec(facts: Facts) -> Iterator[Finding]:
@@ -86,7 +97,7 @@ def check_noexec(facts: Facts) -> Iterator[Finding]:
     )
     remount = [fixes.sudo("mount", "-o", "remount,bind,exec", point) for point in points]
     setup = fixes.systemctl("restart", paths.SETUP)
-    yield found("store-noexec", message, fixes.chain(*remount, setup, fixes.restart_daemon()))
+    yield found(STORE_NOEXEC, message, fixes.chain(*remount, setup, fixes.restart_daemon()))
 
 
 CHECKS = (check_mount, check_noexec)

@@ -5,11 +5,19 @@ from collections.abc import Iterator
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.person import LostProfile
 from nix_aurora_host.text import printable
+
+PROFILE_MISSING = Kind("profile-missing", Severity.ERROR)
+PROFILE_WITHOUT_NIX = Kind("profile-without-nix", Severity.ERROR)
+PROFILE_STALE = Kind("profile-stale", Severity.WARNING)
+STORE_UNREADABLE = Kind("store-unreadable", Severity.ERROR)
+DEVBOX_SCRIPT = Kind("devbox-script", Severity.WARNING)
+DEVBOX_VERSION = Kind("devbox-version", Severity.WARNING)
+PROFILE_LOST = Kind("profile-lost", Severity.WARNING)
 
 _DEVBOX = (2, 18)  # jetify-com/devbox: internal/nix/install.go
 
@@ -22,13 +30,13 @@ def check_profile(facts: Facts) -> Iterator[Finding]:
     fix = fixes.cure_import(facts)
     if not profile.exists:
         message = f"the default profile is missing: {paths.PROFILE}"
-        yield found("profile-missing", message, fix)
+        yield found(PROFILE_MISSING, message, fix)
     elif profile.nix is None:
         message = f"the default profile has no Nix: {paths.PROFILE}/bin/nix"
-        yield found("profile-without-nix", message, fix)
+        yield found(PROFILE_WITHOUT_NIX, message, fix)
     elif profile.owner == "imported":
         name = printable(paths.store_name(profile.nix))
-        yield found("profile-stale", f"the default profile has a former Nix: {name}", fix)
+        yield found(PROFILE_STALE, f"the default profile has a former Nix: {name}", fix)
 
 
 def check_devbox(facts: Facts) -> Iterator[Finding]:
@@ -36,16 +44,16 @@ def check_devbox(facts: Facts) -> Iterator[Finding]:
     store, profile = facts.basics.store, facts.basics.profile
     if store.exists and not store.listable:
         message = f"{paths.STORE} cannot be read by users"
-        yield found("store-unreadable", message, fixes.sudo("chmod", "1775", paths.STORE))
+        yield found(STORE_UNREADABLE, message, fixes.sudo("chmod", "1775", paths.STORE))
     if profile.nix is None:
         return
     if not profile.script:
         message = f"devbox: {paths.PROFILE} has no etc/profile.d/nix-daemon.sh"
-        yield found("devbox-script", message, _replace_profile(facts))
+        yield found(DEVBOX_SCRIPT, message, _replace_profile(facts))
     if profile.version is not None and profile.version < _DEVBOX:
         version = ".".join(map(str, profile.version))
         message = f"devbox: the default profile has Nix {version}: expected 2.18 or newer"
-        yield found("devbox-version", message, _replace_profile(facts))
+        yield found(DEVBOX_VERSION, message, _replace_profile(facts))
 
 
 def _replace_profile(facts: Facts) -> Fix:
@@ -67,7 +75,7 @@ def check_own(facts: Facts) -> Iterator[Finding]:
             "not see the profile, or it is another host's. Install its programs again"
         )
         words.append(f"{person.home}/.local/state/nix/profiles/profile")
-    yield found("profile-lost", message, fixes.as_person(facts, fixes.command(*words)))
+    yield found(PROFILE_LOST, message, fixes.as_person(facts, fixes.command(*words)))
 
 
 CHECKS = (check_profile, check_devbox, check_own)

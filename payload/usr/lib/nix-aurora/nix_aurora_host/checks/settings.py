@@ -5,11 +5,18 @@ from collections.abc import Iterator
 from nix_aurora_host import nixconf, paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.text import printable
+
+NIX_CONF_MISSING = Kind("nix-conf-missing", Severity.WARNING)
+NIX_CONF_CHANGED = Kind("nix-conf-changed", Severity.NOTE)
+NIX_CONF_PRIVATE = Kind("nix-conf-private", Severity.NOTE)
+NIX_CONF_BROKEN = Kind("nix-conf-broken", Severity.ERROR)
+UNSAFE_SETTING = Kind("unsafe-setting", Severity.WARNING)
+USERS_UNKNOWN = Kind("users-unknown", Severity.WARNING)
 
 _CONF = "/etc/nix/nix.conf"
 _CUSTOM = "/etc/nix/nix.custom.conf"
@@ -34,19 +41,19 @@ def check_settings(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     if not settings.exists:
         message = f"{_CONF} is missing: Nix uses its own defaults, not the packaged ones"
-        yield found("nix-conf-missing", message, _restore(_CONF))
+        yield found(NIX_CONF_MISSING, message, _restore(_CONF))
     elif settings.differs:
         message = f"{_CONF} is not the packaged one, and gets no newer defaults from upgrades"
         fix = fixes.command("diff", "-u", f"{paths.PRISTINE}/nix/nix.conf", _CONF)
-        yield found("nix-conf-changed", message, fix)
+        yield found(NIX_CONF_CHANGED, message, fix)
     if settings.private:
         message = f"{_CUSTOM} is readable by root only: users' commands do without it"
-        yield found("nix-conf-private", message, fixes.sudo("chmod", "0644", _CUSTOM))
+        yield found(NIX_CONF_PRIVATE, message, fixes.sudo("chmod", "0644", _CUSTOM))
     if settings.error is not None:
         place = settings.place or Place(_CUSTOM, 0)
         where = f"{printable(place.path)}{f', line {place.line}' if place.line else ''}"
         message = f"Nix does not understand {where}: {printable(settings.error)}"
-        yield found("nix-conf-broken", message, _repair(facts, place))
+        yield found(NIX_CONF_BROKEN, message, _repair(facts, place))
 
 
 def _repair(facts: Facts, place: Place) -> Fix:
@@ -88,7 +95,7 @@ def check_safety(facts: Facts) -> Iterator[Finding]:
             change = fixes.sudo(*fixes.comment_out(place.path, place.line))
         else:
             change = fixes.append_as_root(f"{name} = {_SAFE[name]}", _CUSTOM)
-        yield found("unsafe-setting", message, fixes.chain(change, fixes.reload_daemon()), name)
+        yield found(UNSAFE_SETTING, message, fixes.chain(change, fixes.reload_daemon()), name)
 
 
 def check_unknown_users(facts: Facts) -> Iterator[Finding]:
@@ -100,7 +107,7 @@ def check_unknown_users(facts: Facts) -> Iterator[Finding]:
             f"/etc/group: expected their numbers, {listed}"
         )
         line = fixes.append_as_root(f"extra-{name} = {listed}", _CUSTOM)
-        yield found("users-unknown", message, fixes.chain(line, fixes.reload_daemon()), name)
+        yield found(USERS_UNKNOWN, message, fixes.chain(line, fixes.reload_daemon()), name)
 
 
 CHECKS = (check_settings, check_safety, check_unknown_users)

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from nix_aurora_host import paths, settings
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
+
+SETTINGS_FILE_UNREAD = Kind("settings-file-unread", Severity.NOTE)
+SETTINGS_FILE = Kind("settings-file", Severity.WARNING)
 
 
 def check_settings_file(facts: Facts) -> Iterator[Finding]:
@@ -15,13 +18,13 @@ def check_settings_file(facts: Facts) -> Iterator[Finding]:
     file = facts.basics.settings_file
     if file.unread:
         message = f"{paths.SETTINGS} was not checked: this user cannot read it"
-        yield found("settings-file-unread", message, fixes.LOOK_AS_ROOT)
+        yield found(SETTINGS_FILE_UNREAD, message, fixes.LOOK_AS_ROOT)
     if not file.faults:
         return
     message = "; ".join(settings.describe_fault(fault) for fault in file.faults)
     lines = [fault.line for fault in file.faults if fault.line]
     fix = _comment_out(lines) if lines else fixes.sudo(*fixes.put_aside(paths.SETTINGS))
-    yield found("settings-file", f"{message} (the boot ignores it)", fix)
+    yield found(SETTINGS_FILE, f"{message} (the boot ignores it)", fix)
 
 
 def ask_for_auto(facts: Facts) -> list[Fix]:

@@ -4,10 +4,30 @@ from collections.abc import Iterator
 
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.text import printable
+
+PACKAGE_DAMAGED = Kind("package-damaged", Severity.ERROR)
+PACKAGE_CORRUPT = Kind("package-corrupt", Severity.ERROR)
+SPACE_FULL = Kind("space-full", Severity.ERROR)
+NIXBLD_GROUP_MISSING = Kind("nixbld-group-missing", Severity.ERROR)
+NIXBLD_USERS_MISSING = Kind("nixbld-users-missing", Severity.ERROR)
+STORE_GROUP = Kind("store-group", Severity.ERROR)
+IMPORT_RUNNING = Kind("import-running", Severity.NOTE)
+IMPORT_MISSING = Kind("import-missing", Severity.ERROR)
+DATABASE_MISSING = Kind("database-missing", Severity.ERROR)
+CLOSURE_INCOMPLETE = Kind("closure-incomplete", Severity.ERROR)
+CLOSURE_DAMAGED = Kind("closure-damaged", Severity.ERROR)
+DATABASE_UNREAD = Kind("database-unread", Severity.NOTE)
+IMPORT_UNREAD = Kind("import-unread", Severity.NOTE)
+IMPORT_UNFINISHED = Kind("import-unfinished", Severity.ERROR)
+IMPORT_STALE = Kind("import-stale", Severity.ERROR)
+GCROOT_MISSING = Kind("gcroot-missing", Severity.ERROR)
+ASIDE_UNREAD = Kind("aside-unread", Severity.NOTE)
+PATHS_SET_ASIDE = Kind("paths-set-aside", Severity.NOTE)
+SPACE_SCARCE = Kind("space-scarce", Severity.WARNING)
 
 _FULL = 64 << 20  # bytes: the import keeps half of it free
 _SCARCE = 1 << 30
@@ -18,26 +38,26 @@ def check_package(facts: Facts) -> Iterator[Finding]:
     packaged, closure = facts.packaged, facts.basics.closure
     if not packaged.described:
         message = f"{paths.DESCRIPTION} is damaged: expected closure {closure.id}, got another"
-        yield found("package-damaged", message, fixes.reinstall(facts))
+        yield found(PACKAGE_DAMAGED, message, fixes.reinstall(facts))
     elif packaged.differing:
         message = (
             f"{paths.ENVIRONMENT} is damaged: {', '.join(packaged.differing)}: "
             "expected what closure.json says, got something else"
         )
-        yield found("package-damaged", message, fixes.reinstall(facts))
+        yield found(PACKAGE_DAMAGED, message, fixes.reinstall(facts))
     elif packaged.damaged:
         count, (name, why) = len(packaged.damaged), next(iter(packaged.damaged.items()))
         message = (
             f"{paths.PACKAGED_STORE}: {count} of {len(closure.paths)} store paths are damaged: "
             f"{printable(paths.store_name(name))}: {printable(why)}"
         )
-        yield found("package-corrupt", message, fixes.reinstall(facts))
+        yield found(PACKAGE_CORRUPT, message, fixes.reinstall(facts))
     elif packaged.foreign:
         message = (
             f"{paths.PACKAGED_STORE} has {len(packaged.foreign)} files that are not the package's: "
             f"{printable(packaged.foreign[0])}"
         )
-        yield found("package-corrupt", message, fixes.reinstall(facts))
+        yield found(PACKAGE_CORRUPT, message, fixes.reinstall(facts))
 
 
 def check_space(facts: Facts) -> Iterator[Finding]:
@@ -53,7 +73,7 @@ def check_space(facts: Facts) -> Iterator[Finding]:
     fix = fixes.sudo("nix-collect-garbage")
     if facts.basics.closure.nix in store.missing:  # there is no Nix yet that could collect
         fix = fixes.sudo("journalctl", "--vacuum-size=64M")
-    yield found("space-full" if store.free < _FULL else "space-scarce", message, fix)
+    yield found(SPACE_FULL if store.free < _FULL else SPACE_SCARCE, message, fix)
 
 
 def check_users(facts: Facts) -> Iterator[Finding]:
@@ -64,26 +84,26 @@ def check_users(facts: Facts) -> Iterator[Finding]:
         fixes.sudo("systemd-tmpfiles", "--create", "nix-aurora.conf"),
     )
     if users.group is None:
-        yield found("nixbld-group-missing", "the group nixbld is missing: Nix cannot build", fix)
+        yield found(NIXBLD_GROUP_MISSING, "the group nixbld is missing: Nix cannot build", fix)
     elif users.absent:
         message = f"build users are missing, or not in nixbld: {', '.join(users.absent)}"
-        yield found("nixbld-users-missing", message, fix)
+        yield found(NIXBLD_USERS_MISSING, message, fix)
     elif group not in {None, users.group}:
         message = f"{paths.STORE}: expected group {users.group}, nixbld's, got {group}"
-        yield found("store-group", message, fix)
+        yield found(STORE_GROUP, message, fix)
 
 
 def check_import(facts: Facts) -> Iterator[Finding]:
     """The packaged closure is to be in the store, registered, whole and rooted."""
     if fixes.unit(facts, paths.SETUP).active == "activating":
         message = "the import is running: look again when it has ended"
-        yield found("import-running", message, fixes.command("journalctl", "-b", "-u", paths.SETUP))
+        yield found(IMPORT_RUNNING, message, fixes.command("journalctl", "-b", "-u", paths.SETUP))
         return
     store, closure = facts.basics.store, facts.basics.closure
     if closure.nix in store.missing:
         version = printable(closure.version)
         message = f"Nix {version} has not been imported: {printable(closure.nix)} is missing"
-        yield found("import-missing", message, fixes.cure_import(facts))
+        yield found(IMPORT_MISSING, message, fixes.cure_import(facts))
         return  # the rest comes with it
     yield from _check_content(facts)
     yield from _check_stamp(facts)
@@ -97,14 +117,14 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
             f"{paths.DATABASE} is gone: the import restores it from a copy, or makes a new one "
             "that knows the packaged Nix alone"
         )
-        yield found("database-missing", message, fix)
+        yield found(DATABASE_MISSING, message, fix)
     elif store.missing or store.unregistered:
         absent, unknown = len(store.missing), len(store.unregistered)
         message = (
             f"of {len(closure.paths)} packaged store paths {absent} are missing and "
             f"{unknown} are unknown to the database"
         )
-        yield found("closure-incomplete", message, fix)
+        yield found(CLOSURE_INCOMPLETE, message, fix)
     elif facts.damaged or not (facts.settings.starts or store.noexec):
         message = "the packaged Nix does not start"
         if facts.damaged:
@@ -115,10 +135,10 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
         cure = fixes.chain(fix, fixes.restart_daemon())
         if not facts.packaged.whole:
             cure = fixes.chain(fixes.ask_for_import(), fix)
-        yield found("closure-damaged", message, cure)
+        yield found(CLOSURE_DAMAGED, message, cure)
     elif store.valid_paths is None:
         message = f"{paths.DATABASE} was not checked: this user cannot read it"
-        yield found("database-unread", message, fixes.LOOK_AS_ROOT)
+        yield found(DATABASE_UNREAD, message, fixes.LOOK_AS_ROOT)
 
 
 def _check_stamp(facts: Facts) -> Iterator[Finding]:
@@ -126,14 +146,14 @@ def _check_stamp(facts: Facts) -> Iterator[Finding]:
     fix = fixes.cure_import(facts)
     if not store.stamp_read:
         message = f"{paths.STAMP} was not checked: only root can read it"
-        yield found("import-unread", message, fixes.LOOK_AS_ROOT)
+        yield found(IMPORT_UNREAD, message, fixes.LOOK_AS_ROOT)
     elif store.stamp is None:
         message = f"{paths.STAMP} is missing: the import did not finish"
-        yield found("import-unfinished", message, fix)
+        yield found(IMPORT_UNFINISHED, message, fix)
     elif store.stamp != closure.id:
         version = printable(closure.version)
         message = f"the last import was of another closure than the package's ({version})"
-        yield found("import-stale", message, fix)
+        yield found(IMPORT_STALE, message, fix)
 
 
 def check_roots(facts: Facts) -> Iterator[Finding]:
@@ -145,7 +165,7 @@ def check_roots(facts: Facts) -> Iterator[Finding]:
         if store.roots.get(name) != wanted:
             path = printable(wanted)
             message = f"{paths.ROOTS}/{name} does not keep {path} from being collected"
-            yield found("gcroot-missing", message, fixes.cure_import(facts), name)
+            yield found(GCROOT_MISSING, message, fixes.cure_import(facts), name)
 
 
 def check_aside(facts: Facts) -> Iterator[Finding]:
@@ -155,11 +175,11 @@ def check_aside(facts: Facts) -> Iterator[Finding]:
         return  # in the same directory, which has its note
     if aside is None:
         message = f"{paths.ASIDE} was not checked: this user cannot read it"
-        yield found("aside-unread", message, fixes.LOOK_AS_ROOT)
+        yield found(ASIDE_UNREAD, message, fixes.LOOK_AS_ROOT)
     elif aside:
         message = f"the import replaced what was damaged, and keeps it in {paths.ASIDE}"
         fix = fixes.sudo("rm", "-rf", "--one-file-system", paths.ASIDE)
-        yield found("paths-set-aside", f"{message}: {len(aside)}", fix)
+        yield found(PATHS_SET_ASIDE, f"{message}: {len(aside)}", fix)
 
 
 CHECKS = (

@@ -5,11 +5,22 @@ from collections.abc import Iterator
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
-from nix_aurora_host.checks.registry import found
-from nix_aurora_host.finding import Finding
+from nix_aurora_host.checks.kind import Kind, found
+from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.units import Unit
 from nix_aurora_host.text import printable
+
+UNIT_MASKED = Kind("unit-masked", Severity.ERROR)
+UNIT_DISABLED = Kind("unit-disabled", Severity.ERROR)
+UNIT_FAILED = Kind("unit-failed", Severity.ERROR)
+UNIT_SHADOWED = Kind("unit-shadowed", Severity.ERROR)
+UNIT_MISSING = Kind("unit-missing", Severity.ERROR)
+SYSTEMD_SILENT = Kind("systemd-silent", Severity.ERROR)
+SOCKET_STOPPED = Kind("socket-stopped", Severity.ERROR)
+SOCKET_GONE = Kind("socket-gone", Severity.ERROR)
+DAEMON_SILENT = Kind("daemon-silent", Severity.ERROR)
+DAEMON_OUTDATED = Kind("daemon-outdated", Severity.WARNING)
 
 _EFFECT = {
     paths.LAYOUT: "no boot makes /nix or decides where the store appears",
@@ -27,7 +38,7 @@ def check_masked(facts: Facts) -> Iterator[Finding]:
     for name, unit in facts.basics.units.items():
         if unit.masked:
             message = f"{name} is masked: {_EFFECT.get(name, 'it does not start')}"
-            yield found("unit-masked", message, _unmask(facts, unit), name)
+            yield found(UNIT_MASKED, message, _unmask(facts, unit), name)
 
 
 def _unmask(facts: Facts, unit: Unit) -> Fix:
@@ -46,7 +57,7 @@ def check_disabled(facts: Facts) -> Iterator[Finding]:
             message = f"{name} is disabled: {_EFFECT.get(name, 'no boot starts it')}"
             enable = fixes.systemctl("enable", "--now", name)
             fix = fixes.start_socket(facts) if name == paths.SOCKET else enable
-            yield found("unit-disabled", message, fix, name)
+            yield found(UNIT_DISABLED, message, fix, name)
 
 
 def check_failed(facts: Facts) -> Iterator[Finding]:
@@ -60,7 +71,7 @@ def check_failed(facts: Facts) -> Iterator[Finding]:
             fix = fixes.cure_import(facts)
         elif name in {paths.SOCKET, paths.DAEMON}:
             fix = fixes.restart_daemon()
-        yield found("unit-failed", message, fix, name)
+        yield found(UNIT_FAILED, message, fix, name)
 
 
 def check_shadowed(facts: Facts) -> Iterator[Finding]:
@@ -71,7 +82,7 @@ def check_shadowed(facts: Facts) -> Iterator[Finding]:
         shown = printable(unit.fragment)
         message = f"{shown} takes the place of the packaged {name}: another Nix put it there"
         path = unit.shadow or f"{_UNITS_OF_HOST}/{name}"
-        yield found("unit-shadowed", message, _unshadow(name, path), name)
+        yield found(UNIT_SHADOWED, message, _unshadow(name, path), name)
 
 
 def _unshadow(name: str, path: str) -> Fix:
@@ -111,10 +122,10 @@ def check_missing(facts: Facts) -> Iterator[Finding]:
         if unit.shadow:  # a link to a unit of another Nix that is gone
             message = f"{unit.shadow} leads nowhere: {name} is unknown to systemd"
             fix = _clear_links(facts, name)
-        yield found("unit-missing", message, fix, name)
+        yield found(UNIT_MISSING, message, fix, name)
     if not facts.basics.units:
         message = "systemd does not answer: units were not checked"
-        yield found("systemd-silent", message, fixes.systemctl("start", "dbus.socket"))
+        yield found(SYSTEMD_SILENT, message, fixes.systemctl("start", "dbus.socket"))
 
 
 def check_socket(facts: Facts) -> Iterator[Finding]:
@@ -126,17 +137,17 @@ def check_socket(facts: Facts) -> Iterator[Finding]:
         return
     if unit.active == "inactive":
         message = f"{paths.SOCKET} is stopped: no client reaches the daemon"
-        yield found("socket-stopped", message, fixes.start_socket(facts))
+        yield found(SOCKET_STOPPED, message, fixes.start_socket(facts))
     elif silent := [path for path in paths.SOCKETS if path not in facts.basics.listening]:
         message = f"no process listens on {', '.join(silent)}, though {paths.SOCKET} is started"
-        yield found("socket-gone", message, fixes.restart_daemon())
+        yield found(SOCKET_GONE, message, fixes.restart_daemon())
 
 
 def check_daemon(facts: Facts) -> Iterator[Finding]:
     """The daemon is to answer, and to be the packaged one."""
     if facts.answers is False and not facts.basics.store.read_only:
         message = f"the daemon does not answer: see journalctl -b -u {paths.DAEMON}"
-        yield found("daemon-silent", message, fixes.restart_daemon())
+        yield found(DAEMON_SILENT, message, fixes.restart_daemon())
     daemon, closure = facts.basics.daemon, facts.basics.closure
     if daemon and daemon.program and not daemon.program.startswith(f"{closure.nix}/"):
         runs, wanted = (paths.store_name(path) for path in (daemon.program, closure.nix))
@@ -144,7 +155,7 @@ def check_daemon(facts: Facts) -> Iterator[Finding]:
         fix = fixes.systemctl("restart", paths.DAEMON)
         if closure.nix in facts.basics.store.missing:
             fix = fixes.chain(fixes.cure_import(facts), fix)
-        yield found("daemon-outdated", message, fix)
+        yield found(DAEMON_OUTDATED, message, fix)
 
 
 CHECKS = (

@@ -1,0 +1,25 @@
+"""A kind of finding, declared once, in the module of the check that finds it.
+
+Each kind that is an error or a warning has a fix. A scenario in tests/host makes the fault and runs
+the fix as it is printed; tests/lint/test_findings.py lists the kinds that have none yet.
+"""
+
+from dataclasses import dataclass
+
+from nix_aurora_host.checks.fixes import Fix
+from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.text import printable
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of finding: the first part of its id, and how bad it is."""
+
+    name: str
+    severity: Severity
+
+
+def found(kind: Kind, message: str, fix: Fix, subject: str | None = None) -> Finding:
+    """Return the finding of ``kind``, about ``subject`` where there can be several."""
+    name = kind.name if subject is None else f"{kind.name}:{printable(subject)}"
+    return Finding(name, kind.severity, message, fix)
