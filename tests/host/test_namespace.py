@@ -434,7 +434,7 @@ def test_a_root_that_cannot_be_made_is_told(host: Host) -> None:
     result = host.run_as("tester", f"{_INSIDE} true", check=False)
     host.run("mv /run/away /run/nix-aurora")
     assert result.returncode != 0
-    assert result.stderr.startswith("nix-aurora: making a root directory with /nix: mount: ")
+    assert result.stderr.startswith("nix-aurora: cannot make a root directory with /nix: mount: ")
 
 
 def test_mounts_of_ours_say_nothing_at_a_terminal(host: Host) -> None:

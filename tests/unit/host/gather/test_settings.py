@@ -38,7 +38,7 @@ max-jobs = auto
         ("       error: nested\n", "nested"),
         ("/nix/store/x/bin/nix: error while loading shared libraries: libz.so.1: no\n", None),
         ("Segmentation fault\n", None),
-        ("nix-aurora: no user namespace can be made\nhint: x\n", None),
+        ("nix-aurora: cannot create a user namespace\nhint: x\n", None),
         ("", None),
     ],
 )
@@ -56,7 +56,7 @@ def test_errors_of_settings_are_told_from_others(stderr: str, error: str | None)
         (Outcome(NOT_STARTED, "", "nix: Permission denied"), False),
         (Outcome(-11, "", ""), False),
         (Outcome(127, "", "nix: error while loading shared libraries: libz.so.1"), False),
-        (Outcome(1, "", "nix-aurora: no user namespace can be made\n"), True),
+        (Outcome(1, "", "nix-aurora: cannot create a user namespace\n"), True),
     ],
 )
 def test_a_nix_that_does_not_start_is_known(outcome: Outcome, started: bool) -> None:
