@@ -75,6 +75,8 @@ def render_payload(
 ) -> None:
     """Write the payload as an uncompressed tar: what the spec unpacks into the build root.
 
+    Templates get what ``context`` has, and ``payload``, a function that returns the text of another
+    file of the payload, without its last newline.
     ``links`` are symlinks beside the payload's own, ``extra`` files or whole directories and
     ``programs`` executables from elsewhere, all by their path below ``/``.
     Everything is root's, of mode 0755 where the owner may execute it and 0644 else, ``mtime``
@@ -82,6 +84,7 @@ def render_payload(
     """
     files: dict[str, tuple[bytes, bool]] = {}
     links = dict(links)
+    context = {**context, "payload": lambda name: (payload / name).read_text().removesuffix("\n")}
     for path in sorted(payload.rglob("*")):
         name = path.relative_to(payload).as_posix()
         if path.is_symlink():

@@ -15,6 +15,7 @@ _SYSTEM = "/usr/local/share:/usr/share"
 _BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # this host's
 _NAMES = "PATH|NIX_PROFILES|XDG_DATA_DIRS|NIX_SSL_CERT_FILE|LD_LIBRARY_PATH"
 _SHOW = f"/usr/bin/env | /usr/bin/grep -E '^({_NAMES})=' || :"
+_ENV = "/run/nix-aurora/env"
 _FISH = "/usr/share/fish/vendor_conf.d/nix-aurora.fish"
 _GENERATOR = "/usr/lib/systemd/user-environment-generators/60-nix-aurora"
 _BREW_PATH = "/home/linuxbrew/.linuxbrew/bin"
@@ -143,19 +144,60 @@ def test_a_home_may_be_missing_or_have_spaces(host: Host) -> None:
 
 def test_the_hosts_bundle_comes_before_the_packaged_one(host: Host) -> None:
     fedora = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
-    host.run(f"mkdir -p {fedora.rpartition('/')[0]}; touch {fedora}; mv {_BUNDLE} {_BUNDLE}.away")
+    boot = "systemctl restart nix-layout.service"
+    host.run(f"mkdir -p {fedora.rpartition('/')[0]}; echo authorities >{fedora}; {boot}")
     seen = [_read(host, HOME=_HOME, PATH="/usr/bin")]
-    host.run("rm -r /etc/pki")
+    host.run(f"rm -r /etc/pki; mv {_BUNDLE} {_BUNDLE}.away")
+    lost = _read(host, HOME=_HOME, PATH="/usr/bin")
+    host.run(boot)
     seen.append(_read(host, HOME=_HOME, PATH="/usr/bin"))
-    host.run(f"mv {_BUNDLE}.away {_BUNDLE}")
+    host.run(f"mv {_BUNDLE}.away {_BUNDLE}; {boot}")
     assert [variables["NIX_SSL_CERT_FILE"] for variables in seen] == [
         fedora,
         f"{_DEFAULT}/etc/ssl/certs/ca-bundle.crt",
     ]
+    assert "NIX_SSL_CERT_FILE" not in lost  # what is not there is not named
+
+
+def test_every_reader_finds_the_same_layout(host: Host) -> None:
+    """sh, zsh, systemd and Python, each with its own way to read lines of KEY=VALUE."""
+    code = (
+        "import sys; sys.path.insert(0, '/usr/lib/nix-aurora')\n"
+        "from nix_aurora_host import layouts\n"
+        "for key, value in layouts.read_chosen().items(): print(f'NIX_AURORA_{key.upper()}={value}')"
+    )
+    commands = (
+        ["dash", "-c", f". {_ENV}; set"],
+        ["zsh", "-fc", f". {_ENV}; set"],
+        ["systemd-run", "--quiet", "--pipe", f"--property=EnvironmentFile={_ENV}", "env"],
+        ["python3", "-I", "-c", code],
+    )
+    seen = []
+    for command in commands:
+        found = _parse(host.run(shlex.join(command)).stdout)
+        seen.append({name: value.strip("'") for name, value in found.items() if "AURORA" in name})
+    assert len(seen[0]) >= 10
+    assert seen == [seen[0]] * len(commands)
+    assert seen[0]["NIX_AURORA_LAYOUT"] == "mount"
+    assert seen[0]["NIX_AURORA_CA_BUNDLE"] == _BUNDLE
+    assert host.run(f"stat --format=%U:%a {_ENV}").stdout == "root:644\n"
+
+
+def test_the_mount_layout_holds_where_no_boot_has_chosen_one(host: Host) -> None:
+    """In a container, and in the build of an image."""
+    before = _read(host, HOME=_HOME, PATH="/usr/bin")
+    host.run(f"mv {_ENV} {_ENV}.away")
+    try:
+        after = _read(host, HOME=_HOME, PATH="/usr/bin")
+        assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
+    finally:
+        host.run(f"mv {_ENV}.away {_ENV}")
+    del before["NIX_SSL_CERT_FILE"]  # Fedora's place of it is the one that is tried then
+    assert after == before
 
 
 def test_nothing_is_left_behind_in_a_shell(host: Host) -> None:
-    count = "set | grep -c ^__nix || :"
+    count = "set | grep -c -e ^__nix -e ^NIX_AURORA || :"
     for command in (["dash"], ["bash"], ["/usr/bin/zsh", "-f"]):
         script = shlex.join([*command, "-c", f". /etc/profile.d/nix.sh; {count}"])
         assert host.run(script, env={"HOME": _HOME}).stdout == "0\n"

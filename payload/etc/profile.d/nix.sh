@@ -10,26 +10,39 @@
 # What a user has set stays, and no directory is added that is not there: a link into a store that
 # is not mounted, or a profile without a package, stays out.
 
-# The link that nix profile makes: in one of two places, by Nix's use-xdg-base-directories.
-__nix_default=/nix/var/nix/profiles/default __nix_link=
-if [ -n "${HOME-}" ]; then
-    __nix_link=$HOME/.nix-profile
-    if [ -d "${XDG_STATE_HOME:-$HOME/.local/state}/nix/profile/" ]; then
-        __nix_link=${XDG_STATE_HOME:-$HOME/.local/state}/nix/profile
-    fi
+# The layout of this boot.
+__nix_env=/run/nix-aurora/env
+if [ ! -r "$__nix_env" ]; then
+    __nix_env=/usr/lib/nix-aurora/env
 fi
-# The relocated layout has profiles of its own, and programs that speak to the daemon have to know
-# where it is, and of what store.
-if [ -e /run/nix-aurora/relocated ]; then
-    export NIX_STORE_DIR=/run/nix/store
-    export NIX_DAEMON_SOCKET_PATH=/var/lib/nix/daemon-socket/socket
-    __nix_default=/var/lib/nix/relocated/var/nix/profiles/default
-    __nix_link=${__nix_link:+${XDG_STATE_HOME:-$HOME/.local/state}/nix-relocated/profile}
+# shellcheck source=/dev/null # written by layout
+. "$__nix_env"
+
+# Where the store has a prefix of its own, programs that speak to the daemon have to know it.
+if [ "$NIX_AURORA_STORE" != /nix/store ]; then
+    export NIX_STORE_DIR="$NIX_AURORA_STORE"
+    export NIX_DAEMON_SOCKET_PATH="$NIX_AURORA_SOCKET"
 fi
 
-for __nix_profile in "$__nix_default" "$__nix_link"; do
-    [ -n "$__nix_profile" ] && [ -d "$__nix_profile/" ] || continue
-    # The default profile comes first here, so that the user's gets in front of it.
+# The link that nix profile makes: in one of two places, by Nix's use-xdg-base-directories. A layout
+# may have only the first.
+__nix_xdg='' __nix_home='' __nix_link=''
+if [ -n "${HOME-}" ]; then
+    __nix_xdg=${XDG_STATE_HOME:-$HOME/.local/state}/$NIX_AURORA_USER_STATE/profile
+    __nix_link=$__nix_xdg
+    if [ -n "$NIX_AURORA_USER_LINK" ]; then
+        __nix_home=$HOME/$NIX_AURORA_USER_LINK
+        if [ ! -d "$__nix_xdg/" ]; then
+            __nix_link=$__nix_home
+        fi
+    fi
+fi
+
+# The default profile comes first here, so that the user's gets in front of it.
+for __nix_profile in "$NIX_AURORA_PROFILE" "$__nix_link"; do
+    if [ -z "$__nix_profile" ] || [ ! -d "$__nix_profile/" ]; then
+        continue
+    fi
     case ":${PATH-}:" in
         *":$__nix_profile/bin:"*) ;;
         *)
@@ -50,7 +63,7 @@ for __nix_profile in "$__nix_default" "$__nix_link"; do
     esac
 done
 
-for __nix_profile in "$__nix_link" "$__nix_default"; do
+for __nix_profile in "$__nix_link" "$NIX_AURORA_PROFILE"; do
     case ":${XDG_DATA_DIRS-}:" in
         *":$__nix_profile/share:"*) ;;
         *)
@@ -62,53 +75,25 @@ for __nix_profile in "$__nix_link" "$__nix_default"; do
     esac
 done
 
-# The host's bundle has the company's own authorities, the packaged one does not.
-for __nix_bundle in /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem \
-    /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt \
-    "$__nix_default/etc/ssl/certs/ca-bundle.crt"; do
-    [ -z "${NIX_SSL_CERT_FILE-}" ] || break
-    if [ -r "$__nix_bundle" ]; then
-        export NIX_SSL_CERT_FILE="$__nix_bundle"
-    fi
-done
+if [ -z "${NIX_SSL_CERT_FILE-}" ] && [ -r "$NIX_AURORA_CA_BUNDLE" ]; then
+    export NIX_SSL_CERT_FILE="$NIX_AURORA_CA_BUNDLE"
+fi
 
 # A first package makes the profile, and its programs should start at once. So an interactive bash
-# or zsh that begins without one looks for it before each prompt, until it is there.
-case :${PATH-}: in
-    *:"$__nix_link/bin":*) ;;
-    *)
-        if [ "${-#*i}" != "$-" ] && [ -n "$__nix_link" ] \
-            && [ -d "${__nix_default%/profiles/*}/" ]; then
-            __nix_seek() {
-                for __nix_link in "${HOME-}/.nix-profile" \
-                    "${XDG_STATE_HOME:-${HOME-}/.local/state}/nix/profile" \
-                    "${XDG_STATE_HOME:-${HOME-}/.local/state}/nix-relocated/profile"; do
-                    if [ -d "$__nix_link/bin/" ]; then
-                        eval '__nix_seek() { :; }'
-                        # shellcheck source=/dev/null # this file
-                        . /etc/profile.d/nix.sh
-                        break
-                    fi
-                done
-                unset __nix_link
-            }
-            # No POSIX sh has arrays. Users assign to the first element of bash's.
-            case ${BASH_VERSION:+bash}${ZSH_VERSION:+zsh} in
-                bash)
-                    eval 'case " ${PROMPT_COMMAND[*]-} " in
-                        *" __nix_seek "*) ;;
-                        *) PROMPT_COMMAND[0]=${PROMPT_COMMAND[0]-} PROMPT_COMMAND+=(__nix_seek) ;;
-                    esac'
-                    ;;
-                zsh)
-                    eval 'case " ${precmd_functions[*]-} " in
-                        *" __nix_seek "*) ;;
-                        *) precmd_functions+=(__nix_seek) ;;
-                    esac'
-                    ;;
-                *) unset -f __nix_seek ;;
-            esac
-        fi
-        ;;
-esac
-unset __nix_default __nix_link __nix_profile __nix_data __nix_bundle
+# or zsh that begins without one looks for it before each prompt.
+if [ "${-#*i}" != "$-" ] && [ -n "$__nix_link" ] && [ -d "$NIX_AURORA_STATE/" ]; then
+    case :${PATH-}: in
+        *:"$__nix_link/bin":*) ;;
+        *)
+            __nix_awaited_xdg=$__nix_xdg/bin
+            __nix_awaited_home=${__nix_home:+$__nix_home/bin}
+            # shellcheck source=/dev/null # it is not POSIX sh
+            . /usr/lib/nix-aurora/first-package.bash
+            ;;
+    esac
+fi
+
+unset __nix_env __nix_xdg __nix_home __nix_link __nix_profile __nix_data
+unset NIX_AURORA_LAYOUT NIX_AURORA_STORE NIX_AURORA_HOME NIX_AURORA_MOUNT NIX_AURORA_STATE
+unset NIX_AURORA_PROFILE NIX_AURORA_SOCKET NIX_AURORA_USER_STATE NIX_AURORA_USER_LINK
+unset NIX_AURORA_CA_BUNDLE

@@ -588,6 +588,7 @@ def test_a_relocated_store_has_to_be_shown(
     whole: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
+    monkeypatch.setattr(paths, "STORE_MOUNT", "run-nix-store.mount")
     monkeypatch.setattr(paths, "PREFIX", f"{whole.top}/none")
     assert program.main() == 1
     assert ": it is not the store\nhint: sudo systemctl restart run-nix" in capfd.readouterr().err

@@ -6,10 +6,12 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-from nix_aurora_host import paths
+from nix_aurora_host import layouts, paths
 from nix_aurora_host.system import link, names, read
 
-_INSIDE = (f"{paths.BASE}/", "/nix/", "/run/nix/store/")
+# Every layout's: the store of one may still be shown after another was asked for.
+_PREFIXES = {layout["store"] for layout in layouts.read_all()} - {"/nix/store"}
+_INSIDE = (f"{paths.BASE}/", "/nix/", *(f"{prefix}/" for prefix in sorted(_PREFIXES)))
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 

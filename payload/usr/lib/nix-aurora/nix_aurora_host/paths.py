@@ -1,16 +1,19 @@
 """Where the package and what it manages lie, in the layout that the boot has chosen."""
 
-import os
+from nix_aurora_host import layouts
+
+_CHOSEN = layouts.read_chosen()
 
 RUN = "/run/nix-aurora"
-RELOCATED = os.path.exists(f"{RUN}/relocated")  # noqa: PTH110 - pathlib takes a while to load
+RELOCATED = layouts.is_relocated(_CHOSEN)
 
 BASE = "/var/lib/nix"
-HOME = f"{BASE}/relocated" if RELOCATED else BASE  # of the store in use
+HOME = _CHOSEN["home"]  # of the store in use
 STORE = f"{HOME}/store"
-PREFIX = "/run/nix/store" if RELOCATED else "/nix/store"  # of store paths
-# What is shown to programs, and where.
+PREFIX = _CHOSEN["store"]  # of store paths
+# What is shown to programs, where, and by which unit.
 SHOWN, AT = (STORE, PREFIX) if RELOCATED else (BASE, "/nix")
+STORE_MOUNT = _CHOSEN["mount"]
 STATE = f"{HOME}/var/nix"
 DATABASE_DIRECTORY = f"{STATE}/db"
 DATABASE = f"{DATABASE_DIRECTORY}/db.sqlite"
@@ -52,7 +55,7 @@ USERS_MISSING = f"{RUN}/users-missing"  # nix-layout's: Nix does not find its bu
 
 RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
 
-PROFILE_BIN = "/nix/var/nix/profiles/default/bin"  # as logins have it in PATH
+PROFILE_BIN = f"{_CHOSEN['profile']}/bin"  # as logins have it in PATH
 
 SETUP = "nix-setup.service"
 ROOT = "nix-root.service"
@@ -69,16 +72,16 @@ OUR_UNITS = "/usr/lib/systemd/system/"
 
 
 def store_name(path: str) -> str:
-    """Give what a store path is called, without its hash: /nix/store/<hash>-nix-2.34: nix-2.34."""
+    """Return the name of a store path without its hash: nix-2.34 of /nix/store/<hash>-nix-2.34."""
     name = path.removeprefix(f"{PREFIX}/").removeprefix(f"{STORE}/").split("/", 1)[0]
     return name.partition("-")[2] or name
 
 
 def physical(path: str) -> str:
-    """Give where what programs see as ``path`` lies, whatever is there now."""
+    """Return where what programs see as ``path`` lies, whatever is there now."""
     return SHOWN + path[len(AT) :] if path == AT or path.startswith(f"{AT}/") else path
 
 
 def nix_command(nix: str, name: str) -> list[str]:
-    """Give the command line that starts a program of the packaged Nix, a store path."""
+    """Return the command line that starts a program of the packaged Nix, a store path."""
     return ["/usr/libexec/nix-aurora/relocated", name] if RELOCATED else [f"{nix}/bin/{name}"]

@@ -93,7 +93,7 @@ def layout_without_namespace(settings: SettingsFile) -> str:
 def ask_for_namespace() -> None:
     """Write into the file that no boot makes a /nix, unless it says so already."""
     settings = gather_settings_file()
-    if settings.layout not in {"namespace", "relocated"}:  # neither has one
+    if settings.layout in {"auto", "mount"}:  # no other layout has one
         replace.edit(paths.SETTINGS, with_namespace)
 
 

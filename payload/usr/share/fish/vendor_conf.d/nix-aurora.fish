@@ -1,28 +1,37 @@
-# Nix for fish: what /etc/profile.d/nix.sh does for the other shells, and why it does it, is told
-# there. Change both.
+# Nix for fish: what /etc/profile.d/nix.sh does for the other shells. The reasons are there. Change
+# both.
 
-set -l nix /nix/var/nix
+set -l env /run/nix-aurora/env
+test -r $env; or set env /usr/lib/nix-aurora/env
+set -l store (string replace --filter --regex '^NIX_AURORA_STORE=' '' <$env)
+set -l state (string replace --filter --regex '^NIX_AURORA_STATE=' '' <$env)
+set -l default (string replace --filter --regex '^NIX_AURORA_PROFILE=' '' <$env)
+set -l socket (string replace --filter --regex '^NIX_AURORA_SOCKET=' '' <$env)
+set -l user_state (string replace --filter --regex '^NIX_AURORA_USER_STATE=' '' <$env)
+set -l user_link (string replace --filter --regex '^NIX_AURORA_USER_LINK=' '' <$env)
+set -l bundle (string replace --filter --regex '^NIX_AURORA_CA_BUNDLE=' '' <$env)
+
+if test "$store" != /nix/store
+    set -gx NIX_STORE_DIR $store
+    set -gx NIX_DAEMON_SOCKET_PATH $socket
+end
+
+set -l places
 set -l link
 if set -q HOME[1]; and test -n "$HOME"
-    set -l state "$HOME/.local/state"
+    set -l states "$HOME/.local/state"
     if set -q XDG_STATE_HOME[1]; and test -n "$XDG_STATE_HOME"
-        set state "$XDG_STATE_HOME"
+        set states "$XDG_STATE_HOME"
     end
-    set link "$HOME/.nix-profile"
-    if test -d "$state/nix/profile/"
-        set link "$state/nix/profile"
+    set places "$states/$user_state/profile"
+    set link $places
+    if test -n "$user_link"
+        set --append places "$HOME/$user_link"
+        test -d "$link/"; or set link "$HOME/$user_link"
     end
-    if test -e /run/nix-aurora/relocated
-        set link "$state/nix-relocated/profile"
-    end
-end
-if test -e /run/nix-aurora/relocated
-    set -gx NIX_STORE_DIR /run/nix/store
-    set -gx NIX_DAEMON_SOCKET_PATH /var/lib/nix/daemon-socket/socket
-    set nix /var/lib/nix/relocated/var/nix
 end
 
-for profile in $nix/profiles/default $link
+for profile in $default $link
     test -d "$profile/"; or continue
     if test -d "$profile/bin/"; and not contains -- "$profile/bin" $PATH
         set -gx PATH "$profile/bin" $PATH
@@ -33,7 +42,7 @@ for profile in $nix/profiles/default $link
     end
 end
 
-for profile in $link $nix/profiles/default
+for profile in $link $default
     set -l data "$XDG_DATA_DIRS"
     test -n "$data"; or set data /usr/local/share:/usr/share
     if test -d "$profile/share/"; and not contains -- "$profile/share" (string split : -- $data)
@@ -41,24 +50,20 @@ for profile in $link $nix/profiles/default
     end
 end
 
-for bundle in /etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem \
-    /etc/pki/tls/certs/ca-bundle.crt /etc/ssl/certs/ca-certificates.crt \
-    $nix/profiles/default/etc/ssl/certs/ca-bundle.crt
-    test -z "$NIX_SSL_CERT_FILE"; or break
-    if test -r "$bundle"
-        set -gx NIX_SSL_CERT_FILE "$bundle"
-    end
+if test -z "$NIX_SSL_CERT_FILE"; and test -r "$bundle"
+    set -gx NIX_SSL_CERT_FILE "$bundle"
 end
 
 if status is-interactive
-    and set -q link[1]; and test -d $nix/; and not contains -- "$link/bin" $PATH
+    and set -q link[1]; and test -d $state/; and not contains -- "$link/bin" $PATH
+    set -g __nix_awaited $places
     function __nix_seek --on-event fish_prompt
-        set -l state "$HOME/.local/state"
-        test -z "$XDG_STATE_HOME"; or set state "$XDG_STATE_HOME"
-        if test -d "$HOME/.nix-profile/bin/"; or test -d "$state/nix/profile/bin/"
-            or test -d "$state/nix-relocated/profile/bin/"
+        for profile in $__nix_awaited
+            test -d "$profile/bin/"; or continue
             functions --erase __nix_seek
+            set --erase __nix_awaited
             source /usr/share/fish/vendor_conf.d/nix-aurora.fish
+            return
         end
     end
 end

@@ -56,7 +56,7 @@ def _find_store() -> None:
     if paths.RELOCATED:
         raise CommandError(
             f"cannot use {paths.PREFIX}: it is not the store",
-            f"sudo systemctl restart {paths.RELOCATED_MOUNT} {paths.SETUP}",
+            f"sudo systemctl restart {paths.STORE_MOUNT} {paths.SETUP}",
         )
     sys.stdout.flush()
     os.execv(_WITH_NIX, [_WITH_NIX, _HERE])  # noqa: S606 - no shell is wanted
@@ -64,7 +64,6 @@ def _find_store() -> None:
 
 def require_exec() -> None:
     """Raise CommandError where no program could start: nothing is imported in vain."""
-    unit = paths.RELOCATED_MOUNT if paths.RELOCATED else paths.MOUNT
     for path in (paths.HOME, paths.PREFIX):
         if not os.statvfs(path).f_flag & os.ST_NOEXEC:
             continue
@@ -76,5 +75,5 @@ def require_exec() -> None:
         raise CommandError(
             f"cannot use {where}: it is mounted with noexec: no program of the store can start",
             f"sudo mount -o remount,bind,exec {where} && "
-            f"sudo systemctl restart {unit} {paths.SETUP}",
+            f"sudo systemctl restart {paths.STORE_MOUNT} {paths.SETUP}",
         )

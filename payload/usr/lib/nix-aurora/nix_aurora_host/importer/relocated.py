@@ -1,4 +1,4 @@
-"""What the Nix of the relocated layout has to know of the closure, and cannot find out itself.
+"""What a Nix whose store has a prefix of its own must know of the closure, and cannot find out.
 
 ``closure`` is for /usr/libexec/nix-aurora/relocated: the program, its loader and its libraries, as
 variables of the shell. ``nix.conf`` is for Nix: what this layout needs first, then the
@@ -13,7 +13,7 @@ from nix_aurora_host.importer.closure import REINSTALL, Closure
 
 # A store with another prefix than /nix/store has no public cache. A builder has no such store
 # either, so nothing is built elsewhere. Profiles lie where no other layout has them.
-_SETTINGS = """# Written by nix-aurora for the relocated layout: your settings are in /etc/nix.
+_SETTINGS = """# Written by nix-aurora for a store of its own: your settings are in /etc/nix.
 substituters =
 build-hook =
 sandbox-paths = /bin/sh={shell}
