@@ -164,7 +164,8 @@ def test_every_reader_finds_the_same_layout(host: Host) -> None:
     code = (
         "import sys; sys.path.insert(0, '/usr/lib/nix-aurora')\n"
         "from nix_aurora_host import layouts\n"
-        "for key, value in layouts.read_chosen().items(): print(f'NIX_AURORA_{key.upper()}={value}')"
+        "for key, value in layouts.read_chosen().items():\n"
+        "    print(f'NIX_AURORA_{key.upper()}={value}')"
     )
     commands = (
         ["dash", "-c", f". {_ENV}; set"],
