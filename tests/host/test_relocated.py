@@ -316,9 +316,9 @@ def test_mount_relocated_mount_with_an_upgrade_and_a_purge(
 
 
 _PREPARE = f"""
-mkdir -p /run/nix-aurora /var/lib/nix/relocated/store /run/nix/store /var/roothome /var/home
-echo relocated >/run/nix-aurora/layout
-: >/run/nix-aurora/relocated
+mkdir -p /var/lib/nix/relocated/store /var/roothome /var/home
+{ASK}
+/usr/libexec/nix-aurora/layout
 systemd-tmpfiles --create nix-aurora.conf
 mount --bind /var/lib/nix/relocated/store /run/nix/store
 {IMPORT}
