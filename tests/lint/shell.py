@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ TOP = Path(__file__).resolve().parents[2]
 # Where the scripts lie that run on a host; the others run where the project is built.
 _HOST = ("payload/", "payload-nixd/", "scriptlets/")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(bash|sh)\b")
-_SOURCED = re.compile(r"^\. (/\S+)$", re.MULTILINE)
+_SOURCED = re.compile(r"^ *\. (/\S+)$", re.MULTILINE)
 _PREFIXES = frozenset({"builtin", "command", "exec"})  # builtins that run their argument
 _RUNNERS = frozenset({"unshare"})  # programs that run what comes after ``--``
 
@@ -76,6 +77,7 @@ def host_paths() -> list[str]:
     return [name for name in shell_paths() if name.startswith(_HOST)]
 
 
+@cache
 def load(name: str) -> Script:
     """Read and render a shell file."""
     text = (TOP / name).read_text(encoding="utf-8")
@@ -116,10 +118,18 @@ def calls(script: Script) -> Calls:
 
 
 def _functions(script: Script) -> set[str]:
-    """Give the functions that a script and its sources define."""
-    tree = _parse(script.text, script.shfmt_dialect)
-    functions = {node["Name"]["Value"] for node in _nodes(tree) if node.get("Type") == "FuncDecl"}
-    return functions.union(*(_functions(load(name)) for name in _sources(script)))
+    """Return the functions that a script and its sources define."""
+    functions, seen, left = set(), {script.path}, [script]
+    while left:
+        current = left.pop()
+        tree = _parse(current.text, current.shfmt_dialect)
+        functions |= {
+            node["Name"]["Value"] for node in _nodes(tree) if node.get("Type") == "FuncDecl"
+        }
+        new = [name for name in _sources(current) if name not in seen]
+        seen.update(new)
+        left += [load(name) for name in new]
+    return functions
 
 
 def _sources(script: Script) -> list[str]:
