@@ -186,9 +186,8 @@ def test_the_man_page(top: Command, names: dict[str, set[str]], tmp_path: Path) 
     for path, expected in names.items():
         children = {name for name in expected if not name.startswith("--")}
         if path and not children:
-            (line,) = re.findall(
-                rf"^ +nix-aurora {path}(?: [A-Z[].*)?$", sections["SYNOPSIS"], re.M
-            )
+            usage = rf"^ +nix-aurora {path}(?: [A-Z[].*)?$"
+            (line,) = re.findall(usage, sections["SYNOPSIS"], re.M)
             assert set(re.findall(r"\[(--[a-z-]+)", line)) == expected - {"--help"}
         if path:
             assert re.search(rf"^ +{path}(?= |$)", sections["COMMANDS"], re.M)

@@ -1,11 +1,14 @@
 """nix-aurora mount: what it makes of the system's answers, what it decides, what it says."""
 
+import io
+import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import paths, settings
+from nix_aurora_host import cli, paths, settings
 from nix_aurora_host.commands import mount
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.nix_root import words
@@ -289,3 +292,101 @@ def test_status_has_a_line_for_everything() -> None:
         "expected KEY=VALUE, got exit 0",
     ]
     assert render_lines(_OFF, SettingsFile(), [])[0] == "every boot  not enabled"
+
+
+# --- the running system
+
+
+@pytest.fixture
+def calls(etc: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what systemd is asked for, on a host that a start of nix-root moves."""
+    called: list[str] = []
+    states = {"root": _STOCK, "store": _STOCK}
+
+    def systemctl(*words: str) -> None:
+        called.append(" ".join(words))
+        if words == ("restart", paths.ROOT):
+            states["root"] = NixRoot(done="overlay")
+        if words == ("restart", paths.LAYOUT, paths.MOUNT):
+            states["root"] = replace(states["root"], mounted=True)
+
+    monkeypatch.setattr(paths, "MOVE_NOW", str(etc / "MOVE_NOW"))
+    monkeypatch.setattr(mount, "_systemctl", systemctl)
+    monkeypatch.setattr(mount, "gather_nix_root", lambda _file: states["root"])
+    monkeypatch.setattr(mount, "gather_laggards", lambda: ["sshd.service"])
+    return called
+
+
+def test_enable_moves_the_running_system(
+    calls: list[str], etc: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(["mount", "enable", "--yes", "--now"]) == 0
+    assert calls == [
+        f"restart {paths.ROOT}",
+        f"start {paths.ROOT_GOOD}",
+        f"restart {paths.LAYOUT} {paths.MOUNT}",
+        f"try-restart {paths.DAEMON}",
+    ]
+    assert (etc / "MOVE_NOW").exists()
+    assert capsys.readouterr().err.endswith("until they are restarted: sshd.service\n")
+
+
+def test_a_system_that_cannot_be_moved_is_a_message(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mount, "gather_nix_root", lambda _file: _STOCK)
+    assert cli.main(["mount", "enable", "--yes", "--now"]) == 1
+    assert calls == [f"restart {paths.ROOT}"]
+    assert "cannot switch the running system to the new root" in capsys.readouterr().err
+
+
+def test_a_store_that_cannot_be_mounted_is_a_message(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = iter([_STOCK, NixRoot(done="overlay"), NixRoot(done="overlay")])
+    last = NixRoot(done="overlay")
+    monkeypatch.setattr(mount, "gather_nix_root", lambda _file: next(answers, last))
+    assert cli.main(["mount", "enable", "--yes", "--now"]) == 1
+    assert "cannot mount the store" in capsys.readouterr().err
+    assert f"restart {paths.LAYOUT} {paths.MOUNT}" in calls
+
+
+def test_an_answer_that_is_not_yes_changes_nothing(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert cli.main(["mount", "enable", "--again"]) == 1
+    assert capsys.readouterr().err.endswith("mount: nothing was changed\n")
+    assert calls == []
+
+
+def test_only_root_may_change_it(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for action in (["enable", "--again"], ["disable"]):
+        assert cli.main(["mount", *action]) == 2
+        assert f"hint: sudo nix-aurora mount {action[0]}" in capsys.readouterr().err
+    assert calls == []
+
+
+def test_status_prints_the_state(
+    calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(mount, "gather_nix_root", lambda _file: _MOVED)
+    monkeypatch.setattr("nix_aurora_host.report.mount.gather_laggards", lambda: ["a.service"])
+    assert cli.main(["mount", "status", "--json"]) == 0
+    state = json.loads(capsys.readouterr().out)
+    assert (state["root"], state["mounted"], state["laggards"]) == ("overlay", True, ["a.service"])
+    assert cli.main(["mount", "status"]) == 0
+    assert "a.service" in capsys.readouterr().out
+    assert calls == []
+
+
+def test_a_unit_that_systemd_does_not_start_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = subprocess.CompletedProcess(["systemctl"], 5, "", "Unit x not found.\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_words, **_options: failed)
+    with pytest.raises(CommandError, match="exit code 5: Unit x not found") as caught:
+        mount._systemctl("restart", "x")
+    assert caught.value.hint == "journalctl -b -u x"

@@ -1,17 +1,19 @@
 """purge looks before it removes anything, follows nothing, and can be killed."""
 
+import io
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from nix_aurora_host import occupants, paths, removal, units
+from nix_aurora_host import cli, occupants, paths, removal, units
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.host import Host
-from nix_aurora_host.report.purge import how_to_remove
+from nix_aurora_host.report.purge import how_to_remove, tell_what_next
 from nix_aurora_host.system import Outcome
 
 _REMOVE = """
@@ -256,3 +258,122 @@ def test_a_removal_that_is_killed_leaves_no_half_store(
         if not killed:
             return
     pytest.fail("the removal has no end")
+
+
+# --- what is refused, and what is said
+
+
+def test_a_store_that_is_used_is_kept(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(occupants, "find_users", lambda: [(7, "/nix/store/a"), (8, "/nix/b\n")])
+    assert cli.main(["purge", "--yes"]) == 1
+    error = capsys.readouterr().err
+    assert "  process 8: /nix/b\\n\n" in error
+    assert "2 processes run from it; nothing was changed" in error
+    assert error.endswith("hint: sudo kill 7 8\n")
+    assert base.exists()
+
+
+def test_an_answer_that_is_not_yes_removes_nothing(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    assert cli.main(["purge"]) == 1
+    assert capsys.readouterr().err.endswith("Type yes to remove it: purge: nothing was removed\n")
+    assert base.exists()
+
+
+def test_a_dry_run_says_what_is_kept(
+    base: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "home/.config/nix").mkdir(parents=True)
+    entry = SimpleNamespace(pw_dir=f"{tmp_path}/home")
+    monkeypatch.setattr("pwd.getpwall", lambda: [entry, entry])
+    assert cli.main(["purge", "--dry-run"]) == 0
+    error = capsys.readouterr().err
+    assert error.startswith(f"{base}: ")
+    assert error.endswith(f"Files of users, which are kept:\n  {tmp_path}/home/.config/nix\n")
+    monkeypatch.setattr(purge, "_BASE", tmp_path / "none")
+    assert cli.main(["purge", "--dry-run"]) == 0
+    assert f"{tmp_path}/none: not there\n" in capsys.readouterr().err
+
+
+def test_nix_s_units_are_stopped_in_the_order_of_their_need(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[list[str]] = []
+    done = subprocess.CompletedProcess(["systemctl"], 0, b"", b"")
+
+    def run(command: list[str], **_options: object) -> "subprocess.CompletedProcess[bytes]":
+        calls.append(command[2:])
+        return done
+
+    monkeypatch.setattr(subprocess, "run", run)
+    purge._stop()
+    assert [call[0] for call in calls] == ["stop", "stop", "kill", "stop", "reset-failed"]
+    assert calls[1] == ["stop", paths.SOCKET]
+    assert calls[3][1:] == list(purge._STOPPED)
+
+
+def test_a_store_that_stays_mounted_is_a_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(purge, "_PATIENCE", 0.0)
+    monkeypatch.setattr(purge, "_NIX", Path("/proc"))
+    monkeypatch.setattr(purge, "_RELOCATED", tmp_path / "none")
+    failed = subprocess.CompletedProcess(["umount"], 32, "", "umount: /proc: target is busy.\n")
+    monkeypatch.setattr(subprocess, "run", lambda *_words, **_options: failed)
+    with pytest.raises(CommandError, match=r"target is busy\.; nothing was removed"):
+        purge._unmount()
+
+
+def test_a_part_that_cannot_be_removed_is_a_message(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, _first: object) -> None:
+        raise OSError(5, "Input/output error", f"{path}/store")
+
+    def cross(path: str, _first: object) -> None:
+        raise removal.CrossingError(18, "mounted", f"{path}/m n")
+
+    monkeypatch.setattr(removal, "empty", refuse)
+    with pytest.raises(CommandError, match="Input/output error; a part of the store was removed"):
+        purge._remove()
+    monkeypatch.setattr(removal, "empty", cross)
+    with pytest.raises(CommandError, match="something is mounted there") as caught:
+        purge._remove()
+    assert caught.value.hint == f"sudo umount '{base}/m n' && sudo nix-aurora purge"
+
+
+def test_an_empty_mount_point_goes_where_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mount_point = tmp_path / "nix"
+    mount_point.mkdir()
+    monkeypatch.setattr(purge, "_NIX", mount_point)
+    monkeypatch.setattr(purge, "names", lambda _path: ())
+    purge._remove_mount_point()
+    assert not mount_point.exists()
+    monkeypatch.setattr(purge, "_NIX", Path("/proc/sys/fs"))  # a directory that nobody can remove
+    purge._remove_mount_point()
+    assert capsys.readouterr().err.endswith("/nix: empty; the image contains it, so it is kept\n")
+
+
+def test_purge_says_how_to_import_again_while_the_package_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "PACKAGE", str(tmp_path))
+    tell_what_next(["nix-setup.service"])
+    assert capsys.readouterr().err == ""
+    (tmp_path / "closure.json").touch()
+    host = Host(image=False, ostree=False, layered=False, root_writable=True)
+    monkeypatch.setattr("nix_aurora_host.report.purge.gather_host", lambda **_options: host)
+    tell_what_next(["nix-setup.service"])
+    error = capsys.readouterr().err
+    assert "  sudo systemctl start nix-setup.service\n" in error
+    assert "To remove the package: sudo dnf remove nix-aurora." in error

@@ -3,9 +3,11 @@
 import signal
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from nix_aurora_host import cli
+from nix_aurora_host import cli, paths
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.commands import shell
 from nix_aurora_host.finding import Severity
@@ -89,3 +91,50 @@ def test_a_root_that_can_have_no_nix_is_no_fault() -> None:
     # Where it is enabled, and not there, nix-root.service is what there is to look at.
     enabled = replace(basics, nix_root=NixRoot())
     assert {found.id for found in judge(replace(WELL, basics=enabled))} == {"nix-root-not-yet"}
+
+
+def test_the_relocated_layout_has_no_shell(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(paths, "RELOCATED", True)
+    assert cli.main(["shell"]) == 2
+    assert "cannot start a shell: the relocated layout has no /nix" in capsys.readouterr().err
+
+
+def test_a_wrapper_that_is_missing_is_a_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shell, "_START", ("/nowhere/with-nix", "/nowhere/shell"))
+    assert cli.main(["shell", "true"]) == 1
+    error = capsys.readouterr().err
+    assert "/nowhere/with-nix: [Errno 2] No such file" in error
+    assert error.endswith("hint: nix-aurora doctor\n")
+
+
+def test_an_interactive_shell_is_that_of_the_user_and_starts_with_a_greeting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started = []
+
+    def execv(_path: str, arguments: list[str]) -> None:
+        started.append(arguments[-1])
+        raise _Started
+
+    (tmp_path / "layout").write_text("namespace\n")
+    monkeypatch.setattr(paths, "RUN", str(tmp_path))
+    monkeypatch.setattr(paths, "BASE", str(tmp_path / "none"))
+    monkeypatch.setattr("os.execv", execv)
+    monkeypatch.setattr("os.isatty", lambda _: True)
+    monkeypatch.delenv("SHELL", raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _uid: SimpleNamespace(pw_shell="/bin/odd"))
+    with pytest.raises(_Started):
+        cli.main(["shell"])
+    assert "a shell that sees /nix" in capsys.readouterr().err
+
+    def refuse(uid: int) -> None:
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", refuse)
+    with pytest.raises(_Started):
+        cli.main(["shell"])
+    assert started == ["/bin/odd", "/bin/sh"]

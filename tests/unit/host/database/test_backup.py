@@ -13,6 +13,7 @@ from nix_aurora_host.database import backup as module
 from nix_aurora_host.database import files
 from nix_aurora_host.database.backup import backup, keeps_as_fullest
 from nix_aurora_host.database.copies import Copy, find_flaw, read_copies
+from nix_aurora_host.database.programs import backup_database
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.system import names
 
@@ -224,3 +225,26 @@ def test_a_damaged_description_is_no_copy(nix: Nix) -> None:
     _resize(nix, 4)
     backup()
     assert _counts()["1"] == 4
+
+
+def test_the_service_says_what_it_did_or_why_it_could_not(
+    nix: Nix, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert backup_database() == 0
+    assert capsys.readouterr().out == "nix-aurora: copied the database: 3 store paths\n"
+
+    def refuse() -> str:
+        raise CommandError("cannot copy the database: it is damaged", "sudo nix-aurora doctor")
+
+    monkeypatch.setattr(module, "backup", refuse)
+    assert backup_database() == 1
+    assert capsys.readouterr().err == (
+        "nix-aurora: cannot copy the database: it is damaged\nhint: sudo nix-aurora doctor\n"
+    )
+
+    def fail() -> str:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "backup", fail)
+    assert backup_database() == 1
+    assert f"{nix.own}/database: [Errno 28] No space left" in capsys.readouterr().err

@@ -1,20 +1,28 @@
 """Nix's settings: what Nix 2.34.8 says about faults, and where they are."""
 
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from nix_aurora_host import nixconf
+from nix_aurora_host import nixconf, paths
+from nix_aurora_host.gather import settings
 from nix_aurora_host.gather.settings import (
     CONF,
     CUSTOM,
+    Settings,
     find_unknown,
     has_started,
     parse_error,
     parse_values,
 )
+from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.system import NOT_STARTED, TIMED_OUT, Outcome
+
+from tests.unit.host.checks.test_checks import BASICS, CLOSURE, PERSON
 
 _TRY = "Try '/nix/store/x-nix-2.34.8/bin/nix --help' for more information.\n"
 _PACKAGED = """\
@@ -174,3 +182,109 @@ def test_users_that_nix_cannot_find_are_numbers(
 ) -> None:
     users, groups = frozenset({"root", "alice"}), frozenset({"wheel"})
     assert find_unknown(setting, users, groups, lambda word: _IDS.get(word, ())) == unknown
+
+
+# --- all of it, as the packaged Nix answers
+
+
+_CLOSURE = replace(CLOSURE, nix="/nix/store/x-nix")
+_VALUES = json.dumps(
+    {name: {"value": ["root"]} for name in nixconf.USERS}
+    | {name: {"value": "true"} for name in nixconf.UNSAFE if name not in nixconf.USERS}
+)
+
+
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory with the packaged settings, which are those in use."""
+    (tmp_path / "pristine/nix").mkdir(parents=True)
+    for path in (tmp_path / "pristine/nix/nix.conf", tmp_path / "nix.conf"):
+        path.write_text(_PACKAGED)
+    (tmp_path / "nix.custom.conf").write_text("")
+    monkeypatch.setattr(paths, "PRISTINE", str(tmp_path / "pristine"))
+    for name, file in (("CONF", "nix.conf"), ("CUSTOM", "nix.custom.conf"), ("XDG", "xdg.conf")):
+        monkeypatch.setattr(settings, name, str(tmp_path / file))
+    monkeypatch.setattr(settings, "_NSCD", (str(tmp_path / "nscd"),))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    return tmp_path
+
+
+def _gather(
+    monkeypatch: pytest.MonkeyPatch, shared: Outcome, own: Outcome | None = None
+) -> tuple[Settings, list[Sequence[str]]]:
+    """Return the settings where Nix answers so for the daemon, and for the person."""
+    asked: list[Sequence[str]] = []
+
+    def run(command: Sequence[str], *, person: object = None, **_options: object) -> Outcome:
+        asked.append(command)
+        return (own or Outcome(0, "", "")) if person else shared
+
+    monkeypatch.setattr(settings, "run", run)
+    return settings.gather_settings(_CLOSURE, BASICS.store, PERSON), asked
+
+
+def test_settings_that_nix_understands_have_values_and_no_error(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, asked = _gather(monkeypatch, Outcome(0, _VALUES, ""))
+    assert (found.exists, found.differs, found.private, found.error) == (True, False, False, None)
+    assert found.values["sandbox"] == "true"
+    assert found.starts
+    assert [command[0] for command in asked] == ["/nix/store/x-nix/bin/nix"] * 2
+    (files / "nix.conf").write_text("sandbox = false\n")
+    (files / "nix.custom.conf").chmod(0o600)
+    found, _ = _gather(monkeypatch, Outcome(0, _VALUES, ""))
+    assert (found.differs, found.private) == (True, True)
+    assert found.places["sandbox"] == Place(f"{files}/nix.conf", 1)
+
+
+def test_an_error_for_all_is_placed_in_the_shared_files(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "nix.custom.conf").write_text("\ncores = many\n")
+    error = "error: setting 'cores' has invalid value 'many'\n"
+    found, asked = _gather(monkeypatch, Outcome(1, "", error))
+    assert found.broken_for_all
+    assert found.place == Place(f"{files}/nix.custom.conf", 2)
+    assert len(asked) == 1
+    found, _ = _gather(monkeypatch, Outcome(1, "", "error: something else\n"))
+    assert found.place == Place(f"{files}/nix.custom.conf", 0)  # the most likely file, as a whole
+
+
+def test_an_error_of_the_person_alone_does_not_concern_the_daemon(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (files / "nix.conf").exists()
+    error = Outcome(1, "", "error: unknown\n")
+    found, _ = _gather(monkeypatch, Outcome(0, _VALUES, ""), error)
+    assert (found.error, found.broken_for_all) == ("unknown", False)
+    assert found.place == Place(f"{PERSON.home}/.config/nix/nix.conf", 0)
+
+
+def test_nix_is_not_asked_before_it_is_imported(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (files / "nix.conf").unlink()
+    monkeypatch.setattr(settings, "run", lambda *_words, **_options: pytest.fail("asked"))
+    store = replace(BASICS.store, missing=(_CLOSURE.nix,))
+    assert settings.gather_settings(_CLOSURE, store, PERSON) == Settings(exists=False)
+
+
+def test_without_a_nix_on_the_host_it_runs_in_a_namespace(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (files / "nix.conf").exists()
+    asked: list[Sequence[str]] = []
+    options: list[Mapping[str, str]] = []
+
+    def run(command: Sequence[str], *, environment: Mapping[str, str], **_: object) -> Outcome:
+        asked.append(command)
+        options.append(environment)
+        return Outcome(0, _VALUES, "")
+
+    monkeypatch.setattr(settings, "run", run)
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    store = replace(BASICS.store, nix=AtNix.NOTHING)
+    settings.gather_settings(_CLOSURE, store, replace(PERSON, uid=0))
+    assert asked[0][0] == "/usr/libexec/nix-aurora/with-nix"
+    assert options[0]["NIX_USER_CONF_FILES"].endswith(f"/.config/nix/nix.conf:{files}/xdg.conf")

@@ -18,6 +18,7 @@ from nix_aurora_host.text import printable
 
 _MAX_COMPLAINTS = 100
 _ENFORCE = "/sys/fs/selinux/enforce"
+_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
 # What restorecon --verbose says of a file; the path, which can have anything in it, is left out.
 _LINE = re.compile(r"(?:Relabeled|Would relabel) /.* from (?P<old>\S+) to (?P<new>\S+)")
 
@@ -64,7 +65,6 @@ def _restorecon(*options: str) -> Counter[tuple[str, str]]:
     the policy has the same for all.
     """
     command = ["restorecon", "-R", "-x", "-v", *options, paths.BASE]
-    environment = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
     try:
         with subprocess.Popen(
             command,
@@ -72,7 +72,7 @@ def _restorecon(*options: str) -> Counter[tuple[str, str]]:
             stderr=subprocess.STDOUT,
             text=True,
             errors="replace",
-            env=environment,
+            env=_ENVIRONMENT,
             cwd="/",
         ) as process:
             changes = count(_pass_on(process.stdout or ()))
