@@ -22,6 +22,30 @@ def read_units(top: Path) -> list[Unit]:
     return [Unit(*line.split()) for line in lines if not line.startswith("#")]
 
 
+class Layout(NamedTuple):
+    """A layout: ``description`` is for the man page, ``mount`` the unit that it brings, if any."""
+
+    name: str
+    description: str
+    mount: str | None
+
+
+def read_layouts(top: Path) -> list[Layout]:
+    """Return the layouts, by their names; the files describe themselves in their first lines."""
+    return [
+        _parse_layout(path.name, path.read_text(encoding="utf-8"))
+        for path in sorted((top / _PAYLOAD / "layouts").iterdir())
+    ]
+
+
+def _parse_layout(name: str, text: str) -> Layout:
+    lines = text.splitlines()
+    description = [line.removeprefix("# ") for line in lines[: lines.index("#")]]
+    mounts = [line.partition("=")[2] for line in lines if line.startswith("NIX_AURORA_MOUNT=")]
+    own = [mount for mount in mounts if mount != "nix.mount"]
+    return Layout(name, "\n".join(description), own[0] if own else None)
+
+
 def read_fedora_packages(top: Path) -> list[str]:
     """Return the packages of Fedora's own Nix, which have the same files and units."""
     return (top / _PAYLOAD / "fedora-packages").read_text(encoding="utf-8").split()

@@ -19,7 +19,7 @@ from nix_aurora.closure.stage import Staged
 from nix_aurora.errors import VerificationError
 from nix_aurora.package.command_line import read_command_line
 from nix_aurora.package.completion import completion_context
-from nix_aurora.package.lists import read_units
+from nix_aurora.package.lists import read_layouts, read_units
 from nix_aurora.package.render import render_payload
 from nix_aurora.package.spec import Tarball, render_spec
 from nix_aurora.package.verify import verify
@@ -132,6 +132,7 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
             "id": closure_id(closure),
             "profile": staged.profile,
             "units": read_units(top),
+            "layouts": read_layouts(top),
             # A file's name can be anything.
             "origin": {key: escape(str(value)) for key, value in staged.origin.items()},
             **completion_context(read_command_line(top / "payload")),

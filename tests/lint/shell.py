@@ -14,6 +14,7 @@ from typing import Any
 from nix_aurora.closure.proof import Closure
 from nix_aurora.package.command_line import read_command_line
 from nix_aurora.package.completion import completion_context
+from nix_aurora.package.lists import read_layouts
 from nix_aurora.package.render import render
 from nix_aurora.run import run
 from tests.closures import CACERT, MANUAL, NIX
@@ -84,6 +85,7 @@ def load(name: str) -> Script:
     if name.endswith(".in"):
         context = {
             "closure": synthetic_closure(),
+            "layouts": read_layouts(TOP),
             **completion_context(read_command_line(TOP / "payload")),
             **{"nix": f"/nix/store/{NIX}", "cacert": f"/nix/store/{CACERT}"},
             "manual": f"/nix/store/{MANUAL}",

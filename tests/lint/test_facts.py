@@ -55,6 +55,26 @@ def test_build_users_are_numbered_once() -> None:
     assert found == {"payload/usr/lib/sysusers.d/nix-aurora.conf.in"}
 
 
+@pytest.mark.parametrize("bundle", (TOP / _LISTS / "ca-bundles").read_text().splitlines())
+def test_a_ca_bundle_is_named_once(bundle: str) -> None:
+    found = {name for name, text in _texts().items() if bundle in text}
+    assert found == {f"{_LISTS}/ca-bundles"}
+
+
+def test_the_default_profile_is_named_once() -> None:
+    fact = re.compile(r"^[^#\n]*/nix/var/nix/profiles/default", re.MULTILINE)
+    found = {name for name, text in _texts().items() if fact.search(text)}
+    assert {name for name in found if "/man/" not in name} == {f"{_LISTS}/layouts/mount"}
+
+
+def test_the_places_of_the_relocated_layout_are_named_once() -> None:
+    """Its mount unit repeats two of them, which tests/unit/host/test_layouts.py compares."""
+    fact = re.compile(r"^[^#\n]*(/run/nix/store|/var/lib/nix/relocated|nix-relocated)", re.M)
+    unit = "payload/usr/lib/systemd/system/run-nix-store.mount"
+    found = {name for name, text in _texts(unit).items() if fact.search(text)}
+    assert {name for name in found if "/man/" not in name} == {f"{_LISTS}/layouts/relocated"}
+
+
 def test_the_cache_directory_is_chosen_in_one_place() -> None:
     found = {
         name

@@ -14,6 +14,8 @@ from nix_aurora_host.finding import Severity
 from nix_aurora_host.report import status
 from nix_aurora_host.settings import Fault, SettingsFile
 
+from nix_aurora.package.lists import read_layouts
+from nix_aurora.package.render import render
 from tests.readme import TOP
 from tests.settings import FAULTY, UNDERSTOOD
 from tests.unit.host.checks.test_checks import BASICS, WELL
@@ -197,8 +199,11 @@ def test_a_failed_replacement_leaves_the_former_file(
 
 
 def test_the_settings_are_those_that_the_boot_reads() -> None:
-    """In the page and in the file itself."""
-    values = {"auto", *(path.name for path in Path(layouts.FOLDER).iterdir())}
-    page = (TOP / "payload/usr/share/man/man5/nix-aurora.conf.5").read_text()
-    assert set(re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE)) == values
+    """In the page: its layouts are those of the package, which it describes in their own words."""
+    name = "usr/share/man/man5/nix-aurora.conf.5.in"
+    page = render((TOP / "payload" / name).read_text(), {"layouts": read_layouts(TOP)}, name)
+    values = ["auto", *sorted(path.name for path in Path(layouts.FOLDER).iterdir())]
+    assert re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE) == values
     assert re.findall(r"^\.It Cm ([A-Z_]+)$", page, re.MULTILINE) == ["STORE_LAYOUT"]
+    assert "#" not in page
+    assert "everything is built from source" in page

@@ -47,9 +47,11 @@ def read_chosen() -> dict[str, str]:
 
 
 def read_layout(name: str) -> dict[str, str]:
-    """Return a layout of the package; one that it does not have is as the mount layout."""
+    """Return a layout of the package; for another name, the mount layout."""
     default = parse(_read(f"{FOLDER}/{_DEFAULT}"), {})
-    return default if name == _DEFAULT else parse(_read(f"{FOLDER}/{name}"), default)
+    if name == _DEFAULT or not name.isalnum():
+        return default
+    return parse(_read(f"{FOLDER}/{name}"), default)
 
 
 def read_all() -> list[dict[str, str]]:

@@ -50,7 +50,7 @@ AVOIDED = "/etc/nix-aurora.root-avoid"
 UNMOVED = f"{RUN}/unmoved"  # nix-root's: why it left / as it is
 MOVE_NOW = f"{RUN}/move-now"  # asks nix-root to move a system that is up
 
-DESCRIBED = f"{HOME}/closure"  # the relocated layout's: what its Nix has to know of the closure
+DESCRIBED = f"{HOME}/closure"  # where RELOCATED: what its Nix has to know of the closure
 USERS_MISSING = f"{RUN}/users-missing"  # nix-layout's: Nix does not find its build users
 
 RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
@@ -63,7 +63,6 @@ ROOT_GOOD = "nix-root-good.service"
 ROOT_OFF = "nix_aurora.root=off"  # the kernel argument
 LAYOUT = "nix-layout.service"
 MOUNT = "nix.mount"
-RELOCATED_MOUNT = "run-nix-store.mount"
 SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
 BACKUP_TIMER = "nix-database-backup.timer"

@@ -2,7 +2,7 @@
 
 import os
 
-from nix_aurora_host import paths
+from nix_aurora_host import layouts, paths
 
 _LIST = os.path.join(os.path.dirname(os.path.dirname(__file__)), "units")  # noqa: PTH118, PTH120
 
@@ -12,8 +12,14 @@ def parse(text: str) -> tuple[str, ...]:
     return tuple(line.split()[0] for line in text.splitlines() if line and line[0] != "#")
 
 
+def add_mounts(names: tuple[str, ...], mounts: list[str]) -> tuple[str, ...]:
+    """Return ``names`` with the ``mounts`` that are not among them, behind nix.mount."""
+    end = names.index(paths.MOUNT) + 1
+    return (*names[:end], *(name for name in mounts if name not in names), *names[end:])
+
+
 with open(_LIST, encoding="utf-8") as _file:  # noqa: PTH123 - pathlib takes a while to load
-    ALL = parse(_file.read())
+    ALL = add_mounts(parse(_file.read()), [layout["mount"] for layout in layouts.read_all()])
 BACKUP = (paths.BACKUP_TIMER, paths.BACKUP)
 """The units that copy the database. Older packages do not have them."""
 UNITS = tuple(name for name in ALL if name not in BACKUP)

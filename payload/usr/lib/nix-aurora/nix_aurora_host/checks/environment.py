@@ -30,7 +30,7 @@ _RECEIPT = "/nix/receipt.json"
 def check_logins(facts: Facts) -> Iterator[Finding]:
     """Every shell's login is to find the programs of the profiles."""
     store, profile = facts.basics.store, facts.basics.profile
-    if store.nix != AtNix.OURS or profile.nix is None or store.layout == "relocated":
+    if store.nix != AtNix.OURS or profile.nix is None or store.relocated:
         return  # their directories stay out of PATH while they lead nowhere
     for shell in facts.shells:
         who = f"a login of {printable(facts.person.name)} in {shell.name}"

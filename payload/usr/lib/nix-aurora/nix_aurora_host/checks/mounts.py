@@ -1,8 +1,8 @@
 """What /nix is, and whether programs start from it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from nix_aurora_host import paths
+from nix_aurora_host import layouts, paths
 from nix_aurora_host.checks import fixes, settings_file
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
@@ -22,13 +22,14 @@ STORE_NOEXEC = Kind("store-noexec", Severity.ERROR)
 
 _ASIDE = fixes.sudo("mv", "--no-target-directory", "/nix", f"/nix{fixes.SUFFIX}")
 # What the store can lie on, or be shown on: a fix names no other mount point.
-_MOUNT_POINTS = ("/", "/var", "/var/lib", paths.BASE, "/nix", "/run/nix/store")
+_MOUNT_POINTS = ("/", "/var", "/var/lib", paths.BASE, "/nix", paths.PREFIX)
 
 
 def check_mount(facts: Facts) -> Iterator[Finding]:
     """/nix is to be the store wherever the root directory can have one."""
-    if facts.basics.store.layout == "relocated":
-        yield from _check_relocated(facts)
+    layout = layouts.read_layout(facts.basics.store.layout)
+    if layouts.is_relocated(layout):
+        yield from _check_relocated(facts, layout)
         return
     kind, unit = facts.basics.store.nix, fixes.unit(facts, paths.MOUNT)
     if facts.basics.store.read_only:
@@ -71,18 +72,18 @@ def _check_namespace(facts: Facts) -> Iterator[Finding]:
     yield found(NIX_DIRECTORY_MISSING, message, fixes.sudo("nix-aurora", "mount", "enable"))
 
 
-def _check_relocated(facts: Facts) -> Iterator[Finding]:
-    unit = fixes.unit(facts, paths.RELOCATED_MOUNT)
+def _check_relocated(facts: Facts, layout: Mapping[str, str]) -> Iterator[Finding]:
+    unit = fixes.unit(facts, layout["mount"])
     if facts.basics.store.nix == AtNix.OURS:
         message = (
-            f"{paths.SETTINGS} asks for the relocated layout: no binary cache of /nix/store, so "
-            "everything is built from source, and no devbox"
+            f"{paths.SETTINGS} asks for the {layout['layout']} layout: no binary cache of "
+            "/nix/store, so everything is built from source, and no devbox"
         )
         fix = fixes.chain(*settings_file.ask_for_auto(facts), fixes.systemctl("reboot"))
         yield found(LAYOUT_RELOCATED, message, fix)
     elif not unit.masked and unit.active != "failed":
-        message = "/run/nix/store is not the relocated store: no nix command works"
-        fix = fixes.systemctl("restart", paths.LAYOUT, paths.RELOCATED_MOUNT)
+        message = f"{layout['store']} is not the store: no nix command works"
+        fix = fixes.systemctl("restart", paths.LAYOUT, layout["mount"])
         yield found(STORE_NOT_MOUNTED, message, fix)
 
 

@@ -25,7 +25,7 @@ _DEVBOX = (2, 18)  # jetify-com/devbox: internal/nix/install.go
 def check_profile(facts: Facts) -> Iterator[Finding]:
     """The default profile is where devbox, and every login, looks for Nix."""
     store, profile = facts.basics.store, facts.basics.profile
-    if facts.basics.closure.nix in store.missing or store.layout == "relocated":
+    if facts.basics.closure.nix in store.missing or store.relocated:
         return
     fix = fixes.cure_import(facts)
     if not profile.exists:
@@ -64,7 +64,7 @@ def _replace_profile(facts: Facts) -> Fix:
 def check_own(facts: Facts) -> Iterator[Finding]:
     """A profile that leads nowhere makes each nix profile fail."""
     person = facts.person
-    if person.lost_profile is None or facts.basics.store.layout == "relocated":
+    if person.lost_profile is None or facts.basics.store.relocated:
         return  # the profiles of the other layouts lie where this one does not look
     link = f"{person.home}/.nix-profile"
     message = f"{printable(link)} leads to a directory that is missing: no profile can be changed"

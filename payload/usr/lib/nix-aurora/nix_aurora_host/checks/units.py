@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from nix_aurora_host import paths
+from nix_aurora_host import layouts, paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.kind import Kind, found
@@ -25,7 +25,11 @@ DAEMON_OUTDATED = Kind("daemon-outdated", Severity.WARNING)
 _EFFECT = {
     paths.LAYOUT: "no boot makes /nix or decides where the store appears",
     paths.MOUNT: "no boot shows the store on /nix",
-    paths.RELOCATED_MOUNT: "no boot shows a relocated store on /run/nix/store",
+    **{
+        layout["mount"]: f"no boot shows the {layout['layout']} store on {layout['store']}"
+        for layout in layouts.read_all()
+        if layouts.is_relocated(layout)
+    },
     paths.SETUP: "no boot imports the packaged Nix",
     paths.SOCKET: "no client reaches the daemon",
     paths.DAEMON: "no client gets an answer",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from nix_aurora_host import occupants, paths, removal, units
+from nix_aurora_host import layouts, occupants, paths, removal, units
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
@@ -20,10 +20,11 @@ _STARTED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the so
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
-_RELOCATED = Path("/run/nix/store")
+_RELOCATED = [layout for layout in layouts.read_all() if layouts.is_relocated(layout)]
+_SHOWN = (_NIX, *(Path(layout["store"]) for layout in _RELOCATED))
 # In the order in which they are put out of sight: the stamp before the database, and this before
 # the store. The boot after a purge that was killed imports anew, or finds all as it was.
-_FIRST = (".nix-aurora", "relocated", "var", "store")
+_FIRST = (".nix-aurora", *(Path(layout["home"]).name for layout in _RELOCATED), "var", "store")
 _UNCHANGED = "nothing was changed"
 _STARTED_AGAIN = "nothing was removed, and Nix is started again"
 
@@ -147,7 +148,7 @@ def _systemctl(*words: str) -> None:
 
 def _unmount() -> None:
     deadline = time.monotonic() + _PATIENCE
-    while mounted := [str(path) for path in (_NIX, _RELOCATED) if path.is_mount()]:
+    while mounted := [str(path) for path in _SHOWN if path.is_mount()]:
         done = subprocess.run(["umount", *mounted], capture_output=True, text=True, check=False)
         if done.returncode and time.monotonic() < deadline:
             time.sleep(0.1)  # what was killed keeps it until it has ended

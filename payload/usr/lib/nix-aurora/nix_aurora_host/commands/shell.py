@@ -22,8 +22,7 @@ def shell(command: Sequence[str]) -> NoReturn:
     """Become ``command``, or the user's shell if that is empty, with /nix and its environment."""
     if paths.RELOCATED:
         raise CommandError(
-            "cannot start a shell: the relocated layout has no /nix, and its programs start "
-            "everywhere",
+            "cannot start a shell: this layout has no /nix, and its programs start everywhere",
             code=USAGE,
         )
     if not command and os.isatty(0) and os.isatty(2):

@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from nix_aurora_host import paths
+from nix_aurora_host import layouts, paths
 from nix_aurora_host.database.roots import gather_roots
 from nix_aurora_host.gather.closure import Closure
 from nix_aurora_host.occupants import find_mount_point
@@ -48,6 +48,11 @@ class Store:
     lost: tuple[str, ...] = ()  # others that roots keep, on disk and not in the database
     roots: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] | None = ()  # None: cannot be read
+
+    @property
+    def relocated(self) -> bool:
+        """Return whether store paths have a prefix of their own in this layout."""
+        return layouts.is_relocated(layouts.read_layout(self.layout))
 
 
 def gather_store(closure: Closure) -> Store:

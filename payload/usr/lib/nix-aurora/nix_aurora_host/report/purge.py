@@ -5,14 +5,18 @@ import pwd
 from collections.abc import Sequence
 from pathlib import Path
 
-from nix_aurora_host import paths, sysusers
+from nix_aurora_host import layouts, paths, sysusers
 from nix_aurora_host.dialog import say
 from nix_aurora_host.gather.host import Host, gather_host
 
 _LEFTOVERS = (
-    *(".nix-profile", ".nix-defexpr", ".nix-channels", ".cache/nix", ".config/nix"),
-    *(".local/state/nix", ".local/share/nix"),
-    *(".cache/nix-relocated", ".local/state/nix-relocated"),  # relocated's own
+    *(".nix-profile", ".nix-defexpr", ".nix-channels", ".config/nix"),
+    ".local/share/nix",
+    *(
+        f"{folder}/{layout['user_state']}"
+        for layout in layouts.read_all()
+        for folder in (".cache", ".local/state")
+    ),
 )
 
 

@@ -2,10 +2,10 @@
 
 import time
 
-from nix_aurora_host import paths
+from nix_aurora_host import layouts, paths
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics
-from nix_aurora_host.gather.store import AtNix
+from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.nix_root.words import explain
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import human, printable
@@ -15,15 +15,13 @@ _OWNERS = {
     "imported": "of an earlier import",
     "administrator": "the administrator's own, which stays",
 }
-# What a layout cannot do.
-_LIMITS = {
-    "namespace": ("a profile's programs start in nix-aurora shell alone",),
-    "relocated": (
-        "no binary cache of /nix/store",
-        "everything is built here, from source",
-        "no devbox",
-    ),
-}
+# What a layout cannot do: the namespace layout, and one whose store has a prefix of its own.
+_NAMESPACE_LIMITS = ("a profile's programs start in nix-aurora shell alone",)
+_RELOCATED_LIMITS = (
+    "no binary cache of /nix/store",
+    "everything is built here, from source",
+    "no devbox",
+)
 _NIX = {
     AtNix.OURS: f"{paths.BASE} on /nix",
     AtNix.OTHER_MOUNT: "/nix is another mount",
@@ -39,7 +37,7 @@ def describe(basics: Basics) -> dict[str, object]:
     closure, store, profile = basics.closure, basics.store, basics.profile
     state = {
         "layout": store.layout,
-        "limits": list(_LIMITS.get(store.layout, ())),
+        "limits": list(_limits(store)),
         "nix": store.nix,
         "root": {"kind": basics.nix_root.done, "unmoved": basics.nix_root.unmoved},
         "settings": {
@@ -68,6 +66,12 @@ def describe(basics: Basics) -> dict[str, object]:
         "database": _describe_database(basics.database),
     }
     return {name: _plain(value) for name, value in state.items()}
+
+
+def _limits(store: Store) -> tuple[str, ...]:
+    if store.relocated:
+        return _RELOCATED_LIMITS
+    return _NAMESPACE_LIMITS if store.layout == "namespace" else ()
 
 
 def _plain(value: object) -> object:
@@ -113,10 +117,12 @@ def _layout(basics: Basics) -> str:
 
 def _shown(basics: Basics) -> str:
     store = basics.store
-    if store.layout == "relocated":
+    layout = layouts.read_layout(store.layout)
+    if store.relocated:
         shown = "on" if store.nix == AtNix.OURS else "not on"
-        limits = "; ".join(_LIMITS["relocated"])
-        return f"relocated: {paths.BASE}/relocated/store, {shown} /run/nix/store\n{limits}"
+        limits = "; ".join(_RELOCATED_LIMITS)
+        place = f"{layout['home']}/store, {shown} {layout['store']}"
+        return f"{store.layout}: {place}\n{limits}"
     if store.layout != "namespace":
         return f"{printable(store.layout)}: {_NIX[store.nix]}"
     if store.nix == AtNix.OURS:
@@ -154,7 +160,7 @@ def _is_current(basics: Basics) -> bool:
 
 def _profile(basics: Basics) -> str:
     profile = basics.profile
-    if profile.nix is None and basics.store.layout == "relocated":
+    if profile.nix is None and basics.store.relocated:
         return "no Nix in the default profile: in this layout none can start from it"
     if profile.nix is None:
         return "no Nix in the default profile"
