@@ -1,45 +1,66 @@
-"""nix-root.service with a fault in it: functions of bash in place of the programs that it calls."""
+"""nix-root.service that makes the second kind of root, or whose system calls fail."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.harness.strace import copy_strace
 from tests.harness.system import System
 
 ROOT_OFF = "nix_aurora.root=off"  # the kernel's argument that keeps a boot from moving
-NO_OVERLAY = 'mount() { [[ $* != *lowerdir=/:* ]] || return 32; command mount "$@"; }'
-_FAULT = "/usr/lib/harness/no-overlay.bash"
-ADD_NO_OVERLAY = f"""
-mkdir -p {_FAULT.rpartition("/")[0]}
-cat >{_FAULT} <<'END'
-[[ $0 != */nix-root ]] || {NO_OVERLAY}
+_AVOIDED = "/etc/nix-aurora.root-avoid"
+_AVOID = f'echo "overlay $(uname -r)" >{_AVOIDED}'
+ADD_CHOICE = f"""
+place=/usr/lib/systemd/system/nix-root.service.d
+mkdir -p $place /usr/lib/harness
+printf '[Service]\nExecStartPre=/usr/bin/bash /usr/lib/harness/choose-kind\n' >$place/choose.conf
+cat >/usr/lib/harness/choose-kind <<'END'
+[ "${{NIX_ROOT_KIND-}}" != binds ] || {_AVOID}
 END
 """
-"""A script for a tree; then the kernel's argument has each boot refuse an overlay on /."""
-REFUSE_OVERLAY = f"systemd.setenv=BASH_ENV={_FAULT}"
-# bash reads the file before the script.
-_BREAK = """
-mkdir -p /etc/systemd/system/nix-root.service.d
-printf '[Service]\\nEnvironment=BASH_ENV=/etc/fault\\n' \\
-    >/etc/systemd/system/nix-root.service.d/fault.conf
-printf '%s\\n' "$FUNCTIONS" >/etc/fault
-systemctl daemon-reload
-"""
-_MEND = "rm -rf /etc/systemd/system/nix-root.service.d /etc/fault; systemctl daemon-reload"
+"""A script for a tree; with the kernel's argument TAKE_BINDS, its boots then skip the overlay."""
+TAKE_BINDS = "systemd.setenv=NIX_ROOT_KIND=binds"
+_STRACE = "/etc/strace"
 _RUN_BY = """
 mkdir -p /etc/systemd/system/nix-root.service.d
-printf '%s\\n' '[Service]' Environment=BASH_ENV=/etc/fault ExecStart= \\
-    "ExecStart=$COMMAND /usr/libexec/nix-aurora/nix-root" \\
-    >/etc/systemd/system/nix-root.service.d/fault.conf
-printf '%s\\n' "$FUNCTIONS" >/etc/fault
+printf '%s\n' '[Service]' ExecStart= "ExecStart=$COMMAND /usr/libexec/nix-aurora/nix-root" \
+    >/etc/systemd/system/nix-root.service.d/strace.conf
 systemctl daemon-reload
 """
+_MEND = f"rm -rf /etc/systemd/system/nix-root.service.d {_STRACE}; systemctl daemon-reload"
+_ROOT = "/run/nix-root/root"
+
+REFUSE_OVERLAY = f"-P {_ROOT} -e inject=mount:error=EINVAL:when=1"
+REFUSE_BIND = f"-P {_ROOT}/var -e inject=mount:error=EPERM"
+FORGET_BIND = f"-P {_ROOT}/var -e inject=mount:retval=0"
+REFUSE_SYNC = "-e inject=fsync:error=EIO"
+REFUSE_PIVOT = "-e inject=pivot_root:error=EINVAL"
+KILL_WHILE_BINDING = f"-P {_ROOT}/var -e inject=mount:signal=KILL"
+KILL_BEFORE_PIVOT = "-e inject=pivot_root:signal=KILL"
+KILL_AFTER_PIVOT = "-e inject=umount2:signal=KILL:when=1"
+"""Words for strace: how a system call of nix-root ends. FORGET_BIND does nothing and succeeds."""
 
 
-def break_nix_root(host: System, functions: str) -> None:
-    """Have the unit's script see ``functions`` from its next start on."""
-    host.run(_BREAK, env={"FUNCTIONS": functions})
+def avoid_overlay(host: System) -> None:
+    """Have the next boots skip the overlay, as after boots that failed with it."""
+    host.run(_AVOID)
 
 
-def run_nix_root_by(host: System, command: str, functions: str = "") -> None:
-    """Have ``command`` run the unit's script, which sees ``functions``, from its next start on."""
-    host.run(_RUN_BY, env={"COMMAND": command, "FUNCTIONS": functions})
+def allow_overlay(host: System) -> None:
+    """Let the next boots try the overlay again."""
+    host.run(f"rm -f {_AVOIDED}")
+
+
+def trace_nix_root(host: System, words: str) -> None:
+    """Have strace with these words run nix-root from its next start on."""
+    with TemporaryDirectory() as place:
+        strace = copy_strace(Path(place), _STRACE)
+        host.copy_in(Path(place), _STRACE)
+    host.run(_RUN_BY, env={"COMMAND": f"{strace} -qq {words}"})
+
+
+def break_nix_root(host: System, fault: str) -> None:
+    """Have the system calls of nix-root that ``fault`` names fail from its next start on."""
+    trace_nix_root(host, f"-o /dev/null {fault}")
 
 
 def mend_nix_root(host: System) -> None:

@@ -9,9 +9,7 @@ from types import MappingProxyType
 TOOLS = MappingProxyType(
     {
         "bash": "bash",
-        "chcon": "coreutils",
         "chmod": "coreutils",
-        "chown": "coreutils",
         "cp": "coreutils",
         "grep": "grep",
         "ln": "coreutils",
@@ -22,13 +20,10 @@ TOOLS = MappingProxyType(
         "pivot_root": "util-linux",
         "readlink": "coreutils",
         "rm": "coreutils",
-        "rmdir": "coreutils",
         "sed": "sed",
         "sleep": "coreutils",
         "stat": "coreutils",
-        "sync": "coreutils",
         "systemctl": "systemd",
-        "systemd-escape": "systemd",
         "systemd-sysusers": "systemd",
         "systemd-tmpfiles": "systemd",
         "touch": "coreutils",

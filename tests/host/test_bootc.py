@@ -8,7 +8,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.host.conftest import NixTreeMaker
 from tests.lint.shell import TOP
-from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
+from tests.nix_root import allow_overlay, avoid_overlay
 from tests.whole import add_program, check_whole
 
 _SOURCE = "findmnt --noheadings --output SOURCE --mountpoint /"
@@ -55,7 +55,7 @@ def test_it_moves_and_keeps_its_source(kind: str, host: Host) -> None:
     host.reboot()
     before = host.run(_SOURCE).stdout
     if kind == "binds":
-        break_nix_root(host, NO_OVERLAY)
+        avoid_overlay(host)
     host.run("nix-aurora mount enable --yes")
     host.reboot()
     assert host.read("/run/nix-aurora/root") == f"{kind}\n"
@@ -65,7 +65,7 @@ def test_it_moves_and_keeps_its_source(kind: str, host: Host) -> None:
     check_whole(host)
     assert _findings(host) == {}
     if kind == "binds":
-        mend_nix_root(host)
+        allow_overlay(host)
 
 
 def test_a_transaction_on_the_running_system_starts_nothing(host: Host) -> None:

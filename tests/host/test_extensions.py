@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.host.conftest import NixTreeMaker
-from tests.nix_root import NO_OVERLAY, break_nix_root
+from tests.nix_root import avoid_overlay
 from tests.whole import add_program, check_works
 
 _PENDING = "/etc/nix-aurora.root-pending"
@@ -53,7 +53,7 @@ def host(
     place = tmp_path_factory.mktemp(request.param) / "host"
     with Host(make_nix_tree(nix_dir=False), place) as host:
         if request.param == "binds":
-            break_nix_root(host, NO_OVERLAY)
+            avoid_overlay(host)
         host.run(_EXTENSIONS)
         add_program(host)
         yield host

@@ -9,29 +9,31 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
-from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
+from tests.nix_root import (
+    FORGET_BIND,
+    KILL_AFTER_PIVOT,
+    KILL_BEFORE_PIVOT,
+    REFUSE_BIND,
+    REFUSE_OVERLAY,
+    REFUSE_PIVOT,
+    REFUSE_SYNC,
+    avoid_overlay,
+    break_nix_root,
+    mend_nix_root,
+)
 from tests.whole import WHOLE, add_program, check_profile, check_session, check_works
 
 _ENABLE = "nix-aurora mount enable --yes"
-# What a call of a program is replaced with, the root directory that the boot has in the end, and
-# whether systemd calls the unit failed.
+# What ends in another way, the root directory that the boot has in the end, and whether systemd
+# calls the unit failed.
 _FAULTS = {
-    "overlay refused": (NO_OVERLAY, ("binds", False)),
-    "bind refused": (
-        'mount() { command mount "$@"; [[ $* != *--all* ]] || return 64; }',
-        (None, True),
-    ),
-    "a directory that is another one": (
-        'mount() { command mount "$@"; [[ $* != *--all* ]] || umount -l /run/nix-root/root/var; }',
-        (None, True),
-    ),
-    "pivot refused": ("pivot_root() { return 1; }", (None, True)),
-    "killed before the pivot": ("pivot_root() { kill -KILL $$; }", (None, True)),
-    "killed after the pivot": (
-        'pivot_root() { command pivot_root "$@"; kill -KILL $$; }',
-        ("overlay", True),
-    ),
-    "no marker can be written": ("sync() { return 1; }", (None, True)),
+    "overlay refused": (REFUSE_OVERLAY, ("binds", False)),
+    "bind refused": (REFUSE_BIND, (None, True)),
+    "a directory that is another one": (FORGET_BIND, (None, True)),
+    "pivot refused": (REFUSE_PIVOT, (None, True)),
+    "killed before the pivot": (KILL_BEFORE_PIVOT, (None, True)),
+    "killed after the pivot": (KILL_AFTER_PIVOT, ("overlay", True)),
+    "no marker can be written": (REFUSE_SYNC, (None, True)),
 }
 _HANG = """
 printf '[Unit]\\nBefore=multi-user.target\\n[Service]\\nType=oneshot\\n\\
@@ -307,7 +309,7 @@ def test_what_systemd_mounts_stays_a_mount_point_whatever_the_image_has_there(
     tree = stock_tree.changed(tmp_path / "image", _IMAGE)
     host = make_host(tree)
     host.boot()
-    break_nix_root(host, NO_OVERLAY)
+    avoid_overlay(host)
     host.run("echo 'more /by-fstab tmpfs defaults 0 0' >>/etc/fstab")
     host.reboot()
     assert host.failed_units() == []
@@ -321,10 +323,10 @@ def test_what_systemd_mounts_stays_a_mount_point_whatever_the_image_has_there(
 
 @pytest.mark.parametrize("name", _FAULTS)
 def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: HostMaker) -> None:
-    functions, (root, failed) = _FAULTS[name]
+    fault, (root, failed) = _FAULTS[name]
     host = make_host(stock_tree)
     host.boot()
-    break_nix_root(host, functions)
+    break_nix_root(host, fault)
     host.reboot()
     assert _status(host)["root"] == root
     assert host.failed_units() == (["nix-root.service"] if failed else [])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
-from tests.nix_root import NO_OVERLAY, break_nix_root
+from tests.nix_root import avoid_overlay
 from tests.packages import PackageMaker, fit_for_sample
 
 # Of a container's root, only what is asked for: its programs are the host's.
@@ -73,7 +73,7 @@ def host(
     """Yield a host that can be moved onto a root of this kind; see _to_stock and _to_moved."""
     with Host(tree, tmp_path_factory.mktemp(request.param) / "host") as host:
         if request.param == "binds":
-            break_nix_root(host, NO_OVERLAY)
+            avoid_overlay(host)
         host.run(_BOX)
         yield host
 

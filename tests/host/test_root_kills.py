@@ -6,17 +6,23 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from nix_aurora_host import paths
 
 from tests.harness.nspawn import Host
-from tests.harness.strace import copy_strace
 from tests.host.conftest import NixTreeMaker
-from tests.nix_root import NO_OVERLAY, mend_nix_root, run_nix_root_by
+from tests.nix_root import (
+    allow_overlay,
+    avoid_overlay,
+    break_nix_root,
+    mend_nix_root,
+    trace_nix_root,
+)
 from tests.torture import SEED, chosen
 from tests.whole import add_program, check_profile
 
-_FAULTS = {"overlay": "", "binds": NO_OVERLAY}
+_KINDS = {"overlay": allow_overlay, "binds": avoid_overlay}
 _KILLS = 15
-_CASES = [(kind, number) for kind in _FAULTS for number in range(_KILLS)]
+_CASES = [(kind, number) for kind in _KINDS for number in range(_KILLS)]
 _TRACE = "/var/nix-root.trace"
 
 
@@ -29,35 +35,27 @@ def host(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
         yield host
 
 
-@pytest.fixture(scope="module")
-def strace(host: Host, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return the command that starts strace on that host."""
-    place = tmp_path_factory.mktemp("strace")
-    command = copy_strace(place, "/etc/strace")
-    host.copy_in(place, "/etc/strace")
-    return command
-
-
-@pytest.fixture(scope="module", params=_FAULTS)
+@pytest.fixture(scope="module", params=_KINDS)
 def kind(request: pytest.FixtureRequest) -> str:
-    """Return the kind of root that the script makes."""
+    """Return the kind of root that nix-root makes."""
     return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def calls(host: Host, strace: str, kind: str) -> list[tuple[str, int]]:
+def calls(host: Host, kind: str) -> list[tuple[str, int]]:
     """Return the system calls of an undisturbed run: each name, with its number among those.
 
-    From its own file of settings on: before that, nothing is done.
+    From its first look at a file of its own on: before that, nothing is done.
     """
-    run_nix_root_by(host, f"{strace} -qq -o {_TRACE}", _FAULTS[kind])
+    _KINDS[kind](host)
+    trace_nix_root(host, f"-o {_TRACE}")
     host.reboot()
     assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     counts: Counter[str] = Counter()
     found: list[tuple[str, int]] = []
     first = 0
     for line in host.read(_TRACE).splitlines():
-        if "nix-aurora.conf" in line and not first:
+        if paths.MOVE_NOW in line and not first:
             first = len(found)
         if name := re.match(r"([a-z0-9_]+)\(", line):
             counts[name[1]] += 1
@@ -68,12 +66,11 @@ def calls(host: Host, strace: str, kind: str) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize(("kind", "number"), chosen(_CASES), indirect=["kind"])
 def test_a_boot_is_whole_at_whatever_system_call_nix_root_dies(
-    host: Host, strace: str, kind: str, calls: list[tuple[str, int]], number: int
+    host: Host, kind: str, calls: list[tuple[str, int]], number: int
 ) -> None:
     position = (number + random.Random(f"{SEED} {kind} {number}").random()) / _KILLS  # noqa: S311
     name, count = calls[int(position * len(calls))]
-    inject = f"inject={name}:signal=KILL:when={count}"
-    run_nix_root_by(host, f"{strace} -qq -o /dev/null -e {inject}", _FAULTS[kind])
+    break_nix_root(host, f"-e inject={name}:signal=KILL:when={count}")
     host.reboot()
     result = host.run("systemctl show --property=Result --value nix-root.service").stdout.strip()
     layout = host.read("/run/nix-aurora/layout").strip()

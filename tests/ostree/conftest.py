@@ -13,7 +13,7 @@ from tests.harness.deployment import Deployment
 from tests.harness.ostree import bootable_tree, copy_disk, deploy, make_disk
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
-from tests.nix_root import ADD_NO_OVERLAY, REFUSE_OVERLAY
+from tests.nix_root import ADD_CHOICE, TAKE_BINDS
 from tests.packages import PackageMaker, fit_for_sample
 
 
@@ -45,7 +45,7 @@ class DeploymentMaker(Protocol):
 
 
 # What every boot of a host has, by the kind of root directory that it gets.
-KINDS = {"overlay": "", "binds": REFUSE_OVERLAY}
+KINDS = {"overlay": "", "binds": TAKE_BINDS}
 # Layers of a branch's tree, the topmost first, over those of its base.
 _LAYERS = ("settings", "rpms")
 
@@ -62,7 +62,7 @@ def branches(package: PackageMaker, shared: Path) -> Mapping[str, Tree]:
     def with_nix(name: str, base: Tree, suite: str = "forky") -> Tree:
         def make(place: Path) -> None:
             layered = layer_rpms(base, [package(suite)], place / "rpms")
-            fit_for_sample(layered, place / "settings", more=ADD_NO_OVERLAY)
+            fit_for_sample(layered, place / "settings", more=ADD_CHOICE)
 
         place = cached("branches", name, make, top=shared)
         return Tree((*(place / layer for layer in _LAYERS), *base.layers))

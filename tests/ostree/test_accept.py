@@ -17,7 +17,7 @@ from accept.outcome import Result
 from tests.harness.container import REBOOT
 from tests.harness.deployment import Deployment
 from tests.lint.shell import TOP
-from tests.nix_root import NO_OVERLAY, break_nix_root, mend_nix_root
+from tests.nix_root import allow_overlay, avoid_overlay
 from tests.ostree.accepting import ELSEWHERE, UNASKED, Guest, check_green, let_in
 from tests.ostree.conftest import DeploymentMaker, DiskMaker
 from tests.whole import add_program, check_profile
@@ -170,10 +170,10 @@ def test_interrupted_it_cleans_up(guest: Guest[Deployment]) -> None:
 
 
 def test_binds_are_green(guest: Guest[Deployment]) -> None:
-    break_nix_root(guest.host, NO_OVERLAY)
+    avoid_overlay(guest.host)
     guest.reboot()
     check_green(guest.accept(), "mount: / is made of binds")
-    mend_nix_root(guest.host)
+    allow_overlay(guest.host)
 
 
 def test_a_namespace_is_green_within_its_promises(guest: Guest[Deployment]) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from tests.harness.deployment import Deployment
 from tests.harness.ostree import TRANSIENT
-from tests.nix_root import NO_OVERLAY, break_nix_root
+from tests.nix_root import avoid_overlay
 from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.sources import check_sources
 from tests.whole import add_program, check_profile, check_whole, check_works, version
@@ -98,7 +98,7 @@ def test_applied_to_a_running_system_it_takes_one_command(
     check_works(host)
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     if kind == "binds":
-        break_nix_root(host, NO_OVERLAY)
+        avoid_overlay(host)
     host.run("nix-aurora mount enable --yes --now")
     assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     check_works(host)

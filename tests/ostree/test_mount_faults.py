@@ -1,15 +1,16 @@
 """nix-root.service with a fault in it, on a real deployment: the boot is whole all the same."""
 
-from tests.nix_root import break_nix_root, mend_nix_root
+from tests.nix_root import (
+    KILL_WHILE_BINDING,
+    REFUSE_BIND,
+    REFUSE_PIVOT,
+    break_nix_root,
+    mend_nix_root,
+)
 from tests.ostree.conftest import DeploymentMaker
 from tests.ostree.test_mount import is_as_before
 from tests.whole import add_program, check_profile
 
-_FAULTS = {
-    "binds refused": 'mount() { command mount "$@"; [[ $* != *--all* ]] || return 64; }',
-    "pivot refused": "pivot_root() { return 1; }",
-    "killed half-way": 'mount() { command mount "$@"; [[ $* != *--all* ]] || kill -9 $$; }',
-}
 _HANG = """
 cat >/etc/systemd/system/hang.service <<'END'
 [Unit]
@@ -28,8 +29,8 @@ def test_whatever_goes_wrong_the_boot_is_whole(make_deployment: DeploymentMaker)
     host = make_deployment("nix-forky")
     host.boot()
     add_program(host)
-    for functions in _FAULTS.values():
-        break_nix_root(host, functions)
+    for fault in (REFUSE_BIND, REFUSE_PIVOT, KILL_WHILE_BINDING):
+        break_nix_root(host, fault)
         host.reboot()
         assert host.failed_units() == ["nix-root.service"]
         host.run("systemctl reset-failed")

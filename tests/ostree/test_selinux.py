@@ -21,7 +21,7 @@ from tests.harness.ostree import (
 from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
-from tests.nix_root import ADD_NO_OVERLAY, REFUSE_OVERLAY
+from tests.nix_root import ADD_CHOICE, TAKE_BINDS
 from tests.ostree.accepting import judge_selinux
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, build, check_session, check_store, check_works, version
@@ -49,7 +49,7 @@ def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ma
         rpm = package(suite)
         rpms = [rpm, policy, *rpm.parent.glob("nix-aurora-selinux-*.noarch.rpm")]
         layered = layer_rpms(base, rpms if module else rpms[:1], place / name / "rpms")
-        return fit_for_sample(layered, place / name / "settings", more=ADD_NO_OVERLAY)
+        return fit_for_sample(layered, place / name / "settings", more=ADD_CHOICE)
 
     return {
         "older": tree("older", "trixie", module=True),
@@ -95,7 +95,7 @@ def bare(
     machine = Machine(_deployed(trees, commits, "bare"), place)
     machine.open()
     try:
-        machine.boot(arguments=f"{ENFORCING} {REFUSE_OVERLAY}")
+        machine.boot(arguments=f"{ENFORCING} {TAKE_BINDS}")
         yield machine
     finally:
         machine.close()
@@ -207,7 +207,7 @@ def test_an_upgrade_onto_binds(machine: Machine, trees: Mapping[str, Tree]) -> N
     }
     machine.poweroff()
     upgrade(trees["newer"], "newer", machine.disk)
-    machine.boot(arguments=f"{ENFORCING} {REFUSE_OVERLAY}")
+    machine.boot(arguments=f"{ENFORCING} {TAKE_BINDS}")
     assert machine.read("/run/nix-aurora/root") == "binds\n"
     assert version(machine).startswith("2.34.")
     assert machine.run("stat --format=%C /nix").stdout == f"{_STORE}\n"

@@ -9,7 +9,7 @@ from tests.harness.ostree import PACKAGES, bootable_tree, deploy, make_disk
 from tests.harness.qemu import Machine
 from tests.harness.roots import debian_layers
 from tests.harness.tree import Tree, layer_rpms
-from tests.nix_root import NO_OVERLAY, ROOT_OFF, break_nix_root
+from tests.nix_root import ROOT_OFF, avoid_overlay
 from tests.packages import PackageMaker, fit_for_sample
 
 _BRANCH = "encrypted"
@@ -78,7 +78,7 @@ def test_all_is_unmounted_as_on_a_stock_host(machine: Machine) -> None:
     overlay = _shut_down(machine)
     machine.boot(arguments=f"{_ARGUMENTS} {ROOT_OFF}")
     assert machine.read("/run/nix-aurora/layout") == "namespace\n"
-    break_nix_root(machine, NO_OVERLAY)
+    avoid_overlay(machine)
     stock = _shut_down(machine)
     machine.boot(arguments=_ARGUMENTS)
     assert machine.read("/run/nix-aurora/root") == "binds\n"

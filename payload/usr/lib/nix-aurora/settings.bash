@@ -1,5 +1,5 @@
-# settings.bash: read /etc/nix-aurora.conf. This is its only parser: for nix-root and layout, and
-# through `layout --settings` for the command nix-aurora.
+# settings.bash: read /etc/nix-aurora.conf. This is its only parser: for layout, and
+# through `layout --settings` for nix-root and the command nix-aurora.
 #
 # The file is data and is never run. A line is empty, a comment, or KEY=VALUE; nix-aurora.conf(5)
 # describes what else is accepted. A line that cannot be understood counts as a comment.

@@ -1,7 +1,10 @@
-"""nix-root.service, which moves the system onto a root directory with /nix: facts and words.
+"""The root directory with /nix: the program nix-root, and what the command says about it.
 
-The service itself is /usr/libexec/nix-aurora/nix-root; its settings are edited by mount.py.
+nix-root runs early in each boot, so its modules import nothing that takes long to load. It starts
+in ``program``. ``decide`` chooses whether the system moves, ``build`` makes the new root, ``move``
+moves every process there and cleans up. ``facts``, ``gather`` and ``words`` are the command's.
 
-In: what nix-root left in this boot, and the settings.
-Out: the state of the root directory, in words for people, and what enabling it takes.
+In: the table of mounts, the settings, the boots that failed; what nix-root left in this boot.
+Out: a root directory with /nix, or why there is none; its state in words for people, and what
+enabling it takes.
 """

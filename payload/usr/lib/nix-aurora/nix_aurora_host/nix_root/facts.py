@@ -3,16 +3,18 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from nix_aurora_host.nix_root import unmoved
+
 
 class Unmoved(StrEnum):
-    """Why nix-root left the root directory as it is: its words in /run/nix-aurora/unmoved."""
+    """Why nix-root left the root directory as it is."""
 
-    FAILED = "failed"  # the script did
-    FAILED_BOOTS = "failed-boots"
-    EXHAUSTED = "exhausted"  # each kind of root has failed with this kernel
-    ETC = "etc"  # it cannot keep a note of failed boots
-    STACKED = "stacked"  # more than one file system on /
-    LATE = "late"  # the system was up already
+    FAILED = unmoved.FAILED
+    FAILED_BOOTS = unmoved.FAILED_BOOTS
+    EXHAUSTED = unmoved.EXHAUSTED
+    ETC = unmoved.ETC
+    STACKED = unmoved.STACKED
+    LATE = unmoved.LATE
 
 
 @dataclass(frozen=True, slots=True)

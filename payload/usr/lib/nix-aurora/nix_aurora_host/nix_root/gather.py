@@ -4,7 +4,9 @@ import os
 from pathlib import Path
 
 from nix_aurora_host import paths
+from nix_aurora_host.nix_root import boots
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
+from nix_aurora_host.nix_root.notes import MADE
 from nix_aurora_host.settings import SettingsFile
 from nix_aurora_host.system import names, read
 
@@ -13,7 +15,7 @@ def gather_nix_root(settings: SettingsFile) -> NixRoot:
     """Look at what nix-root leaves, and at the root directory."""
     nix = Path("/nix")
     return make_nix_root(
-        made=read(f"{paths.RUN}/root") or "",
+        made=read(MADE) or "",
         unmoved=read(paths.UNMOVED) or "",
         pending=read(paths.PENDING) or "",
         boot=(read("/proc/sys/kernel/random/boot_id") or "").strip(),
@@ -62,10 +64,7 @@ def parse_pending(text: str, boot: str) -> tuple[FailedBoot, ...]:
 
     The one with the id ``boot`` is under way.
     """
-    lines = (line.split() for line in text.splitlines())
-    return tuple(
-        FailedBoot(words[0], words[1]) for words in lines if len(words) == 3 and words[2] != boot
-    )
+    return tuple(FailedBoot(kind, kernel) for kind, kernel, id_ in boots.parse(text) if id_ != boot)
 
 
 def parse_unit(cgroup: str) -> str | None:

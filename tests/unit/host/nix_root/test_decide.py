@@ -1,0 +1,108 @@
+"""Whether nix-root moves the system, from what is known of it."""
+
+import pytest
+from nix_aurora_host.nix_root import unmoved
+from nix_aurora_host.nix_root.decide import Stay, decide, exhausted, is_early_boot, keeps_notes
+from nix_aurora_host.nix_root.facts import Unmoved
+from nix_aurora_host.nix_root.mountinfo import Mount
+
+_ROOT = Mount("/", "ro", "overlay", "composefs", "ro")
+_ETC = Mount("/etc", "rw", "ext4", "/dev/vda3", "rw")
+
+
+def _decide(
+    *,
+    in_time: bool = True,
+    mounts: tuple[Mount, ...] = (_ROOT, _ETC),
+    etc_is_writable: bool = True,
+    failed_boots: int = 0,
+) -> Stay | None:
+    return decide(
+        in_time=in_time,
+        mounts=list(mounts),
+        etc_is_writable=etc_is_writable,
+        failed_boots=failed_boots,
+    )
+
+
+def _word(stay: Stay | None) -> str:
+    assert stay is not None
+    assert stay.reason
+    assert stay.hint
+    return stay.word
+
+
+def test_an_early_boot_of_a_stock_host_moves() -> None:
+    assert _decide() is None
+
+
+def test_one_failed_boot_is_tried_again() -> None:
+    assert _decide(failed_boots=1) is None
+
+
+def test_a_system_that_is_up_stays() -> None:
+    assert _word(_decide(in_time=False)) == unmoved.LATE
+
+
+def test_a_host_without_a_lasting_etc_stays() -> None:
+    assert _word(_decide(etc_is_writable=False)) == unmoved.ETC
+
+
+def test_two_failed_boots_are_the_last() -> None:
+    stay = _decide(failed_boots=2)
+    assert _word(stay) == unmoved.FAILED_BOOTS
+    assert stay is not None
+    assert stay.reason == "the last 2 boots with another root directory failed"
+
+
+def test_two_mounts_on_the_root_directory_stay() -> None:
+    assert _word(_decide(mounts=(_ROOT, _ROOT, _ETC))) == unmoved.STACKED
+
+
+def test_a_host_for_which_no_kind_is_left_is_told_how_to_try_again() -> None:
+    assert _word(exhausted()) == unmoved.EXHAUSTED
+    assert "mount enable --again" in exhausted().hint
+
+
+def test_the_command_knows_every_word() -> None:
+    words = {value for name, value in vars(unmoved).items() if name.isupper()}
+    assert words == set(Unmoved)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "kept"),
+    [
+        ("ext4", "rw", True),
+        ("overlay", "rw,lowerdir=/a,upperdir=/var/b,workdir=/var/c", True),
+        ("overlay", "rw,lowerdir=/a,upperdir=/run/b,workdir=/run/c", False),
+        ("tmpfs", "rw", False),
+        ("ramfs", "rw", False),
+    ],
+)
+def test_a_note_in_etc_lasts_where_its_file_system_does(
+    kind: str, options: str, kept: bool
+) -> None:
+    etc = Mount("/etc", "rw", kind, "etc", options)
+    assert keeps_notes(etc, is_writable=True) is kept
+
+
+def test_a_note_lasts_in_an_etc_that_is_no_mount() -> None:
+    assert keeps_notes(None, is_writable=True)
+    assert not keeps_notes(None, is_writable=False)
+
+
+@pytest.mark.parametrize(
+    ("sysinit", "multi_user", "early"),
+    [
+        ({"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "3"}, True),
+        ({"ActiveState": "inactive", "Job": "2"}, {"ActiveState": "inactive", "Job": "3"}, True),
+        ({"ActiveState": "active"}, {"ActiveState": "active"}, False),
+        ({"ActiveState": "active"}, {"ActiveState": "inactive", "Job": "3"}, False),
+        ({"ActiveState": "inactive"}, {"ActiveState": "inactive"}, False),  # rescue.target
+        ({"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "0"}, False),
+    ],
+)
+def test_an_early_boot_is_one_that_is_about_to_reach_multi_user(
+    sysinit: dict[str, str], multi_user: dict[str, str], early: bool
+) -> None:
+    assert is_early_boot([sysinit, multi_user]) is early

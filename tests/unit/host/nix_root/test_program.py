@@ -1,0 +1,161 @@
+"""nix-root from its start to its end, with what only a booting system can do replaced."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import paths
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.nix_root import ask, boots, forget, program
+from nix_aurora_host.nix_root.mountinfo import Mount
+
+_EARLY = [{"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "1"}]
+_UP = [{"ActiveState": "active"}, {"ActiveState": "active"}]
+_ROOT = Mount("/", "ro", "overlay", "composefs", "ro")
+
+
+class _Host:
+    """A stock host in an early boot; ``done`` is what was done to it."""
+
+    def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        self.has_nix = False
+        self.layout = "auto"
+        self.units = _EARLY
+        self.build: Callable[[], str | None] = lambda: "overlay"
+        self.unmoved = place / "unmoved"
+        self.move_now = place / "move-now"
+        self.pending = place / "pending"
+        monkeypatch.setattr(paths, "UNMOVED", str(self.unmoved))
+        monkeypatch.setattr(paths, "MOVE_NOW", str(self.move_now))
+        monkeypatch.setattr(paths, "PENDING", str(self.pending))
+        monkeypatch.setattr(program, "_needs_nothing", lambda: self.has_nix)
+        monkeypatch.setattr(os, "access", lambda *_: True)  # /etc
+        monkeypatch.setattr(ask, "ask_layout", lambda: self.layout)
+        monkeypatch.setattr(ask, "ask_units", lambda *_: self.units)
+        monkeypatch.setattr(program, "read_mounts", lambda: [_ROOT])
+        monkeypatch.setattr(program, "build", lambda *_: self.build())
+        monkeypatch.setattr(program, "move", lambda kind, *_: self.done.append(f"move: {kind}"))
+        monkeypatch.setattr(program, "clean", lambda _: self.done.append("clean"))
+
+    def note(self) -> str | None:
+        """Return why / stays as it is, as others read it."""
+        return self.unmoved.read_text().strip() if self.unmoved.exists() else None
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
+    """Return such a host."""
+    return _Host(tmp_path, monkeypatch)
+
+
+def test_a_boot_moves(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.unmoved.write_text("failed\n")
+    assert program.main([]) == 0
+    assert host.done == ["move: overlay", "clean"]
+    assert host.note() is None
+    assert capsys.readouterr().out == (
+        "nix-root: moved the system to a read-only root directory with /nix (overlay)\n"
+        "hint: to undo this: sudo nix-aurora mount disable, and reboot\n"
+    )
+
+
+def test_a_host_with_nix_needs_nothing(host: _Host) -> None:
+    host.has_nix = True
+    host.move_now.touch()
+    assert program.main([]) == 0
+    assert (host.done, host.note(), host.move_now.exists()) == ([], None, False)
+
+
+@pytest.mark.parametrize("layout", ["namespace", "relocated"])
+def test_another_layout_leaves_no_note(host: _Host, layout: str) -> None:
+    host.layout = layout
+    host.unmoved.write_text("failed\n")
+    assert program.main([]) == 0
+    assert (host.done, host.note()) == ([], None)
+
+
+def test_a_later_start_keeps_the_reason_of_the_boot(host: _Host) -> None:
+    host.units = _UP
+    assert program.main([]) == 0
+    assert host.note() == "late"
+    host.unmoved.write_text("failed\n")
+    assert program.main([]) == 0
+    assert (host.done, host.note()) == ([], "failed")
+
+
+def test_a_system_that_is_up_moves_once_when_asked(host: _Host) -> None:
+    host.units = _UP
+    host.move_now.touch()
+    assert program.main([]) == 0
+    assert host.done == ["move: overlay", "clean"]
+    assert not host.move_now.exists()
+
+
+def test_two_failed_boots_stay(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+    host.pending.write_text("overlay 6.18 first\noverlay 6.18 second\n")
+    assert program.main([]) == 0
+    assert (host.done, host.note()) == ([], "failed-boots")
+    assert capsys.readouterr().out == (
+        "nix-root: / stays without /nix: the last 2 boots with another root directory failed\n"
+        "hint: sudo nix-aurora mount enable, and reboot\n"
+    )
+
+
+def test_where_no_kind_is_left_it_cleans_up_and_stays(host: _Host) -> None:
+    host.build = lambda: None
+    assert program.main([]) == 0
+    assert (host.done, host.note()) == (["clean"], "exhausted")
+
+
+def _refuse() -> str:
+    raise OSError(22, "Invalid argument", "/run/nix-root")
+
+
+def _find_another() -> str:
+    raise CommandError("cannot carry over /var: the new root has something else there")
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (_refuse, "cannot make a root directory with /nix: /run/nix-root: Invalid argument"),
+        (_find_another, "cannot carry over /var: the new root has something else there"),
+    ],
+)
+def test_a_failure_cleans_up_and_is_named(
+    build: Callable[[], str], message: str, host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
+    host.build = build
+    assert program.main([]) == 1
+    assert host.done == ["clean"]
+    assert capsys.readouterr().err == f"nix-root: {message}\nhint: sudo nix-aurora doctor\n"
+
+
+@pytest.mark.parametrize(("result", "note"), [("success", None), ("signal", "failed")])
+def test_cleaning_up_notes_a_failure(
+    result: str, note: str | None, host: _Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_RESULT", result)
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)  # /nix
+    assert program.main(["--clean"]) == 0
+    assert (host.done, host.note()) == (["clean"], note)
+
+
+def test_boots_are_forgotten(host: _Host) -> None:
+    boots.add("overlay", "6.18", "first")
+    assert forget.main() == 0
+    assert not host.pending.exists()
+    assert forget.main() == 0
+
+
+def test_boots_are_forgotten_below_what_is_merged_into_etc(
+    host: _Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boots.add("overlay", "6.18", "first")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    monkeypatch.setattr(forget, "_uncover_etc", lambda: host.done.append("uncover"))
+    assert forget.main() == 0
+    assert host.done == ["uncover"]
+    assert not host.pending.exists()
