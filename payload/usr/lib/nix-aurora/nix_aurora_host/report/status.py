@@ -15,13 +15,15 @@ _OWNERS = {
     "imported": "of an earlier import",
     "administrator": "the administrator's own, which stays",
 }
-# What a layout cannot do: the namespace layout, and one whose store has a prefix of its own.
-_NAMESPACE_LIMITS = ("a profile's programs start in nix-aurora shell alone",)
-_RELOCATED_LIMITS = (
-    "no binary cache of /nix/store",
-    "everything is built here, from source",
-    "no devbox",
-)
+# What a layout cannot do, by its name or because it is relocated.
+_LIMITS = {
+    "namespace": ("a profile's programs start in nix-aurora shell alone",),
+    "relocated": (
+        "no binary cache of /nix/store",
+        "everything is built here, from source",
+        "no devbox",
+    ),
+}
 _NIX = {
     AtNix.OURS: f"{paths.BASE} on /nix",
     AtNix.OTHER_MOUNT: "/nix is another mount",
@@ -69,9 +71,7 @@ def describe(basics: Basics) -> dict[str, object]:
 
 
 def _limits(store: Store) -> tuple[str, ...]:
-    if store.relocated:
-        return _RELOCATED_LIMITS
-    return _NAMESPACE_LIMITS if store.layout == "namespace" else ()
+    return _LIMITS.get("relocated" if store.relocated else store.layout, ())
 
 
 def _plain(value: object) -> object:
@@ -120,9 +120,8 @@ def _shown(basics: Basics) -> str:
     layout = layouts.read_layout(store.layout)
     if store.relocated:
         shown = "on" if store.nix == AtNix.OURS else "not on"
-        limits = "; ".join(_RELOCATED_LIMITS)
         place = f"{layout['home']}/store, {shown} {layout['store']}"
-        return f"{store.layout}: {place}\n{limits}"
+        return f"{store.layout}: {place}\n{'; '.join(_limits(store))}"
     if store.layout != "namespace":
         return f"{printable(store.layout)}: {_NIX[store.nix]}"
     if store.nix == AtNix.OURS:
