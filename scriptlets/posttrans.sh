@@ -3,6 +3,8 @@
 # systemctl cannot do, it says, and the next boot does.
 if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
     systemctl daemon-reload || :
+    # Packages from before 2027 do not have the file that the new one's programs read.
+    [ -e /run/nix-aurora/env ] || systemctl try-restart nix-layout.service || :
     while read -r unit start; do
         case $start in
             preset | wanted) systemctl is-enabled --quiet "$unit" || continue ;;

@@ -75,7 +75,9 @@ def test_a_life_with_dnf(host: Host) -> None:
     host.run(LIVE_SETTINGS)
     add_program(host)
     _check(host, "trixie")
+    host.run("rm /run/nix-aurora/env")  # packages from before 2027 do not write it
     _dnf(host, "upgrade nix-aurora")
+    assert "NIX_AURORA_LAYOUT=mount\n" in host.read("/run/nix-aurora/env")
     _check(host, "forky")
     _dnf(host, "downgrade nix-aurora")
     _check(host, "trixie")
