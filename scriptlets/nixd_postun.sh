@@ -6,5 +6,5 @@ if [ "$1" = 0 ]; then
         systemctl daemon-reload || :
         systemctl --quiet stop nix-daemon.service || :
     fi
-    /usr/libexec/nix-aurora/settings ours || :
+    /usr/libexec/nix-aurora/nix-conf ours || :
 fi

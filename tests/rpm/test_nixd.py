@@ -19,7 +19,7 @@ from tests.readme import commands
 from tests.rpm.builder import TOP, build_py, files, query, unpack
 
 _PROGRAM = "/usr/libexec/nix-aurora-nixd/determinate-nixd"
-_SETTINGS = "/usr/libexec/nix-aurora/settings"
+_SETTINGS = "/usr/libexec/nix-aurora/nix-conf"
 _OURS = "/usr/lib/nix-aurora/etc/nix/nix.conf"
 # It goes with the package of the same build, and has no manual that we could pack. Its program here
 # is a script in place of the real one.

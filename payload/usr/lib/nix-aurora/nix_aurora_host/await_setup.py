@@ -1,0 +1,143 @@
+"""A nix command that Nix is not set up for yet: wait for a set-up that is under way, or say why."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from nix_aurora_host import layouts, paths
+from nix_aurora_host.system import run
+
+_START = "/usr/libexec/nix-aurora/start-nix"
+_SYSTEMD = Path("/run/systemd/system")
+_RECOVERY = Path(paths.RECOVERY)
+_PROPERTIES = "LoadState,ActiveState,Job,ConditionResult,ConditionTimestampMonotonic"
+_PAUSE = 0.1  # seconds between two looks
+_REPORT = 10.0  # seconds between two lines of progress
+_FAILED = 1  # not 127: the command is installed, and nobody should install another
+
+
+def main(program: str, arguments: Sequence[str]) -> int:
+    """Start ``program`` when the set-up has brought it; return the exit code if it does not.
+
+    ``program`` is a path in the store, as programs see it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends this as it ends a shell script
+    name = os.path.basename(program)  # noqa: PTH119 - a string
+    if not _SYSTEMD.is_dir():
+        _say(
+            name,
+            "Nix is set up when the system boots, and no system is running here.",
+            "boot this image, or start the container with the host's /nix as its own",
+        )
+        return _FAILED
+    state = _wait(program, arguments)
+    _start_if_ready(program, arguments)  # it may have come just before the unit was done
+    _say(name, *explain(program, state, shown=is_shown(program, layouts.read_chosen())))
+    return _FAILED
+
+
+def _wait(program: str, arguments: Sequence[str]) -> str:
+    """Wait as long as the set-up is under way; return the state in which the unit is then."""
+    name = os.path.basename(program)  # noqa: PTH119 - a string
+    waiting = False
+    next_report = time.monotonic()
+    while (state := _read_state()) == "activating":
+        if not waiting:
+            _say(name, f"waiting for {paths.SETUP}, which is setting up Nix (Ctrl-C to give up)")
+            waiting = True
+        time.sleep(_PAUSE)
+        # A lost database that comes back from a copy is the one set-up that takes long.
+        if time.monotonic() >= next_report and (progress := _read_progress()):
+            _say(name, progress)
+            next_report = time.monotonic() + _REPORT
+        _start_if_ready(program, arguments)
+    return state
+
+
+def _start_if_ready(program: str, arguments: Sequence[str]) -> None:
+    if is_ready(program, layouts.read_chosen()):
+        # Python ignores this signal, and the program would inherit that.
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.execv(_START, [_START, program, *arguments])  # noqa: S606 - no shell is wanted
+
+
+def is_ready(program: str, layout: dict[str, str]) -> bool:
+    """Return whether start-nix can start ``program`` in ``layout``."""
+    if layouts.is_relocated(layout):
+        return os.access(f"{layout['home']}/closure/closure", os.R_OK)
+    if layout["layout"] == "namespace" and _lies_in_store(program):
+        return True
+    return os.access(program, os.X_OK)
+
+
+def is_shown(program: str, layout: dict[str, str]) -> bool:
+    """Return whether /nix shows the store of ``layout``, if that has ``program`` and needs /nix."""
+    if layouts.is_relocated(layout) or not _lies_in_store(program):
+        return True
+    try:
+        return Path("/nix/store").samefile(f"{paths.BASE}/store")
+    except OSError:
+        return False
+
+
+def _lies_in_store(program: str) -> bool:
+    """Return whether the store path of ``program`` is in the store, whatever is in /nix."""
+    path = f"{paths.BASE}{program.removeprefix('/nix')}"
+    return os.path.isdir(path.rpartition("/bin/")[0])  # noqa: PTH112 - a string
+
+
+def _read_progress() -> str:
+    try:
+        return _RECOVERY.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except OSError:  # it has just ended
+        return ""
+
+
+def _read_state() -> str:
+    return parse_state(run(["systemctl", "show", paths.SETUP, f"--property={_PROPERTIES}"]).stdout)
+
+
+def parse_state(text: str) -> str:
+    """Parse what systemctl shows of the unit.
+
+    Return ``masked``, ``activating`` (also while the unit waits for its turn), or else the state
+    that systemd calls active. A unit that had nothing to do when it was last asked to start counts
+    as active.
+    """
+    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    state = values.get("ActiveState", "")
+    if values.get("Job", "0") not in {"", "0"}:
+        return "activating"
+    if values.get("LoadState") == "masked":
+        return "masked"
+    was_asked = values.get("ConditionTimestampMonotonic", "0") not in {"", "0"}
+    if state == "inactive" and values.get("ConditionResult") == "no" and was_asked:
+        return "active"
+    return state
+
+
+def explain(program: str, state: str, *, shown: bool) -> tuple[str, ...]:
+    """Return why ``program`` cannot start, and the hints, for a state of the unit."""
+    restart = f"sudo systemctl restart {paths.SETUP}"
+    if not shown:
+        return (
+            "Nix is set up, but /nix is not its store.",
+            f"sudo systemctl restart {paths.MOUNT}",
+        )
+    if state == "failed":
+        return "setting up Nix has failed.", f"journalctl -u {paths.SETUP}", restart
+    if state == "masked":
+        unmask = f"sudo systemctl unmask {paths.SETUP}"
+        return f"Nix is not set up: {paths.SETUP} is masked.", unmask, restart
+    if state == "active":
+        return f"{program} is missing, though Nix has been set up.", restart
+    return "Nix is not set up yet.", f"sudo systemctl start {paths.SETUP}"
+
+
+def _say(name: str, message: str, *hints: str) -> None:
+    lines = [f"{name}: {message}", *(f"hint: {hint}" for hint in hints)]
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
