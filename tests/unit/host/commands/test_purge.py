@@ -324,8 +324,7 @@ def test_a_store_that_stays_mounted_is_a_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(purge, "_PATIENCE", 0.0)
-    monkeypatch.setattr(purge, "_NIX", Path("/proc"))
-    monkeypatch.setattr(purge, "_RELOCATED", tmp_path / "none")
+    monkeypatch.setattr(purge, "_SHOWN", (Path("/proc"), tmp_path / "none"))
     failed = subprocess.CompletedProcess(["umount"], 32, "", "umount: /proc: target is busy.\n")
     monkeypatch.setattr(subprocess, "run", lambda *_words, **_options: failed)
     with pytest.raises(CommandError, match=r"target is busy\.; nothing was removed"):

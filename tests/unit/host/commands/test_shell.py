@@ -98,7 +98,7 @@ def test_the_relocated_layout_has_no_shell(
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
     assert cli.main(["shell"]) == 2
-    assert "cannot start a shell: the relocated layout has no /nix" in capsys.readouterr().err
+    assert "cannot start a shell: this layout has no /nix" in capsys.readouterr().err
 
 
 def test_a_wrapper_that_is_missing_is_a_message(
