@@ -5,6 +5,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from nix_aurora_host.disk import sync
+
 # What makes a file usable by others: its SELinux context and its access control list.
 _ATTRIBUTES = ("security.selinux", "system.posix_acl_access")
 _NEW = 0o644
@@ -39,7 +41,7 @@ def _replace(target: Path, text: bytes) -> None:
     except BaseException:
         new.unlink(missing_ok=True)
         raise
-    _sync_directory(target.parent)
+    sync(str(target.parent))
 
 
 def _take_attributes(target: Path, descriptor: int) -> None:
@@ -51,11 +53,3 @@ def _take_attributes(target: Path, descriptor: int) -> None:
     os.fchmod(descriptor, status.st_mode & 0o7777)
     for name in set(os.listxattr(target)) & set(_ATTRIBUTES):
         os.setxattr(descriptor, name, os.getxattr(target, name))
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

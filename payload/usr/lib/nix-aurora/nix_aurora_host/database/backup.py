@@ -12,7 +12,7 @@ import sqlite3
 import time
 from pathlib import Path
 
-from nix_aurora_host import paths
+from nix_aurora_host import disk, paths
 from nix_aurora_host.database import files, sqlite
 from nix_aurora_host.database.copies import (
     FULLEST,
@@ -136,7 +136,7 @@ def _copy_database(path: str) -> int:
         if damage := sqlite.find_damage(copy):
             raise request_import(f"{paths.DATABASE}: {damage}")
         count = sqlite.count_paths(copy)
-    files.sync(path)
+    disk.sync(path)
     return count
 
 
@@ -169,7 +169,7 @@ def _rotate(new: Copy, copies: dict[str, Copy]) -> None:
         _move(SECOND, _OLD)
     _move(NEWEST, SECOND)
     _move(_NEW, NEWEST)
-    files.sync(paths.COPIES)
+    disk.sync(paths.COPIES)
     files.remove(f"{paths.COPIES}/{_OLD}")
 
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from nix_aurora_host.disk import sync
+
 _PAUSE = 0.1  # seconds
 
 
@@ -22,15 +24,6 @@ def write(path: str, text: str) -> None:
     sync(aside)
     os.replace(aside, path)  # noqa: PTH105 - a string
     sync(os.path.dirname(path))  # noqa: PTH120 - half a path
-
-
-def sync(path: str) -> None:
-    """Have a file's content, or a directory's entries, on the disk."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def remove(path: str) -> None:

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from nix_aurora_host import paths
+from nix_aurora_host import disk, paths
 from nix_aurora_host.database import files, sqlite
 from nix_aurora_host.database.content import check_content
 from nix_aurora_host.database.copies import Copy, find_flaw, read_copies
@@ -77,8 +77,8 @@ def _restore(copy: Copy, fresh: str) -> None:
         old.execute("commit")
     for name in os.listdir(done):  # noqa: PTH208 - names
         Path(done, name).chmod(0o644)  # as Nix leaves it
-        files.sync(f"{done}/{name}")
-    files.sync(done)
+        disk.sync(f"{done}/{name}")
+    disk.sync(done)
     files.remove(fresh)
     Path(done).rename(fresh)
     _tell(gone)
