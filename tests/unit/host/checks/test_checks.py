@@ -10,6 +10,7 @@ from nix_aurora_host import paths, units
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.database.copies import Copy
 from nix_aurora_host.finding import Severity
+from nix_aurora_host.former.facts import ANOTHER, Former, FormerStore, Kind, Trace
 from nix_aurora_host.gather.closure import Closure, Packaged
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics, Facts, may_greet
@@ -61,6 +62,8 @@ BASICS = Basics(
     labels=None,
     nix_root=NixRoot(own=True, mounted=True),
 )
+_ETC = "/etc/systemd/system"
+_SHADOWED, _STORE = f"unit-shadowed:{paths.SOCKET}", "former-store"
 LOGIN = {"PATH": f"{paths.PROFILE_BIN}:/usr/bin"}
 BASH = Shell("bash", LOGIN, "profile.d/nix.sh", True, "/home/u/.bash_profile")
 PERSON = Person(1000, 1000, "u", "/home/u")
@@ -100,6 +103,14 @@ def _database(**changes: object) -> Facts:
 def _unit(name: str, **changes: str) -> Facts:
     units = {**UNITS, name: replace(UNITS[name], **changes)}  # type: ignore[arg-type]
     return _with(units=units)
+
+
+def _trace(kind: Kind, path: str, unit: str = "") -> Trace:
+    return Trace(kind, path, ANOTHER, "does something", unit=unit)
+
+
+def _former(kind: Kind, path: str, unit: str = "") -> Facts:
+    return _with(former=Former((_trace(kind, path, unit),)))
 
 
 def _found(facts: Facts) -> Mapping[str, str | None]:
@@ -225,8 +236,18 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ),
         (replace(WELL, person=replace(PERSON, lost_profile=LostProfile.FOLDER)), {"profile-lost"}),
         (replace(WELL, person=replace(PERSON, lost_profile=LostProfile.CONTENT)), {"profile-lost"}),
-        (replace(WELL, foreign=Foreign(receipt=True)), {"foreign-receipt"}),
-        (replace(WELL, foreign=Foreign(nixd=True)), {"foreign-nixd"}),
+        (_former(Kind.RECEIPT, "/nix/receipt.json"), {"foreign-receipt"}),
+        (_former(Kind.PROGRAM, "/usr/local/bin/determinate-nixd"), {"foreign-nixd"}),
+        (_former(Kind.UNIT, f"{_ETC}/x.service", "x.service"), {f"former-unit:{_ETC}/x.service"}),
+        (_former(Kind.UNIT, f"{_ETC}/{paths.SOCKET}", paths.SOCKET), {_SHADOWED}),
+        (_former(Kind.DROP_IN, f"{_ETC}/x.d/y.conf", "x"), {f"former-unit:{_ETC}/x.d/y.conf"}),
+        (_former(Kind.FSTAB, "/etc/fstab"), {"former-fstab"}),
+        (_former(Kind.TMPFILES, "/etc/tmpfiles.d/n.conf"), {"former-file:/etc/tmpfiles.d/n.conf"}),
+        (_former(Kind.SCRIPT, "/etc/bashrc"), {"former-file:/etc/bashrc"}),
+        (_former(Kind.SETTINGS, "/etc/nix/nix.conf"), {"former-file:/etc/nix/nix.conf"}),
+        (_former(Kind.POLICY, "/etc/nix.pp"), {"former-file:/etc/nix.pp"}),
+        (_former(Kind.COPY, "/etc/b.backup"), {"former-copy:/etc/b.backup"}),
+        (_with(former=Former(stores=(FormerStore("/var/nix", uninstaller=True),))), {_STORE}),
         (replace(WELL, foreign=Foreign(packages=("nix-core",))), {"foreign-packages"}),
         (_with(labels=(Label("/", "u:r:tmpfs_t:s0", "u:r:root_t:s0"),)), {"label:/"}),
         (_with(labels=(Label("/", "u:r:root_t:s0", "x:r:root_t:s0"),)), set()),
@@ -426,12 +447,50 @@ def test_an_unsafe_setting_is_named_with_its_line() -> None:
 
 
 def test_a_link_to_a_unit_that_is_gone_is_put_aside() -> None:
-    shadow = f"/etc/systemd/system/{paths.SOCKET}"
-    fix = _found(_unit(paths.SOCKET, load="not-found", shadow=shadow))[
-        f"unit-missing:{paths.SOCKET}"
-    ]
-    assert fix is not None
-    assert f" {shadow} {shadow}.before-nix-aurora && " in fix
+    trace = _trace(Kind.UNIT, f"{_ETC}/{paths.SOCKET}", paths.SOCKET)
+    gone = {**UNITS, paths.SOCKET: replace(UNITS[paths.SOCKET], load="not-found")}
+    assert _found(_with(units=gone, former=Former((trace,)))) == {
+        f"unit-missing:{paths.SOCKET}": f"sudo nix-aurora set-aside {trace.path}"
+    }
+
+
+def test_what_another_nix_has_left_is_put_aside_at_once() -> None:
+    traces = (
+        _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT),
+        _trace(Kind.LINK, f"{_ETC}/nix-daemon.socket.requires/{paths.MOUNT}", paths.MOUNT),
+        _trace(Kind.UNIT, f"{_ETC}/nix-directory.service", "nix-directory.service"),
+        _trace(Kind.SCRIPT, "/etc/profile.d/nix.sh"),
+    )
+    found = _found(_with(former=Former(traces)))
+    assert set(found) == {
+        f"unit-shadowed:{paths.MOUNT}",
+        f"former-unit:{_ETC}/nix-directory.service",
+        "former-file:/etc/profile.d/nix.sh",
+    }
+    assert set(found.values()) == {"sudo nix-aurora set-aside"}
+
+
+def test_a_foreign_mount_unit_is_not_started() -> None:
+    """As the usual fix for a /nix that is not mounted does."""
+    trace = _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT)
+    store = replace(BASICS.store, nix=AtNix.DIRECTORY)
+    assert set(_found(_with(store=store, former=Former((trace,))))) == {
+        f"unit-shadowed:{paths.MOUNT}"
+    }
+
+
+def test_a_unit_that_is_generated_from_a_line_is_found_once() -> None:
+    line = replace(_trace(Kind.FSTAB, "/etc/fstab"), lines=(7,))
+    unit = replace(UNITS[paths.MOUNT], fragment="/run/systemd/generator/nix.mount")
+    facts = _with(units={**UNITS, paths.MOUNT: unit}, former=Former((line,)))
+    assert _found(facts) == {"former-fstab": "sudo nix-aurora set-aside /etc/fstab"}
+
+
+def test_a_lost_profile_may_be_in_a_store_of_another_nix() -> None:
+    facts = _with(former=Former(stores=(FormerStore("/var/home/nix"),)))
+    facts = replace(facts, person=replace(PERSON, lost_profile=LostProfile.FOLDER))
+    fix = "sudo nix-aurora adopt"
+    assert _found(facts) == {"former-store": fix, "profile-lost": fix}
 
 
 @pytest.mark.parametrize("name", ["a b; touch x", "$(touch x)", "-rf", "x\ny", "\x1b]0;x\x07", "'"])

@@ -159,7 +159,6 @@ def _units(draw: st.DrawFn) -> dict[str, Unit]:
             sub=draw(_TEXT),
             file_state=draw(st.sampled_from(["enabled", "disabled", "masked-runtime"])),
             fragment=draw(st.sampled_from(["", unit.fragment, f"/etc/{draw(_TEXT)}"])),
-            shadow=draw(st.sampled_from(["", f"/etc/systemd/system/{name}"])),
         )
         for name, unit in UNITS.items()
     }
@@ -237,7 +236,7 @@ def _facts(draw: st.DrawFn) -> Facts:
         person=person,
         shells=(shell,),
         remotes=draw(_remotes(person.home)),
-        foreign=Foreign(draw(_FLAG), draw(_FLAG), draw(_FLAG), packages),
+        foreign=Foreign(packages),
         settings=draw(_settings(person.home)),
         damaged=draw(st.sampled_from([(), (f"/nix/store/{draw(_TEXT)}",)])),
         host=replace(WELL.host, image=draw(_FLAG), ostree=draw(_FLAG)),

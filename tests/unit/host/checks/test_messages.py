@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from nix_aurora_host.checks.everything import KINDS, judge
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.former.facts import ANOTHER, Former, Kind, Trace
 from nix_aurora_host.report import status
 
 from tests.unit.host.checks import test_checks as checks
@@ -28,9 +29,11 @@ def _findings() -> Iterator[Finding]:
     for facts, _ in mark.args[1]:
         yield from judge(facts)
     for name, unit in checks.UNITS.items():
-        gone = replace(unit, load="not-found", shadow=f"/etc/systemd/system/{name}")
-        units = {**checks.UNITS, name: gone}
-        yield from judge(replace(checks.WELL, basics=replace(checks.BASICS, units=units)))
+        units = {**checks.UNITS, name: replace(unit, load="not-found")}
+        trace = Trace(Kind.UNIT, f"/etc/systemd/system/{name}", ANOTHER, "does this", unit=name)
+        for former in (Former(), Former((trace,))):
+            basics = replace(checks.BASICS, units=units, former=former)
+            yield from judge(replace(checks.WELL, basics=basics))
 
 
 _ALL = list({finding.id: finding for finding in _findings()}.values())

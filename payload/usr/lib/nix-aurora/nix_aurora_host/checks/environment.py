@@ -1,4 +1,4 @@
-"""Logins, NIX_REMOTE, another Nix, SELinux."""
+"""Logins, NIX_REMOTE, Fedora's packages of Nix, SELinux."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -16,15 +16,11 @@ from nix_aurora_host.text import printable
 LOGIN_BROKEN = Kind("login-broken", Severity.NOTE)
 PATH = Kind("path", Severity.ERROR)
 NIX_REMOTE = Kind("nix-remote", Severity.ERROR)
-FOREIGN_RECEIPT = Kind("foreign-receipt", Severity.WARNING)
-FOREIGN_NIXD = Kind("foreign-nixd", Severity.WARNING)
 FOREIGN_PACKAGES = Kind("foreign-packages", Severity.ERROR)
 LABEL = Kind("label", Severity.WARNING)
 
 # What a client makes the daemon of, as any of them.
 _FITTING = frozenset({"", "auto", "daemon", "unix:///nix/var/nix/daemon-socket/socket"})
-_NIXD = "/usr/local/bin/determinate-nixd"
-_RECEIPT = "/nix/receipt.json"
 
 
 def check_logins(facts: Facts) -> Iterator[Finding]:
@@ -78,17 +74,8 @@ def _comment(path: str) -> str:
 
 
 def check_foreign(facts: Facts) -> Iterator[Finding]:
-    """Another Nix on the machine gets in the way sooner or later."""
+    """Fedora's packages of Nix have the same files as ours."""
     foreign = facts.foreign
-    if foreign.receipt:
-        message = "/nix/receipt.json: Determinate's installer has installed a Nix of its own"
-        fix = fixes.sudo(*fixes.put_aside(_RECEIPT))
-        if foreign.uninstaller and facts.basics.store.nix != AtNix.OURS:
-            fix = fixes.sudo("/nix/nix-installer", "uninstall")
-        yield found(FOREIGN_RECEIPT, message, fix)
-    if foreign.nixd:
-        message = f"{_NIXD} exists: Determinate's daemon, which the package does not use"
-        yield found(FOREIGN_NIXD, message, fixes.sudo(*fixes.put_aside(_NIXD)))
     if foreign.packages:
         message = f"Fedora's packages of Nix own the same files: {' '.join(foreign.packages)}"
         yield found(FOREIGN_PACKAGES, message, _remove(facts, foreign.packages))

@@ -3,6 +3,7 @@
 from nix_aurora_host.checks import (
     database,
     environment,
+    former,
     mounts,
     nix_root,
     profiles,
@@ -17,6 +18,7 @@ from nix_aurora_host.gather.everything import Facts
 
 MODULES = (
     settings_file,
+    former,
     nix_root,
     mounts,
     database,

@@ -7,6 +7,7 @@ written. The exception is a person's own file, which is named to commands that r
 from typing import NewType
 
 from nix_aurora_host import paths, text
+from nix_aurora_host.former.facts import Trace
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.units import Unit
 
@@ -69,6 +70,13 @@ def comment_out(path: str, line: int) -> tuple[str, ...]:
 def put_aside(path: str) -> tuple[str, ...]:
     """Return the words of a command that gives a file a name that nothing reads."""
     return ("mv", "--backup=numbered", "--no-target-directory", path, f"{path}{SUFFIX}")
+
+
+def set_aside(facts: Facts, trace: Trace | None) -> Fix:
+    """Put aside what another Nix has left: ``trace``, or where there are more, all at once."""
+    alone = trace is not None and len(facts.basics.former.traces) == 1
+    words = [trace.path] if trace and alone else []
+    return sudo("nix-aurora", "set-aside", *words)
 
 
 def as_person(facts: Facts, fix: Fix) -> Fix:

@@ -6,8 +6,10 @@ from nix_aurora_host import layouts, paths
 from nix_aurora_host.checks import fixes, settings_file
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.former.mounts import FSTAB
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.store import AtNix
+from nix_aurora_host.text import printable
 
 NIX_READ_ONLY = Kind("nix-read-only", Severity.ERROR)
 NIX_FOREIGN_MOUNT = Kind("nix-foreign-mount", Severity.ERROR)
@@ -43,14 +45,18 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         return
     start = fixes.systemctl("restart", paths.LAYOUT, paths.MOUNT)
     if kind == AtNix.OTHER_MOUNT:
-        message = "something else is mounted on /nix: another Nix's store, most likely"
-        yield found(NIX_FOREIGN_MOUNT, message, fixes.chain(fixes.sudo("umount", "/nix"), start))
+        trace = facts.basics.former.at("/nix")
+        effect = printable(trace.effect) if trace else "it is not the store"
+        message = f"something else is mounted on /nix: {effect}"
+        yield found(NIX_FOREIGN_MOUNT, message, fixes.set_aside(facts, trace))
     elif kind == AtNix.OTHER_STORE:
         message = "/nix has files of another Nix, and nothing is mounted over them"
         yield found(NIX_FOREIGN_STORE, message, fixes.chain(_ASIDE, start))
     elif kind == AtNix.LINK:
         message = "/nix is a link, which Nix refuses"
         yield found(NIX_LINK, message, fixes.chain(_ASIDE, start))
+    elif facts.basics.former.of_unit(paths.MOUNT) or facts.basics.former.at(FSTAB):
+        return  # to start it would mount the other one: that comes first
     elif facts.basics.store.layout == "mount" or kind == AtNix.NOTHING:
         message = "/nix is not the store: programs from it do not start"
         yield found(NIX_NOT_MOUNTED, message, start)

@@ -75,7 +75,11 @@ def check_own(facts: Facts) -> Iterator[Finding]:
             "not see the profile, or it is another host's. Install its programs again"
         )
         words.append(f"{person.home}/.local/state/nix/profiles/profile")
-    yield found(PROFILE_LOST, message, fixes.as_person(facts, fixes.command(*words)))
+    fix = fixes.as_person(facts, fixes.command(*words))
+    if facts.basics.former.stores:
+        message = f"{message}. A store of another Nix is on this host, which may have them"
+        fix = fixes.sudo("nix-aurora", "adopt")
+    yield found(PROFILE_LOST, message, fix)
 
 
 CHECKS = (check_profile, check_devbox, check_own)

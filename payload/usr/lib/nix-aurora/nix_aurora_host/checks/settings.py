@@ -42,7 +42,7 @@ def check_settings(facts: Facts) -> Iterator[Finding]:
     if not settings.exists:
         message = f"{_CONF} is missing: Nix uses its own defaults, not the packaged ones"
         yield found(NIX_CONF_MISSING, message, _restore(_CONF))
-    elif settings.differs:
+    elif settings.differs and not facts.basics.former.at(_CONF):
         message = f"{_CONF} is not the packaged one, and gets no newer defaults from upgrades"
         fix = fixes.command("diff", "-u", f"{paths.PRISTINE}/nix/nix.conf", _CONF)
         yield found(NIX_CONF_CHANGED, message, fix)

@@ -7,6 +7,7 @@ from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.former.mounts import FSTAB
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.units import Unit
 from nix_aurora_host.text import printable
@@ -34,7 +35,7 @@ _EFFECT = {
     paths.SOCKET: "no client reaches the daemon",
     paths.DAEMON: "no client gets an answer",
 }
-_UNITS_OF_HOST = "/etc/systemd/system"
+_GENERATED = "/run/systemd/generator"
 
 
 def check_masked(facts: Facts) -> Iterator[Finding]:
@@ -80,40 +81,18 @@ def check_failed(facts: Facts) -> Iterator[Finding]:
 
 def check_shadowed(facts: Facts) -> Iterator[Finding]:
     """Units in /etc that systemd reads in place of the packaged ones."""
+    former = facts.basics.former
     for name, unit in facts.basics.units.items():
-        if unit.load == "masked" or not unit.fragment or unit.fragment.startswith(paths.OUR_UNITS):
+        trace = former.of_unit(name)
+        packaged = not unit.fragment or unit.fragment.startswith(paths.OUR_UNITS)
+        if unit.load in {"masked", "not-found"} or (packaged and trace is None):
             continue
-        shown = printable(unit.fragment)
-        message = f"{shown} takes the place of the packaged {name}: another Nix put it there"
-        path = unit.shadow or f"{_UNITS_OF_HOST}/{name}"
-        yield found(UNIT_SHADOWED, message, _unshadow(name, path), name)
-
-
-def _unshadow(name: str, path: str) -> Fix:
-    # Aside, under a name that systemd does not read: nothing of the other Nix is lost.
-    steps = [fixes.sudo(*fixes.put_aside(path)), fixes.systemctl("daemon-reload")]
-    if name in {paths.SOCKET, paths.DAEMON}:
-        stop = fixes.systemctl("stop", paths.SOCKET, paths.DAEMON)
-        return fixes.chain(stop, *steps, *_begin(paths.SOCKET))
-    return fixes.chain(*steps, *_begin(name))
-
-
-def _clear_links(facts: Facts, name: str) -> Fix:
-    """Put aside the links that lead nowhere; the socket does not start without its service."""
-    pair = {paths.SOCKET, paths.DAEMON}
-    units = [fixes.unit(facts, other) for other in (pair if name in pair else {name})]
-    gone = sorted(unit.shadow for unit in units if unit.load == "not-found" and unit.shadow)
-    asides = [fixes.sudo(*fixes.put_aside(path)) for path in gone]
-    steps = [*asides, fixes.systemctl("daemon-reload")]
-    if name in pair:
-        stop = fixes.systemctl("stop", paths.SOCKET, paths.DAEMON)
-        return fixes.chain(*steps, stop, *_begin(paths.SOCKET))
-    return fixes.chain(*steps, *_begin(name))
-
-
-def _begin(name: str) -> tuple[Fix, Fix]:
-    # Links that enabled the other one may lead to it still.
-    return fixes.systemctl("reenable", name), fixes.systemctl("start", name)
+        if unit.fragment.startswith(_GENERATED) and former.at(FSTAB):
+            continue  # the line that it is generated from has a finding of its own
+        path = trace.path if trace else unit.fragment
+        whose = trace.whose if trace else "another Nix"
+        message = f"{printable(path)} takes the place of the packaged {name}: {whose} put it there"
+        yield found(UNIT_SHADOWED, message, fixes.set_aside(facts, trace), name)
 
 
 def check_missing(facts: Facts) -> Iterator[Finding]:
@@ -123,9 +102,9 @@ def check_missing(facts: Facts) -> Iterator[Finding]:
             continue
         message = f"{name} is unknown to systemd: {_EFFECT.get(name, 'it does not start')}"
         fix = fixes.systemctl("daemon-reload")
-        if unit.shadow:  # a link to a unit of another Nix that is gone
-            message = f"{unit.shadow} leads nowhere: {name} is unknown to systemd"
-            fix = _clear_links(facts, name)
+        if trace := facts.basics.former.of_unit(name):  # a link to a unit of a Nix that is gone
+            message = f"{printable(trace.path)} leads nowhere: {name} is unknown to systemd"
+            fix = fixes.set_aside(facts, trace)
         yield found(UNIT_MISSING, message, fix, name)
     if not facts.basics.units:
         message = "systemd does not answer: units were not checked"

@@ -5,6 +5,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from nix_aurora_host import paths
+from nix_aurora_host.former.facts import Former
+from nix_aurora_host.former.gather import gather_former
 from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.database import Database, gather_database, look_deeper
@@ -52,6 +54,7 @@ class Basics:
     nix_root: NixRoot = field(default_factory=NixRoot)
     settings_file: SettingsFile = field(default_factory=SettingsFile)
     database: Database = field(default_factory=Database)
+    former: Former = field(default_factory=Former)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         nix_root=gather_nix_root(settings_file),
         settings_file=settings_file,
         database=gather_database(),
+        former=gather_former(),
     )
 
 

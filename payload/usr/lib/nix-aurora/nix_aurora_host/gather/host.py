@@ -10,7 +10,6 @@ from nix_aurora_host import paths
 from nix_aurora_host.gather.closure import Closure
 from nix_aurora_host.system import NOT_STARTED, read, run
 
-_NIXD = "/usr/local/bin/determinate-nixd"
 _IMAGE_HOST = "/usr/libexec/nix-aurora/image-host"
 _ENFORCE = "/sys/fs/selinux/enforce"
 
@@ -31,11 +30,8 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Traces of another Nix."""
+    """Fedora's packages of Nix; what else another Nix has left is in former/."""
 
-    receipt: bool = False
-    uninstaller: bool = False
-    nixd: bool = False
     packages: tuple[str, ...] = ()
 
 
@@ -81,13 +77,10 @@ def parse_layered(text: str) -> bool:
 
 
 def gather_foreign() -> Foreign:
-    """Look for another Nix: Determinate's installer, Fedora's packages."""
+    """Look for Fedora's packages of Nix."""
     fedora = (read(paths.FEDORA_PACKAGES) or "").split()
     outcome = run(["rpm", "-q", "--queryformat", "%{NAME}\\n", *fedora])
     return Foreign(
-        receipt=Path("/nix/receipt.json").exists(),
-        uninstaller=os.access("/nix/nix-installer", os.X_OK),
-        nixd=os.path.lexists(_NIXD),
         packages=parse_packages(outcome.stdout, fedora) if outcome.code != NOT_STARTED else (),
     )
 

@@ -5,7 +5,7 @@ import socket
 import stat
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from nix_aurora_host import paths, units
 from nix_aurora_host.system import read, run
@@ -19,14 +19,6 @@ _PROPERTIES = {
     "UnitFileState": "file_state",
     "FragmentPath": "fragment",
 }
-# Where units are read from before the packaged ones: systemd.unit(5).
-_FOLDERS = (
-    "/etc/systemd/system.control",
-    "/run/systemd/system.control",
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-)
 _LISTENING = 1 << 16  # __SO_ACCEPTCON in /proc/net/unix
 # What the names that our socket is bound by end in, whoever has made it.
 _SOCKET = "/daemon-socket/socket"
@@ -36,10 +28,7 @@ _ANSWER = 0x6478696F
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit, in systemd's words; ``file_state`` is is-enabled's.
-
-    ``shadow`` is what lies in /etc or /run under its name, in place of the packaged one.
-    """
+    """A unit, in systemd's words; ``file_state`` is is-enabled's."""
 
     name: str
     load: str = "loaded"
@@ -49,7 +38,6 @@ class Unit:
     file_state: str = "enabled"
     fragment: str = ""
     pid: int = 0
-    shadow: str = ""
 
     @property
     def masked(self) -> bool:
@@ -68,14 +56,7 @@ class Daemon:
 def gather_units() -> dict[str, Unit]:
     """Return our units as systemd knows them; none where it does not answer."""
     wanted = ",".join((*_PROPERTIES, "MainPID"))
-    found = parse_units(run(["systemctl", "show", f"--property={wanted}", *units.UNITS]).stdout)
-    return {name: replace(unit, shadow=_find_shadow(name)) for name, unit in found.items()}
-
-
-def _find_shadow(name: str) -> str:
-    """Return what systemd reads before the packaged unit; a link that leads nowhere counts, too."""
-    paths_before = (f"{folder}/{name}" for folder in _FOLDERS)
-    return next((path for path in paths_before if os.path.lexists(path)), "")
+    return parse_units(run(["systemctl", "show", f"--property={wanted}", *units.UNITS]).stdout)
 
 
 def parse_units(text: str) -> dict[str, Unit]:

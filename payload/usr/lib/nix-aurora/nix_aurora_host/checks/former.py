@@ -1,0 +1,71 @@
+"""What another Nix has left on the host, apart from what takes the place of our units."""
+
+from collections.abc import Iterator
+
+from nix_aurora_host.checks import fixes, kind
+from nix_aurora_host.checks.kind import found
+from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.former.facts import Kind, Trace
+from nix_aurora_host.gather.everything import Facts
+from nix_aurora_host.text import printable
+
+FORMER_UNIT = kind.Kind("former-unit", Severity.WARNING)
+FORMER_FILE = kind.Kind("former-file", Severity.WARNING)
+FORMER_COPY = kind.Kind("former-copy", Severity.NOTE)
+FORMER_FSTAB = kind.Kind("former-fstab", Severity.ERROR)
+FORMER_STORE = kind.Kind("former-store", Severity.NOTE)
+FOREIGN_RECEIPT = kind.Kind("foreign-receipt", Severity.WARNING)
+FOREIGN_NIXD = kind.Kind("foreign-nixd", Severity.WARNING)
+
+def check_units(facts: Facts) -> Iterator[Finding]:
+    """Units of another Nix, what changes ours, and links that start either."""
+    former = facts.basics.former
+    for trace in former.traces:
+        if trace.kind is Kind.UNIT and trace.unit in facts.basics.units:
+            continue  # it takes the place of one of ours: units.py
+        whole = trace.kind in {Kind.DROP_IN, Kind.LINK} and former.of_unit(trace.unit) is not None
+        if trace.kind in {Kind.UNIT, Kind.DROP_IN, Kind.LINK} and not whole:
+            fix = fixes.set_aside(facts, trace)
+            yield found(FORMER_UNIT, _describe(trace), fix, trace.path)
+
+
+def check_files(facts: Facts) -> Iterator[Finding]:
+    """Files of another Nix that logins, boots or Nix read."""
+    for trace in facts.basics.former.traces:
+        message, fix = _describe(trace), fixes.set_aside(facts, trace)
+        match trace.kind:
+            case Kind.SETTINGS:
+                message = f"{message}; put what you want to keep into /etc/nix/nix.custom.conf"
+                yield found(FORMER_FILE, message, fix, trace.path)
+            case Kind.TMPFILES | Kind.SCRIPT | Kind.POLICY:
+                yield found(FORMER_FILE, message, fix, trace.path)
+            case Kind.COPY:
+                yield found(FORMER_COPY, message, fix, trace.path)
+            case Kind.FSTAB:
+                listed = ", ".join(map(str, trace.lines))
+                message = f"{trace.path}, line {listed}: {printable(trace.effect)}"
+                yield found(FORMER_FSTAB, message, fix)
+            case Kind.RECEIPT:
+                yield found(FOREIGN_RECEIPT, message, fix)
+            case Kind.PROGRAM:
+                yield found(FOREIGN_NIXD, message, fix)
+
+
+def check_stores(facts: Facts) -> Iterator[Finding]:
+    """A store of another Nix harms nothing, and may have what users miss."""
+    stores = facts.basics.former.stores
+    if not stores:
+        return
+    listed = ", ".join(printable(store.path or store.source) for store in stores)
+    message = f"a store of another Nix is kept, with the packages of its users: {listed}"
+    if any(store.uninstaller for store in stores):
+        message = f"{message}. Its uninstaller deletes them: take the store over before you run it"
+    yield found(FORMER_STORE, message, fixes.sudo("nix-aurora", "adopt"))
+
+
+def _describe(trace: Trace) -> str:
+    return f"{printable(trace.path)} was left by {trace.whose}: it {printable(trace.effect)}"
+
+
+CHECKS = (check_units, check_files, check_stores)
+"""Findings by the causes: these come before what comes of them."""

@@ -1,0 +1,122 @@
+"""``nix-aurora set-aside``: move what another Nix has left on the host out of the way."""
+
+import argparse
+import json
+import os
+from collections.abc import Sequence
+
+from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add_yes
+from nix_aurora_host.dialog import confirm, require_terminal, say
+from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.former import plan, revive
+from nix_aurora_host.former.aside import FORMER, SYSTEM_KINDS, Aside
+from nix_aurora_host.former.facts import Cure, Kind, Trace
+from nix_aurora_host.former.files import POLICY_MODULE
+from nix_aurora_host.former.gather import gather_former
+from nix_aurora_host.text import command, printable
+
+
+def set_aside(wanted: Sequence[str], *, yes: bool, dry_run: bool, as_json: bool) -> int:
+    """Put the traces at ``wanted`` aside, or all of them, and return the exit code."""
+    if os.geteuid() != 0 and not dry_run:
+        raise CommandError(
+            "cannot put anything aside: this needs root; nothing was changed",
+            command(["sudo", "nix-aurora", "set-aside", *wanted]),
+            code=USAGE,
+        )
+    aside = Aside()
+    traces = plan.select(gather_former(), wanted, aside.has)
+    if traces and not (yes or dry_run):
+        require_terminal("put this aside", command(["set-aside", *wanted]))
+    _tell(traces)
+    if dry_run or (traces and not yes and not confirm("put this aside")):
+        if not dry_run:
+            say("set-aside: nothing was changed")
+        _print(traces, {}, as_json=as_json)
+        return 0 if dry_run else 1
+    kept = _act(traces, aside)
+    _print(traces, kept, as_json=as_json)
+    return 0
+
+
+def _tell(traces: Sequence[Trace]) -> None:
+    if not traces:
+        say("set-aside: another Nix has left nothing to put aside")
+        return
+    say(f"Left on this host by another Nix, and what is done to it (kept in {FORMER}):")
+    for line in plan.render(traces):
+        say(line)
+    say("No store is touched, and nothing is deleted.")
+
+
+def _act(traces: Sequence[Trace], aside: Aside) -> dict[str, str]:
+    """Put all traces aside and start Nix; return where they are now."""
+    revive.stop(traces)
+    if any(trace.kind is Kind.POLICY for trace in traces):
+        revive.remove_policy(POLICY_MODULE)
+    kept = {}
+    for trace in traces:
+        if trace.cure is not Cure.UNMOUNT:
+            kept[trace.path] = _put(aside, trace)
+            say(f"{trace.path}: now {kept[trace.path]}")
+    revive.restore_labels([path for path in kept if os.path.isfile(path)])  # noqa: PTH113
+    # Without a trace, what an interrupted run did not come to: systemd may not have read its units.
+    if not traces or SYSTEM_KINDS & {trace.kind for trace in traces}:
+        revive.forget(traces)
+        if any(trace.cure is Cure.UNMOUNT for trace in traces):
+            revive.unmount()
+        revive.start(traces, whole=not _hinders())
+    if any(trace.kind is Kind.SETTINGS for trace in traces):
+        revive.reload_daemon()
+    say("set-aside: done; to look again: sudo nix-aurora doctor")
+    return kept
+
+
+def _put(aside: Aside, trace: Trace) -> str:
+    try:
+        return aside.put(trace)
+    except OSError as error:
+        raise CommandError(
+            f"cannot put {printable(trace.path)} aside: {error.strerror}; what was put aside "
+            f"before it is in {FORMER}",
+            command(["findmnt", "--target", trace.path]),
+        ) from error
+
+
+def _hinders() -> bool:
+    """Return whether something is left that can keep Nix from starting."""
+    return any(trace.kind in SYSTEM_KINDS for trace in gather_former().traces)
+
+
+def _print(traces: Sequence[Trace], kept: dict[str, str], *, as_json: bool) -> None:
+    if as_json:
+        rows = plan.describe(traces)
+        for row, trace in zip(rows, traces, strict=True):
+            row["now"] = kept.get(trace.path)
+        print(json.dumps({"traces": rows}, indent=2))
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, as doctor names them")
+    add_yes(parser)
+    add_dry_run(parser)
+    add_json(parser)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    return set_aside(
+        arguments.paths, yes=arguments.yes, dry_run=arguments.dry_run, as_json=arguments.json
+    )
+
+
+COMMAND = Command(
+    summary="move what another Nix has left on the host out of the way, after asking",
+    description=(
+        "Moves the units, scripts and settings that another installer of Nix has left into "
+        "/etc/nix-aurora.former, comments out its lines in /etc/fstab, unmounts what it has "
+        "mounted on /nix, and starts Nix. Deletes nothing, and touches no store."
+    ),
+    run=_run,
+    add_arguments=_add_arguments,
+    examples=(("sudo nix-aurora set-aside", "move what another Nix has left out of the way"),),
+)

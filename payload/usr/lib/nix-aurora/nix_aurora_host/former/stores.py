@@ -1,0 +1,67 @@
+"""Where stores of another Nix lie: what ``nix-aurora adopt`` can take over."""
+
+from collections.abc import Iterable, Iterator
+
+from nix_aurora_host import paths
+from nix_aurora_host.former.facts import FormerStore
+from nix_aurora_host.former.mounts import FSTAB, Line, parse_fstab
+from nix_aurora_host.former.tree import Tree
+from nix_aurora_host.former.units import FOLDERS, parse_unit
+
+# Where installers and instructions for Atomic hosts put it.
+_USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
+_FOLDER_OF_MOUNTS = "/etc/systemd/system"
+
+
+def is_store(tree: Tree, path: str) -> bool:
+    """Return whether a directory has a store and its database."""
+    return (
+        tree.is_directory(f"{path}/store")
+        and tree.is_directory(f"{path}/var/nix")
+        and tree.exists(f"{path}/var/nix/db")
+    )
+
+
+def sources(tree: Tree, former: str = "/etc/nix-aurora.former") -> list[Line]:
+    """Return what /etc/fstab and the mount units of another Nix mount on /nix, also put aside."""
+    # A line that was put aside is in a copy, and a unit in a file of its own.
+    copies = [name for name in tree.names(f"{former}/etc") if name.split(".")[0] == "fstab"]
+    now = parse_fstab(tree.read(FSTAB) or "")
+    lines = [*now]
+    for name in copies:
+        lines += parse_fstab(tree.read(f"{former}/etc/{name}") or "")
+    kept = {line.source for line in now if line.point == paths.BASE}
+    found = [line for line in lines if line.point == "/nix" and line.source not in kept]
+    for folder in (*FOLDERS, f"{former}{_FOLDER_OF_MOUNTS}"):
+        for name in tree.names(folder):
+            if name.startswith("nix.mount"):
+                found += _of_unit(tree.read(f"{folder}/{name}") or "")
+    return found
+
+
+def _of_unit(text: str) -> Iterator[Line]:
+    pairs = dict(parse_unit(text))
+    if pairs.get("Where") == "/nix" and (what := pairs.get("What")):
+        options = tuple(pairs.get("Options", "").split(","))
+        yield Line(0, what, "/nix", pairs.get("Type", "auto"), options)
+
+
+def find_stores(tree: Tree, *, ours: bool, lines: Iterable[Line]) -> Iterator[FormerStore]:
+    """Yield the stores of another Nix, each once; ``ours`` means that /nix is our store."""
+    seen = {paths.BASE}
+    candidates = [line.source for line in lines if line.source.startswith("/")]
+    usual = ["/nix"] if not ours else []
+    for path in (*usual, *_USUAL, *candidates):
+        if path not in seen and not path.startswith("/dev/") and is_store(tree, path):
+            seen.add(path)
+            yield FormerStore(path, uninstaller=tree.exists(f"{path}/receipt.json"))
+    for line in lines:
+        if _is_device(line) and not seen & {line.source, "/nix"}:
+            seen.add(line.source)
+            yield FormerStore("", line.source)
+
+
+def _is_device(line: Line) -> bool:
+    """Return whether a line mounts a file system or a subvolume, not a directory."""
+    named = line.source.partition("=")[0] in {"UUID", "LABEL", "PARTUUID", "PARTLABEL"}
+    return named or line.source.startswith("/dev/")

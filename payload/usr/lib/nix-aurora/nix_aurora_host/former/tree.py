@@ -1,0 +1,41 @@
+"""The host's files as another Nix may have left them: links are not followed, reads are bounded."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from nix_aurora_host.others import names_untrusted, read_untrusted
+
+_LIMIT = 256 << 10  # bytes; the longest of these files has some thousands
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A tree of files; ``top`` is empty for the host's own."""
+
+    top: str = ""
+
+    def read(self, path: str) -> str | None:
+        """Return the text of a regular file; None for anything else, and for one too long."""
+        text = read_untrusted(self.top or "/", path, _LIMIT + 1)
+        return text if text is not None and len(text) <= _LIMIT else None
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """Return the names in a directory, sorted; none where it is not."""
+        return names_untrusted(self.top or "/", path)
+
+    def link(self, path: str) -> str | None:
+        """Return where a link leads, as an absolute path, there or not; None for anything else."""
+        try:
+            target = str(Path(f"{self.top}{path}").readlink())
+        except OSError:
+            return None
+        return os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
+
+    def exists(self, path: str) -> bool:
+        """Return whether something has this name; a link that leads nowhere counts, too."""
+        return os.path.lexists(f"{self.top}{path}")
+
+    def is_directory(self, path: str) -> bool:
+        """Return whether ``path`` is a directory."""
+        return os.path.isdir(f"{self.top}{path}")  # noqa: PTH112 - as the rest

@@ -1,0 +1,57 @@
+"""Where stores of another Nix lie."""
+
+from pathlib import Path
+
+from nix_aurora_host.former.facts import FormerStore
+from nix_aurora_host.former.stores import find_stores, sources
+from nix_aurora_host.former.tree import Tree
+
+from tests.leftovers import DETERMINATE, Files, write
+
+_SUBVOLUME = "UUID=1 {} btrfs subvol=nix 0 0\n"
+
+
+def _store(path: str) -> Files:
+    return {f"{path}/store/.kept": "", f"{path}/var/nix/db/db.sqlite": ""}
+
+
+def _found(top: Path, *, ours: bool = True) -> list[FormerStore]:
+    tree = Tree(str(top))
+    return list(find_stores(tree, ours=ours, lines=sources(tree)))
+
+
+def test_the_installer_s_store_is_found_with_its_uninstaller(tmp_path: Path) -> None:
+    write(tmp_path, DETERMINATE)
+    assert _found(tmp_path) == [FormerStore("/var/home/nix", uninstaller=True)]
+
+
+def test_a_store_without_a_database_is_none(tmp_path: Path) -> None:
+    write(tmp_path, {"/var/home/nix/store/x": "", "/var/home/nix/var/nix/y": ""})
+    assert _found(tmp_path) == []
+
+
+def test_sources_of_mounts_are_looked_at_even_after_they_were_put_aside(tmp_path: Path) -> None:
+    former = "/etc/nix-aurora.former/etc"
+    unit = "[Mount]\nWhat=/var/c\nWhere=/nix\n"
+    write(tmp_path, {"/etc/fstab": "/var/a /nix none bind\n"})
+    write(tmp_path, {f"{former}/fstab.1": "/var/b /nix none bind\n"})
+    write(tmp_path, {f"{former}/systemd/system/nix.mount.1": unit})
+    for path in ("/var/a", "/var/b", "/var/c", "/var/d"):
+        write(tmp_path, _store(path))
+    assert {store.path for store in _found(tmp_path)} == {"/var/a", "/var/b", "/var/c"}
+
+
+def test_nix_itself_is_one_where_it_is_not_ours(tmp_path: Path) -> None:
+    write(tmp_path, _store("/nix"))
+    assert _found(tmp_path, ours=False) == [FormerStore("/nix")]
+    assert _found(tmp_path, ours=True) == []
+
+
+def test_a_subvolume_may_have_one_unless_it_is_mounted_for_us(tmp_path: Path) -> None:
+    write(tmp_path, {"/etc/fstab": _SUBVOLUME.format("/nix")})
+    assert _found(tmp_path) == [FormerStore("", "UUID=1")]
+    write(tmp_path, _store("/nix"))
+    assert _found(tmp_path, ours=False) == [FormerStore("/nix")]  # it is mounted there
+    kept = {"/etc/nix-aurora.former/etc/fstab": _SUBVOLUME.format("/nix")}
+    write(tmp_path, {"/etc/fstab": _SUBVOLUME.format("/var/lib/nix"), **kept})
+    assert _found(tmp_path) == []
