@@ -19,6 +19,7 @@ ORDINARY = "ordinary"
 
 _STATE = "/var/lib/nix/var/nix"
 _OWN = "/var/lib/nix/.nix-aurora"
+_SCRIPT = "/nix/var/nix/profiles/default/etc/profile.d/nix-daemon.sh"
 _CUSTOM = "/etc/nix/nix.custom.conf"
 _FOREIGN = """\
 [Unit]
@@ -463,6 +464,42 @@ _SETTINGS = (
     ),
 )
 _ANOTHER_NIX = (
+    Scenario(
+        "a unit that makes a /nix",
+        "printf '[Service]\\nExecStart=mkdir -p /nix\\n' >/etc/systemd/system/mine.service;"
+        " systemctl daemon-reload",
+        ("former-unit:/etc/systemd/system/mine.service",),
+    ),
+    Scenario(
+        "a link that makes the socket require a mount unit",
+        "cd /etc/systemd/system; mkdir -p nix-daemon.socket.requires;"
+        " ln -s ../nix.mount nix-daemon.socket.requires/; systemctl daemon-reload",
+        ("former-unit:/etc/systemd/system/nix-daemon.socket.requires/nix.mount",),
+    ),
+    Scenario(
+        "a line for /nix in fstab",
+        "echo '/var/home/nix /nix none bind 0 0' >>/etc/fstab; systemctl daemon-reload",
+        ("former-fstab",),
+        after="[ \"$(tail -n 1 /etc/fstab)\" = '# /var/home/nix /nix none bind 0 0' ]",
+    ),
+    Scenario(
+        "a block of an installer in a start-up file",
+        f"printf '\\n# Nix\\n. {_SCRIPT}\\n# End Nix\\n\\n# mine\\n' >>/etc/bashrc",
+        ("former-file:/etc/bashrc",),
+        after="[ \"$(tail -n 1 /etc/bashrc)\" = '# mine' ]; ! grep Nix /etc/bashrc",
+    ),
+    Scenario(
+        "the login script of another Nix in place of the packaged one",
+        f"printf '# Nix\\n. {_SCRIPT}\\n# End Nix\\n' >/etc/profile.d/nix.sh",
+        ("former-file:/etc/profile.d/nix.sh",),
+        after="cmp /usr/lib/nix-aurora/etc/profile.d/nix.sh /etc/profile.d/nix.sh",
+    ),
+    Scenario(
+        "settings of another Nix",
+        "echo 'build-users-group = nixbld' >/etc/nix/nix.conf",
+        ("former-file:/etc/nix/nix.conf",),
+        after="cmp /usr/lib/nix-aurora/etc/nix/nix.conf /etc/nix/nix.conf",
+    ),
     Scenario(
         "determinate-nixd there",
         "mkdir -p /usr/local/bin; touch /usr/local/bin/determinate-nixd",

@@ -78,7 +78,17 @@ BUILDER = Package(
 HOST = Package(
     TOP / "payload/usr/lib/nix-aurora/nix_aurora_host",
     (
-        *(_BASE, "nix_root", "database", "importer", "former", "gather", "checks", "report", "commands"),
+        *(
+            _BASE,
+            "nix_root",
+            "database",
+            "importer",
+            "former",
+            "gather",
+            "checks",
+            "report",
+            "commands",
+        ),
         "cli",
     ),
 )

@@ -2,29 +2,32 @@
 
 from collections.abc import Iterator
 
-from nix_aurora_host.checks import fixes, kind
-from nix_aurora_host.checks.kind import found
+from nix_aurora_host.checks import fixes
+from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
-from nix_aurora_host.former.facts import Kind, Trace
+from nix_aurora_host.former import facts as traces
+from nix_aurora_host.former.facts import Trace
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.text import printable
 
-FORMER_UNIT = kind.Kind("former-unit", Severity.WARNING)
-FORMER_FILE = kind.Kind("former-file", Severity.WARNING)
-FORMER_COPY = kind.Kind("former-copy", Severity.NOTE)
-FORMER_FSTAB = kind.Kind("former-fstab", Severity.ERROR)
-FORMER_STORE = kind.Kind("former-store", Severity.NOTE)
-FOREIGN_RECEIPT = kind.Kind("foreign-receipt", Severity.WARNING)
-FOREIGN_NIXD = kind.Kind("foreign-nixd", Severity.WARNING)
+FORMER_UNIT = Kind("former-unit", Severity.WARNING)
+FORMER_FILE = Kind("former-file", Severity.WARNING)
+FORMER_COPY = Kind("former-copy", Severity.NOTE)
+FORMER_FSTAB = Kind("former-fstab", Severity.ERROR)
+FORMER_STORE = Kind("former-store", Severity.NOTE)
+FOREIGN_RECEIPT = Kind("foreign-receipt", Severity.WARNING)
+FOREIGN_NIXD = Kind("foreign-nixd", Severity.WARNING)
+
 
 def check_units(facts: Facts) -> Iterator[Finding]:
     """Units of another Nix, what changes ours, and links that start either."""
     former = facts.basics.former
+    changing = {traces.Kind.DROP_IN, traces.Kind.LINK}
     for trace in former.traces:
-        if trace.kind is Kind.UNIT and trace.unit in facts.basics.units:
-            continue  # it takes the place of one of ours: units.py
-        whole = trace.kind in {Kind.DROP_IN, Kind.LINK} and former.of_unit(trace.unit) is not None
-        if trace.kind in {Kind.UNIT, Kind.DROP_IN, Kind.LINK} and not whole:
+        ours = trace.kind is traces.Kind.UNIT and trace.unit in facts.basics.units
+        # What takes the place of one of ours: units.py. What changes another one goes with that.
+        named = ours or (trace.kind in changing and former.of_unit(trace.unit) is not None)
+        if trace.kind in {traces.Kind.UNIT, *changing} and not named:
             fix = fixes.set_aside(facts, trace)
             yield found(FORMER_UNIT, _describe(trace), fix, trace.path)
 
@@ -34,20 +37,20 @@ def check_files(facts: Facts) -> Iterator[Finding]:
     for trace in facts.basics.former.traces:
         message, fix = _describe(trace), fixes.set_aside(facts, trace)
         match trace.kind:
-            case Kind.SETTINGS:
+            case traces.Kind.SETTINGS:
                 message = f"{message}; put what you want to keep into /etc/nix/nix.custom.conf"
                 yield found(FORMER_FILE, message, fix, trace.path)
-            case Kind.TMPFILES | Kind.SCRIPT | Kind.POLICY:
+            case traces.Kind.TMPFILES | traces.Kind.SCRIPT | traces.Kind.POLICY:
                 yield found(FORMER_FILE, message, fix, trace.path)
-            case Kind.COPY:
+            case traces.Kind.COPY:
                 yield found(FORMER_COPY, message, fix, trace.path)
-            case Kind.FSTAB:
+            case traces.Kind.FSTAB:
                 listed = ", ".join(map(str, trace.lines))
                 message = f"{trace.path}, line {listed}: {printable(trace.effect)}"
                 yield found(FORMER_FSTAB, message, fix)
-            case Kind.RECEIPT:
+            case traces.Kind.RECEIPT:
                 yield found(FOREIGN_RECEIPT, message, fix)
-            case Kind.PROGRAM:
+            case traces.Kind.PROGRAM:
                 yield found(FOREIGN_NIXD, message, fix)
 
 

@@ -3,6 +3,7 @@
 import time
 
 from nix_aurora_host import layouts, paths
+from nix_aurora_host.former.plan import describe_all, render_all
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics
 from nix_aurora_host.gather.store import AtNix, Store
@@ -66,6 +67,7 @@ def describe(basics: Basics) -> dict[str, object]:
         else {label.path: label.context for label in basics.labels},
         "aside": None if store.aside is None else list(store.aside),
         "database": _describe_database(basics.database),
+        "former": describe_all(basics.former),
     }
     return {name: _plain(value) for name, value in state.items()}
 
@@ -101,6 +103,7 @@ def render(basics: Basics) -> str:
         "selinux": _labels(basics),
         "aside": _aside(basics),
         "database": _database(basics.database),
+        "former": "\n".join(render_all(basics.former)),
     }
     return "".join(f"{name:<9} {_hang(text)}\n" for name, text in rows.items())
 
