@@ -80,10 +80,10 @@ HOST = Package(
     (
         *(
             _BASE,
+            "former",
             "nix_root",
             "database",
             "importer",
-            "former",
             "gather",
             "checks",
             "report",

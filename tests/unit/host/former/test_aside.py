@@ -11,7 +11,6 @@ from nix_aurora_host.former.aside import FORMER, Aside
 from nix_aurora_host.former.facts import Former, Kind, Trace
 from nix_aurora_host.former.gather import find_former
 from nix_aurora_host.former.tree import Tree
-from nix_aurora_host.importer.syscalls import rename_new
 
 from tests.leftovers import BLOCK, CLASSIC, DETERMINATE, UPSTREAM, Files, Link, write
 
@@ -100,7 +99,7 @@ def test_on_another_file_system_it_is_put_beside(
             raise OSError(18, "Invalid cross-device link")
         Path(old).rename(new)
 
-    monkeypatch.setattr(module, "rename_new", refuse)
+    monkeypatch.setattr(module, "_rename", refuse)
     path = "/usr/local/bin/determinate-nixd"
     write(tmp_path, {path: "program"})
     assert _put_all(tmp_path) == {path: f"{path}.before-nix-aurora"}
@@ -114,7 +113,7 @@ def test_a_run_that_was_stopped_at_any_step_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """At each rename and each change, before and after it."""
-    renamed, edited = rename_new, editing.edit
+    renamed, edited = module._rename, editing.edit
     count = 0
 
     class StoppedError(Exception):
@@ -130,7 +129,7 @@ def test_a_run_that_was_stopped_at_any_step_can_be_repeated(
         if count == 0:
             raise StoppedError
 
-    monkeypatch.setattr(module, "rename_new", lambda *words: step(renamed, *words))
+    monkeypatch.setattr(module, "_rename", lambda *words: step(renamed, *words))
     monkeypatch.setattr(editing, "edit", lambda *words: step(edited, *words))
     for stop in range(1, 200):
         top = tmp_path / str(stop)

@@ -16,7 +16,6 @@ from nix_aurora_host import paths, replace
 from nix_aurora_host.former.facts import Cure, Kind, Trace
 from nix_aurora_host.former.mounts import find_lines
 from nix_aurora_host.former.scripts import find_blocks, without
-from nix_aurora_host.importer.syscalls import rename_new
 from nix_aurora_host.text import printable
 
 FORMER = "/etc/nix-aurora.former"
@@ -87,7 +86,7 @@ class Aside:
         shutil.copy2(path, new)
         _sync(new)
         self._note(trace, kept)
-        rename_new(new, kept)
+        _rename(new, kept)
         _sync(os.path.dirname(kept))  # noqa: PTH120
         replace.edit(path, lambda text: change(_text(text)).encode(errors="surrogateescape"))
         return kept.removeprefix(self._top)
@@ -96,13 +95,13 @@ class Aside:
         path, kept = f"{self._top}{trace.path}", self._free(trace.path)
         self._note(trace, kept)
         try:
-            rename_new(path, kept)
+            _rename(path, kept)
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
             kept = _numbered(f"{path}{_SUFFIX}")  # on another file system: beside it
             self._note(trace, kept)
-            rename_new(path, kept)
+            _rename(path, kept)
         for name in (kept, path):
             _sync(os.path.dirname(name))  # noqa: PTH120
         return kept.removeprefix(self._top)
@@ -138,6 +137,11 @@ def _comment_out(text: str) -> str:
 
 def _text(text: bytes) -> str:
     return text.decode(errors="surrogateescape")
+
+
+def _rename(old: str, new: str) -> None:
+    """Rename ``old`` to ``new``, a free name in a directory that nobody but root writes to."""
+    Path(old).rename(new)
 
 
 def _numbered(path: str) -> str:
