@@ -46,7 +46,7 @@ def check_files(facts: Facts) -> Iterator[Finding]:
                 yield found(FORMER_COPY, message, fix, trace.path)
             case traces.Kind.FSTAB:
                 listed = ", ".join(map(str, trace.lines))
-                message = f"{trace.path}, line {listed}: {printable(trace.effect)}"
+                message = f"{trace.path}, line {listed}: another Nix {printable(trace.effect)}"
                 yield found(FORMER_FSTAB, message, fix)
             case traces.Kind.RECEIPT:
                 yield found(FOREIGN_RECEIPT, message, fix)

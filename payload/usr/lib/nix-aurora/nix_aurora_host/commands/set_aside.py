@@ -15,6 +15,9 @@ from nix_aurora_host.former.files import POLICY_MODULE
 from nix_aurora_host.former.gather import gather_former
 from nix_aurora_host.text import command, printable
 
+# What stays, or comes back as packaged, and is a new file then.
+_WRITTEN = {Kind.FSTAB, Kind.SCRIPT, Kind.SETTINGS}
+
 
 def set_aside(wanted: Sequence[str], *, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Put the traces at ``wanted`` aside, or all of them, and return the exit code."""
@@ -59,7 +62,8 @@ def _act(traces: Sequence[Trace], aside: Aside) -> dict[str, str]:
         if trace.cure is not Cure.UNMOUNT:
             kept[trace.path] = _put(aside, trace)
             say(f"{trace.path}: now {kept[trace.path]}")
-    revive.restore_labels([path for path in kept if os.path.isfile(path)])  # noqa: PTH113
+    written = [trace.path for trace in traces if trace.kind in _WRITTEN]
+    revive.restore_labels(written)
     # Without a trace, what an interrupted run did not come to: systemd may not have read its units.
     if not traces or SYSTEM_KINDS & {trace.kind for trace in traces}:
         revive.forget(traces)
