@@ -5,10 +5,13 @@ What the installers leave is in tests/leftovers.py, with the sources that say so
 
 import json
 import shlex
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from tests.harness.nspawn import Host
+from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.doctor import build, doctor
 from tests.leftovers import (
@@ -23,6 +26,7 @@ from tests.leftovers import (
 )
 
 _ROUNDS = 3
+_LOOPS = [str(path) for path in sorted(Path("/dev").glob("loop[0-9]*"))]
 _FORMER = "/etc/nix-aurora.former"
 _OTHER = "/nix/var/nix/profiles/default"
 _STORE = "mkdir -p {0}/store/kept {0}/var/nix/db; : >{0}/var/nix/db/db.sqlite; echo 1 >{0}/store/x"
@@ -78,8 +82,40 @@ def _status(host: Host) -> dict[str, object]:
     return status
 
 
-@pytest.mark.parametrize("layout", _LAYOUTS)
-@pytest.mark.parametrize("left", _LEFT)
+_HOSTS = [
+    *((left, layout) for left in ("determinate", "upstream") for layout in _LAYOUTS),
+    *(("classic with a line in fstab", layout) for layout in ("mount", "namespace")),
+    *(("links into a store that is gone", layout) for layout in ("mount", "namespace")),
+    *(("a line in fstab", layout) for layout in ("mount", "moved")),
+    ("a mount unit alone", "moved"),
+]
+# As a user of the installer has them: a mount that is in use, and a daemon that runs from it.
+_COPIED = """
+systemctl stop nix-daemon.socket nix-daemon.service
+cp -a /var/lib/nix /var/home/nix
+umount /nix
+mount --bind /var/home/nix /nix
+systemctl start nix-daemon.socket
+nix store info
+"""
+_SUBVOLUME = """
+mkdir /run/top
+mount -o loop {0} /run/top
+btrfs --quiet subvolume create /run/top/nix
+mkdir -p /run/top/nix/store/kept /run/top/nix/var/nix/db
+: >/run/top/nix/var/nix/db/db.sqlite
+umount /run/top
+echo '{0} /nix btrfs loop,subvol=nix 0 0' >>/etc/fstab
+"""
+
+
+def _former(host: Host) -> dict[str, object]:
+    former = _status(host)["former"]
+    assert isinstance(former, dict)
+    return former
+
+
+@pytest.mark.parametrize(("left", "layout"), _HOSTS)
 def test_what_an_installer_has_left_is_cured_by_the_fixes(
     left: str, layout: str, make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
@@ -94,12 +130,91 @@ def test_what_an_installer_has_left_is_cured_by_the_fixes(
     host.run(_KEPT.format("/var/home/nix"))
     assert _status(host)["layout"] == ("namespace" if layout == "namespace" else "mount")
     _is_well(host)
-    assert _status(host)["former"] == {
-        "traces": [],
-        "stores": ["/var/home/nix"],
-    }
+    assert _former(host) == {"traces": [], "stores": ["/var/home/nix"]}
     if PROXY in files:  # it holds for any Nix
         assert host.read(PROXY) == files[PROXY]
     for path in (path for path in files if path.startswith(f"{_UNIT_FILES}/") and path != PROXY):
         host.run(f"[ -L {_FORMER}{path} ] || [ -e {_FORMER}{path} ]")
         assert path in host.read(f"{_FORMER}/README")
+
+
+def test_each_can_be_put_aside_by_itself_in_any_order(
+    make_nix_tree: NixTreeMaker, make_host: HostMaker
+) -> None:
+    host = make_host(make_nix_tree())
+    host.boot()
+    host.run(_STORE.format("/var/home/nix") + "\n" + script(DETERMINATE))
+    host.reboot()
+    traces = _former(host)["traces"]
+    assert isinstance(traces, list)
+    for trace in sorted(traces, key=lambda trace: trace["path"][::-1]):
+        host.run(f"nix-aurora set-aside --yes {shlex.quote(trace['path'])}")
+    _is_well(host)
+
+
+def test_mount_enable_looks_before_it_moves(
+    make_nix_tree: NixTreeMaker, make_host: HostMaker
+) -> None:
+    """A mount unit would put another store, here an empty one, on the new /nix."""
+    host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))
+    host.boot()
+    unit = f"{_UNIT_FILES}/nix.mount"
+    host.run(f"mkdir /var/home/nix\n{script({unit: MOUNT_UNIT})}systemctl daemon-reload")
+    enable = "nix-aurora mount enable --now --yes"
+    refused = host.run(enable, check=False)
+    assert refused.returncode == 1
+    assert (
+        f"cannot enable mount: {unit} mounts /var/home/nix on /nix; nothing was" in refused.output
+    )
+    hint = f"sudo nix-aurora set-aside {unit}"
+    assert f"hint: {hint}\n" in refused.output
+    assert host.read("/run/nix-aurora/layout").startswith("namespace")
+    build(host)
+    host.run(f"{hint} --yes; {enable}")
+    _is_well(host)
+
+
+def test_a_daemon_that_runs_from_the_other_store_is_stopped(nix_host: Host) -> None:
+    nix_host.run(_COPIED)
+    assert _cure(nix_host)[0] == {"nix-foreign-mount"}
+    build(nix_host)
+    nix_host.run("rm -rf /var/home/nix")
+
+
+def test_where_nix_is_in_use_the_reboot_is_named(nix_host: Host) -> None:
+    nix_host.run(_COPIED)
+    nix_host.run("cd /nix/store; systemd-run --unit=user --same-dir sleep infinity")
+    said = nix_host.run("nix-aurora set-aside --yes", check=False)
+    assert said.returncode == 1
+    assert "cannot unmount /nix: " in said.output
+    assert "(process " in said.output
+    assert "; the rest was put aside, and a reboot unmounts it\n" in said.output
+    assert "hint: sudo systemctl reboot\n" in said.output
+    _is_well(nix_host)
+    nix_host.run("rm -rf /var/home/nix")
+
+
+def test_a_subvolume_named_in_fstab_is_unmounted_and_named(nix_tree: Tree, tmp_path: Path) -> None:
+    image = tmp_path / "host/var/nix.btrfs"
+    loops = [f"--bind={device}" for device in ("/dev/loop-control", *_LOOPS)]
+    with Host(nix_tree, tmp_path / "host", flags=loops) as host:
+        with image.open("wb") as file:
+            file.truncate(256 << 20)
+        subprocess.run(["mkfs.btrfs", "--quiet", image], check=True)
+        host.run(_SUBVOLUME.format("/var/nix.btrfs"))
+        host.reboot()
+        assert _former(host)["stores"] == ["/nix"]
+        assert {"nix-foreign-mount", "former-fstab"} <= _cure(host)[0]
+        _is_well(host)
+
+
+def test_what_lies_on_nix_itself_is_moved_beside_it(nix_tree: Tree, tmp_path: Path) -> None:
+    """On a host whose root directory can be written; the store is whole, and named."""
+    with Host(nix_tree, tmp_path / "host", ordinary=True) as host:
+        host.run("systemctl stop nix-daemon.socket nix-daemon.service nix.mount")
+        host.run(_STORE.format("/nix") + "\n" + script(CLASSIC))
+        host.reboot()
+        _cure(host)
+        host.run(_KEPT.format("/nix.before-nix-aurora"))
+        _is_well(host)
+        assert _former(host)["stores"] == ["/nix.before-nix-aurora"]

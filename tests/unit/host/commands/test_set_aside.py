@@ -110,10 +110,11 @@ def test_a_mount_that_is_in_use_names_the_reboot_and_the_rest_is_done(host: Host
 
 def test_what_cannot_start_is_told_once_nothing_else_is_left(host: Host) -> None:
     write(host.top, {_SOCKET: DETERMINATE[_SOCKET], _MOUNT: DETERMINATE[_MOUNT]})
-    host.failing = "systemctl start nix-daemon.socket"
+    host.failing = "systemctl start nix-setup.service"
     assert _set_aside(_MOUNT) == 0  # the other one may be why
     with pytest.raises(CommandError):
         _set_aside(_SOCKET)
+    assert host.commands[-1] == "systemctl start nix-daemon.socket"
 
 
 def test_an_interrupted_run_goes_on_with_what_is_left_to_do(host: Host) -> None:

@@ -64,18 +64,22 @@ def _busy(said: str) -> str:
 
 
 def start(traces: Iterable[Trace], *, whole: bool) -> None:
-    """Start Nix; ``whole`` means that nothing of another one is left that could prevent it."""
+    """Start Nix; ``whole`` means that nothing of another one is left that could prevent it.
+
+    Every unit is tried. Raise CommandError for the first that did not start.
+    """
     touched = {trace.unit for trace in traces}
     enabled = [unit for unit in _ENABLED if unit in touched]
-    try:
-        if enabled:
-            _systemctl("enable", *enabled)
-        _systemctl("restart", paths.LAYOUT)
-        for unit in _STARTED:
-            _systemctl("start", unit)
-    except CommandError:
-        if whole:
-            raise
+    steps = [["enable", *enabled]] if enabled else []
+    steps += [["restart", paths.LAYOUT], *(["start", unit] for unit in _STARTED)]
+    failures = []
+    for step in steps:
+        try:
+            _systemctl(*step)
+        except CommandError as error:
+            failures.append(error)
+    if failures and whole:
+        raise failures[0]
 
 
 def reload_daemon() -> None:
