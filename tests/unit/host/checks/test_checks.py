@@ -152,6 +152,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
         (_nix_root(), {"nix-root-not-yet"}),
         (_nix_root(unmoved=Unmoved.LATE), {"nix-root-not-yet"}),
+        (_nix_root(unmoved=Unmoved.ANOTHER), {"nix-root-not-yet"}),
         (_nix_root(unmoved=Unmoved.FAILED), {"nix-root-failed"}),
         (_nix_root(unmoved=Unmoved.FAILED_BOOTS, failed=(_FAILED, _FAILED)), {"nix-root-stopped"}),
         (_nix_root(unmoved=Unmoved.EXHAUSTED), {"nix-root-stopped"}),
@@ -477,6 +478,13 @@ def test_a_foreign_mount_unit_is_not_started() -> None:
     assert set(_found(_with(store=store, former=Former((trace,))))) == {
         f"unit-shadowed:{paths.MOUNT}"
     }
+
+
+def test_a_move_waits_until_what_stopped_it_is_put_aside() -> None:
+    trace = _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT)
+    facts = _nix_root(unmoved=Unmoved.ANOTHER)
+    facts = replace(facts, basics=replace(facts.basics, former=Former((trace,))))
+    assert set(_found(facts)) == {f"unit-shadowed:{paths.MOUNT}"}
 
 
 def test_a_unit_that_is_generated_from_a_line_is_found_once() -> None:

@@ -266,6 +266,7 @@ def test_a_read_only_etc_is_a_message(
         (_STOPPED, "no /nix: the last 2 boots with it failed (kind overlay, kernel 6.18); to try"),
         (NixRoot(unmoved=Unmoved.EXHAUSTED), "no /nix: each kind of root directory that has it"),
         (NixRoot(unmoved=Unmoved.ETC), "no /nix: /etc cannot keep a note of boots that fail"),
+        (NixRoot(unmoved=Unmoved.ANOTHER), "no /nix: another Nix would have mounted its store"),
         (
             replace(_STOPPED, off=True),
             f"no /nix in this boot: the kernel argument {paths.ROOT_OFF}",

@@ -16,12 +16,14 @@ def _decide(
     mounts: tuple[Mount, ...] = (_ROOT, _ETC),
     etc_is_writable: bool = True,
     failed_boots: int = 0,
+    mounter: str | None = None,
 ) -> Stay | None:
     return decide(
         in_time=in_time,
         mounts=list(mounts),
         etc_is_writable=etc_is_writable,
         failed_boots=failed_boots,
+        mounter=mounter,
     )
 
 
@@ -42,6 +44,15 @@ def test_one_failed_boot_is_tried_again() -> None:
 
 def test_a_system_that_is_up_stays() -> None:
     assert _word(_decide(in_time=False)) == unmoved.LATE
+
+
+def test_a_host_where_another_nix_mounts_its_store_stays() -> None:
+    """Its unit would put that store, which may be empty, on the new /nix."""
+    stay = _decide(mounter="/etc/systemd/system/nix.mount")
+    assert _word(stay) == unmoved.ANOTHER
+    assert stay is not None
+    assert stay.reason.startswith("/etc/systemd/system/nix.mount would mount")
+    assert stay.hint == "sudo nix-aurora set-aside, and reboot"
 
 
 def test_a_host_without_a_lasting_etc_stays() -> None:

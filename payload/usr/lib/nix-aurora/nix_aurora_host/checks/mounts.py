@@ -6,7 +6,7 @@ from nix_aurora_host import layouts, paths
 from nix_aurora_host.checks import fixes, settings_file
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
-from nix_aurora_host.former.mounts import FSTAB
+from nix_aurora_host.former.mounter import is_mounter
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.text import printable
@@ -55,7 +55,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
     elif kind == AtNix.LINK:
         message = "/nix is a link, which Nix refuses"
         yield found(NIX_LINK, message, fixes.chain(_ASIDE, start))
-    elif facts.basics.former.of_unit(paths.MOUNT) or facts.basics.former.at(FSTAB):
+    elif any(map(is_mounter, facts.basics.former.traces)):
         return  # to start it would mount the other one: that comes first
     elif facts.basics.store.layout == "mount" or kind == AtNix.NOTHING:
         message = "/nix is not the store: programs from it do not start"

@@ -6,6 +6,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.former.mounter import is_mounter
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.store import AtNix
 from nix_aurora_host.nix_root.facts import Unmoved
@@ -45,6 +46,8 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
     elif nix_root.unmoved is Unmoved.FAILED:
         message = f"{paths.ROOT} cannot make a /nix in /: see journalctl -b -u {paths.ROOT}"
         yield found(NIX_ROOT_FAILED, message, _NOW)
+    elif any(map(is_mounter, facts.basics.former.traces)):
+        return  # nix-root waits until that is put aside
     elif facts.basics.store.nix == AtNix.NOTHING:
         message = "/ has no /nix yet: the next boot creates one"
         yield found(NIX_ROOT_NOT_YET, message, _NOW)

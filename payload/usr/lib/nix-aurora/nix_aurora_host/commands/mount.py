@@ -18,8 +18,9 @@ from nix_aurora_host.commands.command import (
 )
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
-from nix_aurora_host.former.facts import Former
-from nix_aurora_host.former.gather import gather_former
+from nix_aurora_host.former.facts import Trace
+from nix_aurora_host.former.mounter import find_mounter
+from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.nix_root.facts import NixRoot
 from nix_aurora_host.nix_root.gather import gather_laggards, gather_nix_root
 from nix_aurora_host.nix_root.plan import Step, decide_enable
@@ -37,7 +38,7 @@ def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
     nix_root = gather_nix_root(file)
     step, message = decide_enable(nix_root, file, now=now, again=again)
     if step is Step.ENABLE:
-        _refuse_another(gather_former())
+        _refuse_another(find_mounter(Tree()))
     for line in message.split("\n"):
         say(line)
     if step is Step.NOTHING or dry_run:
@@ -58,9 +59,9 @@ def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
     return 0
 
 
-def _refuse_another(former: Former) -> None:
+def _refuse_another(trace: Trace | None) -> None:
     """A mount unit of another Nix would put its store, which may be empty, on the new /nix."""
-    if trace := former.mounter():
+    if trace:
         raise CommandError(
             f"cannot enable mount: {printable(trace.path)} {printable(trace.effect)}; nothing was "
             "changed",

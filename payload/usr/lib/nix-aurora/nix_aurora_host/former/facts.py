@@ -80,10 +80,3 @@ class Former:
         return next(
             (found for found in self.traces if found.kind is Kind.UNIT and found.unit == name), None
         )
-
-    def mounter(self) -> Trace | None:
-        """Return what makes boots mount another store on /nix."""
-        kinds = {Kind.UNIT, Kind.FSTAB}
-        units = {"nix.mount", "nix.automount"}
-        mounting = (found for found in self.traces if found.kind in kinds and found.unit in units)
-        return next(mounting, None)

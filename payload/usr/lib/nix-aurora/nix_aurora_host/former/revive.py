@@ -14,8 +14,8 @@ from nix_aurora_host.former.units import OURS
 from nix_aurora_host.system import run
 from nix_aurora_host.text import command, printable
 
-_ENABLED = (paths.LAYOUT, paths.MOUNT, paths.RELOCATED_MOUNT, paths.SETUP, paths.SOCKET)
-_STARTED = (paths.MOUNT, paths.RELOCATED_MOUNT, paths.SETUP, paths.SOCKET)
+_ENABLED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the socket starts that
+_STARTED = tuple(unit for unit in _ENABLED if unit != paths.LAYOUT)
 _PATIENCE = 5.0  # seconds; what was stopped ends soon
 _TRIES = 16  # mounts on top of each other
 

@@ -88,7 +88,7 @@ def find_units(tree: Tree) -> Iterator[Trace]:
     units: dict[str, Trace] = {}
     for folder in FOLDERS:
         for name in tree.names(folder):
-            if name.endswith(_SUFFIXES) and (trace := _look_at(tree, folder, name)):
+            if name.endswith(_SUFFIXES) and (trace := look_at_unit(tree, folder, name)):
                 yield trace
                 units.setdefault(name, trace)
     for folder in FOLDERS:
@@ -99,8 +99,11 @@ def find_units(tree: Tree) -> Iterator[Trace]:
                 yield from _look_at_links(tree, f"{folder}/{name}", units)
 
 
-def _look_at(tree: Tree, folder: str, name: str) -> Trace | None:
+def look_at_unit(tree: Tree, folder: str, name: str) -> Trace | None:
+    """Return the trace that a unit of this name is, if there is one."""
     path = f"{folder}/{name}"
+    if not tree.exists(path):
+        return None
     target = tree.link(path)
     if target is None:
         judged = judge_unit(tree.read(path) or "")

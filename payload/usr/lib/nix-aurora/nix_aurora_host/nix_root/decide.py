@@ -20,15 +20,24 @@ class Stay:
 
 
 def decide(
-    *, in_time: bool, mounts: list[Mount], etc_is_writable: bool, failed_boots: int
+    *,
+    in_time: bool,
+    mounts: list[Mount],
+    etc_is_writable: bool,
+    failed_boots: int,
+    mounter: str | None = None,
 ) -> Stay | None:
     """Return why / stays as it is, or None where the system is to move.
 
     ``in_time`` is whether this is an early boot, or somebody has asked to move a system that is up.
+    ``mounter`` is the file that makes boots mount another store on /nix, which may be empty.
     """
     if not in_time:
         reason = "the system is up already, or is not booting into multi-user.target"
         return Stay(unmoved.LATE, reason, "systemctl reboot")
+    if mounter:
+        reason = f"{mounter} would mount the store of another Nix on it"
+        return Stay(unmoved.ANOTHER, reason, "sudo nix-aurora set-aside, and reboot")
     if not keeps_notes(topmost(mounts, "/etc"), is_writable=etc_is_writable):
         reason = "/etc cannot keep a note of boots that fail"
         return Stay(unmoved.ETC, reason, "findmnt --target /etc")

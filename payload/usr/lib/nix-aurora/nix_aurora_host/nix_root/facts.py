@@ -14,6 +14,7 @@ class Unmoved(StrEnum):
     EXHAUSTED = unmoved.EXHAUSTED
     ETC = unmoved.ETC
     STACKED = unmoved.STACKED
+    ANOTHER = unmoved.ANOTHER
     LATE = unmoved.LATE
 
 

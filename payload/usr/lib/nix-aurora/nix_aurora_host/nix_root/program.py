@@ -12,6 +12,8 @@ import sys
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import FAILED, CommandError
+from nix_aurora_host.former.mounter import find_mounter
+from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.nix_root import ask, boots, unmoved
 from nix_aurora_host.nix_root.build import build
 from nix_aurora_host.nix_root.decide import UNITS, Stay, decide, exhausted, is_early_boot
@@ -61,6 +63,7 @@ def _run() -> None:
         mounts=mounts,
         etc_is_writable=os.access("/etc", os.W_OK),
         failed_boots=boots.count(boots.read_text(paths.PENDING)),
+        mounter=mounter.path if (mounter := find_mounter(Tree())) else None,
     )
     if stay is None:
         remove(paths.UNMOVED)

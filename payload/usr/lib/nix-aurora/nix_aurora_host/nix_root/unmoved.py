@@ -5,4 +5,5 @@ FAILED_BOOTS = "failed-boots"
 EXHAUSTED = "exhausted"  # each kind of root has failed with this kernel
 ETC = "etc"  # it cannot keep a note of failed boots
 STACKED = "stacked"  # more than one file system on /
+ANOTHER = "another"  # Nix would mount its store on the new /nix
 LATE = "late"  # the system was up already

@@ -1,13 +1,11 @@
 """What status prints: for people, one line for each thing, or JSON."""
 
-import time
-
 from nix_aurora_host import layouts, paths
 from nix_aurora_host.former.plan import describe_all, render_all
-from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics
 from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.nix_root.words import explain
+from nix_aurora_host.report import database
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import human, printable
 
@@ -66,7 +64,7 @@ def describe(basics: Basics) -> dict[str, object]:
         if basics.labels is None
         else {label.path: label.context for label in basics.labels},
         "aside": None if store.aside is None else list(store.aside),
-        "database": _describe_database(basics.database),
+        "database": database.describe(basics.database),
         "former": describe_all(basics.former),
     }
     return {name: _plain(value) for name, value in state.items()}
@@ -102,7 +100,7 @@ def render(basics: Basics) -> str:
         "space": _space(basics),
         "selinux": _labels(basics),
         "aside": _aside(basics),
-        "database": _database(basics.database),
+        "database": database.render(basics.database),
         "former": "\n".join(render_all(basics.former)),
     }
     return "".join(f"{name:<9} {_hang(text)}\n" for name, text in rows.items())
@@ -226,28 +224,3 @@ def _aside(basics: Basics) -> str:
     if aside is None:
         return "cannot be read by this user"
     return f"{len(aside)} damaged, in {paths.ASIDE}" if aside else "nothing"
-
-
-def _describe_database(database: Database) -> dict[str, object]:
-    copies = database.copies
-    return {
-        "copies": None
-        if copies is None
-        else {copy.generation: {"time": copy.time, "paths": copy.count} for copy in copies},
-        "lost": database.lost,
-        "recovery": database.recovery,
-    }
-
-
-def _database(database: Database) -> str:
-    lines = [database.recovery] if database.recovery else []
-    if database.copies is None:
-        lines.append("only root can see the copies")
-    elif not database.copies:
-        lines.append("not copied yet: once a day, by nix-database-backup.timer")
-    for copy in database.copies or ():
-        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.time))
-        lines.append(f"copied {date}: {copy.count} store paths")
-    if database.lost:
-        lines.append("an earlier one was lost: sudo nix-aurora recover")
-    return "\n".join(lines)

@@ -1,0 +1,22 @@
+"""What makes boots mount another store on /nix: looked for before the system gets a /nix."""
+
+from nix_aurora_host.former.facts import Kind, Trace
+from nix_aurora_host.former.mounts import FSTAB, find_lines
+from nix_aurora_host.former.tree import Tree
+from nix_aurora_host.former.units import FOLDERS, look_at_unit
+
+UNITS = ("nix.mount", "nix.automount")
+
+
+def find_mounter(tree: Tree) -> Trace | None:
+    """Return the unit, or the lines of /etc/fstab, that mount another store on /nix."""
+    for folder in FOLDERS:
+        for name in UNITS:
+            if trace := look_at_unit(tree, folder, name):
+                return trace
+    return find_lines(tree.read(FSTAB) or "")
+
+
+def is_mounter(trace: Trace) -> bool:
+    """Return whether a trace is what makes boots mount another store on /nix."""
+    return trace.kind is Kind.FSTAB or (trace.kind is Kind.UNIT and trace.unit in UNITS)

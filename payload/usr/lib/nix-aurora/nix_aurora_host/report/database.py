@@ -1,0 +1,32 @@
+"""What status says of Nix's database and its copies."""
+
+import time
+
+from nix_aurora_host.gather.database import Database
+
+
+def describe(database: Database) -> dict[str, object]:
+    """Return what is known of the copies, as JSON has it."""
+    copies = database.copies
+    return {
+        "copies": None
+        if copies is None
+        else {copy.generation: {"time": copy.time, "paths": copy.count} for copy in copies},
+        "lost": database.lost,
+        "recovery": database.recovery,
+    }
+
+
+def render(database: Database) -> str:
+    """Return what is known of the copies, in lines."""
+    lines = [database.recovery] if database.recovery else []
+    if database.copies is None:
+        lines.append("only root can see the copies")
+    elif not database.copies:
+        lines.append("not copied yet: once a day, by nix-database-backup.timer")
+    for copy in database.copies or ():
+        date = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.time))
+        lines.append(f"copied {date}: {copy.count} store paths")
+    if database.lost:
+        lines.append("an earlier one was lost: sudo nix-aurora recover")
+    return "\n".join(lines)
