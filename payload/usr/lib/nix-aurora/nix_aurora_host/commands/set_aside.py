@@ -114,7 +114,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    summary="move what another Nix has left on the host out of the way, after asking",
+    summary="move away what another Nix has left, after asking",
     description=(
         "Moves the units, scripts and settings that another installer of Nix has left into "
         "/etc/nix-aurora.former, comments out its lines in /etc/fstab, unmounts what it has "
