@@ -61,14 +61,17 @@ def faults(output: str) -> list[dict[str, Any]]:
     return [found for found in json.loads(output)["findings"] if found["severity"] != "note"]
 
 
-def build(host: Host, user: str = "tester") -> None:
-    """Build something new as an ordinary user, through the daemon."""
+def build(host: Host, user: str = "tester", *, shown: bool = True) -> None:
+    """Build something new as an ordinary user, through the daemon.
+
+    Where /nix is not ``shown`` to all, the result is read where it lies.
+    """
     expression = (
         f'derivation {{ name = "{uuid4()}"; system = builtins.currentSystem; '
         'builder = "/bin/sh"; args = [ "-c" "echo built >$out" ]; }'
     )
     command = f"nix build --impure --no-link --print-out-paths --expr '{expression}'"
-    built = host.run_as(user, f"set -e; path=$({command}); cat $path")
+    built = host.run_as(user, f"set -e; path=$({command}); cat {'' if shown else '/var/lib'}$path")
     assert built.stdout == "built\n", built.output
 
 
