@@ -16,6 +16,12 @@ from hypothesis import strategies as st
 from nix_aurora_host import nixconf, paths, units
 from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.database.copies import Copy
+from nix_aurora_host.former.facts import ANOTHER, Former, FormerStore, Trace
+from nix_aurora_host.former.facts import Kind as FormerKind
+from nix_aurora_host.former.files import judge_settings
+from nix_aurora_host.former.mounts import find_lines, find_mount
+from nix_aurora_host.former.scripts import judge_script
+from nix_aurora_host.former.units import judge_unit
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics, Facts
 from nix_aurora_host.gather.host import (
@@ -197,7 +203,21 @@ def _basics(draw: st.DrawFn) -> Basics:
         daemon=draw(st.sampled_from([None, Daemon(7, program)])),
         labels=draw(st.sampled_from([None, (Label("/", draw(_TEXT), "u:r:root_t:s0"),)])),
         database=draw(_databases()),
+        former=draw(_formers()),
     )
+
+
+@st.composite
+def _formers(draw: st.DrawFn) -> Former:
+    """Return what another Nix has left, in files of root's that name anything."""
+    traces = (
+        Trace(kind, path, ANOTHER, draw(_TEXT), unit=draw(st.sampled_from([*UNITS, "x.service"])))
+        for kind in FormerKind
+        for path in ("/nix", "/etc/nix/nix.conf", "/etc/systemd/system/nix.mount")
+        if draw(_FLAG)
+    )
+    stores = (FormerStore(draw(_WORD), draw(_WORD), draw(_FLAG)),)
+    return Former(draw(st.sampled_from([(), tuple(traces)])), draw(st.sampled_from([(), stores])))
 
 
 @st.composite
@@ -291,6 +311,11 @@ def _strings(value: object) -> list[str]:
 def test_no_text_breaks_a_parser(text: str) -> None:
     parse_units(text)
     parse_program(text)
+    judge_unit(text)
+    judge_script("/etc/bashrc", text)
+    judge_settings(text)
+    find_lines(text)
+    find_mount(text)
     parse_listening(f"head\n{text}")
     parse_login(text)
     find_assignments(text)

@@ -6,7 +6,7 @@ from nix_aurora_host.former.facts import FormerStore
 from nix_aurora_host.former.stores import find_stores, sources
 from nix_aurora_host.former.tree import Tree
 
-from tests.leftovers import DETERMINATE, Files, write
+from tests.leftovers import DETERMINATE, Files, Link, write
 
 _SUBVOLUME = "UUID=1 {} btrfs subvol=nix 0 0\n"
 
@@ -54,4 +54,9 @@ def test_a_subvolume_may_have_one_unless_it_is_mounted_for_us(tmp_path: Path) ->
     assert _found(tmp_path, ours=False) == [FormerStore("/nix")]  # it is mounted there
     kept = {"/etc/nix-aurora.former/etc/fstab": _SUBVOLUME.format("/nix")}
     write(tmp_path, {"/etc/fstab": _SUBVOLUME.format("/var/lib/nix"), **kept})
+    assert _found(tmp_path) == []
+
+
+def test_our_own_is_none_though_it_lies_elsewhere(tmp_path: Path) -> None:
+    write(tmp_path, {**_store("/var/home/nix"), "/var/lib/nix": Link("../home/nix")})
     assert _found(tmp_path) == []

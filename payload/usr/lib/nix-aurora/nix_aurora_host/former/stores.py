@@ -14,11 +14,12 @@ _FOLDER_OF_MOUNTS = "/etc/systemd/system"
 
 
 def is_store(tree: Tree, path: str) -> bool:
-    """Return whether a directory has a store and its database."""
+    """Return whether a directory has a store and its database, and is not ours."""
     return (
         tree.is_directory(f"{path}/store")
         and tree.is_directory(f"{path}/var/nix")
         and tree.exists(f"{path}/var/nix/db")
+        and not tree.is_same(path, paths.BASE)
     )
 
 

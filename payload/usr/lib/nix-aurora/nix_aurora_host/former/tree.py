@@ -39,3 +39,10 @@ class Tree:
     def is_directory(self, path: str) -> bool:
         """Return whether ``path`` is a directory."""
         return os.path.isdir(f"{self.top}{path}")  # noqa: PTH112 - as the rest
+
+    def is_same(self, path: str, other: str) -> bool:
+        """Return whether two paths lead to one directory."""
+        try:
+            return os.path.samefile(f"{self.top}{path}", f"{self.top}{other}")  # noqa: PTH121
+        except OSError:  # one of them is not there
+            return False
