@@ -41,6 +41,7 @@ def forget(traces: Iterable[Trace]) -> None:
 
 def unmount() -> None:
     """Unmount what is on /nix and is not ours; raise CommandError where it is in use."""
+    run(["systemctl", "stop", "nix.automount"])  # a line of fstab can have made one
     deadline = time.monotonic() + _PATIENCE
     for _ in range(_TRIES):
         while os.path.ismount("/nix") and not is_ours():
