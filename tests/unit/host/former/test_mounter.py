@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from nix_aurora_host.former.facts import Kind
 from nix_aurora_host.former.gather import find_former
-from nix_aurora_host.former.mounter import find_mounter, is_mounter
+from nix_aurora_host.former.mounter import find_mount_unit, find_mounter, is_mounter
 from nix_aurora_host.former.tree import Tree
 
 from tests.leftovers import DETERMINATE, Files, Link, write
@@ -31,4 +31,8 @@ def test_a_mounter_is_found(files: Files, path: str | None, tmp_path: Path) -> N
     assert (found.path if found else None) == path
     traces = find_former(tree, "", ours=True).traces
     assert {trace.path for trace in traces if is_mounter(trace)} == ({path} if path else set())
-    assert found is None or found.kind in {Kind.UNIT, Kind.FSTAB}
+    # A boot that needs the mount has to have a /nix for it.
+    unit = find_mount_unit(tree)
+    assert unit == (found if found and found.kind is Kind.UNIT else None)
+    write(tmp_path, {"/etc/systemd/system/local-fs.target.requires/nix.mount": Link(_UNIT)})
+    assert find_mount_unit(tree) is None

@@ -5,16 +5,27 @@ from nix_aurora_host.former.mounts import FSTAB, find_lines
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.former.units import FOLDERS, look_at_unit
 
+_REQUIRED = "local-fs.target.requires/nix.mount"
 UNITS = ("nix.mount", "nix.automount")
 
 
 def find_mounter(tree: Tree) -> Trace | None:
     """Return the unit, or the lines of /etc/fstab, that mount another store on /nix."""
+    return find_mount_unit(tree) or find_lines(tree.read(FSTAB) or "")
+
+
+def find_mount_unit(tree: Tree) -> Trace | None:
+    """Return the unit that mounts another store on /nix, if a boot comes up without that mount.
+
+    A boot needs what is in /etc/fstab, and what local-fs.target requires.
+    """
+    if any(tree.exists(f"{folder}/{_REQUIRED}") for folder in FOLDERS):
+        return None
     for folder in FOLDERS:
         for name in UNITS:
             if trace := look_at_unit(tree, folder, name):
                 return trace
-    return find_lines(tree.read(FSTAB) or "")
+    return None
 
 
 def is_mounter(trace: Trace) -> bool:

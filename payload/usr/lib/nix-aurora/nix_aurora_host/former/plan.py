@@ -19,12 +19,13 @@ def select(
 ) -> list[Trace]:
     """Return the traces at ``wanted``, and what belongs to them; all of them for no path.
 
-    Raise CommandError for a path that is none. What an earlier run has put aside is none any more.
+    Raise CommandError for a path that is none. What an earlier run has put aside, or unmounted from
+    /nix, is none any more.
     """
     if not wanted:
         return list(former.traces)
     for path in wanted:
-        if former.at(path) is None and not was_put_aside(path):
+        if path != "/nix" and former.at(path) is None and not was_put_aside(path):
             raise CommandError(
                 f"cannot put {printable(path)} aside: no other Nix has left it on this host",
                 "nix-aurora doctor",

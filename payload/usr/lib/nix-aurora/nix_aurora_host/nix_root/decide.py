@@ -30,7 +30,7 @@ def decide(
     """Return why / stays as it is, or None where the system is to move.
 
     ``in_time`` is whether this is an early boot, or somebody has asked to move a system that is up.
-    ``mounter`` is the file that makes boots mount another store on /nix, which may be empty.
+    ``mounter`` is the unit that would mount another store, which may be empty, on the new /nix.
     """
     if not in_time:
         reason = "the system is up already, or is not booting into multi-user.target"

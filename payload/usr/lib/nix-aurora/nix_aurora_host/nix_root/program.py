@@ -12,7 +12,7 @@ import sys
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import FAILED, CommandError
-from nix_aurora_host.former.mounter import find_mounter
+from nix_aurora_host.former.mounter import find_mount_unit
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.nix_root import ask, boots, unmoved
 from nix_aurora_host.nix_root.build import build
@@ -63,7 +63,7 @@ def _run() -> None:
         mounts=mounts,
         etc_is_writable=os.access("/etc", os.W_OK),
         failed_boots=boots.count(boots.read_text(paths.PENDING)),
-        mounter=mounter.path if (mounter := find_mounter(Tree())) else None,
+        mounter=mounter.path if (mounter := find_mount_unit(Tree())) else None,
     )
     if stay is None:
         remove(paths.UNMOVED)
