@@ -494,6 +494,13 @@ def test_a_unit_that_is_generated_from_a_line_is_found_once() -> None:
     assert _found(facts) == {"former-fstab": "sudo nix-aurora set-aside /etc/fstab"}
 
 
+def test_what_a_profile_has_lost_is_named() -> None:
+    gone = f"/var/lib/nix/store/{'a' * 32}-user-environment"
+    person = replace(PERSON, lost_profile=LostProfile.CONTENT, gone=gone)
+    (finding,) = judge(replace(WELL, person=person))
+    assert finding.message.startswith(f"/home/u/.nix-profile leads to {gone}, which is missing")
+
+
 def test_a_lost_profile_may_be_in_a_store_of_another_nix() -> None:
     facts = _with(former=Former(stores=(FormerStore("/var/home/nix"),)))
     facts = replace(facts, person=replace(PERSON, lost_profile=LostProfile.FOLDER))

@@ -118,7 +118,7 @@ def _persons(draw: st.DrawFn) -> Person:
     home = draw(st.sampled_from(["/home/u", "/var/home/a b", "/home/it's"]))
     name = draw(st.sampled_from(["u", "-u", "a b"]))
     lost = draw(st.sampled_from([None, LostProfile.FOLDER, LostProfile.CONTENT]))
-    return Person(1000, 1000, name, home, draw(_FLAG), lost)
+    return Person(1000, 1000, name, home, draw(_FLAG), lost, draw(_WORD))
 
 
 @st.composite

@@ -103,7 +103,8 @@ def test_under_sudo_the_person_is_who_typed_it(
     monkeypatch.setattr(os, "getuid", lambda: 0)
     monkeypatch.setenv("SUDO_UID", "1000")
     monkeypatch.setattr("pwd.getpwuid", lambda _uid: entry)
-    assert find_person() == Person(1000, 1000, "me", str(tmp_path), True, LostProfile.FOLDER)
+    gone = "/var/lib/nix/var/nix/profiles/per-user/gone/profile"
+    assert find_person() == Person(1000, 1000, "me", str(tmp_path), True, LostProfile.FOLDER, gone)
     monkeypatch.setenv("SUDO_UID", "0")
     assert not find_person().through_sudo
 

@@ -16,7 +16,7 @@ class Person:
     """Whose logins are looked at: the caller, or who called sudo.
 
     ``lost_profile`` tells why ~/.nix-profile leads nowhere: FOLDER, its directory is gone, or
-    CONTENT, its store path is; None where it is well.
+    CONTENT, its store path is; None where it is well. ``gone`` is what is missing.
     """
 
     uid: int
@@ -25,3 +25,4 @@ class Person:
     home: str
     through_sudo: bool = False
     lost_profile: LostProfile | None = None
+    gone: str = ""

@@ -67,12 +67,13 @@ def check_own(facts: Facts) -> Iterator[Finding]:
     if person.lost_profile is None or facts.basics.store.relocated:
         return  # the profiles of the other layouts lie where this one does not look
     link = f"{person.home}/.nix-profile"
-    message = f"{printable(link)} leads to a directory that is missing: no profile can be changed"
+    leads = f"{printable(link)} leads to {printable(person.gone)}"
+    message = f"{leads}, whose directory is missing: no profile can be changed"
     words = ["rm", "-f", "--", link]
     if person.lost_profile == LostProfile.CONTENT:
         message = (
-            f"{printable(link)} leads to a store path that is missing: a garbage collection did "
-            "not see the profile, or it is another host's. Install its programs again"
+            f"{leads}, which is missing: a garbage collection did not see the profile, or it is "
+            "another host's. Install its programs again"
         )
         words.append(f"{person.home}/.local/state/nix/profiles/profile")
     fix = fixes.as_person(facts, fixes.command(*words))

@@ -60,8 +60,10 @@ def find_person() -> Person:
     except KeyError:
         home = os.environ.get("HOME", "/") if not through_sudo else "/"
         return Person(uid, os.getgid(), str(uid), home)
-    lost = why_lost(f"{entry.pw_dir}/.nix-profile")
-    return Person(uid, entry.pw_gid, entry.pw_name, entry.pw_dir, through_sudo, lost)
+    profile = f"{entry.pw_dir}/.nix-profile"
+    lost = why_lost(profile)
+    gone = (follow(profile) or "") if lost else ""
+    return Person(uid, entry.pw_gid, entry.pw_name, entry.pw_dir, through_sudo, lost, gone)
 
 
 def why_lost(profile: str) -> LostProfile | None:
