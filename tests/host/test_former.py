@@ -193,6 +193,7 @@ def test_where_nix_is_in_use_the_reboot_is_named(nix_host: Host) -> None:
     assert "(process " in said.output
     assert "; the rest was put aside, and a reboot unmounts it\n" in said.output
     assert "hint: sudo systemctl reboot\n" in said.output
+    nix_host.reboot()
     _is_well(nix_host)
     nix_host.run("rm -rf /var/home/nix")
 

@@ -106,6 +106,7 @@ def test_a_mount_that_is_in_use_names_the_reboot_and_the_rest_is_done(host: Host
         "unmounts it"
     )
     assert (caught.value.hint, caught.value.code) == ("sudo systemctl reboot", FAILED)
+    assert host.commands[-1] == "systemctl start nix-daemon.socket"
 
 
 def test_what_cannot_start_is_told_once_nothing_else_is_left(host: Host) -> None:

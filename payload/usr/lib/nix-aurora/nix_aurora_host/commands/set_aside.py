@@ -67,9 +67,11 @@ def _act(traces: Sequence[Trace], aside: Aside) -> dict[str, str]:
     # Without a trace, what an interrupted run did not come to: systemd may not have read its units.
     if not traces or SYSTEM_KINDS & {trace.kind for trace in traces}:
         revive.forget(traces)
-        if any(trace.cure is Cure.UNMOUNT for trace in traces):
-            revive.unmount()
-        revive.start(traces, whole=not _hinders())
+        try:
+            if any(trace.cure is Cure.UNMOUNT for trace in traces):
+                revive.unmount()
+        finally:  # also where /nix stays in use until the reboot
+            revive.start(traces, whole=not _hinders())
     if any(trace.kind is Kind.SETTINGS for trace in traces):
         revive.reload_daemon()
     say("set-aside: done; to look again: sudo nix-aurora doctor")
