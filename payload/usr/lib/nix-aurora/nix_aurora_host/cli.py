@@ -10,7 +10,7 @@ from nix_aurora_host.commands.command import Command, add_command
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
-COMMANDS = ("status", "doctor", "shell", "mount", "recover", "relabel", "purge")
+COMMANDS = ("status", "doctor", "shell", "mount", "recover", "adopt", "relabel", "purge")
 """The names of the commands, in the order in which help lists them. Each has a module."""
 
 _INTERRUPTED = 130
