@@ -5,7 +5,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from nix_aurora_host import paths
 from nix_aurora_host import replace as edit
@@ -32,6 +31,7 @@ from nix_aurora_host.system import run
 from nix_aurora_host.text import printable
 
 _IMPORT = "/usr/libexec/nix-aurora/import"
+_SYSTEMD = "/run/systemd/system"
 # What belongs to processes that have ended, or is copied in another way.
 _LEFT = ("nix/db", "nix/temproots", "nix/builds", "nix/gc-socket", "nix/daemon-socket")
 
@@ -215,7 +215,7 @@ _WAYS = {Way.MOVE: _move, Way.COPY: _copy, Way.MERGE: _merge, Way.MOUNT: _mount}
 def import_package() -> None:
     """Import the packaged Nix into the store as it is now: by systemd, where that is running."""
     command = [_IMPORT]
-    if Path("/run/systemd/system").is_dir():
+    if os.path.isdir(_SYSTEMD):
         command = ["systemctl", "restart", paths.SETUP]
     if subprocess.run(command, stdout=sys.stderr, check=False).returncode:
         raise CommandError(
