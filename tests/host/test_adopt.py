@@ -25,6 +25,7 @@ from tests.host.adopting import (
 )
 from tests.host.conftest import NixTreeMaker
 from tests.host.losing import BUILD
+from tests.readme import commands
 from tests.whole import IMPORT, WHOLE, check_clean
 
 _DATABASE = f"{FORMER}/var/nix/db"
@@ -133,6 +134,17 @@ def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path
     assert "Copies share their blocks with it, and take no space." in said
     assert measure(root, "/run/disk") - before < 20 << 20  # of 66 MiB
     check_adopted(root)
+
+
+def test_the_documented_way_back(make_root: RootMaker) -> None:
+    """After an uninstallation, in a boot without /nix; the former Nix shows its store again."""
+    root = make_root()
+    root.run(ADOPT)
+    root.run("umount /nix")
+    (command,) = commands("The way back to the former installation", "docs/adopt.md")
+    root.run(command.removeprefix("sudo "))
+    root.run(f"mount --bind {FORMER} /nix")
+    root.run(CHECK_KEPT)
 
 
 # --- users have packages in both

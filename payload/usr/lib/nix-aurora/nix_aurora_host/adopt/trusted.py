@@ -63,14 +63,18 @@ def _require(status: os.stat_result, path: str, allowed: int = 0) -> None:
     """Raise CommandError where another than root may write."""
     mode = stat.S_IMODE(status.st_mode)
     forbidden = _OTHERS | (_GROUP if status.st_gid != 0 else 0)
-    reason = None
+    hint = command(["ls", "-ld", path])
     if status.st_uid != os.geteuid():
-        reason = f"expected the owner {os.geteuid()}, got {status.st_uid}"
-    elif mode & forbidden & ~allowed:
-        reason = f"expected that only root can write there, got mode {mode:04o}"
-    if reason is not None:
         raise CommandError(
-            f"cannot adopt a store: {printable(path)}: {reason}", command(["ls", "-ld", path])
+            f"cannot adopt a store: {printable(path)}: expected the owner {os.geteuid()}, got "
+            f"{status.st_uid}",
+            hint,
+        )
+    if mode & forbidden & ~allowed:
+        raise CommandError(
+            f"cannot adopt a store: {printable(path)}: expected that only root can write there, "
+            f"got mode {mode:04o}",
+            hint,
         )
 
 
