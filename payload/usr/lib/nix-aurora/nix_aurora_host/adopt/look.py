@@ -87,7 +87,7 @@ def read_state(state: str) -> State:
 
 def find_nix(directory: str) -> str | None:
     """Return the store path that the default profile's Nix is from; None where there is none."""
-    program = _follow("/nix/var/nix/profiles/default/bin/nix", directory)
+    program = _follow(f"{paths.PROFILE_BIN}/nix", directory)
     store = f"{directory}/store/"
     if program is None or not program.startswith(store) or not os.path.lexists(program):
         return None
