@@ -121,3 +121,15 @@ def measure(root: Scratch, place: str) -> int:
         f"sync; stat --file-system --format='%S %b %f' {place}"
     ).stdout.split()
     return (int(blocks) - int(free)) * int(size)
+
+
+# On a running host: the package's store becomes one that another Nix has left.
+LEAVE = f"""
+systemctl stop nix-database-backup.timer nix-daemon.socket nix-daemon.service nix-setup.service
+systemctl kill --kill-whom=all nix-daemon.service 2>/dev/null || :
+umount /nix
+mkdir -p {FORMER}
+mv /var/lib/nix/store /var/lib/nix/var {FORMER}
+echo '{{}}' >{FORMER}/receipt.json
+rm -r /var/lib/nix
+"""

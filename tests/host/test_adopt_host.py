@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness.nspawn import Host
-from tests.host.adopting import FORMER, USERS
+from tests.host.adopting import FORMER, LEAVE, USERS
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
@@ -35,16 +35,6 @@ echo content >/run/channel/file
 export HOME=/root
 nix-env --profile /nix/var/nix/profiles/per-user/root/channels --set $(nix-store --add /run/channel)
 """
-# The package goes, and the store becomes one that another Nix has left.
-_LEAVE = f"""
-systemctl stop nix-database-backup.timer nix-daemon.socket nix-daemon.service nix-setup.service
-systemctl kill --kill-whom=all nix-daemon.service 2>/dev/null || :
-umount /nix
-mkdir -p {FORMER}
-mv /var/lib/nix/store /var/lib/nix/var {FORMER}
-echo '{{}}' >{FORMER}/receipt.json
-rm -r /var/lib/nix
-"""
 # As nix-installer has it on ostree; an unpackaged unit goes before ours.
 _THEIR_MOUNT = f"""
 cat >/etc/systemd/system/nix.mount <<'END'
@@ -70,7 +60,7 @@ def host(make_host: HostMaker, make_nix_tree: NixTreeMaker) -> Host:
     for user in USERS:
         host.run_as(user, _INSTALL)
     host.run(_CHANNEL)
-    host.run(_LEAVE)
+    host.run(LEAVE)
     return host
 
 

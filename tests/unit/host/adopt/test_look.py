@@ -1,6 +1,8 @@
 """What another store has, and what a takeover says of it."""
 
 import json
+import os
+import pwd
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,21 @@ def test_profiles_users_channels_and_roots_are_counted(stores: Stores) -> None:
     assert former.state.people == ["alice", "root"]
     assert former.state.channels == ["profiles/per-user/root/channels"]
     assert former.state.roots == ["gcroots/auto/abc"]
+
+
+def test_profiles_in_homes_are_counted_by_their_roots(stores: Stores) -> None:
+    home = stores.top / "home"
+    home.mkdir()
+    for number, path_name in ((1, A), (2, B)):
+        generation = home / f"profile-{number}-link"
+        generation.symlink_to(f"/nix/store/{path_name}")
+        (stores.theirs.state / f"gcroots/auto/{number}").symlink_to(generation)
+    os.chown(home / "profile-1-link", pwd.getpwnam("daemon").pw_uid, -1, follow_symlinks=False)
+    (stores.theirs.state / "gcroots/auto/result").symlink_to(home / "gone")
+    state = look.read_state(str(stores.theirs.state))
+    assert state.profiles == {f"{home}/profile": 2}
+    assert state.people == ["daemon", "root"]
+    assert state.roots == ["gcroots/auto/result"]
 
 
 def test_a_log_beside_the_database_is_part_of_it(stores: Stores) -> None:

@@ -1,8 +1,8 @@
 """What another Nix's store has: its paths, and what users would miss."""
 
 import os
+import pwd
 import re
-import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +21,10 @@ _NOT_ROOTS = ("gcroots/profiles", "gcroots/nix-aurora")
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Profiles with the number of their generations, users, other roots: names below var/nix."""
+    """Profiles with the number of their generations, users, and other roots.
+
+    Names are below var/nix, but for profiles in homes.
+    """
 
     profiles: Mapping[str, int] = field(default_factory=dict)
     people: Sequence[str] = ()
@@ -65,24 +68,35 @@ def look(directory: str, database: str) -> Former:
 
 
 def read_state(state: str) -> State:
-    """Return what lies in profiles and gcroots below a Nix's state directory."""
-    links: list[str] = []
+    """Return what lies in profiles and gcroots below a Nix's state directory.
+
+    A user's profile may lie in the home, and then has a root for each of its generations.
+    """
     people: set[str] = set()
+    profiles: dict[str, int] = {}
+    roots = []
     for entry in tree.walk(state, lambda path: path.split("/")[0] not in {"profiles", "gcroots"}):
-        if not stat.S_ISLNK(entry.status.st_mode):
+        if entry.target is None or entry.path.startswith(_NOT_ROOTS):
             continue
-        links.append(entry.path)
         if (person := _PER_USER.match(entry.path)) is not None:
             people.add(person["name"])
-    profiles: dict[str, int] = {}
-    for name in links:
-        generation = _GENERATION.fullmatch(name)
-        if name.startswith("profiles/") and generation is not None:
+        elsewhere = entry.path.startswith("gcroots/auto/")
+        if elsewhere and (owner := _find_owner(entry.target)) is not None:
+            people.add(owner)
+        generation = _GENERATION.fullmatch(entry.target if elsewhere else entry.path)
+        if generation is not None and (elsewhere or entry.path.startswith("profiles/")):
             profiles[generation["profile"]] = profiles.get(generation["profile"], 0) + 1
-    roots = [
-        name for name in links if name.startswith("gcroots/") and not name.startswith(_NOT_ROOTS)
-    ]
+        elif entry.path.startswith("gcroots/"):
+            roots.append(entry.path)
     return State(profiles, sorted(people), roots)
+
+
+def _find_owner(path: str) -> str | None:
+    """Return who owns a link; None where there is none, or no such user."""
+    try:
+        return pwd.getpwuid(os.lstat(path).st_uid).pw_name
+    except (OSError, KeyError):
+        return None
 
 
 def find_nix(directory: str) -> str | None:
