@@ -327,7 +327,7 @@ _REFUSED = {
     ),
     "use": (
         f"cp /usr/bin/sleep {FORMER}/store/; {FORMER}/store/sleep 1000 >/dev/null 2>&1 &",
-        "1 processes run from a store: ",
+        "1 process runs from a store: ",
     ),
 }
 

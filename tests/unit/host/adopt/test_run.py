@@ -105,7 +105,7 @@ def test_a_store_is_moved_and_the_package_imported(takeover: Takeover) -> None:
     assert ["systemctl", "--quiet", "stop", paths.DAEMON] in takeover.ran
     started = [words[-1] for words in takeover.ran if "start" in words]
     assert started == [paths.BACKUP_TIMER, paths.SOCKET, paths.BACKUP]
-    assert "adopt: done: 4 store paths from" in takeover.text
+    assert "was taken over with 4 store paths" in takeover.text
     assert stores.ours.store.stat().st_mode & 0o7777 == 0o1775
 
 
@@ -208,7 +208,7 @@ def test_json_is_alone_on_standard_output(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"users": [(5, "/nix/store/x")]}, "1 processes run from a store: 5 "),
+        ({"users": [(5, "/nix/store/x")]}, "1 process runs from a store: 5 "),
         (
             {"mounts": "1 2 0:3 / /var/lib/nix/store/x rw - tmpfs t rw\n"},
             "something is mounted inside the store",

@@ -58,9 +58,10 @@ def check_unused(directory: str, patience: float = _SOON) -> None:
     while (users := list(occupants.find_users(directory))) and time.monotonic() < deadline:
         time.sleep(0.1)
     if users:
+        count = f"{len(users)} processes run" if len(users) > 1 else "1 process runs"
         shown = ", ".join(f"{pid} ({printable(program)})" for pid, program in users[:_SHOWN])
         raise CommandError(
-            f"cannot adopt {printable(directory)}: {len(users)} processes run from a store: "
+            f"cannot adopt {printable(directory)}: {count} from a store: "
             f"{shown}; nothing was changed",
             command(["sudo", "kill", *(str(pid) for pid, _ in users)]),
         )

@@ -55,7 +55,7 @@ def refuse_damaged(store: str, flaws: Mapping[str, str]) -> None:
     raise CommandError(
         f"cannot adopt {printable(store)}: {len(flaws)} store paths differ from what its database "
         f"has recorded: {shown}; nothing was changed",
-        "nix-aurora adopt --help",
+        "sudo nix-aurora adopt --no-check",
     )
 
 

@@ -49,9 +49,10 @@ def choose(directory: str | None) -> Candidate:
         )
     if len(found) > 1:
         names = ", ".join(printable(candidate.name) for candidate in found)
+        first = next((candidate for candidate in found if candidate.lasting), found[0])
         raise CommandError(
             f"cannot choose among several stores: {names}",
-            command(["sudo", "nix-aurora", "adopt", "--from", found[0].name]),
+            command(["sudo", "nix-aurora", "adopt", "--from", first.name]),
         )
     return found[0]
 

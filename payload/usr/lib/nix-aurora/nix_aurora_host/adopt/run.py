@@ -32,6 +32,7 @@ from nix_aurora_host.text import printable
 
 _IMPORT = "/usr/libexec/nix-aurora/import"
 _SYSTEMD = "/run/systemd/system"
+_STARTED = frozenset({paths.SOCKET, paths.BACKUP_TIMER})
 # What belongs to processes that have ended, or is copied in another way.
 _LEFT = ("nix/db", "nix/temproots", "nix/builds", "nix/gc-socket", "nix/daemon-socket")
 
@@ -57,13 +58,15 @@ def resume() -> Done | None:
     if not os.path.lexists(paths.ADOPTION):
         return None
     with import_lock():
+        found = journal.read()
         finished = finish_pending()
         if finished is None:
-            undo(journal.read())  # where there is none, it is what a look has left
-            return None
-    import_package()
-    units.start({paths.SOCKET, paths.BACKUP_TIMER})
-    return Done(finished.way, finished.source)
+            undo(found)  # where there is none, it is what a look has left
+    if finished is not None:
+        import_package()
+    if found is not None:
+        units.start(_STARTED)
+    return None if finished is None else Done(finished.way, finished.source)
 
 
 def look(directory: str | None) -> Plan:
@@ -89,9 +92,11 @@ def execute(plan: Plan, *, check: bool) -> Done:
         if not _is_pending():
             units.start(active)
         raise
-    if done.way is not Way.MOUNT:
-        import_package()
-    units.start(active | {paths.SOCKET, paths.BACKUP_TIMER})
+    try:
+        if done.way is not Way.MOUNT:
+            import_package()
+    finally:  # where the import fails, the former Nix goes on
+        units.start(active | _STARTED)
     if done.way is not Way.MOUNT:
         run(["systemctl", "--quiet", "start", "--no-block", paths.BACKUP])
     return done

@@ -54,7 +54,8 @@ def _space(plan: Plan) -> str:
 
 def describe_done(done: Done, proposal: Sequence[str]) -> Iterator[str]:
     """Yield the lines that say what was done, and what is left to do."""
-    yield f"adopt: done: {done.paths} store paths from {done.source}"
+    count = f" with {done.paths} store paths" if done.paths else ""
+    yield f"adopt: done: the store in {done.source} was taken over{count}"
     if done.kept:
         yield "This host has other profiles or roots by these names. Theirs stay in "
         yield f"{done.source}/var/nix:"
