@@ -136,6 +136,13 @@ def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path
     check_adopted(root)
 
 
+def test_a_host_that_has_imported_nothing_yet_adopts(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(f"umount /nix; rm -r /var/lib/nix; {SHOW}")
+    root.run(ADOPT)
+    check_adopted(root)
+
+
 def test_the_documented_way_back(make_root: RootMaker) -> None:
     """After an uninstallation, in a boot without /nix; the former Nix shows its store again."""
     root = make_root()

@@ -50,6 +50,24 @@ mkdir -p /etc/systemd/system/local-fs.target.wants
 ln -sf ../nix.mount /etc/systemd/system/local-fs.target.wants/nix.mount
 """
 
+# The command, killed once it has exchanged so many names: two looks at the file system, both
+# databases closed and one opened again, and then the stores.
+_KILLED = """
+import os, signal, sys
+sys.path.insert(0, "/usr/lib/nix-aurora")
+sys.dont_write_bytecode = True
+from nix_aurora_host import cli
+from nix_aurora_host.importer import syscalls
+exchange, left = syscalls.exchange, [6]
+def count(one, other):
+    exchange(one, other)
+    left[0] -= 1
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+syscalls.exchange = count
+sys.exit(cli.main(["adopt", "--yes"]))
+"""
+
 
 @pytest.fixture
 def host(make_host: HostMaker, make_nix_tree: NixTreeMaker) -> Host:
@@ -129,3 +147,22 @@ def test_a_store_in_use_is_refused_with_the_command_that_ends_the_use(
     )
     host.run("nix-aurora adopt --yes")
     _check_adopted(host, _use(host))
+
+
+def test_a_boot_finishes_what_was_killed_between_two_renames(
+    host: Host, make_nix_tree: NixTreeMaker
+) -> None:
+    host.reboot(make_nix_tree("forky"))
+    killed = host.run('python3 -I -c "$SCRIPT"', env={"SCRIPT": _KILLED}, check=False)
+    assert killed.returncode in {-9, 137}
+    assert (
+        host.run("cat /var/lib/nix/var/nix/db/schema").stdout == "nix-aurora adopt has not ended\n"
+    )
+    refused = host.run_as("tester", "nix-store --verify", check=False)
+    assert refused.returncode != 0
+    host.kill()
+    host.boot()
+    assert f"finishing the takeover of {FORMER}" in host.journal("nix-setup.service")
+    _check_adopted(host, _use(host))
+    refused = host.run("nix-aurora adopt --yes", check=False)
+    assert "cannot find another Nix's store" in refused.stderr

@@ -109,6 +109,12 @@ def test_a_store_is_moved_and_the_package_imported(takeover: Takeover) -> None:
     assert stores.ours.store.stat().st_mode & 0o7777 == 0o1775
 
 
+def test_a_host_without_a_database_adopts(takeover: Takeover) -> None:
+    shutil.rmtree(takeover.stores.ours.state / "db")
+    assert takeover.adopt() == 0
+    assert takeover.stores.ours.valid() == {A, B, C, D}
+
+
 def test_the_default_profiles_nix_is_one_that_the_import_replaces(takeover: Takeover) -> None:
     stores = takeover.stores
     (stores.theirs.store / A / "bin/nix").symlink_to("program")

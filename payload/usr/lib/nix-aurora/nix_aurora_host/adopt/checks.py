@@ -80,6 +80,7 @@ def locked(*states: str) -> Iterator[None]:
     """
     with ExitStack() as locks:
         locks.enter_context(import_lock())
+        os.makedirs(paths.DATABASE_DIRECTORY, exist_ok=True)  # before a first import
         for state in states:
             hold_database(locks, state)
         yield

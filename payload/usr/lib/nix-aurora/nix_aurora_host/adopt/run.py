@@ -21,7 +21,7 @@ from nix_aurora_host.adopt import (
 )
 from nix_aurora_host.adopt.complete import complete, finish_pending, label, remove_work, undo
 from nix_aurora_host.adopt.find import Candidate
-from nix_aurora_host.adopt.journal import FORMER, Inodes, Journal, Way, place
+from nix_aurora_host.adopt.journal import FORMER, Journal, Way, place
 from nix_aurora_host.adopt.look import find_nix
 from nix_aurora_host.adopt.plan import Plan, look_again, make_plan
 from nix_aurora_host.errors import CommandError
@@ -125,7 +125,7 @@ def _move(plan: Plan, check: bool) -> Done:
         checks.check_content_of(plan.former)
     directory = plan.former.directory
     theirs = journal.inodes(directory)
-    found = Journal(Way.MOVE, directory, switch.make_closed(), _own_inodes(), theirs)
+    found = Journal(Way.MOVE, directory, switch.make_closed(), journal.inodes(paths.HOME), theirs)
     journal.write(found)
     switch.take(found, theirs)
     _prepare(place(FORMER))
@@ -135,7 +135,7 @@ def _move(plan: Plan, check: bool) -> Done:
 
 def _copy(plan: Plan, check: bool) -> Done:
     directory = plan.former.directory
-    found = Journal(Way.COPY, plan.source, switch.make_closed(), _own_inodes())
+    found = Journal(Way.COPY, plan.source, switch.make_closed(), journal.inodes(paths.HOME))
     journal.write(found)
     new = place(FORMER)
     os.makedirs(f"{new}/store")
@@ -167,11 +167,6 @@ def _prepare(new: str) -> None:
     os.makedirs(roots, mode=0o755, exist_ok=True)
     if not os.path.lexists(f"{roots}/nix"):
         os.symlink(nix, f"{roots}/nix")
-
-
-def _own_inodes() -> Inodes:
-    os.makedirs(paths.DATABASE_DIRECTORY, exist_ok=True)
-    return journal.inodes(paths.HOME)
 
 
 def _merge(plan: Plan, check: bool) -> Done:
