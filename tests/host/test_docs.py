@@ -9,12 +9,16 @@ from tests.readme import host_commands
 
 # What a command waits for, and what a user then types.
 _TYPED = {
+    "sudo nix-aurora adopt": (r"Type yes to adopt it: ", "yes\r"),
     "sudo nix-aurora mount enable --now": (r"Type yes to enable it: ", "yes\r"),
     "nix-aurora shell": (r"[$#] $", "exit\r"),
     "sudo nix-aurora purge": (r"Type yes to remove it: ", "yes\r"),
 }
 # The state that a page gives it for.
-_BEFORE = {"sudo systemctl restart nix.mount": "umount --lazy /nix"}
+_BEFORE = {
+    "sudo nix-aurora adopt --dry-run": "mkdir /var/nix; cp -a /var/lib/nix/{store,var} /var/nix",
+    "sudo systemctl restart nix.mount": "umount --lazy /nix",
+}
 _LAST = "sudo nix-aurora purge"  # none of the others has anything to work on after it
 
 

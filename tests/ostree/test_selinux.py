@@ -21,10 +21,19 @@ from tests.harness.ostree import (
 from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
+from tests.host.adopting import FORMER, LEAVE
 from tests.nix_root import ADD_CHOICE, TAKE_BINDS
 from tests.ostree.accepting import judge_selinux
 from tests.packages import PackageMaker, fit_for_sample
-from tests.whole import add_program, build, check_session, check_store, check_works, version
+from tests.whole import (
+    add_program,
+    build,
+    check_profile,
+    check_session,
+    check_store,
+    check_works,
+    version,
+)
 
 _STORE, _ROOT = "system_u:object_r:bin_t:s0", "system_u:object_r:root_t:s0"
 _SOCKETS = "/var/lib/nix/var/nix/daemon-socket", "/var/lib/nix/daemon-socket"
@@ -185,6 +194,19 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
     machine.run_as("tester", typed, login=False)
     _check_labels(machine)
     assert denials(machine) == []
+
+
+def test_an_adopted_store_has_its_labels_before_anything_is_started(machine: Machine) -> None:
+    """It has those of where it was, which no service may run."""
+    machine.run(LEAVE)
+    machine.run(f"chcon --recursive --type=user_home_t {FORMER}")
+    machine.reboot(arguments=ENFORCING)
+    machine.run("nix-aurora adopt --yes")
+    check_profile(machine)
+    check_store(machine)
+    _check_enforced(machine)
+    machine.reboot(arguments=ENFORCING)
+    _check_enforced(machine)
 
 
 def test_the_namespace_layout_and_a_running_system_that_moves(machine: Machine) -> None:

@@ -38,6 +38,7 @@ _RUN = {
         "tests/host/test_build_users.py::"
         "test_a_host_changes_to_the_new_ids_by_the_documented_commands",
     ),
+    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_the_documented_way_back",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host"),
 }
 # Commands that no test runs, and why. What can be told of them without running them is.

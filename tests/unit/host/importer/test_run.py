@@ -485,9 +485,32 @@ def commands(imported: Package, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
 
 def test_the_profile_moves_on(imported: Package, commands: list[tuple[str, ...]]) -> None:
     profile.update_profile(imported.closure)
-    assert [command[0] for command in commands] == [f"{paths.STORE}/{NIX}/bin/nix-env"]
-    assert commands[0][-2:] == (f"{paths.STORE}/{NIX}", f"{paths.STORE}/{CACERT}")
+    ask, install = commands
+    assert ask[1:3] == ("--query", "--references")
+    assert install[0] == f"{paths.STORE}/{NIX}/bin/nix-env"
+    assert install[-2:] == (f"{paths.STORE}/{NIX}", f"{paths.STORE}/{CACERT}")
     assert Path(paths.ROOTS, "profile").readlink().parent == imported.host.store
+
+
+def test_a_nix_of_another_name_leaves_the_profile_first(
+    imported: Package, commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An adopted store may have Determinate's Nix, which is not called nix."""
+    older = imported.host.store / name("o", "nix-2.26")
+    other = older.rename(older.with_name(name("o", "determinate-nix-3.1")))
+    for link in (f"{paths.PROFILE}-1-link", f"{paths.ROOTS}/nix"):
+        Path(link).unlink()
+        Path(link).symlink_to(other)
+
+    def note(*command: str) -> str:
+        commands.append(command)
+        return f"{other}\n"
+
+    monkeypatch.setattr(profile, "_run", note)
+    profile.update_profile(imported.closure)
+    _, uninstall, install = commands
+    assert uninstall[-2:] == ("--uninstall", str(other))
+    assert install[-2:] == (f"{paths.STORE}/{NIX}", f"{paths.STORE}/{CACERT}")
 
 
 def test_the_profile_of_nix_profile_moves_on(

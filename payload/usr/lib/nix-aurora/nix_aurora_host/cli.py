@@ -10,7 +10,9 @@ from nix_aurora_host.commands.command import Command, add_command
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
-COMMANDS = ("status", "doctor", "shell", "mount", "recover", "relabel", "set-aside", "purge")
+COMMANDS = (
+    *("status", "doctor", "shell", "mount", "recover", "adopt", "relabel", "set-aside", "purge"),
+)
 """The names of the commands, in the order in which help lists them. Each has a module."""
 
 _INTERRUPTED = 130

@@ -15,10 +15,17 @@ _INSIDE = (f"{paths.BASE}/", "/nix/", *(f"{prefix}/" for prefix in sorted(_PREFI
 _OCTAL = re.compile(r"\\([0-7]{3})")
 
 
-def find_mounts(mountinfo: str) -> list[str]:
-    """Return what is mounted inside the store, from the text of /proc/self/mountinfo."""
+def find_mounts(mountinfo: str, *others: str) -> list[str]:
+    """Return what is mounted inside the store, from the text of /proc/self/mountinfo.
+
+    ``others`` are further directories to look in.
+    """
     points = [_unescape(line.split(" ")[4]) for line in mountinfo.split("\n") if line]
-    return sorted({point for point in points if point.startswith(_INSIDE)})
+    return sorted({point for point in points if point.startswith(_inside(others))})
+
+
+def _inside(others: Iterable[str]) -> tuple[str, ...]:
+    return (*_INSIDE, *(f"{directory.rstrip('/')}/" for directory in others))
 
 
 def find_mount_point(mountinfo: str, path: str) -> str:
@@ -42,15 +49,19 @@ def read_mounts() -> str:
     return os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
 
 
-def find_users() -> Iterable[tuple[int, str]]:
-    """Yield processes that run from the store or stay in it; the daemon's own are stopped later."""
+def find_users(*others: str) -> Iterable[tuple[int, str]]:
+    """Yield processes that run from the store or stay in it; the daemon's own are stopped later.
+
+    ``others`` are further directories to look for.
+    """
+    inside = _inside(others)
     group = _control_group()
     for name in names("/proc") or ():
         if not name.isdigit() or is_in_group(read(f"/proc/{name}/cgroup") or "", group):
             continue
         for kind in ("exe", "cwd"):
             target = link(f"/proc/{name}/{kind}") or ""
-            if f"{target}/".startswith(_INSIDE):
+            if f"{target}/".startswith(inside):
                 yield int(name), target
                 break
 

@@ -29,6 +29,7 @@ ASIDE = f"{OWN}/aside"
 IMPORT_NEEDED = f"{OWN}/import-needed"  # one more reason for the import to run
 IMPORT_LOCK = f"{OWN}/lock"
 COPIES = f"{OWN}/database"  # of Nix's database, root's alone
+ADOPTION = f"{OWN}/adopt"  # the work directory of `nix-aurora adopt`, with its journal
 DATABASE_LOST = f"{OWN}/database-lost"  # the import made a new database without a copy
 COLLECTOR_LOCK = f"{STATE}/gc.lock"  # Nix's own: shared for those that register paths
 DATABASE_LOCK = (

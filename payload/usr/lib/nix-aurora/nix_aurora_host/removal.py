@@ -17,12 +17,13 @@ class CrossingError(OSError):
     """Something else is mounted in the tree."""
 
 
-def measure(path: str) -> int:
+def measure(path: str, *, across: bool = False) -> int:
     """Return the bytes that a tree takes on its file system, as far as it can be read.
 
-    Hard links count once.
+    Hard links count once. With ``across``, what is on another file system counts, too: an overlay
+    has files of several, and so have the subvolumes of a btrfs.
     """
-    seen: set[int] = set()
+    seen: set[tuple[int, int]] = set()
     total = 0
     pending = [path]
     device = os.lstat(path).st_dev
@@ -33,10 +34,11 @@ def measure(path: str) -> int:
         except OSError:  # gone by now, not for this user, or deeper than a path can be long
             continue
         for name, status in found:
-            if status.st_dev != device or status.st_ino in seen:
+            me = status.st_dev, status.st_ino
+            if (status.st_dev != device and not across) or me in seen:
                 continue
             if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-                seen.add(status.st_ino)
+                seen.add(me)
             total += status.st_blocks * 512
             if stat.S_ISDIR(status.st_mode):
                 pending.append(name)

@@ -13,8 +13,11 @@ from nix_aurora_host.database.rows import Row
 _THREADS = 4  # at most: hashing leaves Python's lock alone, and so do reads
 
 
-def check_content(rows: Collection[Row]) -> dict[str, str]:
-    """Return the names of the paths whose content is not as recorded, each with the reason."""
+def check_content(rows: Collection[Row], store: str | None = None) -> dict[str, str]:
+    """Return the names of the paths whose content is not as recorded, each with the reason.
+
+    ``store`` is the directory that they are in, where that is not this host's store.
+    """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level of a tree
     total = sum(row.size for row in rows)
@@ -22,21 +25,22 @@ def check_content(rows: Collection[Row]) -> dict[str, str]:
         Progress("checking the content of the store", total) as progress,
         ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as pool,
     ):
-        flaws = pool.map(lambda row: find_flaw(row, progress), rows)
+        flaws = pool.map(lambda row: find_flaw(row, progress, store), rows)
         return {row.name: flaw for row, flaw in zip(rows, flaws, strict=True) if flaw is not None}
 
 
-def find_flaw(row: Row, progress: Progress | None = None) -> str | None:
+def find_flaw(row: Row, progress: Progress | None = None, store: str | None = None) -> str | None:
     """Return why a path's content is not as recorded, or None where it is."""
+    place = store or paths.STORE
     if row.digest is None:
         return "the database has no hash of it that can be read"
-    if not os.path.lexists(f"{paths.STORE}/{row.name}"):
+    if not os.path.lexists(f"{place}/{row.name}"):
         return "it is not in the store"
     try:
         if progress is None:
-            nar.verify(paths.STORE, row.name, row.digest, row.size)
+            nar.verify(place, row.name, row.digest, row.size)
         else:
-            nar.verify(paths.STORE, row.name, row.digest, row.size, progress.add)
+            nar.verify(place, row.name, row.digest, row.size, progress.add)
     except nar.ContentError as error:
         return str(error)
     return None

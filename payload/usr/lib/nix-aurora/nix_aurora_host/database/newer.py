@@ -31,9 +31,14 @@ def find_newer(find_nix: Callable[[], str]) -> Newer | None:
     schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
     if schema is None or schema <= CURRENT:
         return None
-    with tempfile.TemporaryDirectory() as directory:
-        reads = read_schema(make_empty(_nix_store(find_nix), directory), SCHEMAS[0])
+    reads = read_limit(find_nix)
     return Newer(schema, reads) if reads is not None and reads < schema else None
+
+
+def read_limit(find_nix: Callable[[], str]) -> int | None:
+    """Return the newest schema that the packaged Nix reads; None where it does not start."""
+    with tempfile.TemporaryDirectory() as directory:
+        return read_schema(make_empty(_nix_store(find_nix), directory), SCHEMAS[0])
 
 
 def _nix_store(find_nix: Callable[[], str]) -> list[str]:

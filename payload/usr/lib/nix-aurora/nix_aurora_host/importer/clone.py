@@ -27,6 +27,8 @@ _CANNOT = {
 }
 
 Way = Callable[[int, int, int], None]
+# Makes a file in its own way: gets the file, its status and the target, and returns whether it has.
+Make = Callable[[str, os.stat_result, str], bool]
 
 
 class UnfitError(Exception):
@@ -73,11 +75,11 @@ def can_share(source: str, target: str) -> bool:
     return True
 
 
-def clone(source: str, target: str, ways: tuple[Way, ...] = WAYS) -> None:
+def clone(source: str, target: str, ways: tuple[Way, ...] = WAYS, make: Make | None = None) -> None:
     """Copy the store path ``source`` to ``target``, which does not exist.
 
-    ``ways`` are tried for each file, the last of them has to work. Raise OSError, and UnfitError
-    for a source that has devices, sockets or pipes.
+    ``make`` is asked first for each file. Then ``ways`` are tried, the last of them has to work.
+    Raise OSError, and UnfitError for a source that has devices, sockets or pipes.
     """
     pending = [(source, target)]
     made = []
@@ -93,7 +95,8 @@ def clone(source: str, target: str, ways: tuple[Way, ...] = WAYS) -> None:
             os.symlink(os.readlink(old), new)
             os.utime(new, ns=_TIME, follow_symlinks=False)
         elif stat.S_ISREG(status.st_mode):
-            _file(old, new, ways)
+            if make is None or not make(old, status, new):
+                clone_file(old, new, ways)
         else:
             raise UnfitError(f"{old} is not a file, a directory or a link")
     for new in reversed(made):  # a directory's time is that of its last entry
@@ -101,13 +104,14 @@ def clone(source: str, target: str, ways: tuple[Way, ...] = WAYS) -> None:
         os.utime(new, ns=_TIME)
 
 
-def _file(old: str, new: str, ways: tuple[Way, ...]) -> None:
+def clone_file(old: str, new: str, ways: tuple[Way, ...] = WAYS) -> None:
+    """Copy one regular file to ``new``, which does not exist."""
     source = os.open(old, _READ)
     try:
         status = os.fstat(source)
         target = os.open(new, _MAKE, 0o600)
         try:
-            _content(source, target, status.st_size, ways)
+            copy_content(source, target, status.st_size, ways)
             os.fchmod(target, 0o555 if status.st_mode & stat.S_IXUSR else 0o444)
             os.utime(target, ns=_TIME)
         finally:
@@ -116,7 +120,8 @@ def _file(old: str, new: str, ways: tuple[Way, ...]) -> None:
         os.close(source)
 
 
-def _content(source: int, target: int, size: int, ways: tuple[Way, ...]) -> None:
+def copy_content(source: int, target: int, size: int, ways: tuple[Way, ...] = WAYS) -> None:
+    """Copy the content of a file of ``size`` bytes from one descriptor to another."""
     for way in ways[:-1]:
         try:
             way(source, target, size)

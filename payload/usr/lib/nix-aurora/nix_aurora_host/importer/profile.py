@@ -1,6 +1,7 @@
 """The default profile: the packaged Nix and certificates, and what else the administrator adds."""
 
 import os
+import re
 import subprocess
 
 from nix_aurora_host import paths
@@ -48,13 +49,28 @@ def _install(closure: Closure) -> None:
     elif os.path.exists(f"{paths.PROFILE}/manifest.json"):
         # The administrator uses nix profile on it.
         profile = (f"{nix}/bin/nix", *_FEATURES, "profile")
-        for path in _run(f"{nix}/bin/nix-store", "--query", "--references", paths.PROFILE).split():
-            if any(_is_shown(path, part) for part in ("bin/nix", _BUNDLE)):
-                _run(*profile, "remove", "--profile", paths.PROFILE, path)
+        for path in _find_former(nix):
+            _run(*profile, "remove", "--profile", paths.PROFILE, path)
         _run(*profile, "install", "--profile", paths.PROFILE, *_LOCAL_ONLY, nix, cacert)
     else:
-        command = (f"{nix}/bin/nix-env", "--profile", paths.PROFILE, *_LOCAL_ONLY, "--install")
-        _run(*command, nix, cacert)
+        command = (f"{nix}/bin/nix-env", "--profile", paths.PROFILE, *_LOCAL_ONLY)
+        # What has the same name is replaced. An adopted store's Nix may have another one.
+        known = {_package(path) for path in (nix, cacert)}
+        if others := [path for path in _find_former(nix) if _package(path) not in known]:
+            _run(*command, "--uninstall", *others)
+        _run(*command, "--install", nix, cacert)
+
+
+def _find_former(nix: str) -> list[str]:
+    """Return the store paths that the profile's Nix and certificates are from."""
+    found = _run(f"{nix}/bin/nix-store", "--query", "--references", paths.PROFILE).split()
+    return [path for path in found if any(_is_shown(path, part) for part in ("bin/nix", _BUNDLE))]
+
+
+def _package(path: str) -> str:
+    """Return what nix-env calls a store path: its name up to the version."""
+    name = os.path.basename(path).partition("-")[2]
+    return re.split(r"-(?![A-Za-z])", name, maxsplit=1)[0]
 
 
 def _is_shown(path: str, part: str) -> bool:

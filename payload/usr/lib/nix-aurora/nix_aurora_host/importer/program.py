@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import FAILED, CommandError
@@ -14,11 +15,15 @@ _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
 _DOCTOR = "sudo nix-aurora doctor"
 
 
-def main() -> int:
-    """Import the packaged closure, if it is not imported; return the exit code."""
+def main(first: Callable[[], object] = lambda: None) -> int:
+    """Import the packaged closure, if it is not imported; return the exit code.
+
+    ``first`` is called before the store is looked at.
+    """
     try:
         os.umask(0o022)
         users.prepare()
+        first()
         closure = read_closure()
         if state.is_imported(closure) and os.path.lexists(state.stamp(closure)):
             return 0

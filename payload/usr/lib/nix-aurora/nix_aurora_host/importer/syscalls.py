@@ -6,6 +6,7 @@ import os
 
 _AT_FDCWD = -100  # fcntl.h
 _NOREPLACE = 1  # RENAME_NOREPLACE: stdio.h
+_EXCHANGE = 2  # RENAME_EXCHANGE: stdio.h
 _NEWNS = 0x20000  # CLONE_NEWNS: sched.h
 _BIND, _REC, _SLAVE = 4096, 16384, 1 << 19  # MS_BIND, MS_REC, MS_SLAVE: sys/mount.h
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -25,6 +26,15 @@ def rename_new(old: str, new: str) -> None:
         os.rename(old, new)  # a file system that cannot tell: this look has to do
 
 
+def exchange(one: str, other: str) -> None:
+    """Exchange two names in one step: renameat2(2).
+
+    At no moment is one of the names missing. Raise OSError where the file system cannot do that.
+    """
+    words = _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other)
+    _check(_libc.renameat2(*words, _EXCHANGE), one, other)
+
+
 def sync(path: str) -> None:
     """Have all of a file system on the disk: syncfs(2)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -40,8 +50,18 @@ def show(source: str, target: str) -> None:
     The thread gets a mount namespace of its own: unshare(2), mount(2). Mounts that the host makes
     later appear there, too.
     """
-    _check(_libc.unshare(_NEWNS), target)
+    enter_mount_namespace()
+    bind(source, target)
+
+
+def enter_mount_namespace() -> None:
+    """Give this thread a mount namespace of its own, where the host's later mounts appear, too."""
+    _check(_libc.unshare(_NEWNS), "/")
     _check(_libc.mount(None, b"/", None, _REC | _SLAVE, None), "/")
+
+
+def bind(source: str, target: str) -> None:
+    """Show a directory in place of another, without what is mounted inside it: mount(2)."""
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, _BIND, None), source, target)
 
 

@@ -1,0 +1,150 @@
+"""The stores of another Nix on this host: where its installers put them, and where /nix comes from.
+
+What is not mounted, or lies below another mount, is shown in a mount namespace of this process:
+read-only, and gone with it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import NamedTuple
+
+from nix_aurora_host import paths
+from nix_aurora_host.adopt import fstab
+from nix_aurora_host.adopt.mounts import find_mount, parse_mounts
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.importer import syscalls
+from nix_aurora_host.system import read, run
+from nix_aurora_host.text import command, printable
+
+NIX = "/nix"
+USUAL = ("/var/home/nix", "/var/nix")
+UNIT = "/etc/systemd/system/nix.mount"
+LOOK = f"{paths.RUN}/adopt"
+
+
+class Candidate(NamedTuple):
+    """A store to adopt: ``path`` is where it is seen, ``name`` what people call it.
+
+    ``line`` is the line of fstab that mounts all of it on /nix. What only this process sees is not
+    ``lasting``.
+    """
+
+    path: str
+    name: str
+    line: fstab.Line | None = None
+    lasting: bool = True
+
+
+def choose(directory: str | None) -> Candidate:
+    """Return the store in ``directory``, or the only one that there is; raise CommandError."""
+    if directory is not None:
+        return _named(directory)
+    found = list(find())
+    if not found:
+        raise CommandError(
+            "cannot find another Nix's store: expected a directory with store and var/nix, got "
+            f"none in {NIX}, {', '.join(USUAL)}, {fstab.FILE} and {UNIT}",
+            "nix-aurora adopt --help",
+        )
+    if len(found) > 1:
+        names = ", ".join(printable(candidate.name) for candidate in found)
+        first = next((candidate for candidate in found if candidate.lasting), found[0])
+        raise CommandError(
+            f"cannot choose among several stores: {names}",
+            command(["sudo", "nix-aurora", "adopt", "--from", first.name]),
+        )
+    return found[0]
+
+
+def _named(directory: str) -> Candidate:
+    path = os.path.realpath(directory)
+    if not is_store(path):
+        own = "nix-aurora's own store" if _is_own(path) else "another directory"
+        raise CommandError(
+            f"cannot adopt {printable(path)}: expected a directory with store and "
+            f"var/nix/db/db.sqlite, got {own}",
+            "sudo nix-aurora adopt",
+        )
+    return Candidate(path, path, _line_of(path))
+
+
+def find() -> Iterator[Candidate]:
+    """Yield the stores that there are, each once."""
+    known = set()
+    for candidate in _candidates():
+        if is_store(candidate.path):
+            status = os.stat(f"{candidate.path}/store")
+            if (status.st_dev, status.st_ino) not in known:
+                known.add((status.st_dev, status.st_ino))
+                yield candidate
+
+
+def is_store(path: str) -> bool:
+    """Return whether a directory has a store of another Nix's."""
+    there = os.path.isdir(f"{path}/store") and os.path.isfile(f"{path}/var/nix/db/db.sqlite")
+    return there and not _is_own(path)
+
+
+def _is_own(path: str) -> bool:
+    try:
+        return os.path.samefile(f"{path}/store", paths.STORE)
+    except OSError:
+        return False
+
+
+def _candidates() -> Iterator[Candidate]:
+    yield Candidate(NIX, NIX, _line_of(NIX))
+    for place in USUAL:
+        yield Candidate(place, place)
+    lines = [line for line in _lines() if line.point == NIX]
+    for line in lines:
+        if line.is_bind:
+            yield Candidate(line.source, line.source)
+        elif not os.path.ismount(NIX) or _is_own(NIX):
+            yield from _show(len(lines), line)
+    for setting in (read(UNIT) or "").splitlines():
+        key, _, value = setting.partition("=")
+        if key.strip() == "What" and value.strip().startswith("/"):
+            yield Candidate(value.strip(), value.strip())
+    if os.path.ismount(NIX) and _is_own(NIX):
+        yield from _show_hidden()
+
+
+def _lines() -> list[fstab.Line]:
+    try:
+        with open(fstab.FILE, "rb") as file:
+            return list(fstab.parse_fstab(file.read()))
+    except OSError:
+        return []
+
+
+def _line_of(path: str) -> fstab.Line | None:
+    """Return the line that mounts a whole file system on a directory, where it is mounted."""
+    mount = find_mount(path, parse_mounts(read("/proc/self/mountinfo") or ""))
+    if mount is None or mount.point != path or path != NIX:
+        return None
+    return next((line for line in _lines() if line.point == path and not line.is_bind), None)
+
+
+def _show(number: int, line: fstab.Line) -> Iterator[Candidate]:
+    """Mount what a line names for this process alone, to look at it."""
+    place = _make_place(f"{LOOK}/{number}")
+    options = [option for option in line.options if option.startswith("subvol")]
+    words = ["mount", "-t", line.kind, "-o", ",".join(["ro", *options]), line.source, place]
+    if run(words).code == 0:
+        yield Candidate(place, line.source, line, lasting=False)
+
+
+def _show_hidden() -> Iterator[Candidate]:
+    """Show the root directory without what is mounted on it."""
+    place = _make_place(f"{LOOK}/root")
+    with suppress(OSError):  # a root that cannot be bound has nothing to be found below
+        syscalls.bind("/", place)
+        yield Candidate(f"{place}{NIX}", f"{NIX}, below the mount of {paths.BASE}", lasting=False)
+
+
+def _make_place(path: str) -> str:
+    os.makedirs(path, mode=0o700, exist_ok=True)
+    syscalls.enter_mount_namespace()
+    return path

@@ -1,0 +1,99 @@
+"""Directories that root alone can have made: whoever owns a part of a path decides where it leads.
+
+Each part is opened by its parent, and no link is followed. What has passed can be used by its name
+afterwards, for nobody but root can put something else there.
+"""
+
+import os
+import stat
+
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.text import command, printable
+
+TOP = "/"
+"""The directory that is trusted as it is."""
+
+_STEP = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
+_FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+_GROUP, _OTHERS = stat.S_IWGRP, stat.S_IWOTH
+_INNER = ("var", "var/nix", "var/nix/db")
+
+
+def resolve(directory: str) -> str:
+    """Return the directory's path without links; raise CommandError where it is not root's alone.
+
+    Root's alone are all parts of the path, and the parts of a store that Nix writes as root.
+    """
+    path = os.path.realpath(directory)
+    _walk(path)
+    for name in _INNER:
+        _walk(f"{path}/{name}", path)
+    _require_store(f"{path}/store")
+    _require_file(f"{path}/var/nix/db/db.sqlite")
+    return path
+
+
+def _walk(path: str, below: str | None = None) -> None:
+    start = TOP if below is None else below
+    here, descriptor = start.rstrip("/"), os.open(start, _STEP)
+    try:
+        for part in path[len(here) :].split("/"):
+            if not part:
+                continue
+            here = f"{here}/{part}"
+            inner = _open(part, _STEP, descriptor, here)
+            os.close(descriptor)
+            descriptor = inner
+            _require(os.fstat(descriptor), here)
+    finally:
+        os.close(descriptor)
+
+
+def _open(name: str, flags: int, descriptor: int, path: str) -> int:
+    try:
+        return os.open(name, flags, dir_fd=descriptor)
+    except OSError as error:
+        raise CommandError(
+            f"cannot adopt a store: {printable(path)}: {error.strerror}",
+            command(["ls", "-ld", path]),
+        ) from error
+
+
+def _require(status: os.stat_result, path: str, allowed: int = 0) -> None:
+    """Raise CommandError where another than root may write."""
+    mode = stat.S_IMODE(status.st_mode)
+    forbidden = _OTHERS | (_GROUP if status.st_gid != 0 else 0)
+    hint = command(["ls", "-ld", path])
+    if status.st_uid != os.geteuid():
+        raise CommandError(
+            f"cannot adopt a store: {printable(path)}: expected the owner {os.geteuid()}, got "
+            f"{status.st_uid}",
+            hint,
+        )
+    if mode & forbidden & ~allowed:
+        raise CommandError(
+            f"cannot adopt a store: {printable(path)}: expected that only root can write there, "
+            f"got mode {mode:04o}",
+            hint,
+        )
+
+
+def _require_store(path: str) -> None:
+    """Build users may make names in a store, and only remove their own."""
+    status = os.lstat(path)
+    if not stat.S_ISDIR(status.st_mode):
+        raise CommandError(
+            f"cannot adopt a store: {printable(path)}: expected a directory",
+            command(["ls", "-ld", path]),
+        )
+    _require(status, path, _GROUP if status.st_mode & stat.S_ISVTX else 0)
+
+
+def _require_file(path: str) -> None:
+    status = os.lstat(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise CommandError(
+            f"cannot adopt a store: {printable(path)}: expected a regular file",
+            command(["ls", "-l", path]),
+        )
+    _require(status, path)

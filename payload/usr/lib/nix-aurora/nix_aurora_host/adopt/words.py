@@ -1,0 +1,114 @@
+"""What a takeover says: before, after, and for programs."""
+
+from collections.abc import Iterator, Sequence
+
+from nix_aurora_host import paths
+from nix_aurora_host.adopt import fstab, leftovers
+from nix_aurora_host.adopt.journal import Way
+from nix_aurora_host.adopt.plan import Plan
+from nix_aurora_host.adopt.run import Done
+from nix_aurora_host.text import command, human, printable
+
+_SHOWN = 20
+
+
+def describe_plan(plan: Plan, *, check: bool) -> Iterator[str]:
+    """Yield the lines that say what would be done."""
+    former, state = plan.former, plan.former.state
+    count = sum(state.profiles.values())
+    yield f"Another Nix's store: {plan.name}: {len(former.rows)} store paths, {human(former.size)}"
+    yield f"  users: {', '.join(state.people) or 'none with a directory of their own'}"
+    yield f"  profiles: {len(state.profiles)} with {count} generations, of these channels: " + str(
+        len(state.channels)
+    )
+    yield f"  other roots: {len(state.roots)}"
+    yield from _describe_way(plan)
+    if plan.way in {Way.MOVE, Way.COPY}:
+        yield f"The store that this host has, which holds only the package, goes to {paths.ASIDE}."
+    if former.receipt and plan.lasting:
+        yield "receipt.json is renamed, for the uninstaller that reads it deletes the store."
+    if check:
+        size = sum(row.size for row in (plan.copied if plan.way is Way.MERGE else former.rows))
+        yield f"Every store path is compared with what was recorded: {human(size)} to read."
+    yield "Nix's daemon is stopped meanwhile, with its builds."
+
+
+def _describe_way(plan: Plan) -> Iterator[str]:
+    if plan.way is Way.MOVE:
+        yield f"It is moved to {paths.BASE}: it is on the same file system, and nothing is copied."
+    elif plan.way is Way.COPY:
+        yield f"It is copied to {paths.BASE}, and stays where it is. {_space(plan)}"
+    elif plan.way is Way.MERGE:
+        yield "Users keep packages in both stores. What this one lacks is copied, and stays there:"
+        yield f"  {len(plan.copied)} store paths. {_space(plan)}"
+    elif plan.line is not None:
+        yield f"{fstab.FILE}, line {plan.line.number}: {plan.line.source} is mounted on"
+        yield f"{paths.BASE} instead of /nix, from the next boot on."
+
+
+def _space(plan: Plan) -> str:
+    if plan.shared:
+        return "Copies share their blocks with it, and take no space."
+    return f"The copies take {human(plan.size)}."
+
+
+def describe_done(done: Done, proposal: Sequence[str]) -> Iterator[str]:
+    """Yield the lines that say what was done, and what is left to do."""
+    count = f" with {done.paths} store paths" if done.paths else ""
+    yield f"adopt: done: the store in {done.source} was taken over{count}"
+    if done.kept:
+        yield "This host has other profiles or roots by these names. Theirs stay in "
+        yield f"{done.source}/var/nix:"
+        yield from _some(done.kept)
+    if done.left_out:
+        yield "Not copied, for they are no links, and not root's:"
+        yield from _some([f"var/{name}" for name in done.left_out])
+    if done.way is Way.MERGE:
+        yield "To have equal files share their space: sudo nix-store --optimise"
+    if done.way is Way.MOUNT:
+        yield "Reboot now. The store that this host has had stays below the mount."
+        yield "With SELinux, after the reboot: sudo nix-aurora relabel"
+    if done.way in {Way.COPY, Way.MERGE}:
+        yield "The original was not changed."
+    if done.way in {Way.COPY, Way.MERGE} and done.lasting:
+        words = ["sudo", "rm", "-r", f"{done.source}/store", f"{done.source}/var"]
+        yield f"Once you need it no longer: {command(words)}"
+    if proposal:
+        yield "The former Nix had these settings. To keep one, write it into"
+        yield "/etc/nix/nix.custom.conf:"
+        yield from (f"  {line}" for line in proposal)
+    if done.way is not Way.MOUNT and (commands := leftovers.next_commands()):
+        yield "/nix is not this store yet. Next:"
+        yield from (f"  {line}" for line in commands)
+
+
+def _some(names: Sequence[str]) -> Iterator[str]:
+    yield from (f"  {printable(name)}" for name in names[:_SHOWN])
+    if len(names) > _SHOWN:
+        yield f"  and {len(names) - _SHOWN} more; to list all: nix-aurora adopt --json"
+
+
+def to_json(plan: Plan | None, done: Done | None, proposal: Sequence[str]) -> dict[str, object]:
+    """Return what --json prints: nix-aurora(1), "adopt"."""
+    found: dict[str, object] = {"adopted": done is not None, "settings": list(proposal)}
+    if plan is not None:
+        state = plan.former.state
+        found |= {
+            "from": printable(plan.former.directory, None),
+            "way": str(plan.way),
+            "paths": len(plan.former.rows),
+            "size": plan.former.size,
+            "copied": len(plan.copied),
+            "users": [printable(name) for name in state.people],
+            "profiles": {printable(name): count for name, count in state.profiles.items()},
+            "channels": [printable(name) for name in state.channels],
+            "roots": len(state.roots),
+        }
+    if done is not None:
+        found |= {
+            "from": printable(done.source, None),
+            "way": str(done.way),
+            "kept": [printable(name, None) for name in done.kept],
+            "left_out": [printable(name, None) for name in done.left_out],
+        }
+    return found

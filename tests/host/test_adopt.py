@@ -1,0 +1,400 @@
+"""Another Nix's store, taken over in a root that is not booted."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from nix_aurora.run import run
+from tests.harness.scratch import Scratch
+from tests.host.adopting import (
+    ADOPT,
+    CHECK_KEPT,
+    FILL,
+    FORMER,
+    IN_OURS,
+    MAKE_SUBVOLUMES,
+    MAKE_VAR,
+    PART,
+    SHOW,
+    check_adopted,
+    measure,
+)
+from tests.host.conftest import NixTreeMaker
+from tests.host.losing import BUILD
+from tests.readme import commands
+from tests.whole import IMPORT, WHOLE, check_clean
+
+_DATABASE = f"{FORMER}/var/nix/db"
+_HOME_ELSEWHERE = "mount -t tmpfs -o mode=0755 home /var/home\n"
+_LINKED = "find {}/store -path '*/.links/*' -prune -o -type f -links +2 -print | wc -l"
+# Nix as root would use it before the takeover.
+_SHOW_FORMER = f"""
+. /usr/lib/nix-aurora/closure.env
+export NIX_REMOTE=local HOME=/root
+default=/nix/var/nix/profiles/default
+umount /nix
+mount --bind {FORMER} /nix
+"""
+_HIDE_FORMER = "cd /; umount /nix; mount --bind /var/lib/nix /nix"
+
+
+class RootMaker(Protocol):
+    """Makes a root with a former store in /var/home/nix."""
+
+    def __call__(self, prepare: str = MAKE_VAR, images: dict[Path, str] | None = None) -> Scratch:
+        """Return such a root; the script ``prepare`` makes /var."""
+
+
+@pytest.fixture
+def make_root(make_nix_tree: NixTreeMaker) -> Iterator[RootMaker]:
+    """Return a maker of roots that last as long as the test."""
+    tree = make_nix_tree("forky")
+    with ExitStack() as stack:
+
+        def make(prepare: str = MAKE_VAR, images: dict[Path, str] | None = None) -> Scratch:
+            scratch = stack.enter_context(Scratch(tree.layers, images=images))
+            scratch.run(prepare + SHOW + IMPORT + FILL + PART)
+            return scratch
+
+        yield make
+
+
+def test_a_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
+    root = make_root()
+    before = root.run(f"ls -A {FORMER}/store | sort").stdout
+    planned = root.run("nix-aurora adopt --dry-run").stderr
+    assert "It is moved to /var/lib/nix: it is on the same file system" in planned
+    assert "users: other, root, tester" in planned
+    assert "profiles: 4 with 9 generations, of these channels: 1" in planned
+    assert root.run(f"ls -A {FORMER}/store | sort").stdout == before
+    done = json.loads(root.run(f"{ADOPT} --json").stdout)
+    assert done["adopted"]
+    assert done["way"] == "move"
+    check_adopted(root)
+    assert root.run(f"ls {FORMER}").stdout == ""
+    (aside,) = root.run("echo /var/lib/nix/.nix-aurora/aside/*/former").stdout.split()
+    assert root.run(f"ls {aside}").stdout == "store\nvar\n"
+
+
+def test_the_default_profile_gets_the_packaged_nix_and_keeps_its_other_programs(
+    make_root: RootMaker,
+) -> None:
+    """Also where the former Nix has another name: Determinate's is not called nix."""
+    root = make_root()
+    root.run(
+        f"""
+        {_SHOW_FORMER}
+        mkdir -p /run/determinate-nix-3.0/bin
+        echo "exec $CLOSURE_NIX/bin/nix" >/run/determinate-nix-3.0/bin/nix
+        "$CLOSURE_NIX/bin/nix-env" --profile $default --uninstall "$CLOSURE_NIX"
+        path=$("$CLOSURE_NIX/bin/nix-store" --add /run/determinate-nix-3.0)
+        "$CLOSURE_NIX/bin/nix-env" --profile $default --install "$path"
+        {_HIDE_FORMER}
+        """
+    )
+    root.run(ADOPT)
+    root.run(
+        """
+        . /usr/lib/nix-aurora/closure.env
+        default=/nix/var/nix/profiles/default
+        [ "$(readlink -f $default/bin/nix)" = "$(readlink -f $CLOSURE_NIX/bin/nix)" ]
+        [ "$($default/bin/extra)" = "hello from extra-1" ]
+        """
+    )
+    check_adopted(root)
+
+
+def test_a_store_on_another_file_system_is_copied_with_its_links(make_root: RootMaker) -> None:
+    root = make_root(MAKE_VAR + _HOME_ELSEWHERE)
+    listing = f"cd {FORMER}; find store var -printf '%p %l %m %U %s\\n' | grep -v ' db' | sort"
+    before = root.run(listing).stdout
+    linked = root.run(_LINKED.format(FORMER)).stdout
+    said = root.run(ADOPT).stderr
+    assert "It is copied to /var/lib/nix, and stays where it is. The copies take " in said
+    assert f"Once you need it no longer: sudo rm -r {FORMER}/store {FORMER}/var" in said
+    assert root.run(_LINKED.format("/var/lib/nix")).stdout == linked
+    assert int(linked) > 300
+    assert root.run(listing).stdout == before
+    check_adopted(root)
+
+
+def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path: Path) -> None:
+    """/var and /home, as the installer of Fedora's desktops makes them."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    run(["mkfs.btrfs", "--quiet", image])
+    root = make_root(MAKE_SUBVOLUMES, {image: "/run/disk"})
+    before = measure(root, "/run/disk")
+    said = root.run(ADOPT).stderr
+    assert "Copies share their blocks with it, and take no space." in said
+    assert measure(root, "/run/disk") - before < 20 << 20  # of 66 MiB
+    check_adopted(root)
+
+
+def test_a_host_that_has_imported_nothing_yet_adopts(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(f"umount /nix; rm -r /var/lib/nix; {SHOW}")
+    root.run(ADOPT)
+    check_adopted(root)
+
+
+def test_the_documented_way_back(make_root: RootMaker) -> None:
+    """After an uninstallation, in a boot without /nix; the former Nix shows its store again."""
+    root = make_root()
+    root.run(ADOPT)
+    root.run("umount /nix")
+    (command,) = commands("The way back to the former installation", "docs/adopt.md")
+    root.run(command.removeprefix("sudo "))
+    root.run(f"mount --bind {FORMER} /nix")
+    root.run(CHECK_KEPT)
+
+
+# --- users have packages in both
+
+
+def test_what_this_store_lacks_is_copied(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(IN_OURS)
+    before = root.run(f"ls -AR {FORMER}").stdout
+    done = json.loads(root.run(f"{ADOPT} --json").stdout)
+    assert done["way"] == "merge"
+    assert done["kept"] == ["profiles/default"]
+    root.run("[ $(cat /nix/var/nix/profiles/per-user/other/own) = text ]")
+    check_adopted(root)
+    root.run("[ $(cat /nix/var/nix/profiles/per-user/other/own) = text ]")
+    assert root.run(f"ls -AR {FORMER} | grep -v '^db'").stdout.splitlines() == [
+        line for line in before.splitlines() if not line.startswith("db")
+    ]
+    root.run(ADOPT)
+    check_adopted(root)
+
+
+def test_a_profile_of_both_stays_as_this_host_has_it(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(
+        f"""
+        {BUILD}
+        build mine text
+        place=/nix/var/nix/profiles/per-user/tester
+        mkdir -p $place
+        "$CLOSURE_NIX/bin/nix-env" --profile $place/profile \\
+            --set $(readlink -f /nix/var/nix/gcroots/mine)
+        """
+    )
+    said = root.run(ADOPT).stderr
+    assert "  profiles/per-user/tester/profile\n" in said
+    root.run(
+        """
+        [ "$(cat /nix/var/nix/profiles/per-user/tester/profile)" = text ]
+        [ "$(/nix/var/nix/profiles/per-user/other/profile/bin/greet_other)" = \\
+            "hello from greet_other-3" ]
+        """
+    )
+    check_clean(root.run(WHOLE))
+
+
+def test_unregistered_content_under_an_honest_name_is_moved_aside(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(IN_OURS)
+    (name,) = root.run(f"cd {FORMER}/store; ls -d *-inner").stdout.split()
+    root.run(f"echo evil >/var/lib/nix/store/{name}")
+    root.run(ADOPT)
+    check_adopted(root)
+    assert root.run(f"cat /var/lib/nix/.nix-aurora/aside/*/{name}").stdout == "evil\n"
+
+
+# --- where the store is found
+
+
+def test_several_stores_are_named(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(f"mkdir /var/nix; cp -a {FORMER}/. /var/nix/")
+    refused = root.run(ADOPT, check=False)
+    assert refused.returncode == 1
+    assert "cannot choose among several stores: /var/home/nix, /var/nix" in refused.stderr
+    assert "hint: sudo nix-aurora adopt --from /var/home/nix" in refused.stderr
+    root.run(f"{ADOPT} --from /var/nix")
+    check_adopted(root)
+    root.run(f"[ -d {FORMER}/store ]")
+
+
+def test_a_store_that_is_bound_to_nix_is_moved_from_where_it_lies(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(f"umount /nix; mv {FORMER} /var/elsewhere; mount --bind /var/elsewhere /nix")
+    said = root.run(ADOPT).stderr
+    assert "It is moved to" in said
+    assert "/nix is not this store yet. Next:\n  sudo nix-aurora doctor" in said
+    root.run("umount /nix; mount --bind /var/lib/nix /nix")
+    check_adopted(root)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "echo '/var/elsewhere /nix none bind 0 0' >>/etc/fstab",
+        "printf '[Mount]\\nWhat=/var/elsewhere\\nWhere=/nix\\n' >/etc/systemd/system/nix.mount",
+    ],
+    ids=["fstab", "nix.mount"],
+)
+def test_the_source_of_nix_is_found(make_root: RootMaker, where: str) -> None:
+    root = make_root()
+    root.run(f"mv {FORMER} /var/elsewhere; {where}")
+    root.run(ADOPT)
+    check_adopted(root)
+
+
+def test_a_store_below_the_mount_on_nix_is_copied(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(f"umount /nix; mv {FORMER}/* /nix/; mount --bind /var/lib/nix /nix")
+    said = root.run(ADOPT).stderr
+    assert "/nix, below the mount of /var/lib/nix" in said
+    check_adopted(root)
+    root.run("umount /nix; [ -d /nix/store ]; mount --bind /var/lib/nix /nix")
+
+
+def test_a_disk_of_its_own_is_mounted_here_from_the_next_boot_on(
+    make_root: RootMaker, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(1 << 30)
+    run(["mkfs.ext4", "-q", image])
+    root = make_root(MAKE_VAR, {image: "/run/disk"})
+    root.run(
+        f"""
+        cp -a {FORMER}/. /run/disk/
+        rm -r {FORMER}
+        umount /nix
+        mount --bind /run/disk /nix
+        printf '# first\\nLABEL=nix /nix ext4 noatime 0 0\\n' >/etc/fstab
+        """
+    )
+    said = root.run(ADOPT).stderr
+    assert "/etc/fstab, line 2: LABEL=nix is mounted on" in said
+    assert "Reboot now." in said
+    assert root.read("/etc/fstab") == (
+        "# first\n# nix-aurora adopt: LABEL=nix /nix ext4 noatime 0 0\n"
+        "LABEL=nix /var/lib/nix ext4 noatime 0 0\n"
+    )
+    root.run(  # what the boot does
+        """
+        umount /nix
+        mount --bind /run/disk /var/lib/nix
+        systemd-tmpfiles --create nix-aurora.conf
+        mount --bind /var/lib/nix /nix
+        """
+    )
+    root.run(IMPORT)
+    check_adopted(root)
+
+
+def test_the_receipt_of_the_former_installer_is_renamed(make_root: RootMaker) -> None:
+    root = make_root()
+    root.run(f"echo {{}} >{FORMER}/receipt.json")
+    said = root.run(ADOPT).stderr
+    assert "receipt.json is renamed" in said
+    assert root.run(f"ls {FORMER}").stdout == "receipt.json.put-aside\n"
+
+
+# --- what is refused, with nothing changed
+
+
+_FLIP = f"""
+file=$(ls -d {FORMER}/store/*-inner)
+chmod u+w $file
+printf x | dd of=$file bs=1 conv=notrunc
+chmod u-w $file
+"""
+_REFUSED = {
+    "schema": (
+        f"printf 99 >{_DATABASE}/schema",
+        "expected at most schema 10, which the packaged Nix reads, got 99",
+    ),
+    "no schema": (f"rm {_DATABASE}/schema", "var/nix/db/schema: expected a number"),
+    "damage": (
+        f"head -c 4096 /dev/urandom | dd of={_DATABASE}/db.sqlite bs=4096 seek=2 conv=notrunc",
+        f"cannot adopt a store: {_DATABASE}/db.sqlite: ",
+    ),
+    "no database": (f": >{_DATABASE}/db.sqlite", "it has no table ValidPaths"),
+    "content": (_FLIP, "1 store paths differ from what its database has recorded: "),
+    "owner": (f"chown 1000 {FORMER}", "expected the owner 0, got 1000"),
+    "mode": (f"chmod 0777 {FORMER}", "expected that only root can write there, got mode 0777"),
+    "a user's link": (
+        f"mv {FORMER}/var {FORMER}/else; ln -s else {FORMER}/var",
+        "cannot adopt a store: /var/home/nix/var: ",
+    ),
+    "a mount": (
+        f"mkdir {FORMER}/store/inside; mount -t tmpfs none {FORMER}/store/inside",
+        "something is mounted inside the store; nothing was changed",
+    ),
+    "use": (
+        f"cp /usr/bin/sleep {FORMER}/store/; {FORMER}/store/sleep 1000 >/dev/null 2>&1 &",
+        "1 process runs from a store: ",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", _REFUSED)
+def test_a_store_that_cannot_be_used_is_refused(refusing: Scratch, fault: str) -> None:
+    script, message = _REFUSED[fault]
+    refusing.run(_RESTORE)
+    refusing.run(script)
+    left_out = "! -path '*/db*' ! -name '*.lock' ! -name .links"
+    state = f"find {FORMER} /var/lib/nix {left_out} -printf '%p %i\\n' | sort"
+    before = refusing.run(state).stdout
+    refused = refusing.run(ADOPT, check=False)
+    print(refused.stderr)
+    assert refused.returncode == 1
+    assert message in refused.stderr
+    assert "\nhint: " in refused.stderr
+    assert refusing.run(state).stdout == before
+    refusing.run(f"pkill -x sleep || :; umount {FORMER}/store/inside 2>/dev/null || :")
+
+
+_RESTORE = f"""
+rm -rf {FORMER}
+cp -a /var/saved {FORMER}
+"""
+
+
+@pytest.fixture(scope="module")
+def refusing(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
+    """Return a root whose former store can be made anew."""
+    with make_nix_tree("forky").scratch() as scratch:
+        scratch.run(MAKE_VAR + SHOW + IMPORT + FILL + PART + f"cp -a {FORMER} /var/saved")
+        yield scratch
+
+
+def test_without_a_check_damaged_content_comes_along(make_root: RootMaker) -> None:
+    """It is root's to decide; Nix's own repair is next."""
+    root = make_root()
+    root.run(_FLIP)
+    root.run(f"{ADOPT} --no-check")
+    root.run("[ -d /nix/store/*-inner ] || [ -e /nix/store/*-inner ]")
+
+
+def test_too_little_space_is_said_before_anything_is_copied(make_root: RootMaker) -> None:
+    root = make_root(
+        MAKE_VAR + "mount -t tmpfs -o mode=0755,size=200m nix /var/lib/nix\n" * 0 + _HOME_ELSEWHERE
+    )
+    root.run("mount -o remount,size=$(($(du -sm /var/lib/nix | cut -f 1) + 70))m /var")
+    refused = root.run(ADOPT, check=False)
+    assert refused.returncode == 1
+    assert "cannot copy the store: /var/lib/nix: expected " in refused.stderr
+    assert "of free space, got " in refused.stderr
+    root.run("mount -o remount,size=1g /var")
+    root.run(ADOPT)
+    check_adopted(root)
+
+
+def test_only_root_may_and_the_relocated_layout_cannot(make_root: RootMaker) -> None:
+    root = make_root()
+    refused = root.run("nix-aurora adopt --yes", user="tester", check=False)
+    assert refused.returncode == 2
+    assert "only root may change the store" in refused.stderr
+    root.run(CHECK_KEPT, check=False)

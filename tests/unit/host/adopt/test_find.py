@@ -1,0 +1,140 @@
+"""Where the store of another Nix is looked for."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import paths
+from nix_aurora_host.adopt import find, fstab
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.importer import syscalls
+from nix_aurora_host.system import Outcome
+
+from tests.unit.host.adopt.stores import Stores
+
+
+class Places:
+    """The places that are looked at, in a directory of the test's; nothing is mounted."""
+
+    def __init__(self, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.top = stores.top
+        self.theirs = stores.theirs.top
+        self.mounted: list[list[str]] = []
+        self.shown: Callable[[list[str]], int] = lambda _: 1
+        changed = {
+            "NIX": self.top / "nix",
+            "USUAL": (self.top / "home/nix", self.top / "var-nix"),
+            "UNIT": self.top / "nix.mount",
+            "LOOK": self.top / "look",
+        }
+        for name, value in changed.items():
+            text = tuple(map(str, value)) if isinstance(value, tuple) else str(value)
+            monkeypatch.setattr(find, name, text)
+        monkeypatch.setattr(fstab, "FILE", str(self.top / "fstab"))
+        monkeypatch.setattr(find, "run", self._run)
+        monkeypatch.setattr(syscalls, "enter_mount_namespace", lambda: None)
+
+    def _run(self, words: list[str]) -> Outcome:
+        self.mounted.append(words)
+        return Outcome(self.shown(words), "", "")
+
+    def put(self, *parts: str) -> Path:
+        """Move the other store to a place."""
+        target = self.top.joinpath(*parts)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        return self.theirs.rename(target)
+
+
+@pytest.fixture
+def places(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Places:
+    """Return the places, none of which has a store."""
+    return Places(stores, monkeypatch)
+
+
+def test_without_a_store_the_places_are_named(places: Places) -> None:
+    with pytest.raises(CommandError, match="cannot find another Nix's store") as error:
+        find.choose(None)
+    for place in (find.NIX, *find.USUAL, find.UNIT, fstab.FILE):
+        assert place in error.value.message
+
+
+@pytest.mark.parametrize("place", ["nix", "home/nix", "var-nix"])
+def test_a_store_in_a_usual_place_is_found(places: Places, place: str) -> None:
+    target = places.put(place)
+    assert find.choose(None) == find.Candidate(str(target), str(target))
+
+
+@pytest.mark.parametrize("where", ["fstab", "nix.mount"])
+def test_the_source_of_nix_is_found(places: Places, where: str) -> None:
+    target = places.put("elsewhere")
+    texts = {
+        "fstab": f"{target} {find.NIX} none bind 0 0\n",
+        "nix.mount": f"[Mount]\nWhat={target}\nWhere=/nix\n",
+    }
+    (places.top / where).write_text(texts[where])
+    assert find.choose(None).path == str(target)
+
+
+def test_one_store_under_two_names_is_one(places: Places) -> None:
+    target = places.put("home/nix")
+    (places.top / "nix.mount").write_text(f"What={target}\n")
+    assert [candidate.path for candidate in find.find()] == [str(target)]
+
+
+def test_this_hosts_own_store_is_none(places: Places) -> None:
+    (places.top / "nix").symlink_to(paths.HOME)
+    assert list(find.find()) == []
+    with pytest.raises(CommandError, match="got nix-aurora's own store"):
+        find.choose(paths.HOME)
+    with pytest.raises(CommandError, match="got another directory"):
+        find.choose(str(places.top))
+
+
+def test_a_directory_that_is_named_is_taken(places: Places) -> None:
+    places.put("home/nix")
+    (places.top / "link").symlink_to("home/nix")
+    found = find.choose(str(places.top / "link"))
+    assert found == find.Candidate(str(places.top / "home/nix"), str(places.top / "home/nix"))
+
+
+def test_a_file_system_that_is_not_mounted_is_shown_read_only(places: Places) -> None:
+    target = places.put("disk")
+    (places.top / "fstab").write_text(f"UUID=1 {find.NIX} btrfs subvol=nix,noatime,nofail 0 0\n")
+
+    def show(words: list[str]) -> int:
+        os.rmdir(words[-1])  # noqa: PTH106
+        Path(words[-1]).symlink_to(target)
+        return 0
+
+    places.shown = show
+    found = find.choose(None)
+    assert found.name == "UUID=1"
+    assert found.line is not None
+    assert not found.lasting
+    (words,) = places.mounted
+    assert words[:-1] == ["mount", "-t", "btrfs", "-o", "ro,subvol=nix", "UUID=1"]
+
+
+def test_what_cannot_be_mounted_is_left_out(places: Places) -> None:
+    (places.top / "fstab").write_text(f"UUID=1 {find.NIX} btrfs defaults 0 0\n")
+    assert list(find.find()) == []
+    assert len(places.mounted) == 1
+
+
+def test_what_our_mount_hides_is_shown(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+    (places.top / "nix").symlink_to(paths.HOME)
+    monkeypatch.setattr(os.path, "ismount", lambda path: path == find.NIX)
+    bound = []
+
+    def bind(source: str, target: str) -> None:
+        bound.append(source)
+        hidden = Path(f"{target}{find.NIX}")
+        hidden.parent.mkdir(parents=True)
+        places.theirs.rename(hidden)
+
+    monkeypatch.setattr(syscalls, "bind", bind)
+    found = find.choose(None)
+    assert bound == ["/"]
+    assert found.name.endswith(f"below the mount of {paths.BASE}")
+    assert not found.lasting
