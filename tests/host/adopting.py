@@ -58,7 +58,7 @@ PART = f"""
 umount /nix
 mkdir -p {FORMER}
 mv /var/lib/nix/store /var/lib/nix/var {FORMER}
-rm -r /var/lib/nix
+rm -r {FORMER}/var/nix/gcroots/nix-aurora /var/lib/nix
 {SHOW}
 {IMPORT}
 """
@@ -131,5 +131,5 @@ umount /nix
 mkdir -p {FORMER}
 mv /var/lib/nix/store /var/lib/nix/var {FORMER}
 echo '{{}}' >{FORMER}/receipt.json
-rm -r /var/lib/nix
+rm -r {FORMER}/var/nix/gcroots/nix-aurora /var/lib/nix
 """

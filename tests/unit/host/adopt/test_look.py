@@ -51,6 +51,8 @@ def test_profiles_in_homes_are_counted_by_their_roots(stores: Stores) -> None:
         (stores.theirs.state / f"gcroots/auto/{number}").symlink_to(generation)
     os.chown(home / "profile-1-link", pwd.getpwnam("daemon").pw_uid, -1, follow_symlinks=False)
     (stores.theirs.state / "gcroots/auto/result").symlink_to(home / "gone")
+    twice = stores.theirs.state / "gcroots/auto/twice"
+    twice.symlink_to("/nix/var/nix/profiles/per-user/alice/profile-1-link")
     state = look.read_state(str(stores.theirs.state))
     assert state.profiles == {f"{home}/profile": 2}
     assert state.people == ["daemon", "root"]

@@ -80,13 +80,13 @@ def read_state(state: str) -> State:
             continue
         if (person := _PER_USER.match(entry.path)) is not None:
             people.add(person["name"])
-        elsewhere = entry.path.startswith("gcroots/auto/")
+        elsewhere = entry.path.startswith("gcroots/auto/") and not entry.target.startswith("/nix/")
         if elsewhere and (owner := _find_owner(entry.target)) is not None:
             people.add(owner)
         generation = _GENERATION.fullmatch(entry.target if elsewhere else entry.path)
         if generation is not None and (elsewhere or entry.path.startswith("profiles/")):
             profiles[generation["profile"]] = profiles.get(generation["profile"], 0) + 1
-        elif entry.path.startswith("gcroots/"):
+        elif entry.path.startswith("gcroots/") and not entry.target.startswith("/nix/var/"):
             roots.append(entry.path)
     return State(profiles, sorted(people), roots)
 
