@@ -109,6 +109,7 @@ def test_json(described: Path, staged: Staged) -> None:
         "commands": ["nix", "nix-build", "nix-store"],
         "size": found["size"],
         "source": ORIGIN,
+        "acceptedAdvisories": [],
     }
     assert [path["path"] for path in paths] == [info.path for info in staged.closure.paths]
     (link,) = (path for path in paths if path["path"] == f"/nix/store/{LINK}")
