@@ -45,9 +45,9 @@ def accepted_advisories(
     _check_known(accept, known)
     found = set()
     for subject in dict.fromkeys(_subject(each, pinned) for each in staged):
-        concerned = [each for each in known.values() if _concerns(each, subject)]
-        found |= {each.id for each in concerned} & set(accept)
-        others = [each for each in concerned if each.id not in found]
+        concerning = concerned(known, subject)
+        found |= {each.id for each in concerning} & set(accept)
+        others = [each for each in concerning if each.id not in found]
         _refuse([each for each in others if affects(each, subject)], subject)
         warn(others, subject)
     for name in sorted(set(accept) - found):
@@ -55,9 +55,9 @@ def accepted_advisories(
     return sorted(found)
 
 
-def warn(concerned: Iterable[Advisory], subject: Subject) -> None:
+def warn(concerning: Iterable[Advisory], subject: Subject) -> None:
     """Warn of the advisories that may affect ``subject``, in one line."""
-    names = ", ".join(each.id for each in concerned)
+    names = ", ".join(each.id for each in concerning)
     if names:
         log.warn(
             f"these advisories may apply to {subject}: {names}; advisories.toml has their pages, "
@@ -65,13 +65,9 @@ def warn(concerned: Iterable[Advisory], subject: Subject) -> None:
         )
 
 
-def unreviewed(known: Mapping[str, Advisory], subject: Subject) -> list[Advisory]:
-    """Return the advisories that may affect ``subject``, as far as no review tells."""
-    return [each for each in known.values() if may_affect(each, subject)]
-
-
-def _concerns(advisory: Advisory, subject: Subject) -> bool:
-    return affects(advisory, subject) or may_affect(advisory, subject)
+def concerned(known: Mapping[str, Advisory], subject: Subject) -> list[Advisory]:
+    """Return the advisories that affect ``subject``, or may as far as no review tells."""
+    return [each for each in known.values() if affects(each, subject) or may_affect(each, subject)]
 
 
 def _subject(staged: Staged, pinned: Pins) -> Subject:

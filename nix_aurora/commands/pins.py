@@ -4,14 +4,15 @@ import argparse
 import json
 from dataclasses import asdict
 
-from nix_aurora.commands.advice import pinned_subject, unreviewed, warn
+from nix_aurora.commands.advice import concerned, pinned_subject, warn
 from nix_aurora.commands.command import Command, Options
 from nix_aurora.errors import UsageError
 from nix_aurora.release import advisories, pins
+from nix_aurora.release.advisories import Advisory
 from nix_aurora.release.bulletin import collect, take_over
 from nix_aurora.release.bump import NIXD, Bump, bump
 from nix_aurora.release.checks import check_url, check_version
-from nix_aurora.release.exposure import affects
+from nix_aurora.release.exposure import Subject, affects
 from nix_aurora.release.github import API
 
 
@@ -52,14 +53,17 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 
 def _update(options: Options, wanted: Bump) -> list[str]:
-    """Update both files, and return what has changed; where one cannot be, neither is."""
+    """Update both files, and return what has changed.
+
+    GitHub is asked about both before either changes.
+    """
     advisories.load(options.advisories)
     published = collect(wanted.github)
     changed = bump(options.pins, wanted, options.cache)
     changed += take_over(options.advisories, published, dry_run=wanted.dry_run)
     known = advisories.load(options.advisories)
     subject = pinned_subject(pins.load(options.pins))
-    warn(unreviewed(known, subject), subject)
+    warn(concerned(known, subject), subject)
     return changed
 
 
@@ -67,14 +71,13 @@ def _advisories(options: Options) -> list[str]:
     """Return a line for each advisory that applies to the pinned release, or may."""
     subject = pinned_subject(pins.load(options.pins))
     known = advisories.load(options.advisories)
-    applies = [each for each in known.values() if affects(each, subject)]
-    return [
-        *(f"{each.id} applies to {subject}: {each.url}" for each in applies),
-        *(
-            f"{each.id} may apply to {subject}, and is not reviewed: {each.url}"
-            for each in unreviewed(known, subject)
-        ),
-    ]
+    return [f"{_verdict(each, subject)}: {each.url}" for each in concerned(known, subject)]
+
+
+def _verdict(advisory: Advisory, subject: Subject) -> str:
+    if affects(advisory, subject):
+        return f"{advisory.id} applies to {subject}"
+    return f"{advisory.id} may apply to {subject}, and is not reviewed"
 
 
 def _bump(words: argparse.Namespace) -> Bump:
