@@ -64,9 +64,11 @@ repo: setup ## a dnf repository of what is built: REPO=DIR, KEY=ID or FLAGS=--un
 publish: setup ## have COPR build the source package: PROJECT=OWNER/NAME
 	@$(call BUILD,publish --project '$(PROJECT)')
 
-.PHONY: pins pins-update
+.PHONY: pins pins-advisories pins-update
 pins: setup ## show what is pinned; FLAGS=--json for programs
 	@$(PYTHON) build.py pins show $(FLAGS)
+pins-advisories: setup ## the security advisories that apply to what is pinned, or may
+	@$(PYTHON) build.py pins advisories $(FLAGS)
 pins-update: setup ## pin the newest release, or VERSION=V; FLAGS=--dry-run shows what would change
 	@$(PYTHON) build.py pins update $(if $(VERSION),--version '$(VERSION)') $(FLAGS)
 

@@ -3,6 +3,7 @@
 import datetime
 import os
 import stat
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 
@@ -26,12 +27,15 @@ class File(StrEnum):
 _DISK_BLOCK = 4096  # bytes, of the usual file systems
 
 
-def describe(staged: Staged, destination_dir: Path, *, date: datetime.date) -> None:
+def describe(
+    staged: Staged, destination_dir: Path, *, date: datetime.date, accepted: Sequence[str] = ()
+) -> None:
     """Write what describes ``staged`` into ``destination_dir``, which is replaced as a whole.
 
     That is closure.json, closure.env, closure.spdx.json, CLOSURE-LICENSES, and in ``share`` what
-    Nix has for /usr/share. ``date`` is what the SBOM says. Raises UsageError where
-    ``destination_dir`` holds files of others.
+    Nix has for /usr/share. ``date`` is what the SBOM says, ``accepted`` are the ids of the
+    advisories with which it is packaged. Raises UsageError where ``destination_dir`` holds files of
+    others.
     """
     if destination_dir.is_dir():
         for entry in destination_dir.iterdir():
@@ -50,6 +54,7 @@ def describe(staged: Staged, destination_dir: Path, *, date: datetime.date) -> N
             profile=staged.profile,
             size=_size_on_disk(store),
             origin=staged.origin,
+            accepted=tuple(accepted),
         )
         found = licences.find(closure.paths, store)
         texts = {

@@ -19,13 +19,14 @@ _SHELL_SAFE = re.compile(r"[0-9A-Za-z/._+,:@=-]*")
 class Manifest:
     """A closure, its default profile's path in it, and the bytes that it needs on a disk.
 
-    ``origin`` says where it came from.
+    ``origin`` says where it came from, and ``accepted`` with which advisories it is packaged.
     """
 
     closure: Closure
     profile: str
     size: int
     origin: Mapping[str, str | int]
+    accepted: tuple[str, ...] = ()
 
 
 def closure_id(closure: Closure) -> str:
@@ -61,6 +62,7 @@ def to_json(manifest: Manifest) -> str:
             for info in closure.paths
         ],
         "source": dict(manifest.origin),
+        "acceptedAdvisories": sorted(manifest.accepted),
     }
     return json.dumps(content, indent=2, sort_keys=True) + "\n"
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 
+from nix_aurora.closure.identifiers import cpe, purl
 from nix_aurora.closure.licence_list import escape
 from nix_aurora.closure.licences import Finding
 from nix_aurora.closure.manifest import closure_id
@@ -67,7 +68,20 @@ def _package(info: PathInfo, finding: Finding) -> dict[str, object]:
     }
     if version:
         package["versionInfo"] = version
+        package["externalRefs"] = [
+            _reference("SECURITY", "cpe23Type", cpe(name, version)),
+            _reference("PACKAGE-MANAGER", "purl", purl(name, version)),
+        ]
     return package
+
+
+def _reference(category: str, kind: str, locator: str) -> dict[str, str]:
+    """Return a reference to what others call the package; SPDX 2.3, 7.21 and annex F."""
+    return {
+        "referenceCategory": category,
+        "referenceType": kind,
+        "referenceLocator": locator,
+    }
 
 
 def _comments(finding: Finding) -> str:

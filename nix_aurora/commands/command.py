@@ -21,6 +21,7 @@ class Options:
     sources: tuple[str, ...]
     digests: tuple[str, ...]
     pins: Path
+    advisories: Path
     out: Path
     cache: Path
     offline: bool
@@ -34,6 +35,7 @@ class Options:
             sources=tuple(words.source or ()),
             digests=tuple(words.sha256 or ()),
             pins=words.pins,
+            advisories=words.advisories,
             out=words.out.absolute(),
             cache=words.cache_dir or default_cache(),
             offline=words.offline,
@@ -82,6 +84,12 @@ def common_parser() -> argparse.ArgumentParser:
         "--sha256", action="append", metavar="HEX", help="its digest; an https URL needs it"
     )
     parser.add_argument("--pins", type=Path, default=TOP / "pins.toml", help="default: pins.toml")
+    parser.add_argument(
+        "--advisories",
+        type=Path,
+        default=TOP / "advisories.toml",
+        help="default: advisories.toml",
+    )
     parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
     default = str(default_cache()).replace("%", "%%")  # argparse formats it
     parser.add_argument("--cache-dir", type=Path, help=f"default: {default}")

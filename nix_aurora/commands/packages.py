@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nix_aurora.closure.description import describe
+from nix_aurora.commands.advice import accepted_advisories
 from nix_aurora.commands.closures import staged_closures
 from nix_aurora.commands.command import TOP, Options
 from nix_aurora.package import rpmbuild
@@ -31,21 +32,28 @@ def description_directory(options: Options, arch: str) -> Path:
 
 
 def build_srpm(
-    options: Options, default: Sequence[str], *, extras: Sequence[str] = ()
+    options: Options,
+    default: Sequence[str],
+    *,
+    extras: Sequence[str] = (),
+    accept: Sequence[str] = (),
 ) -> tuple[Path, list[str]]:
     """Build the source package; return its path and the architectures that it carries.
 
-    ``default`` are the pinned architectures to take where ``options`` name none.
+    ``default`` are the pinned architectures to take where ``options`` name none; ``accept`` are the
+    advisories with which it is to be built.
     """
     packaging = pins.load(options.pins)
+    closures = staged_closures(options, default)
+    accepted = accepted_advisories(options, accept, closures, packaging)
     prepared = []
-    for staged in staged_closures(options, default):
+    for staged in closures:
         arch = staged.closure.arch
         nixd = None
         if "nixd" in extras:
             nixd = fetch(packaging.nixd[arch], options.cache, offline=options.offline)
         description = description_directory(options, arch)
-        describe(staged, description, date=packaging.date)
+        describe(staged, description, date=packaging.date, accepted=accepted)
         prepared.append(Prepared(staged, description, nixd))
     srpm = rpmbuild.build_srpm(
         prepared,
@@ -54,6 +62,7 @@ def build_srpm(
         release=packaging.package_release,
         date=packaging.date,
         level=options.level,
+        accepted=accepted,
     )
     return srpm, [item.arch for item in prepared]
 

@@ -1,20 +1,28 @@
-"""``build.py pins``: what is pinned, or another release in its place."""
+"""``build.py pins``: what is pinned, or another release in its place, and advisories about it."""
 
 import argparse
 import json
 from dataclasses import asdict
 
+from nix_aurora.commands.advice import concerned, pinned_subject, warn
 from nix_aurora.commands.command import Command, Options
 from nix_aurora.errors import UsageError
-from nix_aurora.release import pins
+from nix_aurora.release import advisories, pins
+from nix_aurora.release.advisories import Advisory
+from nix_aurora.release.bulletin import collect, take_over
 from nix_aurora.release.bump import NIXD, Bump, bump
 from nix_aurora.release.checks import check_url, check_version
+from nix_aurora.release.exposure import Subject, affects
 from nix_aurora.release.github import API
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "action", nargs="?", choices=("show", "update"), default="show", help="default: show"
+        "action",
+        nargs="?",
+        choices=("show", "update", "advisories"),
+        default="show",
+        help="advisories: those that apply to what is pinned, or may; default: show",
     )
     parser.add_argument("--json", action="store_true", help="show: for programs")
     parser.add_argument(
@@ -28,16 +36,48 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(options: Options, words: argparse.Namespace) -> list[str]:
-    of_the_other = {
-        "show": [("--version", words.version), ("--dry-run", words.dry_run)],
-        "update": [("--json", words.json), ("--offline", words.offline)],
+    of_others = {
+        "--json": (words.json, {"show"}),
+        "--version": (words.version, {"update"}),
+        "--dry-run": (words.dry_run, {"update"}),
+        "--offline": (words.offline, {"show", "advisories"}),
     }
-    for option, given in of_the_other[words.action]:
-        if given:
+    for option, (given, actions) in of_others.items():
+        if given and words.action not in actions:
             raise UsageError(f"{option}: expected none with pins {words.action}, got it")
     if words.action == "update":
-        return bump(options.pins, _bump(words), options.cache)
+        return _update(options, _bump(words))
+    if words.action == "advisories":
+        return _advisories(options)
     return _show(pins.load(options.pins), as_json=words.json)
+
+
+def _update(options: Options, wanted: Bump) -> list[str]:
+    """Update both files, and return what has changed.
+
+    GitHub is asked about both before either changes.
+    """
+    advisories.load(options.advisories)
+    published = collect(wanted.github)
+    changed = bump(options.pins, wanted, options.cache)
+    changed += take_over(options.advisories, published, dry_run=wanted.dry_run)
+    known = advisories.load(options.advisories)
+    subject = pinned_subject(pins.load(options.pins))
+    warn(concerned(known, subject), subject)
+    return changed
+
+
+def _advisories(options: Options) -> list[str]:
+    """Return a line for each advisory that applies to the pinned release, or may."""
+    subject = pinned_subject(pins.load(options.pins))
+    known = advisories.load(options.advisories)
+    return [f"{_verdict(each, subject)}: {each.url}" for each in concerned(known, subject)]
+
+
+def _verdict(advisory: Advisory, subject: Subject) -> str:
+    if affects(advisory, subject):
+        return f"{advisory.id} applies to {subject}"
+    return f"{advisory.id} may apply to {subject}, and is not reviewed"
 
 
 def _bump(words: argparse.Namespace) -> Bump:
@@ -65,7 +105,12 @@ def _show(release: pins.Pins, *, as_json: bool) -> list[str]:
     }
     if as_json:
         package = {"release": release.package_release, "date": release.date.isoformat()}
-        content = {"version": release.version, "package": package, **table}
+        content = {
+            "version": release.version,
+            "nix": release.nix,
+            "package": package,
+            **table,
+        }
         return [json.dumps(content, indent=2, sort_keys=True)]
     return [f"release {release.version}"] + [
         f"{kind} {arch} {entry['size']} {entry['sha256']} {entry.get('url', '')}".rstrip()
@@ -76,9 +121,9 @@ def _show(release: pins.Pins, *, as_json: bool) -> list[str]:
 
 COMMAND = Command(
     "pins",
-    "show what is pinned, or pin another release",
+    "show what is pinned and which advisories may apply to it, or pin another release",
     example="build.py pins update --version 3.22.1",
     run=_run,
     add_arguments=_add_arguments,
-    hint="pins.toml is as it was; --version takes another release",
+    hint="pins.toml and advisories.toml are as they were; --version takes another release",
 )

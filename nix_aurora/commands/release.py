@@ -3,6 +3,7 @@
 import argparse
 
 from nix_aurora.closure.description import File
+from nix_aurora.commands.advice import add_accept
 from nix_aurora.commands.command import Command, Options
 from nix_aurora.commands.packages import build_rpms, build_srpm, description_directory
 from nix_aurora.publish.assets import make_assets
@@ -11,10 +12,11 @@ from nix_aurora.release import pins
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tag", metavar="vVERSION-RELEASE", help="refuse any other")
+    add_accept(parser)
 
 
 def _run(options: Options, words: argparse.Namespace) -> list[str]:
-    srpm, arches = build_srpm(options, pins.ARCHES)
+    srpm, arches = build_srpm(options, pins.ARCHES, accept=words.accept)
     packages = [srpm, *build_rpms(srpm, arches, options.out)]
     sboms = {arch: description_directory(options, arch) / File.SBOM for arch in arches}
     files = make_assets(packages, sboms, words.tag, options.out / "release")

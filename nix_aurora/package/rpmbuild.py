@@ -63,10 +63,12 @@ def build_srpm(
     release: int,
     date: datetime.date,
     level: int,
+    accepted: Sequence[str] = (),
 ) -> Path:
     """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and return its path.
 
-    ``top`` is the project's directory; ``level`` is how hard whoever builds the SRPM compresses.
+    ``top`` is the project's directory; ``level`` is how hard whoever builds the SRPM compresses;
+    ``accepted`` are the advisories that the changelog names.
     Raises VerificationError where the architectures differ in version, or where a tarball is not
     the one that was staged; ToolError where rpmbuild fails.
     """
@@ -92,6 +94,7 @@ def build_srpm(
             level=level,
             tarballs=sorted(item.tarball for item in prepared),
             sources=sorted(path.name for path in sources.iterdir()),
+            accepted=accepted,
         )
         spec.write_text(text, encoding="utf-8")
         for path in (spec, *sources.iterdir()):

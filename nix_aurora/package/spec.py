@@ -45,17 +45,20 @@ def render_spec(
     level: int,
     tarballs: Sequence[Tarball],
     sources: Sequence[str],
+    accepted: Sequence[str] = (),
 ) -> str:
     """Render ``nix-aurora.spec.in`` in ``top``, the project's directory.
 
     ``version`` is Nix's, ``release`` and ``date`` are the packaging's, ``level`` is zstd's;
     ``sources`` are the names of all files that the SRPM carries, ``tarballs`` among them. With
-    nixd's among them there is its package, too.
+    nixd's among them there is its package, too. ``accepted`` are the ids of the advisories that the
+    changelog names.
     """
     template = top / "nix-aurora.spec.in"
     context = {
         "version": rpm_version(version),
         "release": release,
+        "accepted": accepted,
         "changelog_date": date.strftime("%a %b %d %Y"),  # rpm reads English names
         "level": level,
         "tarballs": tarballs,

@@ -1,19 +1,19 @@
 """Another release for pins.toml: looked up, downloaded, measured, and only then written."""
 
 import datetime
-import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
-from nix_aurora import files, log
+from nix_aurora import log
 from nix_aurora.errors import FetchError, PinError, UsageError, VerificationError, quoted
 from nix_aurora.release import elf, pins
 from nix_aurora.release.cache import fetch_unpinned
-from nix_aurora.release.github import Release, find_release
 from nix_aurora.release.pins import ARCHES, Artifact, Digest, Pins
+from nix_aurora.release.releases import Release, find_release, find_upstream
+from nix_aurora.release.replacement import replace_text
 from nix_aurora.release.source import from_pins
 
 REPOSITORY = "DeterminateSystems/nix-installer"
@@ -46,21 +46,19 @@ def bump(path: Path, wanted: Bump, cache: Path) -> list[str]:
     release = _choose(pinned, wanted, path.name)
     if release is None:
         return []
-    found = _measure(pinned, release, wanted.nixd, date, cache)
-    former = path.read_text(encoding="utf-8")
-    text = pins.rewrite(former, found)
-    if text == former:
-        log.info(f"{path.name}: release {found.version}: pinned as it is: nothing to do")
-        return []
-    if wanted.dry_run:
-        lines = former.splitlines(), text.splitlines()
-        return list(difflib.unified_diff(*lines, path.name, path.name, lineterm=""))
-    with files.new_file(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-        if pins.load(temporary) != found:
+    found = _measure(pinned, release, wanted, date, cache)
+    text = pins.rewrite(path.read_text(encoding="utf-8"), found)
+
+    def check(written: Path) -> None:
+        if pins.load(written) != found:
             raise PinError(f"{path.name}: expected to write what was measured, got something else")
-    log.info(f"{path.name}: release {found.version}, formerly {pinned.version}")
-    return [str(path)]
+
+    result = replace_text(path, text, dry_run=wanted.dry_run, check=check)
+    if not result:
+        log.info(f"{path.name}: release {found.version}: pinned as it is: nothing to do")
+    elif not wanted.dry_run:
+        log.info(f"{path.name}: release {found.version}, formerly {pinned.version}")
+    return result
 
 
 def _today() -> datetime.date:
@@ -100,15 +98,19 @@ def _numbers(version: str) -> list[int]:
     return [int(number) for number in version.split(".")]
 
 
-def _measure(pinned: Pins, release: Release, nixd: str, date: datetime.date, cache: Path) -> Pins:
+def _measure(
+    pinned: Pins, release: Release, wanted: Bump, date: datetime.date, cache: Path
+) -> Pins:
     """Download all that is pinned of a release, and return the pins for it."""
+    nixd = wanted.nixd.rstrip("/")
     found = replace(
         pinned,
         version=release.version,
+        nix=_upstream(pinned, release.version, wanted.github),
         installer=MappingProxyType({arch: _installer(release, arch, cache) for arch in ARCHES}),
         nixd=MappingProxyType(
             {
-                arch: _learn(f"{nixd.rstrip('/')}/tag/v{release.version}/{arch}-linux", arch, cache)
+                arch: _learn(f"{nixd}/tag/v{release.version}/{arch}-linux", arch, cache)
                 for arch in ARCHES
             }
         ),
@@ -120,6 +122,16 @@ def _measure(pinned: Pins, release: Release, nixd: str, date: datetime.date, cac
     if release.version != pinned.version:
         return replace(found, package_release=1, date=date)
     _check_unchanged(pinned, found)
+    return found
+
+
+def _upstream(pinned: Pins, version: str, api: str) -> str | None:
+    """Return upstream's version of a release, as far as it is known."""
+    found = find_upstream(version, api)
+    if found is None and version == pinned.version:
+        return pinned.nix
+    if found is None:
+        log.warn(f"cannot tell on which Nix release {version} is based: GitHub has no such source")
     return found
 
 

@@ -1,15 +1,13 @@
-"""A release as GitHub's REST API tells of it: its version, and its assets with size and digest.
+"""GitHub's REST API: questions, and answers that are what GitHub documents, or a fault.
 
-Schemas ``release`` and ``release-asset``: https://github.com/github/rest-api-description.
+Schemas: https://github.com/github/rest-api-description.
 """
 
 import datetime
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
 import requests
@@ -18,7 +16,6 @@ from requests.adapters import HTTPAdapter
 
 from nix_aurora import log
 from nix_aurora.errors import FetchError, UsageError, quoted
-from nix_aurora.release.checks import check_sha256, check_url, check_version
 from nix_aurora.release.network import PATIENCE, Patience, causes_of
 from nix_aurora.text import printable
 
@@ -28,48 +25,61 @@ _HEADERS = {
     "User-Agent": "nix-aurora",
     "X-GitHub-Api-Version": "2026-03-10",
 }
-_DIGEST = "sha256:"
 _CHUNK = 64 << 10
 _LARGEST = 8 << 20  # bytes of an answer; a release with 50 assets is some 100 KB
+_MOST_PAGES = 50
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
-class Asset:
-    """A file of a release. ``sha256`` is None where GitHub has measured none."""
+def ask(
+    url: str, what: str, read: Callable[[object], _T], patience: Patience = PATIENCE
+) -> _T | None:
+    """Return what ``read`` makes of the answer at ``url``; None where GitHub has nothing there.
 
-    url: str
-    size: int
-    sha256: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """A published release; ``assets`` has those that are there in full, by file name."""
-
-    version: str
-    assets: Mapping[str, Asset]
-
-
-def find_release(
-    repository: str, version: str | None, api: str = API, patience: Patience = PATIENCE
-) -> Release | None:
-    """Return the release of a version, or the newest where it is None; None if there is no such.
-
-    ``repository`` is OWNER/NAME. The environment's GITHUB_TOKEN is used where it is set. Raises
-    FetchError, which says when to try again where GitHub wants that.
+    ``what`` is what the answer should be, in words. ``read`` takes the JSON and raises ValueError
+    where it is not that. The environment's GITHUB_TOKEN is used where it is set. Raises FetchError,
+    which says when to try again where GitHub wants that.
     """
-    which = "latest" if version is None else f"tags/v{version}"
-    url = f"{api.rstrip('/')}/repos/{repository}/releases/{which}"
+    found, _ = _page(url, what, read, patience)
+    return found
+
+
+def ask_pages(
+    url: str, what: str, read: Callable[[object], list[_T]], patience: Patience = PATIENCE
+) -> list[_T] | None:
+    """Return all items of a list that GitHub spreads over pages; otherwise as ``ask``.
+
+    https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api
+    """
+    found: list[_T] = []
+    next_url = url
+    for _ in range(_MOST_PAGES):
+        items, following = _page(next_url, what, read, patience)
+        if items is None:
+            return None
+        found += items
+        if following is None:
+            return found
+        # The token goes to no other host, and no loop leads back to the start.
+        if not following.startswith(f"{url.partition('?')[0]}?"):
+            raise _fault(url, f"expected a next page of the same list, got {quoted(following)}")
+        next_url = following
+    raise _fault(url, f"expected at most {_MOST_PAGES} pages, got more")
+
+
+def _page(
+    url: str, what: str, read: Callable[[object], _T], patience: Patience
+) -> tuple[_T | None, str | None]:
+    """Return what a page has, None where there is none, and the URL of the next one, if any."""
     response, body = _get(url, _token(), patience)
     if response.status_code == requests.codes.not_found:
-        return None
+        return None, None
     if response.status_code != requests.codes.ok:
         raise _refusal(url, response, body)
     try:
-        return _release(json.loads(body), version)
+        return read(json.loads(body)), response.links.get("next", {}).get("url")
     except (ValueError, RecursionError) as error:  # json's own is a ValueError
-        raise _fault(url, f"expected a release as GitHub documents it, got: {error}") from error
+        raise _fault(url, f"expected {what} as GitHub documents it, got: {error}") from error
 
 
 class _Bearer(requests.auth.AuthBase):
@@ -177,34 +187,7 @@ def _after_the_limit(headers: Mapping[str, str]) -> str:
     return "in a minute"
 
 
-def _release(content: object, wanted: str | None) -> Release:
-    """Read a release, of the version that is wanted if any; ValueError says what is wrong."""
-    version = check_version(_take(content, "tag_name", str).removeprefix("v"))
-    if wanted not in {None, version}:
-        raise ValueError(f"tag_name: expected v{wanted}, got v{version}")
-    assets = dict(_assets(_take(content, "assets", list)))
-    return Release(version, MappingProxyType(assets))
-
-
-def _assets(content: list[object]) -> Iterator[tuple[str, Asset]]:
-    for item in content:
-        if _take(item, "state", str) != "uploaded":  # it is "open": on its way
-            continue
-        url = check_url(_take(item, "browser_download_url", str))
-        yield _take(item, "name", str), Asset(url, _take(item, "size", int), _sha256(item))
-
-
-def _sha256(item: object) -> str | None:
-    # Null for what was uploaded before June 2025.
-    if isinstance(item, dict) and item.get("digest", "") is None:
-        return None
-    digest = _take(item, "digest", str)
-    if not digest.startswith(_DIGEST):
-        raise ValueError(f"digest: expected {_DIGEST}HEX, got {quoted(digest)}")
-    return check_sha256(digest.removeprefix(_DIGEST))
-
-
-def _take(content: object, key: str, kind: type[_T]) -> _T:
+def take(content: object, key: str, kind: type[_T]) -> _T:
     """Return a key's value, which has to be of just that type: a bool is an int."""
     value = content.get(key) if isinstance(content, dict) else None
     if type(value) is not kind:

@@ -1,7 +1,6 @@
 """pins.toml: what is downloaded, and the version and date of what is built."""
 
 import datetime
-import tomllib
 from collections.abc import Mapping, MutableMapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,9 +9,8 @@ from typing import Any
 
 import tomlkit
 
-from nix_aurora.errors import PinError
 from nix_aurora.release.checks import check_positive, check_sha256, check_url, check_version
-from nix_aurora.release.table import HINT, Table
+from nix_aurora.release.table import Table, read
 
 ARCHES = ("x86_64", "aarch64")  # RPM's names, which are Nix's too
 
@@ -36,11 +34,15 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Pins:
-    """The content of pins.toml. ``installer`` and ``nixd`` have all of ARCHES."""
+    """The content of pins.toml. ``installer`` and ``nixd`` have all of ARCHES.
+
+    ``nix`` is the version of upstream's Nix on which the release is based; None if not known.
+    """
 
     package_release: int
     date: datetime.date
     version: str
+    nix: str | None
     installer: Mapping[str, Artifact]
     nixd: Mapping[str, Artifact]
     tarball: Mapping[str, Digest]
@@ -48,16 +50,7 @@ class Pins:
 
 def load(path: Path) -> Pins:
     """Read and check pins.toml; PinError names the key and what was expected of it."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise PinError(
-            f"{path.name}: expected a readable file, got: {error.strerror}",
-            hint="git restore pins.toml brings it back; --pins names another",
-        ) from error
-    except ValueError as error:  # not TOML, or not even UTF-8
-        raise PinError(f"{path.name}: expected TOML, got: {error}", hint=HINT) from error
-    return _pins(Table(path.name, "", content))
+    return _pins(read(path, "pins.toml"))
 
 
 def rewrite(text: str, pins: Pins) -> str:
@@ -70,7 +63,7 @@ def rewrite(text: str, pins: Pins) -> str:
         document,
         {
             "package": {"release": pins.package_release, "date": pins.date},
-            "release": {"version": pins.version},
+            "release": {"version": pins.version, "nix": pins.nix},
             "installer": {arch: asdict(pin) for arch, pin in pins.installer.items()},
             "determinate-nixd": {arch: asdict(pin) for arch, pin in pins.nixd.items()},
             "tarball": {arch: asdict(pin) for arch, pin in pins.tarball.items()},
@@ -81,7 +74,9 @@ def rewrite(text: str, pins: Pins) -> str:
 
 def _merge(table: MutableMapping[str, Any], values: Mapping[str, Any]) -> None:
     for key, value in values.items():
-        if not isinstance(value, Mapping):
+        if value is None:
+            table.pop(key, None)
+        elif not isinstance(value, Mapping):
             table[key] = value
         elif value:
             if key not in table:
@@ -97,12 +92,13 @@ def _pins(root: Table) -> Pins:
     package.end()
     release = root.table("release")
     version = release.take("version", str, check_version)
+    nix = release.optional("nix", str, check_version)
     release.end()
     installer = _artifacts(root.table("installer"))
     nixd = _artifacts(root.table("determinate-nixd"))
     tarball = _digests(root.optional_table("tarball"))
     root.end()
-    return Pins(package_release, date, version, installer, nixd, tarball)
+    return Pins(package_release, date, version, nix, installer, nixd, tarball)
 
 
 def _artifacts(table: Table) -> Mapping[str, Artifact]:

@@ -18,11 +18,13 @@ _PINNED = re.compile(r"uses: (\./\.github/workflows/\S+|\S+@[0-9a-f]{40} # v[0-9
 _GH = """\
 #!/bin/sh
 echo "$*" >>"$HOME/gh"
+[ "$1 $2" != "pr create" ] || cp "$RUNNER_TEMP/body" "$HOME/body"
 [ "$1 $2" != "pr list" ] || cat "$HOME/pull-requests"
 """
 _MAKE_THERE = f"""\
 #!/bin/sh
-exec {shutil.which("make")} --directory={TOP} "$@" FLAGS="--pins $PWD/pins.toml"
+exec {shutil.which("make")} --directory={TOP} "$@" \\
+    FLAGS="--pins $PWD/pins.toml --advisories $PWD/advisories.toml"
 """
 
 each_workflow = pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
@@ -96,14 +98,16 @@ class Clone:
             (programs / name).chmod(0o755)
         self._environment = {
             "HOME": str(home),
+            "RUNNER_TEMP": str(home),
             "PATH": f"{programs}:{os.environ['PATH']}",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_AUTHOR_DATE": "2026-12-01T00:00:00Z",
         }
         self.git("init", "--quiet", "--bare", "--initial-branch=main", "../origin")
         self.git("clone", "--quiet", "../origin", ".")
-        shutil.copy(TOP / "pins.toml", self.path)
-        self.git("add", "pins.toml")
+        for name in ("pins.toml", "advisories.toml"):
+            shutil.copy(TOP / name, self.path)
+        self.git("add", ".")
         user = ("-c", "user.name=x", "-c", "user.email=x@example.org")
         self.git(*user, "commit", "--quiet", "--message=first")
         self.git("push", "--quiet", "origin", "HEAD:main")
@@ -112,6 +116,10 @@ class Clone:
     def git(self, *words: str) -> str:
         self.path.mkdir(exist_ok=True)
         return run(["git", *words], cwd=self.path, env=self._environment)
+
+    def body(self) -> str:
+        """Return the text of the last pull request."""
+        return (self._home / "body").read_text()
 
     def pull_requests(self, number: str) -> None:
         (self._home / "pull-requests").write_text(f"{number}\n")
@@ -152,3 +160,26 @@ def test_update_proposes_each_release_once(tmp_path: Path) -> None:
         "github-actions[bot]: pins: Determinate Nix 9.9.9",
         "pins.toml\n",
     ]
+    body = clone.body()
+    assert body.startswith("Measured by update.yml.")
+    # Nobody knows on which Nix that release is based.
+    assert "\n- GHSA-jm6c-h95p-6qhj may apply to Determinate Nix 9.9.9, " in body
+
+
+def test_update_proposes_each_state_of_the_advisories_once(tmp_path: Path) -> None:
+    clone = Clone(tmp_path)
+    known = clone.path / "advisories.toml"
+    known.write_text(known.read_text().replace("GHSA-jm6c-h95p-6qhj", "GHSA-cccc-ffff-gggg"))
+    branch = "advisories/" + clone.git("hash-object", "advisories.toml").strip()
+    clone.pull_requests("1")
+    listing = f"pr list --head {branch} --state all --json number --jq length"
+    assert clone.propose() == [listing]
+    clone.pull_requests("0")
+    called = clone.propose()
+    assert called[2].startswith(
+        f"pr create --head {branch} --title advisories: What GitHub has published --body-file "
+    )
+    assert called[3:] == [f"workflow run check.yml --ref {branch}"]
+    assert "\n- GHSA-cccc-ffff-gggg may apply to Determinate Nix " in clone.body()
+    changed = clone.git("log", "--format=%s", "--name-only", f"origin/main..origin/{branch}")
+    assert changed == "advisories: What GitHub has published\n\nadvisories.toml\n"

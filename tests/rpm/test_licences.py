@@ -80,7 +80,7 @@ def test_no_text_is_there_twice(unpacked: Path) -> None:
 
 
 def test_spdx_reads_the_sbom(unpacked: Path) -> None:
-    """And finds every expression in it valid."""
+    """And finds every expression and every reference in it valid."""
     document = unpacked / PACKAGED[1:] / "closure.spdx.json"
     program = Path(sys.executable).with_name("pyspdxtools")
     done = subprocess.run(
@@ -90,8 +90,16 @@ def test_spdx_reads_the_sbom(unpacked: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    concluded = {p["licenseConcluded"] for p in json.loads(document.read_text())["packages"]}
-    assert len(concluded) > 5
+    packages = json.loads(document.read_text())["packages"]
+    assert len({package["licenseConcluded"] for package in packages}) > 5
+    (nix,) = (package for package in packages if package["name"] == "nix")
+    assert [reference["referenceLocator"] for reference in nix["externalRefs"]] == [
+        f"cpe:2.3:a:nixos:nix:{nix['versionInfo']}:*:*:*:*:*:*:*",
+        f"pkg:nix/nix@{nix['versionInfo']}",
+    ]
+    versioned = [package for package in packages if "versionInfo" in package]
+    assert len(versioned) > 20
+    assert all(len(package["externalRefs"]) == 2 for package in versioned)
 
 
 def test_the_source_offer(unpacked: Path) -> None:

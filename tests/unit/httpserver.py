@@ -1,5 +1,6 @@
 """A real HTTPS server on the loopback interface that fails on request."""
 
+import json
 import select
 import socket
 import ssl
@@ -104,6 +105,22 @@ def content(body: bytes, *, announce: int | None = -1, delay: float = 0) -> Beha
         handler.end_headers()
         handler.wfile.write(body)
         handler.server.closing.wait(delay)
+
+    return behave
+
+
+def answer(code: int, body: object, **headers: str) -> Behaviour:
+    """Answer with JSON; ``retry_after`` becomes the header Retry-After."""
+
+    def behave(handler: Handler) -> None:
+        data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        handler.send_response(code)
+        handler.send_header("Content-Type", "application/json; charset=utf-8")
+        handler.send_header("Content-Length", str(len(data)))
+        for name, value in headers.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(data)
 
     return behave
 

@@ -13,6 +13,8 @@ from nix_aurora_host import paths
 from nix_aurora_host.cli import make_parser
 
 from nix_aurora.cli import make_parser as make_build_parser
+from nix_aurora.release import advisories, pins
+from nix_aurora.release.exposure import Subject, may_affect
 from tests.readme import BY_HAND, HOST, PAGES, TOP, all_commands, indented_commands, read
 
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -29,6 +31,10 @@ _RUN = {
     "make srpm": "tests/rpm/test_readme.py::test_copr",
     "make publish": "tests/rpm/test_readme.py::test_copr",
     "make release-files": "tests/rpm/test_readme.py::test_a_release",
+    "make pins-advisories": "tests/unit/release/test_bulletin.py::"
+    "test_those_that_may_apply_are_named_once",
+    "make rpm FLAGS='--accept": "tests/rpm/test_advisories.py::"
+    "test_accepted_it_is_said_in_every_changelog",
     "make pins-update": "tests/unit/release/test_bump.py::test_from_release_to_release",
     ".venv/bin/python build.py rpm --with nixd": "tests/rpm/test_nixd.py::"
     "test_it_is_a_package_of_its_own",
@@ -112,6 +118,15 @@ def _assert_there(path: str, name: str) -> None:
 def test_tests_are_there(page: str) -> None:
     for path, name in _TEST.findall(read(page)):
         _assert_there(path, name)
+
+
+def test_the_readme_names_no_advisory_that_is_done_with() -> None:
+    """Those that it names may apply to what is pinned."""
+    known = advisories.load(TOP / "advisories.toml")
+    pinned = pins.load(TOP / "pins.toml")
+    subject = Subject(pinned.version, pinned.nix)
+    for name in re.findall(r"\bGHSA-[\w-]+", read("README.md")):
+        assert may_affect(known[name], subject), name
 
 
 # --- messages

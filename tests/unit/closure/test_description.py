@@ -109,6 +109,7 @@ def test_json(described: Path, staged: Staged) -> None:
         "commands": ["nix", "nix-build", "nix-store"],
         "size": found["size"],
         "source": ORIGIN,
+        "acceptedAdvisories": [],
     }
     assert [path["path"] for path in paths] == [info.path for info in staged.closure.paths]
     (link,) = (path for path in paths if path["path"] == f"/nix/store/{LINK}")
@@ -118,6 +119,14 @@ def test_json(described: Path, staged: Staged) -> None:
         "narSize": 184,
         "references": [f"/nix/store/{LIBC}"],
     }
+
+
+def test_json_names_the_accepted_advisories(staged: Staged, tmp_path: Path) -> None:
+    accepted = ["GHSA-gggg-hhhh-jjjj", "GHSA-cccc-ffff-gggg"]
+    describe(staged, tmp_path / "closure", date=DATE, accepted=accepted)
+    found = json.loads((tmp_path / "closure/closure.json").read_text())
+    assert found["acceptedAdvisories"] == sorted(accepted)
+    assert found["id"] == manifest.closure_id(staged.closure)
 
 
 def test_size_on_disk(described: Path, staged: Staged) -> None:
@@ -203,7 +212,19 @@ def test_sbom(described: Path, staged: Staged) -> None:
     assert len(packages) == len(staged.closure.paths)
     assert packages[f"SPDXRef-{LIBC}"]["name"] == "glibc"
     assert packages[f"SPDXRef-{LIBC}"]["versionInfo"] == "2.42"
-    assert "versionInfo" not in packages[f"SPDXRef-{LINK}"]
+    assert packages[f"SPDXRef-{LIBC}"]["externalRefs"] == [
+        {
+            "referenceCategory": "SECURITY",
+            "referenceType": "cpe23Type",
+            "referenceLocator": "cpe:2.3:a:gnu:glibc:2.42:*:*:*:*:*:*:*",
+        },
+        {
+            "referenceCategory": "PACKAGE-MANAGER",
+            "referenceType": "purl",
+            "referenceLocator": "pkg:nix/glibc@2.42",
+        },
+    ]
+    assert not {"versionInfo", "externalRefs"} & packages[f"SPDXRef-{LINK}"].keys()
     relations = {
         (each["spdxElementId"], each["relationshipType"], each["relatedSpdxElement"])
         for each in document["relationships"]

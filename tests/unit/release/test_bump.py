@@ -5,6 +5,7 @@ https://github.com/github/rest-api-description, descriptions/api.github.com; wha
 looks like was recorded by PyGithub, tests/ReplayData/PublicReleaseAsset.setUp.txt.
 """
 
+import base64
 import datetime
 import difflib
 import hashlib
@@ -26,37 +27,31 @@ from nix_aurora.cli import main
 from nix_aurora.errors import FetchError
 from nix_aurora.release import pins
 from nix_aurora.release.cache import fetch
-from nix_aurora.release.github import find_release
 from nix_aurora.release.network import Patience
 from nix_aurora.release.pins import Digest
+from nix_aurora.release.releases import find_release
 from nix_aurora.release.source import from_pins
 from tests.closures import AARCH64, X86_64, elf, make_tarball
 from tests.standin import BYSTANDERS, noise
-from tests.unit.httpserver import Behaviour, Handler, Server, content, reset, running, status
+from tests.unit.httpserver import (
+    Behaviour,
+    Handler,
+    Server,
+    answer,
+    content,
+    reset,
+    running,
+    status,
+)
 
 TOP = Path(__file__).resolve().parents[3]
 REPOSITORY = "/repos/DeterminateSystems/nix-installer/releases"
+SOURCES = "/repos/DeterminateSystems/nix-src/contents/.version?ref=v"
 MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
 TOKEN = "ghp_0123456789abcdefSECRET"  # noqa: S105 - nobody's
 FAST = Patience(connect=20, read=20, retries=2, pause=0.001, longest=1)
 
 Run = Callable[..., tuple[int, str, str]]
-
-
-def answer(code: int, body: object, **headers: str) -> Behaviour:
-    """Answer with JSON; ``retry_after`` becomes the header Retry-After."""
-
-    def behave(handler: Handler) -> None:
-        data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        handler.send_response(code)
-        handler.send_header("Content-Type", "application/json; charset=utf-8")
-        handler.send_header("Content-Length", str(len(data)))
-        for name, value in headers.items():
-            handler.send_header(name.replace("_", "-"), value)
-        handler.end_headers()
-        handler.wfile.write(data)
-
-    return behave
 
 
 # The schema "basic-error".
@@ -68,6 +63,10 @@ NOT_FOUND = answer(
         "status": "404",
     },
 )
+ADVISORIES = [
+    f"/repos/{name}/security-advisories?state=published&sort=published&direction=asc&per_page=100"
+    for name in ("NixOS/nix", "DeterminateSystems/nix-src")
+]
 # The schema "simple-user".
 USER = {"login": "github-actions[bot]", "id": 41898282, "type": "Bot", "site_admin": False}
 
@@ -82,6 +81,7 @@ class GitHub:
 
     def release(self, version: str, **changes: object) -> dict[str, object]:
         """Put the files of a release on the server, and give what the API says of it."""
+        self.serve_upstream(version, b"2.36.0\n")
         assets = []
         for arch, machine in MACHINES.items():
             seed = noise(1000 + machine + sum(version.encode()))
@@ -135,6 +135,19 @@ class GitHub:
             **changes,
         }
 
+    def serve_upstream(self, version: str, text: bytes) -> None:
+        """Say on which Nix a release is based, as the schema "content-file" does."""
+        body = {
+            "type": "file",
+            "encoding": "base64",
+            "size": len(text),
+            "name": ".version",
+            "path": ".version",
+            "content": base64.encodebytes(text).decode(),
+            "sha": "0" * 40,
+        }
+        self.server.serve(f"{SOURCES}{version}", answer(200, body))
+
     def publish(self, version: str, **changes: object) -> dict[str, object]:
         """Make a release the newest, and give what the API says of it."""
         release = self.release(version, **changes)
@@ -148,8 +161,8 @@ class GitHub:
 
     @property
     def asked(self) -> list[str]:
-        """Give the requests to the API, in the order of their arrival."""
-        return [path for path in self.server.requests if path.startswith("/repos/")]
+        """Give the requests for releases, in the order of their arrival."""
+        return [path for path in self.server.requests if path.startswith(REPOSITORY)]
 
     @property
     def downloaded(self) -> list[str]:
@@ -172,6 +185,8 @@ def hub(authority: trustme.CA, tarball: bytes) -> Iterator[GitHub]:
     authority.issue_cert("127.0.0.1").configure_cert(context)
     with running(context) as server:
         server.routes[f"{REPOSITORY}/latest"] = [NOT_FOUND]
+        for path in ADVISORIES:
+            server.serve(path, answer(200, []))
         yield GitHub(server, tarball)
 
 
@@ -206,14 +221,23 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(hub: GitHub, path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+def known(tmp_path: Path) -> Path:
+    """Give an advisories.toml without any."""
+    path = tmp_path / "advisories.toml"
+    path.write_text("# None.\n")
+    return path
+
+
+@pytest.fixture
+def run(hub: GitHub, path: Path, known: Path, capsys: pytest.CaptureFixture[str]) -> Run:
     """Give a function that runs ``build.py pins update``: its exit code, stdout and stderr."""
 
     def update(*words: str) -> tuple[int, str, str]:
         code = main(
             [
                 *("pins", "update", "--pins", str(path), "--github", hub.server.url("")),
-                *("--nixd", hub.server.url("/determinate-nixd"), *words),
+                *("--nixd", hub.server.url("/determinate-nixd"), "--advisories", str(known)),
+                *words,
             ]
         )
         output = capsys.readouterr()
@@ -231,7 +255,7 @@ def refused(run: Run, path: Path) -> Callable[..., str]:
         code, out, err = run(*words)
         assert (code, out) == (expected, ""), err
         assert (path.read_bytes(), path.stat().st_mtime_ns) == before
-        ours = {"cache", "ca.pem", "home", path.name}
+        ours = {"cache", "ca.pem", "home", "advisories.toml", path.name}
         assert {entry.name for entry in path.parent.iterdir()} <= ours
         assert ("Traceback" in err) == ("-v" in words)
         return err
@@ -261,7 +285,7 @@ def test_the_newest(run: Run, hub: GitHub, path: Path, tarball: bytes) -> None:
     assert (code, out) == (0, f"{path}\n")
     assert "pins.toml: release 3.23.0, formerly 3.22.1" in err
     found = pins.load(path)
-    assert (found.version, found.package_release) == ("3.23.0", 1)
+    assert (found.version, found.nix, found.package_release) == ("3.23.0", "2.36.0", 1)
     assert found.date == datetime.date(2026, 12, 1)
     for arch in pins.ARCHES:
         assert found.installer[arch].url.endswith(f"/v3.23.0/nix-installer-{arch}-linux")
@@ -296,7 +320,7 @@ def test_what_is_pinned_is_in_the_cache(run: Run, hub: GitHub, path: Path, tmp_p
 
 
 def test_twice(run: Run, hub: GitHub, path: Path) -> None:
-    """The second finds the newest release pinned: one question, no download, no change."""
+    """The second finds the newest release pinned: questions, no download, no change."""
     hub.publish("3.23.0")
     assert run()[0] == 0
     written, requests = path.stat(), len(hub.server.requests)
@@ -304,7 +328,7 @@ def test_twice(run: Run, hub: GitHub, path: Path) -> None:
     assert (code, out) == (0, "")
     assert "pins.toml: release 3.23.0 is the newest: nothing to do" in err
     assert path.stat() == written
-    assert len(hub.server.requests) == requests + 1
+    assert hub.server.requests[requests:] == [*ADVISORIES, f"{REPOSITORY}/latest"]
 
 
 def test_from_release_to_release(run: Run, hub: GitHub, path: Path) -> None:
@@ -338,7 +362,8 @@ def test_dry_run(run: Run, refused: Callable[..., str], hub: GitHub, path: Path)
     code, out, _ = run("--dry-run")
     assert code == 0
     assert path.read_text() == before
-    assert '-version = "3.22.1" # Determinate Nix\n+version = "3.23.0" # Determinate Nix\n' in out
+    assert '\n-version = "3.22.1" # Determinate Nix\n' in out
+    assert '\n+version = "3.23.0" # Determinate Nix\n' in out
     assert run()[0] == 0
     expected = difflib.unified_diff(
         before.splitlines(), path.read_text().splitlines(), "pins.toml", "pins.toml", lineterm=""
@@ -354,6 +379,40 @@ def test_the_day_is_today(
     before = datetime.datetime.now(datetime.UTC).date()
     assert run()[0] == 0
     assert before <= pins.load(path).date <= datetime.datetime.now(datetime.UTC).date()
+
+
+# --- upstream's version, on which it is based
+
+
+def test_upstreams_version_that_is_not_known(run: Run, hub: GitHub, path: Path) -> None:
+    """No number is better than that of another release."""
+    hub.publish("3.23.0")
+    hub.server.serve(f"{SOURCES}3.23.0", NOT_FOUND)
+    code, _, err = run()
+    assert code == 0
+    assert "warning: cannot tell on which Nix release 3.23.0 is based" in err
+    assert pins.load(path).nix is None
+    assert "nix = " not in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"encoding": "none"}, "encoding: expected base64, got 'none'"),
+        ({"encoding": "base64", "content": "*"}, "got: "),
+        ({"encoding": "base64", "content": "bmV3Cg=="}, "expected a version such as 3.22.1, got"),
+        ({"encoding": "base64", "content": "/w=="}, "codec can't decode byte"),
+        ([], "encoding: expected str, got None"),
+    ],
+)
+def test_upstreams_version_that_is_none(
+    refused: Callable[..., str], hub: GitHub, change: object, problem: str
+) -> None:
+    hub.publish("3.23.0")
+    hub.server.serve(f"{SOURCES}3.23.0", answer(200, change))
+    message = refused(4)
+    assert "expected a file with a version as GitHub documents it, got: " in message
+    assert problem in message
 
 
 # --- the release that is pinned, by name
@@ -572,7 +631,7 @@ def test_without_a_token_nobody_is_named(run: Run, hub: GitHub, tmp_path: Path) 
     (tmp_path / "home" / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     hub.publish("3.22.1")
     assert run()[0] == 0
-    assert [headers.get("Authorization") for headers in hub.server.headers] == [None]
+    assert {headers.get("Authorization") for headers in hub.server.headers} == {None}
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n{TOKEN}", f"{TOKEN} x", f"{TOKEN}\u00e9"])
@@ -650,7 +709,7 @@ def test_a_project_that_has_moved(refused: Callable[..., str], hub: GitHub) -> N
     message = refused(4)
     assert "got 301 Moved Permanently" in message
     assert "the project has moved" in message
-    assert hub.server.requests == [f"{REPOSITORY}/latest"]
+    assert hub.server.requests == [*ADVISORIES, f"{REPOSITORY}/latest"]
 
 
 @pytest.mark.parametrize(
@@ -743,7 +802,7 @@ def test_no_network(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         url = f"https://127.0.0.1:{unused.getsockname()[1]}"
         assert main(["pins", "update", "--pins", str(path), "--github", url]) == 4
     message = capsys.readouterr().err
-    assert f"asking GitHub: {url}{REPOSITORY}/latest: expected an answer, got: " in message
+    assert f"asking GitHub: {url}{ADVISORIES[0]}: expected an answer, got: " in message
     assert "Connection refused" in message
     assert path.read_text() == before
 

@@ -56,10 +56,15 @@ def test_values(tmp_path: Path) -> None:
     pins = load(write(tmp_path, GOOD))
     assert pins.package_release == 2
     assert pins.date == datetime.date(2026, 11, 22)
-    assert pins.version == "3.22.1"
+    assert (pins.version, pins.nix) == ("3.22.1", None)
     assert pins.installer["x86_64"] == Artifact("https://host.example/installer-x86", 10, HEX)
     assert pins.nixd["aarch64"] == Artifact("https://host.example/nixd-arm", 13, HEX)
     assert not pins.tarball
+
+
+def test_upstreams_version(tmp_path: Path) -> None:
+    text = GOOD.replace('version = "3.22.1"\n', 'version = "3.22.1"\nnix = "2.35.2"\n')
+    assert load(write(tmp_path, text)).nix == "2.35.2"
 
 
 def test_tarball_of_one_architecture(tmp_path: Path) -> None:
@@ -73,6 +78,11 @@ def test_tarball_of_one_architecture(tmp_path: Path) -> None:
         ("release = 2\n", "", "package.release: expected an integer, got no such key"),
         ("release = 2", "release = true", "package.release: expected an integer, got True"),
         ("release = 2", "release = 2.0", "package.release: expected an integer, got 2.0"),
+        (
+            'version = "3.22.1"',
+            'version = "3.22.1"\nnix = "new"',
+            "release.nix: expected a version such as 3.22.1, got 'new'",
+        ),
         ("release = 2", "release = 0", "package.release: expected a positive number, got 0"),
         (
             "date = 2026-11-22",

@@ -54,6 +54,7 @@ def pins(artifact: Artifact, tarball: Digest | None = None) -> Pins:
         package_release=1,
         date=datetime.date(2026, 11, 22),
         version="3.22.1",
+        nix="2.35.2",
         installer={"x86_64": artifact},
         nixd={},
         tarball={"x86_64": tarball} if tarball else {},

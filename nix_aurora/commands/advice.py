@@ -1,0 +1,108 @@
+"""What the known advisories mean for what a command line builds: nothing, a warning, a refusal."""
+
+import argparse
+from collections.abc import Iterable, Mapping
+
+from nix_aurora import log
+from nix_aurora.closure.stage import Staged
+from nix_aurora.commands.command import Options
+from nix_aurora.errors import UsageError, VerificationError, quoted
+from nix_aurora.release import advisories
+from nix_aurora.release.advisories import Advisory
+from nix_aurora.release.exposure import Subject, affects, may_affect, release_without
+from nix_aurora.release.pins import Pins
+from nix_aurora.store.paths import plain_name
+
+_DETERMINATE = "determinate-nix-"
+
+
+def add_accept(parser: argparse.ArgumentParser) -> None:
+    """Add ``--accept``, which builds what an advisory affects."""
+    parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="GHSA-ID",
+        help="build although this advisory applies, and say so in the package; may be repeated",
+    )
+
+
+def pinned_subject(pinned: Pins) -> Subject:
+    """Return what the pinned release is to advisories."""
+    return Subject(pinned.version, pinned.nix)
+
+
+def accepted_advisories(
+    options: Options, accept: Iterable[str], staged: Iterable[Staged], pinned: Pins
+) -> list[str]:
+    """Return the ids in ``accept`` of the advisories that affect, or may affect, a closure.
+
+    Warns of others that may. Raises VerificationError where one of them does, UsageError where
+    an id is not known, and PinError.
+    """
+    known = advisories.load(options.advisories)
+    accept = list(accept)
+    _check_known(accept, known)
+    found = set()
+    for subject in dict.fromkeys(_subject(each, pinned) for each in staged):
+        concerning = concerned(known, subject)
+        found |= {each.id for each in concerning} & set(accept)
+        others = [each for each in concerning if each.id not in found]
+        _refuse([each for each in others if affects(each, subject)], subject)
+        warn(others, subject)
+    for name in sorted(set(accept) - found):
+        log.info(f"--accept {name}: it does not apply: nothing to accept")
+    return sorted(found)
+
+
+def warn(concerning: Iterable[Advisory], subject: Subject) -> None:
+    """Warn of the advisories that may affect ``subject``, in one line."""
+    names = ", ".join(each.id for each in concerning)
+    if names:
+        log.warn(
+            f"these advisories may apply to {subject}: {names}; advisories.toml has their pages, "
+            "and says how to review them; --accept ID takes one as it is"
+        )
+
+
+def concerned(known: Mapping[str, Advisory], subject: Subject) -> list[Advisory]:
+    """Return the advisories that affect ``subject``, or may as far as no review tells."""
+    return [each for each in known.values() if affects(each, subject) or may_affect(each, subject)]
+
+
+def _subject(staged: Staged, pinned: Pins) -> Subject:
+    """Return what a closure is; only its name tells it."""
+    closure = staged.closure
+    if not plain_name(closure.nix).startswith(_DETERMINATE):
+        return Subject(None, closure.version)
+    is_pinned = closure.version == pinned.version
+    return Subject(closure.version, pinned.nix if is_pinned else None)
+
+
+def _check_known(accept: Iterable[str], known: Mapping[str, Advisory]) -> None:
+    for name in accept:
+        if name not in known:
+            raise UsageError(
+                f"--accept: expected an advisory that advisories.toml has, got {quoted(name)}",
+                hint="build.py pins update asks GitHub for new ones",
+            )
+
+
+def _refuse(affecting: list[Advisory], subject: Subject) -> None:
+    if not affecting:
+        return
+    accept = " ".join(f"--accept {each.id}" for each in affecting)
+    release = release_without(affecting, subject)
+    update = f"build.py pins update --version {release}; " if release else ""
+    raise VerificationError(
+        f"cannot build the packages: {subject}: a security advisory applies",
+        details=[
+            f"{each.id}: {each.title}; fixed in {_fixed(each)}: {each.url}" for each in affecting
+        ],
+        hint=f"{update}to build it all the same: {accept}",
+    )
+
+
+def _fixed(advisory: Advisory) -> str:
+    versions = advisory.review.fixed if advisory.review else ()
+    return f"Determinate Nix {', '.join(versions)}" if versions else "no release that is known"

@@ -1,0 +1,185 @@
+"""What an advisory means for a build: a warning, a refusal, or a line in the package."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nix_aurora.closure.stage import Staged, stage
+from nix_aurora.commands.advice import accepted_advisories
+from nix_aurora.commands.command import Options
+from nix_aurora.errors import PinError, UsageError, VerificationError
+from nix_aurora.release import pins
+from tests.closures import make_tarball
+
+TOP = Path(__file__).resolve().parents[3]
+APPLIES = "GHSA-cccc-ffff-gggg"
+TOO = "GHSA-hhhh-jjjj-mmmm"
+MAY = "GHSA-pppp-qqqq-rrrr"
+PAST = "GHSA-vvvv-wwww-xxxx"
+_REVIEWED = """\
+reviewed = true
+[{id}.determinate]
+affected = ["{affected}"]
+fixed = ["{fixed}"]
+source = "https://host.example/notes"
+"""
+
+
+def entry(name: str, upstream: str, rest: str = "reviewed = false\n") -> str:
+    return f"""\
+[{name}]
+url = "https://github.com/NixOS/nix/security/advisories/{name}"
+cve = []
+title = "The fault of {name}"
+affected = ["{upstream}"]
+fixed = []
+{rest}
+"""
+
+
+def determinate(name: str, affected: str, fixed: str) -> str:
+    return _REVIEWED.format(id=name, affected=affected, fixed=fixed)
+
+
+KNOWN = (
+    entry(APPLIES, "< 2.26.0", determinate(APPLIES, "< 3.22.2", "3.22.2"))
+    + entry(TOO, "< 2.26.0", determinate(TOO, ">= 3.20.0, < 3.23.0", "3.23.0"))
+    + entry(MAY, "< 2.36.0")
+    + entry(PAST, "< 2.34.0")
+)
+ONE = entry(APPLIES, "< 2.26.0", determinate(APPLIES, "< 3.22.2", "3.22.2"))
+
+Advise = Callable[..., list[str]]
+
+
+@pytest.fixture(scope="module")
+def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
+    """Return a closure of Determinate Nix 3.22.1."""
+    work = tmp_path_factory.mktemp("advice")
+    return stage(make_tarball(work / "nix.tar.xz"), work / "out", {})
+
+
+@pytest.fixture
+def advise(staged: Staged, tmp_path: Path) -> Advise:
+    """Give a function that takes an advisories.toml's text and ``--accept``s."""
+
+    def ask(
+        text: str, *accept: str, nix: str | None = None, version: str | None = None
+    ) -> list[str]:
+        path = tmp_path / "advisories.toml"
+        path.write_text(text)
+        options = Options((), (), (), TOP / "pins.toml", path, tmp_path, tmp_path, True, 1)
+        closure = staged.closure
+        if nix:
+            name = closure.nix.replace("determinate-nix-3.22.1", nix)
+            closure = replace(closure, nix=name, version=nix.rpartition("-")[2])
+        pinned = replace(pins.load(TOP / "pins.toml"), version=version or "3.22.1", nix="2.35.2")
+        built = replace(staged, closure=closure)
+        return accepted_advisories(options, accept, [built, built], pinned)
+
+    return ask
+
+
+def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+
+
+def test_one_that_may_apply_is_warned_of_once(
+    advise: Advise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whatever the number of architectures; and nothing is written into the package."""
+    assert advise(entry(MAY, "< 2.36.0") + entry(PAST, "< 2.34.0")) == []
+    (line,) = warnings(capsys)
+    assert line == (
+        "warning: these advisories may apply to Determinate Nix 3.22.1, based on Nix 2.35.2: "
+        f"{MAY}; advisories.toml has their pages, and says how to review them; "
+        "--accept ID takes one as it is"
+    )
+
+
+def test_a_release_of_which_only_the_name_is_known(
+    advise: Advise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The pins know upstream's version of the pinned one alone."""
+    assert advise(entry(MAY, "< 2.36.0") + entry(PAST, "< 2.34.0"), version="3.30.0") == []
+    (line,) = warnings(capsys)
+    assert f"Determinate Nix 3.22.1, whose upstream version is not known: {MAY}, {PAST}; " in line
+
+
+def test_those_that_apply_are_refused_with_the_release_that_has_the_fixes(
+    advise: Advise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(VerificationError) as caught:
+        advise(KNOWN)
+    assert caught.value.exit_code == 5
+    assert caught.value.message == (
+        "cannot build the packages: Determinate Nix 3.22.1, based on Nix 2.35.2: "
+        "a security advisory applies"
+    )
+    page = "https://github.com/NixOS/nix/security/advisories"
+    assert caught.value.details == (
+        f"{APPLIES}: The fault of {APPLIES}; fixed in Determinate Nix 3.22.2: {page}/{APPLIES}",
+        f"{TOO}: The fault of {TOO}; fixed in Determinate Nix 3.23.0: {page}/{TOO}",
+    )
+    assert caught.value.hint == (
+        "build.py pins update --version 3.23.0; "
+        f"to build it all the same: --accept {APPLIES} --accept {TOO}"
+    )
+    assert warnings(capsys) == []
+
+
+def test_without_a_fix_there_is_only_accepting_it(advise: Advise) -> None:
+    with pytest.raises(VerificationError) as caught:
+        advise(ONE.replace('["3.22.2"]', "[]"))
+    assert caught.value.hint == f"to build it all the same: --accept {APPLIES}"
+    assert "fixed in no release that is known: https://" in caught.value.details[0]
+
+
+def test_accepted_ones_are_returned_and_no_longer_warned_of(
+    advise: Advise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert advise(KNOWN, TOO, APPLIES, MAY, TOO) == [APPLIES, TOO, MAY]
+    assert warnings(capsys) == []
+
+
+def test_accepting_one_leaves_the_other_refused(advise: Advise) -> None:
+    with pytest.raises(VerificationError) as caught:
+        advise(KNOWN, APPLIES)
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(f"--accept {TOO}")
+
+
+def test_one_that_does_not_apply_is_not_recorded(
+    advise: Advise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert advise(KNOWN, APPLIES, TOO, MAY, PAST) == [APPLIES, TOO, MAY]
+    assert f"--accept {PAST}: it does not apply: nothing to accept\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["GHSA-2222-3333-4444", "CVE-2026-39860", "\x1b[31m"])
+def test_an_id_that_is_not_known(advise: Advise, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        advise(ONE, APPLIES, name)
+    assert "--accept: expected an advisory that advisories.toml has, got '" in caught.value.message
+    assert "\x1b" not in caught.value.message
+
+
+def test_a_nix_that_is_not_determinates_is_never_refused(
+    advise: Advise, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A review is about their releases; upstream's numbers only warn."""
+    assert advise(KNOWN, nix="nix-2.25.3") == []
+    (line,) = warnings(capsys)
+    assert f"may apply to Nix 2.25.3: {APPLIES}, {TOO}, {MAY}, {PAST}; " in line
+    assert advise(KNOWN, nix="nix-2.35.0") == []
+    (line,) = warnings(capsys)
+    assert f"may apply to Nix 2.35.0: {MAY}; " in line
+    assert advise(KNOWN, nix="nix-2.36.0") == []
+    assert warnings(capsys) == []
+
+
+def test_without_advisories_nothing_is_built(advise: Advise) -> None:
+    with pytest.raises(PinError):
+        advise("]")
