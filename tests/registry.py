@@ -36,7 +36,7 @@ class Registry(ThreadingHTTPServer):
     def environment(self, place: Path) -> dict[str, str]:
         """Return what lets skopeo talk to it without TLS; ``place`` becomes its home for that."""
         settings = place / ".config/containers/registries.conf"
-        settings.parent.mkdir(parents=True)
+        settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(_SETTINGS.format(host=self.host))
         return {"HOME": str(place), "NO_PROXY": "127.0.0.1"}
 
@@ -96,7 +96,8 @@ class _Handler(BaseHTTPRequestHandler):
             data = self._body()
             digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
             self.server.content[digest] = (self.headers["Content-Type"], data)
-            self.server.tags["/".join(repository), reference] = digest
+            if reference != digest:
+                self.server.tags["/".join(repository), reference] = digest
         else:
             words = parse_qs(address.query)
             digest = words["digest"][0]
