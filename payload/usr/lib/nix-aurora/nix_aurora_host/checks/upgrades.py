@@ -1,4 +1,4 @@
-"""Layered packages, where they keep the host or the package from being upgraded."""
+"""Layering, where it keeps the host or the package from being upgraded."""
 
 from collections.abc import Iterator
 
@@ -13,26 +13,26 @@ LAYERED_FILES = Kind("layered-files", Severity.NOTE)
 
 
 def check_layering(facts: Facts) -> Iterator[Finding]:
-    """A layered package has consequences that nothing tells before an upgrade fails."""
+    """Say what layering means for upgrades before one fails."""
     upgrades = facts.basics.upgrades
     if not upgrades.layered:
         return
     if upgrades.locked:
         message = (
-            "rpm-ostree refuses every upgrade of this host: /etc/rpm-ostreed.conf has "
-            "LockLayering=true, and nix-aurora is layered; take it from an image of your own"
+            "nix-aurora is layered, and /etc/rpm-ostreed.conf has LockLayering=true: rpm-ostree "
+            "refuses every upgrade of this host; use an image of your own"
         )
         yield found(LAYERING_LOCKED, message, None)
         return
     if upgrades.container:
         message = (
-            "bootc upgrade refuses hosts with layered packages, and nix-aurora is one; "
-            "rpm-ostree upgrade upgrades this host"
+            "nix-aurora is layered, and bootc upgrade refuses hosts with layered packages; use "
+            "rpm-ostree upgrade"
         )
         yield found(LAYERED, message, None)
     if upgrades.way == Way.FILES:
         message = (
-            "rpm-ostree upgrade does not upgrade nix-aurora, which was layered from files; "
+            "nix-aurora is layered from files, which rpm-ostree upgrade does not upgrade; "
             "nix-aurora status shows the command that does"
         )
         yield found(LAYERED_FILES, message, None)
