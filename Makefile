@@ -57,7 +57,9 @@ srpm: setup ## build the source package
 rpm: setup ## build the source package and the packages from it
 	@$(call BUILD,rpm)
 
-.PHONY: repo publish
+.PHONY: oci repo publish
+oci: setup ## an OCI image of what is built; pushed where REGISTRY=HOST/OWNER says
+	@$(call BUILD,oci $(if $(REGISTRY),--registry '$(REGISTRY)'))
 REPO ?= $(OUT)/repo
 repo: setup ## a dnf repository of what is built: REPO=DIR, KEY=ID or FLAGS=--unsigned, BASEURL=URL
 	@$(call BUILD,repo '$(REPO)' $(if $(KEY),--key '$(KEY)') $(if $(BASEURL),--baseurl '$(BASEURL)'))

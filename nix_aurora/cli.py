@@ -10,13 +10,25 @@ from types import FrameType
 from typing import NoReturn
 
 from nix_aurora import log
-from nix_aurora.commands import fetch, pins, publish, release, repo, rpm, srpm, stage, verify
+from nix_aurora.commands import (
+    fetch,
+    oci,
+    pins,
+    publish,
+    release,
+    repo,
+    rpm,
+    srpm,
+    stage,
+    verify,
+)
 from nix_aurora.commands.command import Options, common_parser
 from nix_aurora.errors import AuroraError, FetchError, UsageError, VerificationError
 
 # In the order in which --help lists them.
 _COMMANDS = tuple(
-    module.COMMAND for module in (fetch, stage, srpm, rpm, release, verify, repo, publish, pins)
+    module.COMMAND
+    for module in (fetch, stage, srpm, rpm, release, verify, oci, repo, publish, pins)
 )
 _INTERRUPTED = 130
 

@@ -21,7 +21,9 @@ def read(page: str) -> str:
 
 def commands(heading: str, page: str = "README.md") -> list[str]:
     """Give the commands of the section under ``heading``, without its subsections."""
-    _, *parts = _SECTION.split(read(page))
+    # A comment in a block looks like a heading.
+    text = _FENCED.sub(lambda block: re.sub(r"(?m)^#.*\n", "", block[0]), read(page))
+    _, *parts = _SECTION.split(text)
     sections = dict(zip(parts[::2], parts[1::2], strict=True))
     return _commands(sections[heading])
 

@@ -1,5 +1,6 @@
 """The base image, the network that builds see, and the images that the README's commands build."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -18,14 +19,15 @@ from tests.rpm.builder import TOP, build_py
 
 BASE = "localhost/base"
 TAG = "aurora-nix"  # the README's
-# By what the package comes from: a COPR project, a repository of one's own, a file.
+# By what the package comes from: an image of the packages, a COPR project, a repository of one's
+# own.
 _COMMANDS = {
-    "own" if ".repo" in line else "file" if ".rpm" in line else "copr": line
+    "image" if "PACKAGES=" in line else "own" if "SOURCE=https:" in line else "copr": line
     for page in ("README.md", "docs/building.md")
     for line in every_command(page)
     if line.startswith("podman build ")
 }
-SOURCES = ("copr", "own", "file")
+SOURCES = ("image", "copr", "own")
 
 ImageMaker = Callable[[str], Path]
 
@@ -90,16 +92,24 @@ def podman(
 
 
 @pytest.fixture(scope="session")
-def image(
-    podman: Podman, package: PackageMaker, tmp_path_factory: pytest.TempPathFactory
-) -> ImageMaker:
-    """Give a maker of images, by one of SOURCES; it gives the root directory.
-
-    Each is what the README's command builds, in a directory like the project's, with another base.
-    """
+def project(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory like the project's, with the packages and their image in ``out``."""
     project = tmp_path_factory.mktemp("project")
     (project / "examples").symlink_to(TOP / "examples")
-    (project / "out").symlink_to(package().parent)
+    (project / "out").mkdir()
+    for path in package().parent.glob("*.rpm"):
+        shutil.copy(path, project / "out")
+    done = build_py("oci", "--out", project / "out")
+    assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture(scope="session")
+def image(podman: Podman, project: Path) -> ImageMaker:
+    """Give a maker of images, by one of SOURCES; it gives the root directory.
+
+    Each is what the README's command builds, with another base.
+    """
 
     @cache
     def make(source: str) -> Path:

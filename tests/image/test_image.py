@@ -1,4 +1,4 @@
-"""examples/Containerfile, built by podman and dnf5 with the README's commands."""
+"""The example Containerfiles, built by podman and dnf5 with the commands of the pages."""
 
 import re
 import stat
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora.publish.image import ARCHIVE
 from tests.build_users import GROUP_ID, IDS, NAMES
 from tests.harness.nspawn import Host
 from tests.harness.podman import Podman
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree
 from tests.image.conftest import BASE, SOURCES, ImageMaker, from_base
-from tests.image.site import PROJECT
 from tests.image.test_lint import lint
 from tests.packages import fit_for_sample
 from tests.rpm.builder import TOP
@@ -21,15 +21,15 @@ from tests.whole import add_program, check_whole
 
 each_source = pytest.mark.parametrize("source", SOURCES)
 
-# Where dnf5 has a repository that it was told of, and where it has disabled it. One of the README's
-# files is the policy module; from a repository it comes only where there is a policy.
+# Where dnf5 has a repository that it was told of, and where it has disabled it. The image of the
+# packages has the policy module; from a repository it comes only where there is a policy.
 _OF_THE_SOURCE = {
     "copr": {"/etc/yum.repos.d/_copr:copr.fedorainfracloud.org:you:nix-aurora.repo"},
     "own": {
         *("/etc/yum.repos.d/nix-aurora.repo", "/etc/dnf/repos.override.d"),
         "/etc/dnf/repos.override.d/99-config_manager.repo",
     },
-    "file": {
+    "image": {
         *("/usr/share/selinux", "/usr/share/selinux/packages"),
         "/usr/share/selinux/packages/targeted",
         "/usr/share/selinux/packages/targeted/nix-aurora.cil",
@@ -139,16 +139,17 @@ def test_no_repository_of_ours_stays_enabled(source: str, image: ImageMaker) -> 
     with Scratch(image(source)) as scratch:
         assert scratch.run("dnf5 repo list --enabled").stdout == ""
         known = scratch.run("dnf5 repo list --all").stdout
-    assert ("nix-aurora" in known) == (source != "file")
+    assert ("nix-aurora" in known) == (source != "image")
 
 
-def test_a_lint_that_fails_ends_the_build(podman: Podman, tmp_path: Path) -> None:
+def test_a_lint_that_fails_ends_the_build(podman: Podman, project: Path, tmp_path: Path) -> None:
     """As it does where dnf's leftovers stay; which they are is known by what it says."""
     text = (TOP / "examples/Containerfile").read_text()
     left = re.sub(r"^ *rm -rf /var/cache/.*$", "    true", text, flags=re.MULTILINE)
     assert left != text
     (tmp_path / "Containerfile").write_text(left)
-    line = from_base(f"podman build --tag left --build-arg SOURCE={PROJECT} .")
+    packages = f"PACKAGES=oci-archive:{project / 'out' / ARCHIVE}"
+    line = from_base(f"podman build --tag left --build-arg {packages} .")
     done = podman.shell(line, cwd=tmp_path, check=False)
     assert done.returncode != 0
     found = set(re.findall(r"^Lint warning: ([a-z-]+): .*: (\S+)$", done.stdout, re.MULTILINE))
@@ -161,7 +162,7 @@ def test_a_lint_that_fails_ends_the_build(podman: Podman, tmp_path: Path) -> Non
 
 def test_a_host_of_the_image(image: ImageMaker, tmp_path: Path) -> None:
     """It boots, and its users build and install."""
-    deployed = Tree((image("copr"),)).changed(tmp_path / "deployed", _DEPLOY)
+    deployed = Tree((image("image"),)).changed(tmp_path / "deployed", _DEPLOY)
     with Host(fit_for_sample(deployed, tmp_path / "settings"), tmp_path / "host") as host:
         assert host.read("/run/nix-aurora/layout") == "mount\n"
         assert host.run("rpm --query nix-aurora").stdout.startswith("nix-aurora-")

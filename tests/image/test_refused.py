@@ -180,7 +180,8 @@ def test_no_image_comes_of_it(podman: Podman, site: Path, copy: Path) -> None:
     """The Containerfile's way, from a COPR project whose package has been changed."""
     change_and_describe(copy)
     add_copr_project(site, copy, "other/nix-aurora")
-    line = from_base("podman build --tag refused --build-arg SOURCE=other/nix-aurora examples")
+    words = "--file examples/Containerfile.repository --build-arg SOURCE=other/nix-aurora"
+    line = from_base(f"podman build --tag refused {words} examples")
     done = podman.shell(line, cwd=TOP, check=False)
     assert "has failed: Problem occurred when opening the package" in done.stderr
     assert done.returncode != 0
@@ -189,7 +190,8 @@ def test_no_image_comes_of_it(podman: Podman, site: Path, copy: Path) -> None:
 
 
 def test_a_package_from_nowhere(podman: Podman) -> None:
-    line = from_base("podman build --tag nowhere examples")
+    words = "--file examples/Containerfile.repository"
+    line = from_base(f"podman build --tag nowhere {words} examples")
     done = podman.shell(line, cwd=TOP, check=False)
-    assert "SOURCE: expected OWNER/PROJECT at COPR, the URL of a .repo file, or" in done.stderr
+    assert "SOURCE: expected OWNER/PROJECT at COPR, or the URL of a .repo file" in done.stderr
     assert done.returncode != 0

@@ -7,6 +7,7 @@ from tests.harness.ostree import TRANSIENT
 from tests.nix_root import avoid_overlay
 from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.sources import check_sources
+from tests.ostree.upgrades import check_upgrades
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
 # What rpm-ostree's apply-live does: /usr gets a writable overlay, on which the new files appear,
@@ -83,6 +84,7 @@ def test_an_image_that_can_have_nix_does_not_move(
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     check_works(host)
     check_sources(host)
+    check_upgrades(host)
 
 
 @pytest.mark.parametrize("kind", KINDS)

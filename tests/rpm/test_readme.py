@@ -17,6 +17,7 @@ from tests.closures import for_aarch64, make_tarball
 from tests.copr_server import Copr, build_chroots
 from tests.keyring import new_keyring
 from tests.readme import commands
+from tests.registry import running_registry
 from tests.rpm.builder import TOP, query
 from tests.rpm.tiny import base, layered
 from tests.unit.httpserver import running
@@ -68,26 +69,59 @@ def test_a_repository_of_your_own(place: Path) -> None:
     assert f"install {query(Path(package), '%{NAME}')} " in install
 
 
-def test_layered_on_a_host(place: Path) -> None:
-    """By the rules of rpm-ostree, and with the shell's idea of what the command names."""
-    rpm, install = commands("Three ways in")[:2]
-    _, module, package = _make(rpm, place, "x86_64")
-    command = install.partition("&&")[0].removeprefix("sudo rpm-ostree install ")
+def _layer(command: str, place: Path) -> list[str]:
+    """Return the words after ``rpm-ostree install``, with the shell's idea of what they name."""
+    words = command.partition("&&")[0].removeprefix("sudo rpm-ostree install ")
     named = subprocess.run(
-        ["bash", "-euc", f"echo {command}"], cwd=place, capture_output=True, text=True, check=True
+        ["bash", "-euc", f"echo {words}"], cwd=place, capture_output=True, text=True, check=True
     )
-    rpms = [place / path for path in named.stdout.split()]
+    return named.stdout.split()
+
+
+def test_layered_on_a_host(place: Path) -> None:
+    """By the rules of rpm-ostree."""
+    rpm, *_, install, _, _ = commands("Install")
+    _, module, package = _make(rpm, place, "x86_64")
+    rpms = [place / path for path in _layer(install, place)]
     assert rpms == [Path(package), Path(module)]
     with base() as root:
         said = layered(root, *rpms)
     assert {name.partition(".")[2] for name in said} >= {"post", "posttrans"}
 
 
+def test_layered_files_are_upgraded(place: Path) -> None:
+    """In one transaction with the removal of the former ones: it has each name once."""
+    rpm = commands("Install")[0]
+    _, module, package = _make(rpm, place, "x86_64")
+    upgrade, *_ = commands("Upgrade, rollback, uninstall")
+    *files, first, former, second, former_module = _layer(upgrade, place)
+    assert [place / path for path in files] == [Path(package), Path(module)]
+    assert first == second == "--uninstall"
+    names = [query(Path(path), "%{NAME}") for path in (package, module)]
+    assert [former, former_module] == names
+
+
+def test_an_image(place: Path) -> None:
+    """The README's, and the other page's in a registry."""
+    rpm, oci = commands("Install")[:2]
+    _make(rpm, place, "x86_64")
+    (archive,) = _make(oci, place)
+    assert f"PACKAGES=oci-archive:out/{Path(archive).name} " in commands("Install")[2]
+    both, push = commands("An image", "docs/building.md")[:2]
+    _make(both, place, "x86_64", "aarch64")
+    with running_registry() as registry:
+        words = push.replace("ghcr.io/you", f"{registry.host}/you")
+        again, name = _make(words, place, env=registry.environment(place / "home"))
+        ((repository, _),) = registry.tags
+    assert again == archive
+    assert name.startswith(f"{registry.host}/{repository}@sha256:")
+
+
 def test_copr(place: Path) -> None:
     srpm, publish = commands("COPR", "docs/building.md")
-    assert {srpm, publish} <= set(commands("Three ways in"))
+    assert {srpm, publish} <= set(commands("Install"))
     _make(srpm, place, "x86_64", "aarch64")
-    (place / "home/.config").mkdir(parents=True)
+    (place / "home/.config").mkdir(parents=True, exist_ok=True)
     with running() as server:
         copr = Copr(server)
         done = {f"fedora-44-{arch}": "succeeded" for arch in ("x86_64", "aarch64")}

@@ -20,6 +20,7 @@ from nix_aurora_host.gather.profile import Profile
 from nix_aurora_host.gather.settings import Settings
 from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.gather.units import Daemon, Unit
+from nix_aurora_host.gather.upgrades import Upgrades, Way
 from nix_aurora_host.gather.users import Users
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
 from nix_aurora_host.nixconf import Place
@@ -253,6 +254,12 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_with(labels=(Label("/", "u:r:tmpfs_t:s0", "u:r:root_t:s0"),)), {"label:/"}),
         (_with(labels=(Label("/", "u:r:root_t:s0", "x:r:root_t:s0"),)), set()),
         (_with(labels=(Label("/", None, "x:r:root_t:s0"),)), set()),
+        (_with(upgrades=Upgrades(Way.IMAGE, container=True, locked=True)), set()),
+        (_with(upgrades=Upgrades(Way.REPOSITORY)), set()),
+        (_with(upgrades=Upgrades(Way.REPOSITORY, container=True)), {"layered"}),
+        (_with(upgrades=Upgrades(Way.FILES)), {"layered-files"}),
+        (_with(upgrades=Upgrades(Way.FILES, container=True)), {"layered", "layered-files"}),
+        (_with(upgrades=Upgrades(Way.FILES, container=True, locked=True)), {"layering-locked"}),
     ],
 )
 def test_each_fault_has_its_finding_and_no_other(facts: Facts, ids: set[str]) -> None:

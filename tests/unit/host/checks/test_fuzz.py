@@ -36,6 +36,7 @@ from nix_aurora_host.gather.profile import Profile, parse_version
 from nix_aurora_host.gather.settings import OWN, Settings, find_unknown, parse_error, parse_values
 from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.gather.units import Daemon, Unit, parse_listening, parse_program, parse_units
+from nix_aurora_host.gather.upgrades import parse_origin
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.occupants import find_mount_point
 from nix_aurora_host.person import LostProfile, Person
@@ -321,6 +322,8 @@ def test_no_text_breaks_a_parser(text: str) -> None:
     find_assignments(text)
     parse_error(Outcome(1, text, text))
     parse_layered(text)
+    parse_origin(text, text)
+    parse_origin(f"[origin]\n{text}", f"[Daemon]\n{text}")
     parse_contexts(text, ["/"])
     parse_version(text)
     find_mount_point(text, "/var/lib/nix")

@@ -109,6 +109,7 @@ def test_doctor_gathers_what_it_judges(monkeypatch: pytest.MonkeyPatch) -> None:
         "gather_labels": None,
         "gather_nix_root": BASICS.nix_root,
         "gather_database": BASICS.database,
+        "gather_upgrades": BASICS.upgrades,
         "look_deeper": BASICS.database,
         "gather_packaged": WELL.packaged,
         "find_person": WELL.person,

@@ -11,6 +11,7 @@ from nix_aurora_host.checks import (
     settings_file,
     store,
     units,
+    upgrades,
 )
 from nix_aurora_host.checks.kind import Kind
 from nix_aurora_host.finding import Finding
@@ -27,6 +28,7 @@ MODULES = (
     profiles,
     environment,
     settings,
+    upgrades,
 )
 CHECKS = tuple(check for module in MODULES for check in module.CHECKS)
 KINDS = tuple(

@@ -19,7 +19,10 @@ class Kind:
     severity: Severity
 
 
-def found(kind: Kind, message: str, fix: Fix, subject: str | None = None) -> Finding:
-    """Return the finding of ``kind``, about ``subject`` where there can be several."""
+def found(kind: Kind, message: str, fix: Fix | None, subject: str | None = None) -> Finding:
+    """Return the finding of ``kind``, about ``subject`` where there can be several.
+
+    ``fix`` is None for a note that no command can change.
+    """
     name = kind.name if subject is None else f"{kind.name}:{printable(subject)}"
     return Finding(name, kind.severity, message, fix)

@@ -30,6 +30,7 @@ from nix_aurora_host.gather.units import (
     gather_listening,
     gather_units,
 )
+from nix_aurora_host.gather.upgrades import Upgrades, gather_upgrades
 from nix_aurora_host.gather.users import Users, find_person, gather_users
 from nix_aurora_host.nix_root.facts import NixRoot
 from nix_aurora_host.nix_root.gather import gather_nix_root
@@ -55,6 +56,7 @@ class Basics:
     settings_file: SettingsFile = field(default_factory=SettingsFile)
     database: Database = field(default_factory=Database)
     former: Former = field(default_factory=Former)
+    upgrades: Upgrades = field(default_factory=Upgrades)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         settings_file=settings_file,
         database=gather_database(),
         former=gather_former(),
+        upgrades=gather_upgrades(),
     )
 
 

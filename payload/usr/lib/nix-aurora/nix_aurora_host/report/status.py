@@ -5,7 +5,7 @@ from nix_aurora_host.former.plan import describe_all, render_all
 from nix_aurora_host.gather.everything import Basics
 from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.nix_root.words import explain
-from nix_aurora_host.report import database
+from nix_aurora_host.report import database, upgrades
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import human, printable
 
@@ -66,6 +66,7 @@ def describe(basics: Basics) -> dict[str, object]:
         "aside": None if store.aside is None else list(store.aside),
         "database": database.describe(basics.database),
         "former": describe_all(basics.former),
+        "upgrades": upgrades.describe(basics.upgrades),
     }
     return {name: _plain(value) for name, value in state.items()}
 
@@ -102,6 +103,7 @@ def render(basics: Basics) -> str:
         "aside": _aside(basics),
         "database": database.render(basics.database),
         "former": "\n".join(render_all(basics.former)),
+        "upgrades": upgrades.explain(basics.upgrades),
     }
     return "".join(f"{name:<9} {_hang(text)}\n" for name, text in rows.items())
 

@@ -1,0 +1,46 @@
+"""How this host gets a newer package: for people, and for programs."""
+
+from nix_aurora_host.gather.upgrades import Upgrades, Way
+from nix_aurora_host.text import command
+
+_WAYS = {
+    Way.IMAGE: "with the image",
+    Way.REPOSITORY: "layered, from a repository",
+    Way.FILES: "layered, from files, which rpm-ostree upgrade does not upgrade",
+    Way.DNF: "from dnf's repositories",
+    Way.UNKNOWN: "unknown: the origin of this deployment cannot be read",
+}
+
+
+def describe(upgrades: Upgrades) -> dict[str, object]:
+    """Return it as JSON has it."""
+    return {
+        "way": str(upgrades.way),
+        "command": upgrade_command(upgrades),
+        "locked": upgrades.locked,
+    }
+
+
+def explain(upgrades: Upgrades) -> str:
+    """Return it in lines: the way, and the command where there is one."""
+    lines = [_WAYS[upgrades.way]]
+    if (line := upgrade_command(upgrades)) is not None:
+        lines.append(line.replace(" --uninstall", " \\\n    --uninstall", 1))
+    if upgrades.locked and upgrades.layered:
+        lines.append("LockLayering=true in /etc/rpm-ostreed.conf: rpm-ostree refuses it")
+    return "\n".join(lines)
+
+
+def upgrade_command(upgrades: Upgrades) -> str | None:
+    """Return the command that upgrades the package; None where that cannot be told."""
+    match upgrades.way:
+        case Way.IMAGE if upgrades.container:
+            return "sudo bootc upgrade"
+        case Way.IMAGE | Way.REPOSITORY:
+            return "sudo rpm-ostree upgrade"
+        case Way.FILES:
+            former = command(word for name in upgrades.files for word in ("--uninstall", name))
+            return f"sudo rpm-ostree install ./nix-aurora-*.rpm {former}"
+        case Way.DNF:
+            return "sudo dnf upgrade nix-aurora"
+    return None
