@@ -531,6 +531,9 @@ ELSEWHERE: Mapping[str, str] = {
     "space-scarce": "tests/host/test_doctor.py::test_a_full_var_is_cured_by_collecting_garbage",
     # SELinux.
     "label": "tests/ostree/test_selinux.py::test_a_store_is_labelled_again",
+    # A store of another Nix.
+    "adoption-unfinished": "tests/host/test_adopt_host.py::"
+    "test_a_boot_finishes_what_was_killed_between_two_renames",
     # A relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::"
     "test_what_is_missing_is_named_with_its_cure",

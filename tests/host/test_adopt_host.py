@@ -1,5 +1,6 @@
 """The store of an older Nix, taken over on a running host by the package of a newer one."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -160,6 +161,8 @@ def test_a_boot_finishes_what_was_killed_between_two_renames(
     )
     refused = host.run_as("tester", "nix-store --verify", check=False)
     assert refused.returncode != 0
+    doctor = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)
+    assert [finding["id"] for finding in doctor["findings"]] == ["adoption-unfinished"]
     host.kill()
     host.boot()
     assert f"finishing the takeover of {FORMER}" in host.journal("nix-setup.service")

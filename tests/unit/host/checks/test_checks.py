@@ -151,6 +151,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(nix=AtNix.OTHER_STORE), {"nix-foreign-store"}),
         (_store(read_only=True), {"nix-read-only"}),
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
+        (replace(WELL, adoption="/var/home/nix"), {"adoption-unfinished"}),
         (_nix_root(), {"nix-root-not-yet"}),
         (_nix_root(unmoved=Unmoved.LATE), {"nix-root-not-yet"}),
         (_nix_root(unmoved=Unmoved.ANOTHER), {"nix-root-not-yet"}),
@@ -264,6 +265,13 @@ def test_nothing_is_found_where_all_is_well() -> None:
 )
 def test_each_fault_has_its_finding_and_no_other(facts: Facts, ids: set[str]) -> None:
     assert set(_found(facts)) == ids
+
+
+def test_an_interrupted_takeover_is_the_only_finding() -> None:
+    broken = replace(WELL, adoption="/var/home/nix", answers=False)
+    (finding,) = judge(broken)
+    assert finding.id == "adoption-unfinished"
+    assert finding.fix == "sudo nix-aurora adopt --yes"
 
 
 def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:

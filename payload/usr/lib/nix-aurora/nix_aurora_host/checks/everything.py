@@ -1,6 +1,7 @@
 """All checks, the causes before what comes of them."""
 
 from nix_aurora_host.checks import (
+    adoption,
     database,
     environment,
     former,
@@ -18,6 +19,7 @@ from nix_aurora_host.finding import Finding
 from nix_aurora_host.gather.everything import Facts
 
 MODULES = (
+    adoption,
     settings_file,
     former,
     nix_root,
@@ -38,6 +40,12 @@ KINDS = tuple(
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Return what is wrong, each fault once."""
+    """Return what is wrong, each fault once.
+
+    While a takeover has not ended, the store is in no state to be judged, and other fixes could
+    only get in its way.
+    """
+    if facts.adoption is not None:
+        return list(adoption.check_adoption(facts))
     findings = [finding for check in CHECKS for finding in check(facts)]
     return list({finding.id: finding for finding in findings}.values())

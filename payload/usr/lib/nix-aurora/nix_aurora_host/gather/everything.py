@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from nix_aurora_host import paths
 from nix_aurora_host.former.facts import Former
 from nix_aurora_host.former.gather import gather_former
+from nix_aurora_host.gather.adoption import gather_adoption
 from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.database import Database, gather_database, look_deeper
@@ -77,6 +78,7 @@ class Facts:
     settings: Settings
     answers: bool | None
     damaged: tuple[str, ...] = ()
+    adoption: str | None = None  # the store whose takeover was interrupted
 
 
 def gather_basics(*, ask_version: bool = False) -> Basics:
@@ -123,6 +125,7 @@ def gather_all() -> Facts:
         settings=settings,
         answers=daemon_answers(paths.SOCKETS[0], _PATIENCE) if greet else None,
         damaged=damaged,
+        adoption=gather_adoption(),
     )
 
 
