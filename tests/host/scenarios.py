@@ -496,7 +496,7 @@ _ANOTHER_NIX = (
     ),
     Scenario(
         "settings of another Nix",
-        "echo 'build-users-group = nixbld' >/etc/nix/nix.conf",
+        "printf 'build-users-group = nixbld\\nsandbox-fallback = false\\n' >/etc/nix/nix.conf",
         ("former-file:/etc/nix/nix.conf",),
         after="cmp /usr/lib/nix-aurora/etc/nix/nix.conf /etc/nix/nix.conf",
     ),

@@ -8,6 +8,8 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.host.adopting import FORMER, LEAVE, USERS
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.host.doctor import doctor
+from tests.leftovers import DETERMINATE, script
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
 # What each user installs: three generations of a profile, and a result.
@@ -132,6 +134,25 @@ def test_a_store_that_the_former_unit_shows_on_nix(host: Host, make_nix_tree: Ni
     host.run("systemctl preset nix.mount")  # the link that theirs has replaced
     host.reboot()
     _check_adopted(host, _use(host))
+
+
+@pytest.mark.parametrize("first", ["set-aside", "adopt"])
+def test_a_whole_former_installation_is_taken_over_in_either_order(
+    host: Host, make_nix_tree: NixTreeMaker, first: str
+) -> None:
+    """Units, scripts and settings are put aside, and its store is adopted."""
+    left = {path: text for path, text in DETERMINATE.items() if not path.startswith("/var/")}
+    host.run(script(left))
+    host.reboot(make_nix_tree("forky"))
+    steps = ["nix-aurora set-aside --yes", "nix-aurora adopt --yes"]
+    for step in steps if first == "set-aside" else reversed(steps):
+        print(host.run(step).output)
+    assert doctor(host, "root") == []
+    before = _use(host)
+    host.reboot()
+    assert host.failed_units() == []
+    assert doctor(host, "root") == []
+    _check_adopted(host, before)
 
 
 def test_a_store_in_use_is_refused_with_the_command_that_ends_the_use(

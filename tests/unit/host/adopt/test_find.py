@@ -8,6 +8,7 @@ import pytest
 from nix_aurora_host import paths
 from nix_aurora_host.adopt import find, fstab
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.former.mounts import Line
 from nix_aurora_host.importer import syscalls
 from nix_aurora_host.system import Outcome
 
@@ -33,6 +34,8 @@ class Places:
             monkeypatch.setattr(find, name, text)
         monkeypatch.setattr(fstab, "FILE", str(self.top / "fstab"))
         monkeypatch.setattr(find, "run", self._run)
+        self.put_aside: list[Line] = []
+        monkeypatch.setattr(find, "put_aside_sources", lambda _tree: self.put_aside)
         monkeypatch.setattr(syscalls, "enter_mount_namespace", lambda: None)
 
     def _run(self, words: list[str]) -> Outcome:
@@ -138,3 +141,21 @@ def test_what_our_mount_hides_is_shown(places: Places, monkeypatch: pytest.Monke
     assert bound == ["/"]
     assert found.name.endswith(f"below the mount of {paths.BASE}")
     assert not found.lasting
+
+
+def test_a_store_is_found_after_its_mount_was_put_aside(places: Places) -> None:
+    """By a directory that was bound, and by a subvolume, which is looked at in private."""
+    there = places.put("elsewhere")
+    places.put_aside = [Line(0, str(there), "/nix", "none", ("bind",))]
+    assert find.choose(None) == find.Candidate(str(there), str(there))
+    places.put_aside = [Line(3, "UUID=1", "/nix", "btrfs", ("subvol=nix", "noatime"))]
+    seen = Path(find.LOOK, "put-aside-0")
+
+    def show(words: list[str]) -> int:
+        seen.rmdir()
+        there.rename(words[-1])
+        return 0
+
+    places.shown = show
+    assert find.choose(None) == find.Candidate(str(seen), "UUID=1", None, lasting=False)
+    assert places.mounted[-1][:5] == ["mount", "-t", "btrfs", "-o", "ro,subvol=nix"]

@@ -7,9 +7,10 @@ from nix_aurora_host import replace as editing
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.former import aside as module
 from nix_aurora_host.former import plan
-from nix_aurora_host.former.aside import FORMER, Aside
+from nix_aurora_host.former.aside import Aside
 from nix_aurora_host.former.facts import Former, Kind, Trace
 from nix_aurora_host.former.gather import find_former
+from nix_aurora_host.former.stores import FORMER
 from nix_aurora_host.former.tree import Tree
 
 from tests.leftovers import BLOCK, CLASSIC, DETERMINATE, UPSTREAM, Files, Link, write

@@ -13,6 +13,8 @@ from nix_aurora_host import paths
 from nix_aurora_host.adopt import fstab
 from nix_aurora_host.adopt.mounts import find_mount, parse_mounts
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.former.stores import is_device, put_aside_sources
+from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.importer import syscalls
 from nix_aurora_host.system import read, run
 from nix_aurora_host.text import command, printable
@@ -102,13 +104,25 @@ def _candidates() -> Iterator[Candidate]:
         if line.is_bind:
             yield Candidate(line.source, line.source)
         elif not os.path.ismount(NIX) or _is_own(NIX):
-            yield from _show(len(lines), line)
+            yield from _show(str(len(lines)), line)
     for setting in (read(UNIT) or "").splitlines():
         key, _, value = setting.partition("=")
         if key.strip() == "What" and value.strip().startswith("/"):
             yield Candidate(value.strip(), value.strip())
+    yield from _put_aside()
     if os.path.ismount(NIX) and _is_own(NIX):
         yield from _show_hidden()
+
+
+def _put_aside() -> Iterator[Candidate]:
+    """Yield what another Nix mounted on /nix before its mount was put aside."""
+    for number, line in enumerate(put_aside_sources(Tree())):
+        if not is_device(line):
+            yield Candidate(line.source, line.source)
+            continue
+        seen = fstab.Line(0, line.source, line.point, line.kind, line.options)
+        for candidate in _show(f"put-aside-{number}", seen):
+            yield candidate._replace(line=None)
 
 
 def _lines() -> list[fstab.Line]:
@@ -127,9 +141,9 @@ def _line_of(path: str) -> fstab.Line | None:
     return next((line for line in _lines() if line.point == path and not line.is_bind), None)
 
 
-def _show(number: int, line: fstab.Line) -> Iterator[Candidate]:
+def _show(name: str, line: fstab.Line) -> Iterator[Candidate]:
     """Mount what a line names for this process alone, to look at it."""
-    place = _make_place(f"{LOOK}/{number}")
+    place = _make_place(f"{LOOK}/{name}")
     options = [option for option in line.options if option.startswith("subvol")]
     words = ["mount", "-t", line.kind, "-o", ",".join(["ro", *options]), line.source, place]
     if run(words).code == 0:

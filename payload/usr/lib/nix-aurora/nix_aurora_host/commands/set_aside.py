@@ -9,10 +9,11 @@ from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.former import plan, revive
-from nix_aurora_host.former.aside import FORMER, SYSTEM_KINDS, Aside
+from nix_aurora_host.former.aside import SYSTEM_KINDS, Aside
 from nix_aurora_host.former.facts import Cure, Kind, Trace
 from nix_aurora_host.former.files import POLICY_MODULE
 from nix_aurora_host.former.gather import gather_former
+from nix_aurora_host.former.stores import FORMER
 from nix_aurora_host.text import command, printable
 
 # What stays, or comes back as packaged, and is a new file then.

@@ -16,9 +16,9 @@ from nix_aurora_host import paths, replace
 from nix_aurora_host.former.facts import Cure, Kind, Trace
 from nix_aurora_host.former.mounts import find_lines
 from nix_aurora_host.former.scripts import find_blocks, without
+from nix_aurora_host.former.stores import FORMER
 from nix_aurora_host.text import printable
 
-FORMER = "/etc/nix-aurora.former"
 README = "README"
 _SUFFIX = ".before-nix-aurora"
 _HEAD = """\

@@ -10,6 +10,8 @@ from nix_aurora_host.former.units import FOLDERS, parse_unit
 
 # Where installers and instructions for Atomic hosts put it.
 _USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
+FORMER = "/etc/nix-aurora.former"
+"""Where set-aside keeps what it moves."""
 _FOLDER_OF_MOUNTS = "/etc/systemd/system"
 
 
@@ -23,21 +25,36 @@ def is_store(tree: Tree, path: str) -> bool:
     )
 
 
-def sources(tree: Tree, former: str = "/etc/nix-aurora.former") -> list[Line]:
+def sources(tree: Tree) -> list[Line]:
     """Return what /etc/fstab and the mount units of another Nix mount on /nix, also put aside."""
-    # A line that was put aside is in a copy, and a unit in a file of its own.
-    copies = [name for name in tree.names(f"{former}/etc") if name.split(".")[0] == "fstab"]
+    found = [*_of_nix(parse_fstab(tree.read(FSTAB) or "")), *_of_units(tree, FOLDERS)]
+    return [*found, *put_aside_sources(tree)]
+
+
+def put_aside_sources(tree: Tree) -> list[Line]:
+    """Return what the lines and the mount units that were put aside mounted on /nix.
+
+    What is mounted on /var/lib/nix by now is ours.
+    """
     now = parse_fstab(tree.read(FSTAB) or "")
-    lines = [*now]
-    for name in copies:
-        lines += parse_fstab(tree.read(f"{former}/etc/{name}") or "")
     kept = {line.source for line in now if line.point == paths.BASE}
-    found = [line for line in lines if line.point == "/nix" and line.source not in kept]
-    for folder in (*FOLDERS, f"{former}{_FOLDER_OF_MOUNTS}"):
+    # A line that was put aside is in a copy of the file, and a unit in a file of its own.
+    copies = [name for name in tree.names(f"{FORMER}/etc") if name.split(".")[0] == "fstab"]
+    texts = [tree.read(f"{FORMER}/etc/{name}") or "" for name in copies]
+    lines = [line for text in texts for line in _of_nix(parse_fstab(text))]
+    lines += _of_units(tree, (f"{FORMER}{_FOLDER_OF_MOUNTS}",))
+    return [line for line in lines if line.source not in kept]
+
+
+def _of_nix(lines: Iterable[Line]) -> Iterator[Line]:
+    return (line for line in lines if line.point == "/nix")
+
+
+def _of_units(tree: Tree, folders: Iterable[str]) -> Iterator[Line]:
+    for folder in folders:
         for name in tree.names(folder):
             if name.startswith("nix.mount"):
-                found += _of_unit(tree.read(f"{folder}/{name}") or "")
-    return found
+                yield from _of_unit(tree.read(f"{folder}/{name}") or "")
 
 
 def _of_unit(text: str) -> Iterator[Line]:
@@ -57,12 +74,12 @@ def find_stores(tree: Tree, *, ours: bool, lines: Iterable[Line]) -> Iterator[Fo
             seen.add(path)
             yield FormerStore(path, uninstaller=tree.exists(f"{path}/receipt.json"))
     for line in lines:
-        if _is_device(line) and not seen & {line.source, "/nix"}:
+        if is_device(line) and not seen & {line.source, "/nix"}:
             seen.add(line.source)
             yield FormerStore("", line.source)
 
 
-def _is_device(line: Line) -> bool:
+def is_device(line: Line) -> bool:
     """Return whether a line mounts a file system or a subvolume, not a directory."""
     named = line.source.partition("=")[0] in {"UUID", "LABEL", "PARTUUID", "PARTLABEL"}
     return named or line.source.startswith("/dev/")
