@@ -228,7 +228,7 @@ def test_a_store_that_is_bound_to_nix_is_moved_from_where_it_lies(make_root: Roo
     root.run(f"umount /nix; mv {FORMER} /var/elsewhere; mount --bind /var/elsewhere /nix")
     said = root.run(ADOPT).stderr
     assert "It is moved to" in said
-    assert "/nix is not this store yet. Next:\n  sudo nix-aurora doctor" in said
+    assert "/nix is not this store yet. Next:\n  sudo nix-aurora set-aside" in said
     root.run("umount /nix; mount --bind /var/lib/nix /nix")
     check_adopted(root)
 

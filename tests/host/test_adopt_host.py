@@ -129,7 +129,7 @@ def test_a_store_that_the_former_unit_shows_on_nix(host: Host, make_nix_tree: Ni
     print(said.output)
     assert "Another Nix's store: /nix: " in said.stderr
     assert "It is moved to /var/lib/nix" in said.stderr
-    assert "/nix is not this store yet. Next:\n  sudo nix-aurora doctor\n" in said.stderr
+    assert "/nix is not this store yet. Next:\n  sudo nix-aurora set-aside\n" in said.stderr
     host.run("rm /etc/systemd/system/nix.mount; systemctl daemon-reload")
     host.run("systemctl preset nix.mount")  # the link that theirs has replaced
     host.reboot()

@@ -22,6 +22,7 @@ class Stores:
         self.top = top
         self.ours = make_nix(top / "ours", monkeypatch)
         self.theirs = Nix(top / "theirs")
+        (self.ours.state / "daemon-socket").mkdir()
         changed = {
             "ADOPTION": self.ours.own / "adopt",
             "ASIDE": self.ours.own / "aside",

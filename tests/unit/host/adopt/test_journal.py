@@ -14,7 +14,7 @@ from tests.unit.host.adopt.stores import Stores
 def test_a_journal_is_read_as_it_was_written(stores: Stores) -> None:
     for found in (
         Journal(Way.MERGE, "/somewhere"),
-        Journal(Way.MOVE, "/a b", 3, Inodes(4, 5, 6), Inodes(7, 8, 9)),
+        Journal(Way.MOVE, "/a b", 3, Inodes(4, 5, 6, 7), Inodes(8, 9, 10)),
     ):
         journal.write(found)
         assert journal.read() == found

@@ -197,7 +197,7 @@ def test_the_end_names_what_is_left_to_do(stores: Stores, way: Way) -> None:
     kept = "sudo rm -r '/some where/store' '/some where/var'"
     assert (kept in text) == (way in {Way.COPY, Way.MERGE})
     assert ("Reboot now." in text) == (way is Way.MOUNT)
-    assert ("sudo nix-aurora doctor" in text) == (way is not Way.MOUNT)
+    assert ("sudo nix-aurora set-aside" in text) == (way is not Way.MOUNT)
 
 
 def test_a_source_that_only_this_process_sees_is_not_to_be_removed() -> None:

@@ -15,7 +15,7 @@ from nix_aurora_host.importer import syscalls
 from tests.unit.host.adopt.stores import PACKAGED, Stores, listing
 from tests.unit.host.nix_database import A, B, C, D
 
-_RENAMES = 8  # of a whole takeover: 4 to take theirs, 4 to change places
+_RENAMES = 9  # of a whole takeover: 4 to take theirs, 5 to change places
 
 
 class KilledError(BaseException):
@@ -72,6 +72,18 @@ def _check_adopted(stores: Stores) -> None:
 
 def test_the_stores_change_places(stores: Stores) -> None:
     _run(_begin(stores))
+    _check_adopted(stores)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_socket_stays_where_it_is(stores: Stores, there: bool) -> None:
+    """In a boot, systemd listens on it before the stores have changed places."""
+    for nix, name in ((stores.ours, "ours"), (stores.theirs, "theirs")):
+        if nix is stores.ours or there:
+            (nix.state / "daemon-socket").mkdir(exist_ok=True)
+            (nix.state / "daemon-socket" / name).touch()
+    _run(_begin(stores))
+    assert [path.name for path in (stores.ours.state / "daemon-socket").iterdir()] == ["ours"]
     _check_adopted(stores)
 
 

@@ -17,6 +17,9 @@ from nix_aurora_host.text import printable
 FORMER = "former"
 """In the work directory, a store and its state: the other Nix's, and then what this host had."""
 
+SOCKETS = "var/nix/daemon-socket"
+"""Where the daemon's socket lies, below the directory of a store."""
+
 _NAME = "journal"
 
 
@@ -31,11 +34,12 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Inodes:
-    """The inode numbers of a store, of its directory ``var``, and of its database's."""
+    """The inode numbers of a store, of its directory ``var``, its database's and its socket's."""
 
     store: int
     var: int
     db: int
+    socket: int = 0  # where there is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ def read() -> Journal | None:
 def _parse(content: dict[str, int] | None) -> Inodes | None:
     if content is None:
         return None
-    return Inodes(int(content["store"]), int(content["var"]), int(content["db"]))
+    return Inodes(*(int(content[name]) for name in ("store", "var", "db", "socket")))
 
 
 def write(journal: Journal) -> None:
@@ -121,5 +125,7 @@ def inode(path: str) -> int | None:
 
 def inodes(top: str) -> Inodes:
     """Return the numbers of the store below ``top``; raise OSError where a part is missing."""
-    parts = ("store", "var", "var/nix/db")
-    return Inodes(*(os.lstat(f"{top}/{part}").st_ino for part in parts))
+    store, var, database = (
+        os.lstat(f"{top}/{part}").st_ino for part in ("store", "var", "var/nix/db")
+    )
+    return Inodes(store, var, database, inode(f"{top}/{SOCKETS}") or 0)

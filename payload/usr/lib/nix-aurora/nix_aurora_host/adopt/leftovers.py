@@ -3,7 +3,6 @@
 import os
 
 from nix_aurora_host import disk, paths
-from nix_aurora_host.text import command
 
 _RECEIPT = "receipt.json"
 
@@ -28,13 +27,9 @@ def put_receipt_aside(directory: str) -> str | None:
 
 
 def next_commands() -> list[str]:
-    """Return the commands that finish what is left, each with nothing that is another's text.
-
-    Units and mounts of the former Nix are doctor's: it names each, and how to put it aside.
-    """
+    """Return the commands that show the store on /nix, where something else is there."""
     try:
         shown = os.path.samefile(paths.PREFIX, paths.STORE)
     except OSError:
         shown = False
-    doctor = command(["sudo", "nix-aurora", "doctor"])
-    return [] if shown else [doctor, "systemctl reboot"]
+    return [] if shown else ["sudo nix-aurora set-aside", "systemctl reboot"]

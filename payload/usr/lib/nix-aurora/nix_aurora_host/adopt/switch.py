@@ -9,7 +9,7 @@ import os
 from contextlib import suppress
 
 from nix_aurora_host import disk, paths
-from nix_aurora_host.adopt.journal import FORMER, Inodes, Journal, inode, place
+from nix_aurora_host.adopt.journal import FORMER, SOCKETS, Inodes, Journal, inode, place
 from nix_aurora_host.database import files
 from nix_aurora_host.importer import syscalls
 from nix_aurora_host.importer.place import set_aside
@@ -106,6 +106,10 @@ def switch(journal: Journal, ours: Inodes) -> None:
         _exchange(paths.STORE, f"{new}/store")
     if inode(f"{paths.HOME}/var") == ours.var:
         _exchange(f"{paths.HOME}/var", f"{new}/var")
+    if inode(f"{new}/{SOCKETS}") == ours.socket:
+        # In a boot, systemd listens already: its socket comes back to its name.
+        os.makedirs(f"{paths.HOME}/{SOCKETS}", exist_ok=True)
+        _exchange(f"{paths.HOME}/{SOCKETS}", f"{new}/{SOCKETS}")
     if inode(f"{new}/{DB}") == journal.closed:
         _exchange(f"{new}/{DB}", place(_CLOSED))
 
