@@ -238,8 +238,10 @@ def test_a_store_that_is_bound_to_nix_is_moved_from_where_it_lies(make_root: Roo
     [
         "echo '/var/elsewhere /nix none bind 0 0' >>/etc/fstab",
         "printf '[Mount]\\nWhat=/var/elsewhere\\nWhere=/nix\\n' >/etc/systemd/system/nix.mount",
+        "mkdir -p /etc/nix-aurora.former/etc; "
+        "echo '/var/elsewhere /nix none bind 0 0' >/etc/nix-aurora.former/etc/fstab",
     ],
-    ids=["fstab", "nix.mount"],
+    ids=["fstab", "nix.mount", "put aside"],
 )
 def test_the_source_of_nix_is_found(make_root: RootMaker, where: str) -> None:
     root = make_root()
@@ -275,7 +277,7 @@ def test_a_disk_of_its_own_is_mounted_here_from_the_next_boot_on(
         """
     )
     said = root.run(ADOPT).stderr
-    assert "/etc/fstab, line 2: LABEL=nix is mounted on" in said
+    assert "From the next boot on, /etc/fstab mounts LABEL=nix on /var/lib/nix, and" in said
     assert "Reboot now." in said
     assert root.read("/etc/fstab") == (
         "# first\n# nix-aurora adopt: LABEL=nix /nix ext4 noatime 0 0\n"

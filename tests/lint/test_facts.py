@@ -68,10 +68,14 @@ def test_the_default_profile_is_named_once() -> None:
 
 
 def test_the_places_of_the_relocated_layout_are_named_once() -> None:
-    """Its mount unit repeats two of them, which tests/unit/host/test_layouts.py compares."""
+    """Its mount unit repeats two of them, which tests/unit/host/test_layouts.py compares.
+
+    And tmpfiles.d has one, for what older packages left.
+    """
     fact = re.compile(r"^[^#\n]*(/run/nix/store|/var/lib/nix/relocated|nix-relocated)", re.M)
     unit = "payload/usr/lib/systemd/system/run-nix-store.mount"
-    found = {name for name, text in _texts(unit).items() if fact.search(text)}
+    former = "payload/usr/lib/tmpfiles.d/nix-aurora.conf"
+    found = {name for name, text in _texts(unit, former).items() if fact.search(text)}
     assert {name for name in found if "/man/" not in name} == {f"{_LISTS}/layouts/relocated"}
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
-from nix_aurora_host.adopt import find, fstab
+from nix_aurora_host.adopt import find
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.former.mounts import Line
+from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.importer import syscalls
 from nix_aurora_host.system import Outcome
 
@@ -21,21 +21,21 @@ class Places:
     def __init__(self, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
         self.top = stores.top
         self.theirs = stores.theirs.top
+        self.usual = (str(self.top / "home/nix"), str(self.top / "var-nix"))
         self.mounted: list[list[str]] = []
         self.shown: Callable[[list[str]], int] = lambda _: 1
         changed = {
             "NIX": self.top / "nix",
-            "USUAL": (self.top / "home/nix", self.top / "var-nix"),
-            "UNIT": self.top / "nix.mount",
+            "USUAL": self.usual,
             "LOOK": self.top / "look",
         }
         for name, value in changed.items():
-            text = tuple(map(str, value)) if isinstance(value, tuple) else str(value)
-            monkeypatch.setattr(find, name, text)
-        monkeypatch.setattr(fstab, "FILE", str(self.top / "fstab"))
+            monkeypatch.setattr(find, name, value if name == "USUAL" else str(value))
+        monkeypatch.setattr(find, "TREE", Tree(str(self.top)))
+        self.fstab = self.top / "etc/fstab"
+        self.unit = self.top / "etc/systemd/system/nix.mount"
+        self.unit.parent.mkdir(parents=True)
         monkeypatch.setattr(find, "run", self._run)
-        self.put_aside: list[Line] = []
-        monkeypatch.setattr(find, "put_aside_sources", lambda _tree: self.put_aside)
         monkeypatch.setattr(syscalls, "enter_mount_namespace", lambda: None)
 
     def _run(self, words: list[str]) -> Outcome:
@@ -58,7 +58,7 @@ def places(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Places:
 def test_without_a_store_the_places_are_named(places: Places) -> None:
     with pytest.raises(CommandError, match="cannot find another Nix's store") as error:
         find.choose(None)
-    for place in (find.NIX, *find.USUAL, find.UNIT, fstab.FILE):
+    for place in (find.NIX, *places.usual, "nix.mount", "/etc/fstab"):
         assert place in error.value.message
 
 
@@ -71,17 +71,16 @@ def test_a_store_in_a_usual_place_is_found(places: Places, place: str) -> None:
 @pytest.mark.parametrize("where", ["fstab", "nix.mount"])
 def test_the_source_of_nix_is_found(places: Places, where: str) -> None:
     target = places.put("elsewhere")
-    texts = {
-        "fstab": f"{target} {find.NIX} none bind 0 0\n",
-        "nix.mount": f"[Mount]\nWhat={target}\nWhere=/nix\n",
-    }
-    (places.top / where).write_text(texts[where])
+    if where == "fstab":
+        places.fstab.write_text(f"{target} /nix none bind 0 0\n")
+    else:
+        places.unit.write_text(f"[Mount]\nWhat={target}\nWhere=/nix\n")
     assert find.choose(None).path == str(target)
 
 
 def test_one_store_under_two_names_is_one(places: Places) -> None:
     target = places.put("home/nix")
-    (places.top / "nix.mount").write_text(f"What={target}\n")
+    places.unit.write_text(f"[Mount]\nWhat={target}\nWhere=/nix\n")
     assert [candidate.path for candidate in find.find()] == [str(target)]
 
 
@@ -103,7 +102,7 @@ def test_a_directory_that_is_named_is_taken(places: Places) -> None:
 
 def test_a_file_system_that_is_not_mounted_is_shown_read_only(places: Places) -> None:
     target = places.put("disk")
-    (places.top / "fstab").write_text(f"UUID=1 {find.NIX} btrfs subvol=nix,noatime,nofail 0 0\n")
+    places.fstab.write_text("UUID=1 /nix btrfs subvol=nix,noatime,nofail 0 0\n")
 
     def show(words: list[str]) -> int:
         os.rmdir(words[-1])  # noqa: PTH106
@@ -119,8 +118,37 @@ def test_a_file_system_that_is_not_mounted_is_shown_read_only(places: Places) ->
     assert words[:-1] == ["mount", "-t", "btrfs", "-o", "ro,subvol=nix", "UUID=1"]
 
 
+@pytest.mark.parametrize("kind", ["a bind", "a subvolume", "a unit"])
+def test_a_store_is_found_after_its_mount_was_put_aside(places: Places, kind: str) -> None:
+    """A directory that was bound is taken, and a subvolume is looked at in private."""
+    there = places.put("elsewhere")
+    former = places.top / "etc/nix-aurora.former/etc"
+    (former / "systemd/system").mkdir(parents=True)
+    if kind == "a unit":
+        text = f"[Mount]\nWhat={there}\nWhere=/nix\nOptions=bind\n"
+        (former / "systemd/system/nix.mount").write_text(text)
+    elif kind == "a bind":
+        (former / "fstab").write_text(f"{there} /nix none bind 0 0\n")
+    else:
+        (former / "fstab").write_text("UUID=1 /nix btrfs subvol=nix,noatime 0 0\n")
+
+    def show(words: list[str]) -> int:
+        Path(words[-1]).rmdir()
+        there.rename(words[-1])
+        return 0
+
+    places.shown = show
+    found = find.choose(None)
+    if kind == "a subvolume":
+        assert (found.name, found.lasting) == ("UUID=1", False)
+        assert places.mounted[-1][:5] == ["mount", "-t", "btrfs", "-o", "ro,subvol=nix"]
+        assert found.line is not None
+    else:
+        assert found == find.Candidate(str(there), str(there))
+
+
 def test_what_cannot_be_mounted_is_left_out(places: Places) -> None:
-    (places.top / "fstab").write_text(f"UUID=1 {find.NIX} btrfs defaults 0 0\n")
+    places.fstab.write_text("UUID=1 /nix btrfs defaults 0 0\n")
     assert list(find.find()) == []
     assert len(places.mounted) == 1
 
@@ -141,21 +169,3 @@ def test_what_our_mount_hides_is_shown(places: Places, monkeypatch: pytest.Monke
     assert bound == ["/"]
     assert found.name.endswith(f"below the mount of {paths.BASE}")
     assert not found.lasting
-
-
-def test_a_store_is_found_after_its_mount_was_put_aside(places: Places) -> None:
-    """By a directory that was bound, and by a subvolume, which is looked at in private."""
-    there = places.put("elsewhere")
-    places.put_aside = [Line(0, str(there), "/nix", "none", ("bind",))]
-    assert find.choose(None) == find.Candidate(str(there), str(there))
-    places.put_aside = [Line(3, "UUID=1", "/nix", "btrfs", ("subvol=nix", "noatime"))]
-    seen = Path(find.LOOK, "put-aside-0")
-
-    def show(words: list[str]) -> int:
-        seen.rmdir()
-        there.rename(words[-1])
-        return 0
-
-    places.shown = show
-    assert find.choose(None) == find.Candidate(str(seen), "UUID=1", None, lasting=False)
-    assert places.mounted[-1][:5] == ["mount", "-t", "btrfs", "-o", "ro,subvol=nix"]

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
-from nix_aurora_host.adopt import fstab, leftovers, look, settings, snapshot, words
+from nix_aurora_host.adopt import leftovers, look, settings, snapshot, words
 from nix_aurora_host.adopt.journal import Way, place
 from nix_aurora_host.adopt.plan import Plan, choose_way
 from nix_aurora_host.adopt.run import Done
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.former.mounts import Line
 
 from tests.unit.host.adopt.stores import Stores
 from tests.unit.host.nix_database import A, B, C, D
@@ -171,7 +172,7 @@ def test_a_receipt_is_renamed_each_time(stores: Stores) -> None:
 
 @pytest.mark.parametrize("way", Way)
 def test_a_plan_says_what_happens(stores: Stores, way: Way) -> None:
-    line = fstab.Line(4, "UUID=1", "/nix", "btrfs", ())
+    line = Line(4, "UUID=1", "/nix", "btrfs", ())
     former = _look(stores)
     plan = Plan(way, former, "/somewhere", former.rows, line=line)
     text = "\n".join(words.describe_plan(plan, check=True))
@@ -179,7 +180,7 @@ def test_a_plan_says_what_happens(stores: Stores, way: Way) -> None:
         Way.MOVE: "It is moved to ",
         Way.COPY: "It is copied to ",
         Way.MERGE: "Users keep packages in both stores.",
-        Way.MOUNT: "/etc/fstab, line 4: UUID=1 is mounted on",
+        Way.MOUNT: "/etc/fstab mounts UUID=1 on ",
     }
     assert "Another Nix's store: /somewhere: 4 store paths, " in text
     assert said[way] in text

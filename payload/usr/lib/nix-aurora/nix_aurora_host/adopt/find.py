@@ -13,15 +13,17 @@ from nix_aurora_host import paths
 from nix_aurora_host.adopt import fstab
 from nix_aurora_host.adopt.mounts import find_mount, parse_mounts
 from nix_aurora_host.errors import CommandError
-from nix_aurora_host.former.stores import is_device, put_aside_sources
+from nix_aurora_host.former.mounts import Line
+from nix_aurora_host.former.stores import USUAL, is_device, sources
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.importer import syscalls
 from nix_aurora_host.system import read, run
 from nix_aurora_host.text import command, printable
 
 NIX = "/nix"
-USUAL = ("/var/home/nix", "/var/nix")
-UNIT = "/etc/systemd/system/nix.mount"
+TREE = Tree()
+"""The host's files."""
+
 LOOK = f"{paths.RUN}/adopt"
 
 
@@ -34,7 +36,7 @@ class Candidate(NamedTuple):
 
     path: str
     name: str
-    line: fstab.Line | None = None
+    line: Line | None = None
     lasting: bool = True
 
 
@@ -46,7 +48,7 @@ def choose(directory: str | None) -> Candidate:
     if not found:
         raise CommandError(
             "cannot find another Nix's store: expected a directory with store and var/nix, got "
-            f"none in {NIX}, {', '.join(USUAL)}, {fstab.FILE} and {UNIT}",
+            f"none in {NIX}, {', '.join(USUAL)}, {fstab.FILE} and nix.mount",
             "nix-aurora adopt --help",
         )
     if len(found) > 1:
@@ -99,51 +101,26 @@ def _candidates() -> Iterator[Candidate]:
     yield Candidate(NIX, NIX, _line_of(NIX))
     for place in USUAL:
         yield Candidate(place, place)
-    lines = [line for line in _lines() if line.point == NIX]
-    for line in lines:
-        if line.is_bind:
+    for number, line in enumerate(sources(TREE)):
+        if not is_device(line):
             yield Candidate(line.source, line.source)
         elif not os.path.ismount(NIX) or _is_own(NIX):
-            yield from _show(str(len(lines)), line)
-    for setting in (read(UNIT) or "").splitlines():
-        key, _, value = setting.partition("=")
-        if key.strip() == "What" and value.strip().startswith("/"):
-            yield Candidate(value.strip(), value.strip())
-    yield from _put_aside()
+            yield from _show(number, line)
     if os.path.ismount(NIX) and _is_own(NIX):
         yield from _show_hidden()
 
 
-def _put_aside() -> Iterator[Candidate]:
-    """Yield what another Nix mounted on /nix before its mount was put aside."""
-    for number, line in enumerate(put_aside_sources(Tree())):
-        if not is_device(line):
-            yield Candidate(line.source, line.source)
-            continue
-        seen = fstab.Line(0, line.source, line.point, line.kind, line.options)
-        for candidate in _show(f"put-aside-{number}", seen):
-            yield candidate._replace(line=None)
-
-
-def _lines() -> list[fstab.Line]:
-    try:
-        with open(fstab.FILE, "rb") as file:
-            return list(fstab.parse_fstab(file.read()))
-    except OSError:
-        return []
-
-
-def _line_of(path: str) -> fstab.Line | None:
+def _line_of(path: str) -> Line | None:
     """Return the line that mounts a whole file system on a directory, where it is mounted."""
     mount = find_mount(path, parse_mounts(read("/proc/self/mountinfo") or ""))
     if mount is None or mount.point != path or path != NIX:
         return None
-    return next((line for line in _lines() if line.point == path and not line.is_bind), None)
+    return next((line for line in sources(TREE) if is_device(line)), None)
 
 
-def _show(name: str, line: fstab.Line) -> Iterator[Candidate]:
+def _show(number: int, line: Line) -> Iterator[Candidate]:
     """Mount what a line names for this process alone, to look at it."""
-    place = _make_place(f"{LOOK}/{name}")
+    place = _make_place(f"{LOOK}/{number}")
     options = [option for option in line.options if option.startswith("subvol")]
     words = ["mount", "-t", line.kind, "-o", ",".join(["ro", *options]), line.source, place]
     if run(words).code == 0:

@@ -1,55 +1,46 @@
-"""/etc/fstab: the lines for /nix, and the one that mounts the same on /var/lib/nix instead."""
+"""/etc/fstab: the line that mounts another Nix's store on /nix, and what takes its place."""
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple
 
 from nix_aurora_host import paths
+from nix_aurora_host.former.mounts import FSTAB, Line, parse_fstab
 
-FILE = "/etc/fstab"
-_WORDS = re.compile(rb"\s+")
-_OCTAL = re.compile(r"\\([0-7]{3})")
-_BINDS = {"bind", "rbind"}
+FILE = FSTAB
 
 
-class Line(NamedTuple):
-    """A line of fstab(5): its number from 1 on, and its fields."""
-
-    number: int
-    source: str
-    point: str
-    kind: str
-    options: tuple[str, ...]
-
-    @property
-    def is_bind(self) -> bool:
-        """Return whether the line shows a directory, and not a file system of its own."""
-        return bool(_BINDS & set(self.options))
-
-
-def parse_fstab(text: bytes) -> Iterator[Line]:
-    """Yield the lines that mount something."""
-    for number, line in enumerate(text.split(b"\n"), start=1):
-        words = [word.decode(errors="surrogateescape") for word in _WORDS.split(line.strip())]
-        if len(words) < 3 or words[0].startswith("#"):
-            continue
-        source, point, kind = (_unescape(word) for word in words[:3])
-        options = words[3].split(",") if len(words) > 3 else ["defaults"]
-        yield Line(number, source, point.rstrip("/") or "/", kind, tuple(options))
-
-
-def _unescape(text: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+def parse(text: bytes) -> list[Line]:
+    """Return the lines that mount something."""
+    return parse_fstab(text.decode(errors="surrogateescape"))
 
 
 def move_line(text: bytes, line: Line) -> bytes:
-    """Return the file's text with a comment in place of ``line``, and the same for our store."""
+    """Return the file's text with a line that mounts the same as ``line`` on /var/lib/nix.
+
+    The former line becomes a comment. Where the file has it no more, for it was put aside or was a
+    unit's, the new one is added.
+    """
+    if line not in parse(text):
+        newline = b"" if not text or text.endswith(b"\n") else b"\n"
+        return text + newline + _new_line(line)
     lines = text.split(b"\n")
     old = lines[line.number - 1]
     fields = re.split(rb"(\s+)", old.strip())
     fields[2] = paths.BASE.encode()
-    lines[line.number - 1 : line.number] = [
-        b"# nix-aurora adopt: " + old.strip(),
-        b"".join(fields),
-    ]
+    lines[line.number - 1 : line.number] = [b"# nix-aurora adopt: " + old.strip(), b"".join(fields)]
     return b"\n".join(lines)
+
+
+def _new_line(line: Line) -> bytes:
+    options = ",".join(option for option in line.options if option) or "defaults"
+    fields = (line.source, paths.BASE, line.kind, options)
+    return _encode(" ".join(map(_escape, fields))) + b" 0 0\n"
+
+
+def _escape(text: str) -> str:
+    """Return a field with the octal escapes of fstab(5)."""
+    return re.sub(r"[\\\s]", lambda match: f"\\{ord(match[0]):03o}", text)
+
+
+def _encode(text: str) -> bytes:
+    """Return text of a file as the bytes that it was read from."""
+    return text.encode(errors="surrogateescape")

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nix_aurora_host import paths, removal
-from nix_aurora_host.adopt import checks, copy, fstab, merge, snapshot, switch, trusted
+from nix_aurora_host.adopt import checks, copy, merge, snapshot, switch, trusted
 from nix_aurora_host.adopt.find import Candidate, choose
 from nix_aurora_host.adopt.journal import Way, place
 from nix_aurora_host.adopt.look import Former, look
 from nix_aurora_host.adopt.mounts import find_lasting_name, find_mount, parse_mounts
 from nix_aurora_host.database.rows import Row
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.former.mounts import Line
 from nix_aurora_host.importer.closure import read_closure
 from nix_aurora_host.system import read
 from nix_aurora_host.text import printable
@@ -30,7 +31,7 @@ class Plan:
     name: str
     copied: Sequence[Row] = ()
     shared: bool = False
-    line: fstab.Line | None = None
+    line: Line | None = None
     lasting: bool = True
 
     @property

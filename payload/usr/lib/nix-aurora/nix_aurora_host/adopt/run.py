@@ -28,7 +28,6 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer import clone, syscalls
 from nix_aurora_host.importer.locks import import_lock
 from nix_aurora_host.system import run
-from nix_aurora_host.text import printable
 
 _IMPORT = "/usr/libexec/nix-aurora/import"
 _SYSTEMD = "/run/systemd/system"
@@ -192,18 +191,9 @@ def _mount(plan: Plan, check: bool) -> Done:
     directory = plan.former.directory
     if not os.statvfs(directory).f_flag & os.ST_RDONLY:
         _prepare(directory)
-    line = plan.line
-
-    def change(text: bytes) -> bytes:
-        now = next((found for found in fstab.parse_fstab(text) if found == line), None)
-        if now is None:
-            raise CommandError(
-                f"cannot change {fstab.FILE}: the line for {printable(plan.name)} has changed",
-                "sudo nix-aurora adopt",
-            )
-        return fstab.move_line(text, now)
-
-    edit.edit(fstab.FILE, change)
+    if (line := plan.line) is None:
+        raise ValueError("expected a file system to mount, got none")
+    edit.edit(fstab.FILE, lambda text: fstab.move_line(text, line))
     leftovers.put_receipt_aside(directory)
     run(["systemctl", "daemon-reload"])
     return Done(Way.MOUNT, directory, len(plan.former.rows))

@@ -42,8 +42,8 @@ def _describe_way(plan: Plan) -> Iterator[str]:
         yield "Users keep packages in both stores. What this one lacks is copied, and stays there:"
         yield f"  {len(plan.copied)} store paths. {_space(plan)}"
     elif plan.line is not None:
-        yield f"{fstab.FILE}, line {plan.line.number}: {plan.line.source} is mounted on"
-        yield f"{paths.BASE} instead of /nix, from the next boot on."
+        yield f"From the next boot on, {fstab.FILE} mounts {plan.line.source} on {paths.BASE}, and"
+        yield "not on /nix."
 
 
 def _space(plan: Plan) -> str:

@@ -9,7 +9,7 @@ from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.former.units import FOLDERS, parse_unit
 
 # Where installers and instructions for Atomic hosts put it.
-_USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
+USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
 FORMER = "/etc/nix-aurora.former"
 """Where set-aside keeps what it moves."""
 _FOLDER_OF_MOUNTS = "/etc/systemd/system"
@@ -69,7 +69,7 @@ def find_stores(tree: Tree, *, ours: bool, lines: Iterable[Line]) -> Iterator[Fo
     seen = {paths.BASE}
     candidates = [line.source for line in lines if line.source.startswith("/")]
     usual = ["/nix"] if not ours else []
-    for path in (*usual, *_USUAL, *candidates):
+    for path in (*usual, *USUAL, *candidates):
         if path not in seen and not path.startswith("/dev/") and is_store(tree, path):
             seen.add(path)
             yield FormerStore(path, uninstaller=tree.exists(f"{path}/receipt.json"))
