@@ -12,7 +12,7 @@ import pytest
 from nix_aurora_host import occupants, paths
 from nix_aurora_host.database import daemon
 from nix_aurora_host.database.daemon import end_processes
-from nix_aurora_host.occupants import find_users, read_mounts
+from nix_aurora_host.occupants import find_users
 from nix_aurora_host.system import Outcome
 
 
@@ -60,10 +60,6 @@ def test_the_daemon_s_own_processes_are_stopped_later(
         group = Path(f"/proc/{process.pid}/cgroup").read_text().rstrip("\n").split("::", 1)[-1]
         monkeypatch.setattr(occupants, "_control_group", lambda: group)
         assert list(find_users()) == []
-
-
-def test_mounts_are_those_of_this_process() -> None:
-    assert read_mounts() == Path("/proc/self/mountinfo").read_text()
 
 
 def _answer(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from nix_aurora_host import occupants, paths, system
+from nix_aurora_host import mounts, occupants, paths, system
 from nix_aurora_host.adopt import (
     architecture,
     boot,
@@ -55,7 +55,7 @@ class Takeover:
         monkeypatch.setattr(settings, "FILE", str(stores.top / "nix.conf"))
         monkeypatch.setattr(plan, "read_closure", lambda: _CLOSURE)
         monkeypatch.setattr(occupants, "find_users", lambda *_: self.users)
-        monkeypatch.setattr(occupants, "read_mounts", lambda: self.mounts)
+        monkeypatch.setattr(mounts, "read_table", lambda: self.mounts)
         monkeypatch.setattr(architecture, "find_foreign", lambda *_: set())
         monkeypatch.setattr(run, "label", lambda: None)
         monkeypatch.setattr(run, "import_package", self._import)

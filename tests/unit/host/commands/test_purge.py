@@ -6,10 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import pytest
-from nix_aurora_host import cli, occupants, paths, removal, units
+from nix_aurora_host import cli, mounts, occupants, paths, removal, units
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.host import Host
@@ -63,7 +63,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(purge, "_BASE", base)
     monkeypatch.setattr(paths, "BASE", str(base))
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    monkeypatch.setattr(occupants, "read_mounts", lambda: "")
+    monkeypatch.setattr(mounts, "read_table", lambda: "")
     monkeypatch.setattr(occupants, "find_users", lambda: [])
     return base
 
@@ -94,21 +94,25 @@ def test_a_link_is_refused_before_anything_is_stopped(base: Path) -> None:
     ("look", "hint"),
     [
         (
-            ("read_mounts", lambda: "1 1 0:1 / /nix/store/x\\040\\033 rw - tmpfs tmpfs rw\n"),
+            (
+                mounts,
+                "read_table",
+                lambda: "1 1 0:1 / /nix/store/x\\040\\033 rw - tmpfs tmpfs rw\n",
+            ),
             r"sudo umount $'/nix/store/x \x1b'",
         ),
-        (("find_users", lambda: [(7, "/nix/store/x\n\x1b]0;t\x07")]), "sudo kill 7"),
+        ((occupants, "find_users", lambda: [(7, "/nix/store/x\n\x1b]0;t\x07")]), "sudo kill 7"),
     ],
 )
 def test_purge_looks_again_after_the_answer(
     base: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    look: tuple[str, Callable[[], object]],
+    look: tuple[ModuleType, str, Callable[[], object]],
     hint: str,
 ) -> None:
     def confirm(what: str) -> bool:
-        monkeypatch.setattr(occupants, *look)
+        monkeypatch.setattr(*look)
         return what == "remove it"
 
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
@@ -160,7 +164,7 @@ def test_purge_starts_again_what_it_has_stopped(
     """After a refusal all that ran; after a removal the timer, which no import starts."""
     mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
     monkeypatch.setattr(
-        purge, "_unmount", lambda: monkeypatch.setattr(occupants, "read_mounts", lambda: mount)
+        purge, "_unmount", lambda: monkeypatch.setattr(mounts, "read_table", lambda: mount)
     )
     monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
     with pytest.raises(CommandError, match="nothing was removed, and Nix is started again"):
@@ -168,7 +172,7 @@ def test_purge_starts_again_what_it_has_stopped(
     assert started.pop() == f"{paths.MOUNT} {paths.SOCKET} {paths.BACKUP_TIMER}"
     assert (base / "store").is_dir()
     monkeypatch.setattr(purge, "_unmount", lambda: None)
-    monkeypatch.setattr(occupants, "read_mounts", lambda: "")
+    monkeypatch.setattr(mounts, "read_table", lambda: "")
     assert purge.purge(yes=True, dry_run=False) == 0
     assert not base.exists()
     assert started == [paths.BACKUP_TIMER]
@@ -182,7 +186,7 @@ def test_purge_knows_every_unit_of_the_package() -> None:
 def test_purge_looks_again_after_stopping(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
     monkeypatch.setattr(
-        purge, "_stop", lambda: monkeypatch.setattr(occupants, "read_mounts", lambda: mount)
+        purge, "_stop", lambda: monkeypatch.setattr(mounts, "read_table", lambda: mount)
     )
     monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
     with pytest.raises(CommandError, match="nothing was removed, and Nix is started again"):

@@ -1,10 +1,10 @@
 """Whether nix-root moves the system, from what is known of it."""
 
 import pytest
+from nix_aurora_host.mounts import Mount
 from nix_aurora_host.nix_root import unmoved
 from nix_aurora_host.nix_root.decide import Stay, decide, exhausted, is_early_boot, keeps_notes
 from nix_aurora_host.nix_root.facts import Unmoved
-from nix_aurora_host.nix_root.mountinfo import Mount
 
 _ROOT = Mount("/", "ro", "overlay", "composefs", "ro")
 _ETC = Mount("/etc", "rw", "ext4", "/dev/vda3", "rw")

@@ -1,8 +1,7 @@
-"""The table of mounts, as the kernel prints it."""
+"""What nix-root asks about the table of mounts."""
 
-from hypothesis import given
-from hypothesis import strategies as st
-from nix_aurora_host.nix_root.mountinfo import Mount, count, outermost, parse, topmost
+from nix_aurora_host.mounts import Mount, parse
+from nix_aurora_host.nix_root.mountinfo import count, outermost, topmost
 
 # Of an Atomic host, shortened.
 _TABLE = """\
@@ -13,35 +12,6 @@ _TABLE = """\
 26 25 0:40 / /var/a\\040b\\134c\\011d\\012e rw - tmpfs a\\040disk rw
 27 22 0:41 / /run rw - tmpfs second rw
 """
-
-
-def _escape(name: str) -> str:
-    """Return a name as the kernel prints it: mangle_path() in fs/seq_file.c."""
-    return "".join(f"\\{ord(each):03o}" if each in " \t\n\\" else each for each in name)
-
-
-def test_each_line_is_a_mount() -> None:
-    mounts = parse(_TABLE)
-    assert len(mounts) == 6
-    assert vars(mounts[0]) == {
-        "where": "/",
-        "flags": "ro,relatime",
-        "kind": "overlay",
-        "source": "composefs",
-        "options": "ro,lowerdir=/run/ostree/.private/cfsroot",
-    }
-
-
-def test_escapes_are_replaced() -> None:
-    mount = parse(_TABLE)[4]
-    assert (mount.where, mount.source) == ("/var/a b\\c\td\ne", "a disk")
-
-
-@given(st.text(st.characters(exclude_characters="\0", codec="utf-8")))
-def test_any_name_is_read_as_it_is(name: str) -> None:
-    line = f"1 0 0:1 / /{_escape(name)} rw - tmpfs {_escape(name)} rw\n"
-    (mount,) = parse(line)
-    assert (mount.where, mount.source) == (f"/{name}", name)
 
 
 def test_the_last_mount_of_a_directory_is_the_topmost() -> None:

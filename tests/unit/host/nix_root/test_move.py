@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from nix_aurora_host import paths
+from nix_aurora_host.mounts import Mount
 from nix_aurora_host.nix_root import move, syscalls
-from nix_aurora_host.nix_root.mountinfo import Mount
 
 
 class _Host:

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from nix_aurora_host import paths
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.mounts import Mount
 from nix_aurora_host.nix_root import ask, boots, forget, program
-from nix_aurora_host.nix_root.mountinfo import Mount
 
 _EARLY = [{"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "1"}]
 _UP = [{"ActiveState": "active"}, {"ActiveState": "active"}]

@@ -1,18 +1,15 @@
 """What keeps the store in use: processes that run from it, and mounts inside it."""
 
-import os
-import re
 import subprocess
 from collections.abc import Iterable
-from pathlib import Path
 
 from nix_aurora_host import layouts, paths
+from nix_aurora_host.mounts import parse
 from nix_aurora_host.system import link, names, read
 
 # Every layout's: the store of one may still be shown after another was asked for.
 _PREFIXES = {layout["store"] for layout in layouts.read_all()} - {"/nix/store"}
 _INSIDE = (f"{paths.BASE}/", "/nix/", *(f"{prefix}/" for prefix in sorted(_PREFIXES)))
-_OCTAL = re.compile(r"\\([0-7]{3})")
 
 
 def find_mounts(mountinfo: str, *others: str) -> list[str]:
@@ -20,8 +17,8 @@ def find_mounts(mountinfo: str, *others: str) -> list[str]:
 
     ``others`` are further directories to look in.
     """
-    points = [_unescape(line.split(" ")[4]) for line in mountinfo.split("\n") if line]
-    return sorted({point for point in points if point.startswith(_inside(others))})
+    inside = _inside(others)
+    return sorted({mount.point for mount in parse(mountinfo) if mount.point.startswith(inside)})
 
 
 def _inside(others: Iterable[str]) -> tuple[str, ...]:
@@ -30,23 +27,9 @@ def _inside(others: Iterable[str]) -> tuple[str, ...]:
 
 def find_mount_point(mountinfo: str, path: str) -> str:
     """Return the mount point that ``path`` lies on, from the text of /proc/self/mountinfo."""
-    points = ["/"]
-    for line in mountinfo.splitlines():
-        point = _unescape((line.split(" ")[4:] or [""])[0])
-        if path == point or path.startswith(f"{point}/"):
-            points.append(point)
-    return max(points, key=len)
-
-
-def _unescape(text: str) -> str:
-    """Return what mountinfo spells with octal escapes; proc_pid_mountinfo(5)."""
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
-
-
-def read_mounts() -> str:
-    """Return the text of /proc/self/mountinfo."""
-    # Names of mount points are bytes, and unmounting needs each as it is.
-    return os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+    points = [mount.point for mount in parse(mountinfo)]
+    over = [point for point in points if f"{path}/".startswith(f"{point.rstrip('/')}/")]
+    return max(["/", *over], key=len)
 
 
 def find_users(*others: str) -> Iterable[tuple[int, str]]:

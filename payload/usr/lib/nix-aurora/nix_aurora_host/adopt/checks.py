@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
-from nix_aurora_host import occupants, paths
+from nix_aurora_host import mounts, occupants, paths
 from nix_aurora_host.adopt import architecture, copy
 from nix_aurora_host.adopt.look import Former
 from nix_aurora_host.database import files
@@ -48,7 +48,7 @@ def check_former(former: Former, nix: str) -> None:
 
 def check_unused(directory: str, patience: float = _SOON) -> None:
     """Raise CommandError where programs run from a store, or something is mounted inside one."""
-    if inside := occupants.find_mounts(occupants.read_mounts(), directory):
+    if inside := occupants.find_mounts(mounts.read_table(), directory):
         raise CommandError(
             f"cannot adopt {printable(directory)}: {printable(inside[0])}: something is mounted "
             "inside the store; nothing was changed",

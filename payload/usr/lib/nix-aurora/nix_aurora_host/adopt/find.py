@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 from nix_aurora_host import paths
 from nix_aurora_host.adopt import fstab
-from nix_aurora_host.adopt.mounts import find_mount, parse_mounts
+from nix_aurora_host.adopt.mounts import find_mount
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.former.mounts import Line
 from nix_aurora_host.former.stores import USUAL, is_device, sources
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.importer import syscalls
-from nix_aurora_host.system import read, run
+from nix_aurora_host.mounts import read_mounts
+from nix_aurora_host.system import run
 from nix_aurora_host.text import command, printable
 
 NIX = "/nix"
@@ -112,7 +113,7 @@ def _candidates() -> Iterator[Candidate]:
 
 def _line_of(path: str) -> Line | None:
     """Return the line that mounts a whole file system on a directory, where it is mounted."""
-    mount = find_mount(path, parse_mounts(read("/proc/self/mountinfo") or ""))
+    mount = find_mount(path, read_mounts())
     if mount is None or mount.point != path or path != NIX:
         return None
     return next((line for line in sources(TREE) if is_device(line)), None)

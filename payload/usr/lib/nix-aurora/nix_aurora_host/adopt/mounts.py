@@ -1,40 +1,9 @@
 """Where a directory lies, by the table of mounts: what is bound to a place has other names."""
 
 import os
-import re
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-_OCTAL = re.compile(r"\\([0-7]{3})")
-
-
-class Mount(NamedTuple):
-    """A mount: ``root`` is the directory of the file system ``device`` that it shows at ``point``.
-
-    ``source`` and ``kind`` are what is mounted and the file system's type.
-    """
-
-    device: str
-    root: str
-    point: str
-    kind: str
-    source: str
-
-
-def parse_mounts(text: str) -> list[Mount]:
-    """Parse /proc/self/mountinfo: proc_pid_mountinfo(5)."""
-    found = []
-    for line in text.splitlines():
-        first, _, rest = line.partition(" - ")
-        fields, more = first.split(" "), rest.split(" ")
-        if len(fields) > 4 and len(more) > 1:
-            root, point, source = (_unescape(field) for field in (fields[3], fields[4], more[1]))
-            found.append(Mount(fields[2], root, point, more[0], source))
-    return found
-
-
-def _unescape(text: str) -> str:
-    return _OCTAL.sub(lambda match: chr(int(match[1], 8)), text)
+from nix_aurora_host.mounts import Mount
 
 
 def find_mount(path: str, mounts: Sequence[Mount]) -> Mount | None:
@@ -50,7 +19,7 @@ def other_names(path: str, mounts: Sequence[Mount]) -> Iterator[str]:
         return
     inside = _join(own.root, path[len(own.point.rstrip("/")) :])
     for mount in mounts:
-        if mount != own and mount.device == own.device and _is_below(inside, mount.root):
+        if mount is not own and mount.device == own.device and _is_below(inside, mount.root):
             yield _join(mount.point, inside[len(mount.root.rstrip("/")) :])
 
 
@@ -68,10 +37,10 @@ def find_lasting_name(path: str, base: str, mounts: Sequence[Mount]) -> str:
     What is bound to a place cannot be renamed from there to another mount: rename(2), EXDEV.
     """
     wanted = find_mount(base, mounts)
-    if find_mount(path, mounts) == wanted:
+    if find_mount(path, mounts) is wanted:
         return path
     names = [name for name in other_names(path, mounts) if _is_same(name, path)]
-    shared = [name for name in names if find_mount(name, mounts) == wanted]
+    shared = [name for name in names if find_mount(name, mounts) is wanted]
     return next(iter(shared or [path]))
 
 

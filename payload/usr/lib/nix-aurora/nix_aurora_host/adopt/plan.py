@@ -9,12 +9,12 @@ from nix_aurora_host.adopt import checks, copy, merge, snapshot, switch, trusted
 from nix_aurora_host.adopt.find import Candidate, choose
 from nix_aurora_host.adopt.journal import Way, place
 from nix_aurora_host.adopt.look import Former, look
-from nix_aurora_host.adopt.mounts import find_lasting_name, find_mount, parse_mounts
+from nix_aurora_host.adopt.mounts import find_lasting_name, find_mount
 from nix_aurora_host.database.rows import Row
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.former.mounts import Line
 from nix_aurora_host.importer.closure import read_closure
-from nix_aurora_host.system import read
+from nix_aurora_host.mounts import read_mounts
 from nix_aurora_host.text import printable
 
 
@@ -57,7 +57,7 @@ def make_plan(directory: str | None) -> Plan:
 def _lasting(candidate: Candidate) -> str:
     if candidate.line is not None or not candidate.lasting:
         return candidate.path
-    mounts = parse_mounts(read("/proc/self/mountinfo") or "")
+    mounts = read_mounts()
     return find_lasting_name(os.path.realpath(candidate.path), paths.OWN, mounts)
 
 
@@ -109,9 +109,9 @@ def choose_way(*, packages: bool, whole: bool, renames: bool) -> Way:
 
 def _is_on_our_file_system(directory: str) -> bool:
     """Return whether rename(2) gets from there to here: one file system, shown by one mount."""
-    mounts = parse_mounts(read("/proc/self/mountinfo") or "")
+    mounts = read_mounts()
     own = os.lstat(paths.OWN).st_dev
     inner = (f"{directory}/{part}" for part in ("store", "var", switch.DB))
     return all(os.lstat(path).st_dev == own for path in inner) and find_mount(
         directory, mounts
-    ) == find_mount(paths.OWN, mounts)
+    ) is find_mount(paths.OWN, mounts)

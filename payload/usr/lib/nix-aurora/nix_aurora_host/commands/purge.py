@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from nix_aurora_host import layouts, occupants, paths, removal, units
+from nix_aurora_host import layouts, mounts, occupants, paths, removal, units
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
@@ -85,7 +85,7 @@ def _refuse_link() -> None:
 
 
 def _refuse_mounts_inside(so_far: str) -> None:
-    if inside := occupants.find_mounts(occupants.read_mounts()):
+    if inside := occupants.find_mounts(mounts.read_table()):
         raise CommandError(
             f"cannot purge the store: {printable(inside[0])}: something is mounted inside the "
             f"store; {so_far}",

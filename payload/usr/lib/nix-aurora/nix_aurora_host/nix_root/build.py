@@ -12,9 +12,10 @@ import os
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import CommandError
+from nix_aurora_host.mounts import Mount
 from nix_aurora_host.nix_root import ask, boots, syscalls
 from nix_aurora_host.nix_root.labels import copy_label
-from nix_aurora_host.nix_root.mountinfo import Mount, outermost, topmost
+from nix_aurora_host.nix_root.mountinfo import outermost, topmost
 from nix_aurora_host.nix_root.notes import say
 
 WORK = "/run/nix-root"
@@ -30,7 +31,7 @@ def build(mounts: list[Mount], kernel: str) -> str | None:
     _make_work()
     root = topmost(mounts, "/") or Mount("/", "ro", "", "none", "")
     # /usr also where nothing is mounted on it: better not seen through one overlay more.
-    places = outermost({mount.where for mount in mounts} | {"/usr"})
+    places = outermost({mount.point for mount in mounts} | {"/usr"})
     avoided = boots.read_text(paths.AVOIDED) or ""
     for kind in _KINDS:
         if boots.is_avoided(avoided, kind, kernel):

@@ -1,7 +1,8 @@
 """Whether nix-root moves the system, from what is known of it. Nothing here touches the system."""
 
+from nix_aurora_host.mounts import Mount
 from nix_aurora_host.nix_root import unmoved
-from nix_aurora_host.nix_root.mountinfo import Mount, count, topmost
+from nix_aurora_host.nix_root.mountinfo import count, topmost
 
 BOOT_LIMIT = 2
 """How many boots in a row may fail with another root before nix-root stops trying."""

@@ -2,9 +2,10 @@
 
 import os
 
+from nix_aurora_host.mounts import read_mounts
 from nix_aurora_host.nix_root import boots, syscalls
 from nix_aurora_host.nix_root.build import NEW, WORK
-from nix_aurora_host.nix_root.mountinfo import count, read_mounts
+from nix_aurora_host.nix_root.mountinfo import count
 from nix_aurora_host.nix_root.notes import MADE, note
 
 # This name reaches the topmost mount on /: after the move, the old root.

@@ -14,10 +14,10 @@ from nix_aurora_host import paths
 from nix_aurora_host.errors import FAILED, CommandError
 from nix_aurora_host.former.mounter import find_mount_unit
 from nix_aurora_host.former.tree import Tree
+from nix_aurora_host.mounts import Mount, read_mounts
 from nix_aurora_host.nix_root import ask, boots, unmoved
 from nix_aurora_host.nix_root.build import build
 from nix_aurora_host.nix_root.decide import UNITS, Stay, decide, exhausted, is_early_boot
-from nix_aurora_host.nix_root.mountinfo import Mount, read_mounts
 from nix_aurora_host.nix_root.move import clean, move
 from nix_aurora_host.nix_root.notes import hint, note, remove, say
 
