@@ -152,6 +152,10 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_store(read_only=True), {"nix-read-only"}),
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
         (replace(WELL, adoption="/var/home/nix"), {"adoption-unfinished"}),
+        (
+            _with(closure=replace(CLOSURE, accepted=("GHSA-a", "GHSA-b"))),
+            {"advisory-accepted:GHSA-a", "advisory-accepted:GHSA-b"},
+        ),
         (_nix_root(), {"nix-root-not-yet"}),
         (_nix_root(unmoved=Unmoved.LATE), {"nix-root-not-yet"}),
         (_nix_root(unmoved=Unmoved.ANOTHER), {"nix-root-not-yet"}),

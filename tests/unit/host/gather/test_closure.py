@@ -54,6 +54,12 @@ CLOSURE_PROFILE={_PROFILE}
 """
 
 
+def test_accepted_advisories_are_read_where_the_package_names_any() -> None:
+    assert parse_closure(json.dumps(_JSON)).accepted == ()
+    accepted = json.dumps({**_JSON, "acceptedAdvisories": ["GHSA-a"]})
+    assert parse_closure(accepted).accepted == ("GHSA-a",)
+
+
 def test_the_description_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     closure = parse_closure(json.dumps(_JSON))
     assert (closure.nix, closure.paths) == (_NIX, (_NIX, _CACERT, _PROFILE))

@@ -2,6 +2,7 @@
 
 from nix_aurora_host.checks import (
     adoption,
+    advisories,
     database,
     environment,
     former,
@@ -31,6 +32,7 @@ MODULES = (
     environment,
     settings,
     upgrades,
+    advisories,
 )
 CHECKS = tuple(check for module in MODULES for check in module.CHECKS)
 KINDS = tuple(

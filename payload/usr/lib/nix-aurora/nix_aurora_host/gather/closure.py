@@ -22,6 +22,7 @@ class Closure:
     """The packaged Nix; ``paths`` are store paths.
 
     ``contents`` has the SHA-256 and size in bytes of each path's NAR, by the path's name.
+    ``accepted`` are the security advisories that apply, and that the package was built in spite of.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Closure:
     cacert: str
     paths: tuple[str, ...]
     contents: Mapping[str, tuple[bytes, int]] = field(default_factory=dict)
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +70,16 @@ def gather_closure() -> Closure:
 def parse_closure(text: str) -> Closure:
     """Parse closure.json; raises ValueError, KeyError, TypeError, AttributeError."""
     described = parse_description(text)
+    content = json.loads(text)
     return Closure(
         id=described.id,
         version=described.version,
-        system=json.loads(text)["system"],
+        system=content["system"],
         nix=described.path(described.nix),
         cacert=described.path(described.cacert),
         paths=tuple(described.path(name) for name in sorted(described.paths)),
         contents={name: (info.digest, info.size) for name, info in described.paths.items()},
+        accepted=tuple(map(str, content.get("acceptedAdvisories", ()))),
     )
 
 
