@@ -63,6 +63,8 @@ def _install(closure: Closure) -> None:
 
 def _find_former(nix: str) -> list[str]:
     """Return the store paths that the profile's Nix and certificates are from."""
+    if not os.path.exists(paths.PROFILE):
+        return []
     found = _run(f"{nix}/bin/nix-store", "--query", "--references", paths.PROFILE).split()
     return [path for path in found if any(_is_shown(path, part) for part in ("bin/nix", _BUNDLE))]
 
