@@ -123,7 +123,8 @@ def measure(root: Scratch, place: str) -> int:
     return (int(blocks) - int(free)) * int(size)
 
 
-# On a running host: the package's store becomes one that another Nix has left.
+# On a running host: the package's store becomes one that another Nix has left. The kill fails where
+# no build of the daemon is left, which is well.
 LEAVE = f"""
 systemctl stop nix-database-backup.timer nix-daemon.socket nix-daemon.service nix-setup.service
 systemctl kill --kill-whom=all nix-daemon.service 2>/dev/null || :

@@ -37,6 +37,7 @@ cp -a /run/apart/. {FORMER}/
 rm -r /run/apart
 """
 _PREPARE = {"move": "", "copy": _SEPARATE, "merge": IN_OURS}
+# The last kill fails where the command has left no process, which is well.
 _KILL_AT = """
 setsid $STRACE -qq -o /dev/null -e inject=$CALL:signal=KILL:when=$NUMBER $ADOPT >/run/said 2>&1 &
 wait $! || echo "killed: $?"

@@ -5,6 +5,7 @@ import shlex
 
 from tests.harness.system import System
 
+# doctor exits with 1 where it finds a fault: its notes are what is looked at.
 _STATUS = """
 set -eu
 origin=$(ls /sysroot/ostree/deploy/default/deploy/*.0.origin)

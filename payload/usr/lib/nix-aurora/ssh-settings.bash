@@ -43,7 +43,7 @@ own_ssh_settings() {
     mapfile -t files < <(list_included_ssh_settings)
     [ "${#files[@]}" != 0 ] || return 0
     for file in "${files[@]}"; do
-        # Without a process: read to the end of the file, where read fails.
+        # read takes the whole file without a process, and fails at its end: that is no error.
         IFS= read -r -d '' content <"$file" || :
         contents+=("$content")
     done

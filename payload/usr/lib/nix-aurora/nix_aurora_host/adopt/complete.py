@@ -77,7 +77,7 @@ def remove_work() -> None:
 
 
 def label() -> None:
-    """Give the store its SELinux labels, before anything is started from it."""
+    """Set the store's SELinux labels, before anything is started from it."""
     if not os.path.exists(_SELINUX):
         return
     done = run(_RELABEL, timeout=_DAY)

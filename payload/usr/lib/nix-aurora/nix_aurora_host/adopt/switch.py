@@ -122,7 +122,7 @@ def keep_former() -> None:
 
 
 def _fit(path: str, journal: Journal) -> None:
-    """Give a store the group of this host's build users, which another Nix gave another number."""
+    """Set a store's group to that of this host's build users: another Nix has another number."""
     number = inode(path)
     if journal.theirs is not None and number == journal.theirs.store:
         os.chown(path, 0, os.stat(paths.STORE).st_gid)

@@ -11,7 +11,7 @@ ADVISORY_ACCEPTED = Kind("advisory-accepted", Severity.NOTE)
 
 
 def check_accepted(facts: Facts) -> Iterator[Finding]:
-    """Whoever built the package may accept an advisory; whoever uses it should know."""
+    """Name the advisories that the builder of the package accepted: its users should know."""
     for advisory in facts.basics.closure.accepted:
         message = (
             f"the packaged Nix is affected by {printable(advisory)}, and was packaged with "

@@ -101,7 +101,7 @@ def remove_policy(name: str) -> None:
 
 
 def restore_labels(changed: Sequence[str]) -> None:
-    """Give files that were written anew the labels of their names; without SELinux, nothing."""
+    """Restore the SELinux labels of files that were written again, if SELinux is on."""
     if changed:
         run(["restorecon", *changed])
 

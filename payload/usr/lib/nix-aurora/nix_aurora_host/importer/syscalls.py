@@ -55,7 +55,7 @@ def show(source: str, target: str) -> None:
 
 
 def enter_mount_namespace() -> None:
-    """Give this thread a mount namespace of its own, where the host's later mounts appear, too."""
+    """Enter a new mount namespace, in which later mounts of the host appear, too."""
     _check(_libc.unshare(_NEWNS), "/")
     _check(_libc.mount(None, b"/", None, _REC | _SLAVE, None), "/")
 
