@@ -18,6 +18,7 @@ TOOLS = MappingProxyType(
         "mount": "util-linux",
         "mv": "coreutils",
         "pivot_root": "util-linux",
+        "python3": "python3",
         "readlink": "coreutils",
         "rm": "coreutils",
         "sed": "sed",

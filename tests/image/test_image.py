@@ -40,6 +40,7 @@ _OF_THE_SOURCE = {
 _ADDED = re.compile(
     r"/usr/lib/sysimage/libdnf5(/.*)?|/etc/(passwd|group|shadow|gshadow)-"
     r"|/run/systemd(/resolve(/stub-resolv\.conf)?)?|/var/(cache|lib|log)|/usr/share/man/man[158]"
+    r"|/usr/lib/nix-aurora/nix_aurora_host/(.*/)?__pycache__(/[^/]+\.pyc)?"
 )
 _CHANGED = {
     "/etc/passwd",

@@ -21,6 +21,18 @@ _VERIFY = "rpm --verify nix-aurora"
 _STATE = "stat --format '%n %i %y %z' /usr/bin/nix"
 _IMPORT = "/usr/libexec/nix-aurora/import"
 _FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in what scriptlets say
+# Which modules have no compiled form that Python compares with the source, and which compiled ones
+# have no source. The second word of a compiled module is 3 in that form: PEP 552.
+_UNCOMPILED = """
+python3 -I - <<'END'
+import importlib.util, pathlib, struct
+modules = {*pathlib.Path("/usr/lib/nix-aurora/nix_aurora_host").rglob("*.py")}
+compiled = {*pathlib.Path("/usr/lib/nix-aurora/nix_aurora_host").rglob("*.pyc")}
+checked = {path for path in compiled if struct.unpack("<I", path.read_bytes()[4:8]) == (3,)}
+wanted = {pathlib.Path(importlib.util.cache_from_source(str(path))) for path in modules}
+print(len(wanted) > 100, sorted(map(str, wanted ^ checked)), sorted(map(str, compiled - wanted)))
+END
+"""
 # As nix.mount does, and a host's boot before it.
 _MOUNT = "systemd-tmpfiles --create nix-aurora.conf; mount --bind /var/lib/nix /nix"
 # The sample's Nix has no /bin/sh of its own for builds: it is in the closure's sandbox.conf.
@@ -99,6 +111,10 @@ def test_install_makes_users_and_nix(host: Scratch) -> None:
     assert sorted(group[3].split(",")) == sorted(NAMES)
     assert host.run("stat --format '%F %a %U:%G' /nix").stdout == "directory 755 root:root\n"
     assert host.run("find /nix -mindepth 1").stdout == ""
+
+
+def test_modules_are_compiled_by_the_host(host: Scratch) -> None:
+    assert host.run(_UNCOMPILED).stdout == "True [] []\n"
 
 
 def test_every_unit_is_sound(host: Scratch) -> None:
@@ -280,6 +296,7 @@ def test_upgrade_and_downgrade(built: Built, older: Built, provides: Path) -> No
 
         assert not _FAULTS.search(_install(scratch, built, "--upgrade"))
         assert scratch.run(_VERIFY).output == ""
+        assert scratch.run(_UNCOMPILED).stdout == "True [] []\n"
         assert f"imported Nix {new}" in scratch.run(_IMPORT).stdout
         assert scratch.run("nix --version").stdout == f"nix (Nix) {new}\n"
         shown = scratch.run("/nix/var/nix/profiles/default/bin/nix --version").stdout

@@ -69,6 +69,16 @@ DAEMON = "nix-daemon.service"
 BACKUP_TIMER = "nix-database-backup.timer"
 BACKUP = "nix-database-backup.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
+UNIT_FOLDERS = (
+    "/etc/systemd/system.control",
+    "/run/systemd/system.control",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+)
+"""The folders whose units replace packaged ones: systemd.unit(5), without those of generators."""
+NIX_MOUNTERS = ("nix.mount", "nix.automount")
+"""The units that mount something on /nix."""
 
 
 def store_name(path: str) -> str:

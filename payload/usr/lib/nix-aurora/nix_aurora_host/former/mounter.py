@@ -1,12 +1,12 @@
 """What makes boots mount another store on /nix: looked for before the system gets a /nix."""
 
+from nix_aurora_host import paths
 from nix_aurora_host.former.facts import Kind, Trace
 from nix_aurora_host.former.mounts import FSTAB, find_lines
 from nix_aurora_host.former.tree import Tree
-from nix_aurora_host.former.units import FOLDERS, look_at_unit
+from nix_aurora_host.former.units import look_at_unit
 
 _REQUIRED = "local-fs.target.requires/nix.mount"
-UNITS = ("nix.mount", "nix.automount")
 
 
 def find_mounter(tree: Tree) -> Trace | None:
@@ -19,10 +19,10 @@ def find_mount_unit(tree: Tree) -> Trace | None:
 
     A boot needs what is in /etc/fstab, and what local-fs.target requires.
     """
-    if any(tree.exists(f"{folder}/{_REQUIRED}") for folder in FOLDERS):
+    if any(tree.exists(f"{folder}/{_REQUIRED}") for folder in paths.UNIT_FOLDERS):
         return None
-    for folder in FOLDERS:
-        for name in UNITS:
+    for folder in paths.UNIT_FOLDERS:
+        for name in paths.NIX_MOUNTERS:
             if trace := look_at_unit(tree, folder, name):
                 return trace
     return None
@@ -30,4 +30,6 @@ def find_mount_unit(tree: Tree) -> Trace | None:
 
 def is_mounter(trace: Trace) -> bool:
     """Return whether a trace is what makes boots mount another store on /nix."""
-    return trace.kind is Kind.FSTAB or (trace.kind is Kind.UNIT and trace.unit in UNITS)
+    if trace.kind is Kind.UNIT:
+        return trace.unit in paths.NIX_MOUNTERS
+    return trace.kind is Kind.FSTAB

@@ -6,7 +6,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.former.facts import FormerStore
 from nix_aurora_host.former.mounts import FSTAB, Line, parse_fstab
 from nix_aurora_host.former.tree import Tree
-from nix_aurora_host.former.units import FOLDERS, parse_unit
+from nix_aurora_host.former.units import parse_unit
 
 # Where installers and instructions for Atomic hosts put it.
 USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
@@ -27,7 +27,7 @@ def is_store(tree: Tree, path: str) -> bool:
 
 def sources(tree: Tree) -> list[Line]:
     """Return what /etc/fstab and the mount units of another Nix mount on /nix, also put aside."""
-    found = [*_of_nix(parse_fstab(tree.read(FSTAB) or "")), *_of_units(tree, FOLDERS)]
+    found = [*_of_nix(parse_fstab(tree.read(FSTAB) or "")), *_of_units(tree, paths.UNIT_FOLDERS)]
     return [*found, *put_aside_sources(tree)]
 
 

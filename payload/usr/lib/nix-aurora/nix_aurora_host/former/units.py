@@ -7,14 +7,6 @@ from nix_aurora_host import paths, units
 from nix_aurora_host.former.facts import ANOTHER, INSTALLER, Kind, Trace
 from nix_aurora_host.former.tree import Tree
 
-# Where units are read from before the packaged ones: systemd.unit(5). Generators' are made anew.
-FOLDERS = (
-    "/etc/systemd/system.control",
-    "/run/systemd/system.control",
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-)
 OURS = frozenset((*units.ALL, paths.ROOT, paths.ROOT_GOOD))
 # What the installers call theirs; nothing else is called so.
 _THEIRS = frozenset(
@@ -86,12 +78,12 @@ def _is_nix(path: str) -> bool:
 def find_units(tree: Tree) -> Iterator[Trace]:
     """Yield the units of another Nix, what changes ours for it, and what starts all these."""
     units: dict[str, Trace] = {}
-    for folder in FOLDERS:
+    for folder in paths.UNIT_FOLDERS:
         for name in tree.names(folder):
             if name.endswith(_SUFFIXES) and (trace := look_at_unit(tree, folder, name)):
                 yield trace
                 units.setdefault(name, trace)
-    for folder in FOLDERS:
+    for folder in paths.UNIT_FOLDERS:
         for name in tree.names(folder):
             if name.endswith(".d"):
                 yield from _look_at_drop_ins(tree, f"{folder}/{name}", units)

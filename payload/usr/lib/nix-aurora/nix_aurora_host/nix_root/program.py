@@ -12,8 +12,6 @@ import sys
 
 from nix_aurora_host import paths
 from nix_aurora_host.errors import FAILED, CommandError
-from nix_aurora_host.former.mounter import find_mount_unit
-from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.mounts import Mount, read_mounts
 from nix_aurora_host.nix_root import ask, boots, unmoved
 from nix_aurora_host.nix_root.build import build
@@ -63,7 +61,7 @@ def _run() -> None:
         mounts=mounts,
         etc_is_writable=os.access("/etc", os.W_OK),
         failed_boots=boots.count(boots.read_text(paths.PENDING)),
-        mounter=mounter.path if (mounter := find_mount_unit(Tree())) else None,
+        mounter=_find_mounter(),
     )
     if stay is None:
         remove(paths.UNMOVED)
@@ -75,6 +73,19 @@ def _run() -> None:
 def _needs_nothing() -> bool:
     """Return whether / has a /nix, or each boot can make one."""
     return os.path.lexists("/nix") or os.access("/", os.W_OK)
+
+
+def _find_mounter() -> str | None:
+    """Return the unit that would mount the store of another Nix on /nix."""
+    units = (f"{folder}/{name}" for folder in paths.UNIT_FOLDERS for name in paths.NIX_MOUNTERS)
+    if not any(map(os.path.lexists, units)):
+        return None
+    # Few hosts have one, and these modules take as long to load as all the others together.
+    from nix_aurora_host.former.mounter import find_mount_unit  # noqa: PLC0415
+    from nix_aurora_host.former.tree import Tree  # noqa: PLC0415
+
+    found = find_mount_unit(Tree())
+    return found.path if found else None
 
 
 def _move(mounts: list[Mount]) -> None:
