@@ -1,7 +1,7 @@
 """What the known advisories mean for what a command line builds: nothing, a warning, a refusal."""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from nix_aurora import log
 from nix_aurora.closure.stage import Staged
@@ -30,6 +30,18 @@ def add_accept(parser: argparse.ArgumentParser) -> None:
 def pinned_subject(pinned: Pins) -> Subject:
     """Return what the pinned release is to advisories."""
     return Subject(pinned.version, pinned.nix)
+
+
+def refuse_pinned(options: Options, accept: Collection[str], pinned: Pins) -> None:
+    """Raise VerificationError where an advisory affects the pinned release, before its download.
+
+    Also raises UsageError where an id in ``accept`` is not known, and PinError.
+    """
+    known = advisories.load(options.advisories)
+    _check_known(accept, known)
+    subject = pinned_subject(pinned)
+    others = [each for each in known.values() if each.id not in accept]
+    _refuse([each for each in others if affects(each, subject)], subject)
 
 
 def accepted_advisories(

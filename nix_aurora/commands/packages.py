@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from nix_aurora.closure.description import describe
-from nix_aurora.commands.advice import accepted_advisories
+from nix_aurora.commands.advice import accepted_advisories, refuse_pinned
 from nix_aurora.commands.closures import staged_closures
 from nix_aurora.commands.command import TOP, Options
 from nix_aurora.package import rpmbuild
@@ -44,6 +44,8 @@ def build_srpm(
     advisories with which it is to be built.
     """
     packaging = pins.load(options.pins)
+    if not options.sources:
+        refuse_pinned(options, accept, packaging)
     closures = staged_closures(options, default)
     accepted = accepted_advisories(options, accept, closures, packaging)
     prepared = []

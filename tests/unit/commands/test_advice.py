@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.closure.stage import Staged, stage
-from nix_aurora.commands.advice import accepted_advisories
+from nix_aurora.commands.advice import accepted_advisories, refuse_pinned
 from nix_aurora.commands.command import Options
 from nix_aurora.errors import PinError, UsageError, VerificationError
 from nix_aurora.release import pins
@@ -128,6 +128,19 @@ def test_those_that_apply_are_refused_with_the_release_that_has_the_fixes(
         f"to build it all the same: --accept {APPLIES} --accept {TOO}"
     )
     assert warnings(capsys) == []
+
+
+def test_a_pinned_release_is_refused_before_its_download(tmp_path: Path) -> None:
+    path = tmp_path / "advisories.toml"
+    path.write_text(ONE)
+    options = Options((), (), (), TOP / "pins.toml", path, tmp_path, tmp_path, True, 1)
+    pinned = replace(pins.load(TOP / "pins.toml"), version="3.22.1", nix="2.35.2")
+    with pytest.raises(VerificationError, match="a security advisory applies"):
+        refuse_pinned(options, [], pinned)
+    with pytest.raises(UsageError, match="GHSA-xxxx"):
+        refuse_pinned(options, ["GHSA-xxxx-xxxx-xxxx"], pinned)
+    refuse_pinned(options, [APPLIES], pinned)
+    refuse_pinned(options, [], replace(pinned, version="3.22.2"))
 
 
 def test_without_a_fix_there_is_only_accepting_it(advise: Advise) -> None:

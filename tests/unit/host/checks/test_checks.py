@@ -390,17 +390,29 @@ def test_a_root_that_any_user_can_make_is_a_note_and_its_name_cannot_act() -> No
 
 
 @pytest.mark.parametrize(
-    ("host", "wanted"),
+    ("host", "upgrades", "wanted"),
     [
-        (Host(True, True, False, False), "sudo bootc upgrade"),
-        (Host(True, False, False, False), "sudo bootc upgrade"),
-        (Host(True, True, True, False), "sudo rpm-ostree upgrade"),
-        (Host(False, False, False, True), "sudo dnf upgrade nix-aurora"),
+        (Host(True, True, False, False), Upgrades(), "sudo bootc upgrade"),
+        (
+            Host(True, False, False, False),
+            Upgrades(Way.IMAGE, container=True),
+            "sudo bootc upgrade",
+        ),
+        (Host(True, True, True, False), Upgrades(), "sudo rpm-ostree upgrade"),
+        (Host(True, True, True, False), Upgrades(Way.REPOSITORY), "sudo rpm-ostree upgrade"),
+        (
+            Host(True, True, True, False),
+            Upgrades(Way.FILES, files=("nix-aurora",)),
+            "sudo rpm-ostree install ./nix-aurora-*.rpm --uninstall nix-aurora && ",
+        ),
+        (Host(False, False, False, True), Upgrades(Way.DNF), "sudo dnf upgrade nix-aurora"),
     ],
 )
-def test_a_newer_database_is_never_set_aside(host: Host, wanted: str) -> None:
+def test_a_newer_database_is_never_set_aside(host: Host, upgrades: Upgrades, wanted: str) -> None:
     """It is whole: the newer Nix reads it, with all that users have."""
-    fix = _found(replace(_database(schema=11, reads=10), host=host))["database-newer"] or ""
+    facts = _database(schema=11, reads=10)
+    facts = replace(facts, host=host, basics=replace(facts.basics, upgrades=upgrades))
+    fix = _found(facts)["database-newer"] or ""
     assert fix.startswith(wanted)
     assert "mv" not in fix.split()
     assert "rm" not in fix.split()

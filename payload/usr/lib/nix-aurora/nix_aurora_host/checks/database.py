@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
-from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.gather.everything import Facts
@@ -19,7 +18,6 @@ ROOTS_UNREGISTERED = Kind("roots-unregistered", Severity.NOTE)
 
 _SHOWN = 10
 _RECOVER = fixes.sudo("nix-aurora", "recover")
-_REBOOT = fixes.systemctl("reboot")
 
 
 def check_damage(facts: Facts) -> Iterator[Finding]:
@@ -47,7 +45,7 @@ def check_newer(facts: Facts) -> Iterator[Finding]:
     database = facts.basics.database
     if not database.newer:
         return
-    upgrade = _upgrade(facts)
+    upgrade = fixes.upgrade(facts)
     message = (
         f"{paths.DATABASE} has schema {database.schema}, made by a newer Nix; the packaged Nix "
         f"{printable(facts.basics.closure.version)} reads schema {database.reads}; to lose "
@@ -61,14 +59,6 @@ def check_newer(facts: Facts) -> Iterator[Finding]:
         copy = f"the copy of {database.readable.date}"
     message += f" ({upgrade}); the fix restores {copy}, and keeps the newer database aside"
     yield found(DATABASE_NEWER, message, _RECOVER)
-
-
-def _upgrade(facts: Facts) -> Fix:
-    if not facts.host.image:
-        upgrade = fixes.sudo("dnf", "upgrade", "nix-aurora")
-        return fixes.chain(upgrade, fixes.repeat_import(facts))
-    tool = "rpm-ostree" if facts.host.layered else "bootc"
-    return fixes.chain(fixes.sudo(tool, "upgrade"), _REBOOT)
 
 
 def check_lost(facts: Facts) -> Iterator[Finding]:

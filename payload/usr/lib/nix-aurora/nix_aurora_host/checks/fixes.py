@@ -10,6 +10,7 @@ from nix_aurora_host import paths, text
 from nix_aurora_host.former.facts import Trace
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.units import Unit
+from nix_aurora_host.gather.upgrades import upgrade_command
 
 Fix = NewType("Fix", str)
 """A line for a shell; only this module makes one."""
@@ -104,6 +105,15 @@ def reinstall(facts: Facts) -> Fix:
         return regardless(drop, upgrade)
     remove, install = (sudo("rpm-ostree", verb, "nix-aurora") for verb in ("uninstall", "install"))
     return regardless(drop, chain(remove, install))
+
+
+def upgrade(facts: Facts) -> Fix:
+    """Return commands that upgrade the package, in the way in which this host has it."""
+    line = upgrade_command(facts.basics.upgrades)
+    step = sudo("rpm-ostree" if facts.host.layered else "bootc", "upgrade")
+    if line is not None:
+        step = Fix(line)
+    return chain(step, systemctl("reboot") if facts.host.image else repeat_import(facts))
 
 
 def repeat_import(facts: Facts) -> Fix:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from nix_aurora_host.importer.source import find_deployment
 from nix_aurora_host.system import read, run
+from nix_aurora_host.text import command
 
 _IMAGE_HOST = "/usr/libexec/nix-aurora/image-host"
 _OSTREE = "/run/ostree-booted"
@@ -104,3 +105,18 @@ def _entries(value: str | None) -> list[str]:
 
 def _is_ours(name: str) -> bool:
     return name == _NAME or name.startswith(f"{_NAME}-")
+
+
+def upgrade_command(upgrades: Upgrades) -> str | None:
+    """Return the command that upgrades the package; None where the way is unknown."""
+    match upgrades.way:
+        case Way.IMAGE if upgrades.container:
+            return "sudo bootc upgrade"
+        case Way.IMAGE | Way.REPOSITORY:
+            return "sudo rpm-ostree upgrade"
+        case Way.FILES:
+            former = command(word for name in upgrades.files for word in ("--uninstall", name))
+            return f"sudo rpm-ostree install ./nix-aurora-*.rpm {former}"
+        case Way.DNF:
+            return "sudo dnf upgrade nix-aurora"
+    return None

@@ -1,7 +1,6 @@
 """How this host gets a newer package: for people, and for programs."""
 
-from nix_aurora_host.gather.upgrades import Upgrades, Way
-from nix_aurora_host.text import command
+from nix_aurora_host.gather.upgrades import Upgrades, Way, upgrade_command
 
 _WAYS = {
     Way.IMAGE: "with the image",
@@ -29,18 +28,3 @@ def explain(upgrades: Upgrades) -> str:
     if upgrades.locked and upgrades.layered:
         lines.append("LockLayering=true in /etc/rpm-ostreed.conf: rpm-ostree refuses it")
     return "\n".join(lines)
-
-
-def upgrade_command(upgrades: Upgrades) -> str | None:
-    """Return the command that upgrades the package; None where that cannot be told."""
-    match upgrades.way:
-        case Way.IMAGE if upgrades.container:
-            return "sudo bootc upgrade"
-        case Way.IMAGE | Way.REPOSITORY:
-            return "sudo rpm-ostree upgrade"
-        case Way.FILES:
-            former = command(word for name in upgrades.files for word in ("--uninstall", name))
-            return f"sudo rpm-ostree install ./nix-aurora-*.rpm {former}"
-        case Way.DNF:
-            return "sudo dnf upgrade nix-aurora"
-    return None
