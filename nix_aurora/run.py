@@ -49,14 +49,12 @@ def run(
                 done = _run_into(sink, argv, cwd, environment)
             output = _read_tail(log_file)
     except OSError as error:
-        raise ToolError(
-            f"cannot start a tool: {argv[0]}: {error.strerror}", hint="make setup"
-        ) from error
+        raise ToolError(f"cannot start {argv[0]}: {error.strerror}", hint="make setup") from error
     if done.returncode != 0:
         tail = output.strip().splitlines()[-_TAIL_LINES:]
         where = [f"log: {log_file}"] if log_file else []
         raise ToolError(
-            f"running a tool: {argv[0]}: expected exit code 0, got {done.returncode}",
+            f"cannot run {argv[0]}: expected exit code 0, got {done.returncode}",
             details=[*tail, f"command: {as_command(argv)}", *where],
         )
     return done.stdout or ""

@@ -109,7 +109,7 @@ def _find_libraries(packages: Iterable[str], trees: Path, architecture: Architec
         for path, loaded in elf.find(trees / package / "usr"):
             if loaded.machine != architecture.elf_machine:
                 raise VerificationError(
-                    f"reading a package: {path}: expected e_machine "
+                    f"cannot read a package: {path}: expected e_machine "
                     f"{architecture.elf_machine}, got {loaded.machine}"
                 )
             for library in loaded.needed:
@@ -187,7 +187,7 @@ def _check(registrations: Iterable[Registration], names: Mapping[str, str]) -> N
     """Prove that the planned paths are there, and refer to what their shape says."""
     found = {registration.name: set(registration.references) for registration in registrations}
     if found.keys() != set(names.values()):
-        raise VerificationError("making the closure: expected the planned paths, got others")
+        raise VerificationError("cannot make the closure: expected the planned paths, got others")
     for key, expected in (
         (_NIX, {_CLI}),
         (_SHELL, {_BUSYBOX}),
@@ -198,6 +198,6 @@ def _check(registrations: Iterable[Registration], names: Mapping[str, str]) -> N
     ):
         if found[names[key]] != {names[other] for other in expected}:
             raise VerificationError(
-                f"making the closure: {names[key]}: expected references to "
+                f"cannot make the closure: {names[key]}: expected references to "
                 f"{sorted(expected)}, got {sorted(found[names[key]])}"
             )

@@ -57,7 +57,9 @@ def parse_stanzas(text: str) -> Iterator[Package]:
                 sha256=fields["SHA256"],
             )
         except KeyError as error:
-            raise ToolError(f"reading apt-cache show: expected {error}, got {stanza!r}") from error
+            raise ToolError(
+                f"cannot read apt-cache show: expected {error}, got {stanza!r}"
+            ) from error
 
 
 def is_library(name: str) -> bool:
@@ -114,7 +116,7 @@ class Archive:
                 self._apt("apt-get", "-qq", "download", *wanted, cwd=Path(scratch))
             except ToolError as error:
                 raise FetchError(
-                    f"downloading packages: {error.message}",
+                    f"cannot download packages: {error.message}",
                     hint="the mirror may have newer packages by now: --refresh",
                 ) from error
             for file in Path(scratch).glob("*.deb"):
@@ -124,7 +126,7 @@ class Archive:
         if by_digest:
             names = ", ".join(package.name for package in by_digest.values())
             raise FetchError(
-                f"downloading packages: {names}: expected the index's SHA-256, got other bytes",
+                f"cannot download packages: {names}: expected the index's SHA-256, got other bytes",
                 hint="the mirror may have newer packages by now: --refresh",
             )
 

@@ -48,7 +48,7 @@ def read(path: Path) -> Elf | None:
     try:
         return _parse(data)
     except (struct.error, ValueError, StopIteration) as error:
-        raise VerificationError(f"reading an ELF file: {path}: malformed: {error!r}") from error
+        raise VerificationError(f"cannot read an ELF file: {path}: malformed: {error!r}") from error
 
 
 def _parse(data: bytes) -> Elf:

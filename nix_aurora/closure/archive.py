@@ -19,7 +19,8 @@ _BLOCK = 512
 def fault(subject: str, expected: str, got: str) -> VerificationError:
     """Return the error for something in the archive that is not as expected."""
     return VerificationError(
-        f"unpacking: {printable(subject)}: {expected}, got {printable(got, 2 * LIMIT)}"
+        f"cannot unpack the tarball: {printable(subject)}: "
+        f"{expected}, got {printable(got, 2 * LIMIT)}"
     )
 
 

@@ -130,7 +130,9 @@ class Stream(io.BufferedIOBase):
         return self._fault("expected the end of the compressed data", "the end of a truncated file")
 
     def _fault(self, expected: str, got: str) -> VerificationError:
-        return VerificationError(f"decompressing: {self._subject}: {expected}, got {got}")
+        return VerificationError(
+            f"cannot decompress the closure: {self._subject}: {expected}, got {got}"
+        )
 
 
 def _pieces(file: BinaryIO, size: int, progress: Callable[[int], None]) -> Iterator[bytes]:

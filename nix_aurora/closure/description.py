@@ -41,7 +41,8 @@ def describe(
         for entry in destination_dir.iterdir():
             if entry.name not in frozenset(File):
                 raise UsageError(
-                    f"describing the closure: {destination_dir}: expected a directory of its own, "
+                    f"cannot describe the closure: {destination_dir}: "
+                    "expected a directory of its own, "
                     f"got one with {entry.name}"
                 )
     closure, store = staged.closure, staged.root / "store"

@@ -85,6 +85,7 @@ def to_env(manifest: Manifest) -> str:
     for key, value in values.items():
         if not _SHELL_SAFE.fullmatch(value):
             raise VerificationError(
-                f"writing closure.env: {key}: expected a value safe in a shell, got {quoted(value)}"
+                f"cannot write closure.env: {key}: "
+                f"expected a value safe in a shell, got {quoted(value)}"
             )
     return "".join(f"{key}={value}\n" for key, value in values.items())

@@ -101,5 +101,5 @@ def _unreferenced(role: str, file: str, paths: Iterable[PathInfo], store: Path) 
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    where = f"finding the closure's parts: {printable(subject)}"
+    where = f"cannot find the closure's parts: {printable(subject)}"
     return VerificationError(f"{where}: {expected}, got {printable(got, _LONGEST)}")

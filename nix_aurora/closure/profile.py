@@ -103,5 +103,5 @@ def _finish(directory: Path) -> None:
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
     return VerificationError(
-        f"making the default profile: {subject}: expected {expected}, got {got}"
+        f"cannot make the default profile: {subject}: expected {expected}, got {got}"
     )

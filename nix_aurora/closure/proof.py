@@ -154,7 +154,7 @@ def _architecture(name: str, nix: str, store: Path) -> str:
     try:
         built_for = elf.architecture(links.resolve(store, program))
     except ValueError as error:
-        raise VerificationError(f"checking the closure: {program}: {error}") from error
+        raise VerificationError(f"cannot verify the closure: {program}: {error}") from error
     match = _TOP.fullmatch(name)
     promised = match[1] if match else None
     arch = built_for or promised
@@ -179,5 +179,5 @@ def _commands(nix: str, store: Path) -> tuple[str, ...]:
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    where = f"checking the closure: {printable(subject)}"
+    where = f"cannot verify the closure: {printable(subject)}"
     return VerificationError(f"{where}: {expected}, got {printable(got, 2 * LIMIT)}")

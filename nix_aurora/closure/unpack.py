@@ -109,7 +109,7 @@ class _Unpacker:
         if broken := next(self._tree.broken_links(), None):
             link, problem = broken
             name = f"{top}/store/{link}"
-            raise VerificationError(f"unpacking: {printable(name)}: {problem}")
+            raise VerificationError(f"cannot unpack the tarball: {printable(name)}: {problem}")
         self._tree.finish()
         try:
             reginfo = self._texts.pop(".reginfo").decode("ascii")
@@ -175,7 +175,9 @@ class _Unpacker:
                     name, executable, self._archive.content(member.size), member.size
                 )
         except ValueError as error:
-            raise VerificationError(f"unpacking: {printable(member.name)}: {error}") from error
+            raise VerificationError(
+                f"cannot unpack the tarball: {printable(member.name)}: {error}"
+            ) from error
 
     def _in_store(self, member: tarfile.TarInfo) -> str:
         prefix = f"{self._top}/store/"

@@ -96,7 +96,7 @@ def _check_known(accept: Iterable[str], known: Mapping[str, Advisory]) -> None:
         if name not in known:
             raise UsageError(
                 f"--accept: expected an advisory that advisories.toml has, got {quoted(name)}",
-                hint="build.py pins update asks GitHub for new ones",
+                hint="build.py pins update",
             )
 
 

@@ -15,9 +15,10 @@ def host_arch() -> str:
     arch = platform.machine()
     if arch not in pins.ARCHES:
         raise UsageError(
-            f"choosing the architecture: this machine: expected one of {', '.join(pins.ARCHES)}, "
+            "cannot choose the architecture: this machine: "
+            f"expected one of {', '.join(pins.ARCHES)}, "
             f"got {arch}",
-            hint="name one with --arch",
+            hint=f"--arch {pins.ARCHES[0]}",
         )
     return arch
 

@@ -24,5 +24,5 @@ COMMAND = Command(
     example="build.py oci --registry ghcr.io/me",
     run=_run,
     add_arguments=_add_arguments,
-    hint="make rpm builds the packages again",
+    hint="make rpm",
 )

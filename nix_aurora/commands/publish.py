@@ -34,5 +34,5 @@ COMMAND = Command(
     example="build.py publish --project me/nix-aurora --chroot fedora-44-x86_64",
     run=_run,
     add_arguments=_add_arguments,
-    hint="make rpm builds the packages again",
+    hint="make rpm",
 )

@@ -29,5 +29,5 @@ COMMAND = Command(
     "--baseurl https://example.org/nix",
     run=_run,
     add_arguments=_add_arguments,
-    hint="make rpm builds the packages again",
+    hint="make rpm",
 )

@@ -23,5 +23,5 @@ COMMAND = Command(
     example="build.py verify out/nix-aurora-3.22.1-1.x86_64.rpm",
     run=_run,
     add_arguments=_add_arguments,
-    hint="make rpm builds the packages again",
+    hint="make rpm",
 )

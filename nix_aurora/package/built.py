@@ -46,7 +46,7 @@ class Package:
     def fault(self, subject: str, expected: str, got: str) -> VerificationError:
         """Return the error for something in the package that is not as expected."""
         return VerificationError(
-            f"verifying {self.path.name}: {printable(subject)}: "
+            f"cannot verify {self.path.name}: {printable(subject)}: "
             f"expected {expected}, got {printable(got)}"
         )
 
@@ -64,7 +64,7 @@ def read(path: Path, scratch: Path) -> Package:
                 _Reader(package, archive).read()
     except (rpm.error, OSError) as error:
         raise VerificationError(
-            f"verifying {path.name}: expected a readable RPM, got: {error}"
+            f"cannot verify {path.name}: expected a readable RPM, got: {error}"
         ) from error
     return package
 
@@ -152,4 +152,6 @@ class _Reader:
         return below
 
     def _refused(self, name: str, error: ValueError) -> VerificationError:
-        return VerificationError(f"verifying {self._package.path.name}: {printable(name)}: {error}")
+        return VerificationError(
+            f"cannot verify {self._package.path.name}: {printable(name)}: {error}"
+        )

@@ -76,7 +76,7 @@ def _prove_source(package: Package, arch: str, name: str) -> None:
     try:
         unpack(package.scratch / name, root)
     except VerificationError as error:
-        raise VerificationError(f"verifying {package.path.name}: {error}") from error
+        raise VerificationError(f"cannot verify {package.path.name}: {error}") from error
     for path in sorted(added.iterdir()):
         if os.path.lexists(root / "store" / path.name):
             raise package.fault(payload, "none of the tarball's store paths", path.name)
@@ -115,7 +115,7 @@ def _prove(package: Package, paths: Sequence[PathInfo], store: Path) -> None:
     try:
         proof.prove(paths, store)
     except VerificationError as error:
-        raise VerificationError(f"verifying {package.path.name}: {error}") from error
+        raise VerificationError(f"cannot verify {package.path.name}: {error}") from error
 
 
 def _manifest(package: Package, content: bytes | None) -> _Manifest:

@@ -39,7 +39,7 @@ def render(template: str, context: Mapping[str, object], name: str) -> str:
     try:
         return _environment().from_string(template).render(context)
     except jinja2.TemplateError as error:
-        raise VerificationError(f"rendering a template: {name}: {error}") from error
+        raise VerificationError(f"cannot render a template: {name}: {error}") from error
 
 
 def scriptlet(path: Path) -> str:

@@ -75,7 +75,7 @@ def build_srpm(
     versions = {item.arch: item.staged.closure.version for item in prepared}
     if len(set(versions.values())) != 1:
         raise VerificationError(
-            "building the SRPM: sources: expected one version for all architectures, got "
+            "cannot build the SRPM: sources: expected one version for all architectures, got "
             + ", ".join(f"{version} for {arch}" for arch, version in sorted(versions.items()))
         )
     mtime = calendar.timegm(date.timetuple())
@@ -163,7 +163,8 @@ def _copy_tarball(item: Prepared, sources: Path) -> None:
     shutil.copyfile(item.staged.tarball, copy)
     if (got := files.sha256_file(copy)) != tarball.sha256:
         raise VerificationError(
-            f"building the SRPM: {item.staged.tarball.name}: expected SHA-256 {tarball.sha256}, "
+            f"cannot build the SRPM: {item.staged.tarball.name}: "
+            f"expected SHA-256 {tarball.sha256}, "
             f"as when it was unpacked, got {got}"
         )
 

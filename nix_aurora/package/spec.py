@@ -30,7 +30,7 @@ def rpm_version(version: str) -> str:
     result = _PRE_RELEASE.sub("~", version, count=1).replace("-", "_")
     if not _VERSION.fullmatch(result):
         raise VerificationError(
-            "naming the package: version: expected digits, letters and . + ~ _, "
+            "cannot name the package: version: expected digits, letters and . + ~ _, "
             f"got {quoted(version)}"
         )
     return result

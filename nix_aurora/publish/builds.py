@@ -69,7 +69,7 @@ def _patiently(client: Client, build: int, interval: float) -> tuple[str, dict[s
     """Look, and look again after a dropped connection: the builds do not depend on it."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            with session.asking(f"following build {build}", client.config["copr_url"]):
+            with session.asking(f"follow build {build}", client.config["copr_url"]):
                 return _look(client, build)
         except PublishError as error:
             if attempt == _ATTEMPTS or not session.transient(error.__cause__):
@@ -84,7 +84,9 @@ def _report(
 ) -> tuple[str, list[str]]:
     """Return the message about a failed build, and a line for each chroot that failed."""
     if not failed:  # the source package itself, before there was anything in a chroot
-        return f"building at COPR: build {build}: expected it to succeed, got: {state}", []
+        return f"cannot build at COPR: build {build}: expected it to succeed, got: {state}", []
     logs = [f"{name}: {chroot.state}: {chroot.log or 'no log'}" for name, chroot in failed.items()]
-    message = f"building at COPR: build {build}: expected {total} builds, got {len(failed)} failed"
+    message = (
+        f"cannot build at COPR: build {build}: expected {total} builds, got {len(failed)} failed"
+    )
     return message, logs

@@ -57,7 +57,7 @@ class _Package:
                 header = read_header(file)
         except rpm.error as error:
             raise VerificationError(
-                f"reading {path.name}: expected an RPM, got: {error}"
+                f"cannot read {path.name}: expected an RPM, got: {error}"
             ) from error
         return cls(
             path,
@@ -138,7 +138,7 @@ def _packages(built: Path) -> list[_Package]:
     if not any(package.name == NAME for package in packages):
         raise UsageError(
             f"cannot make an image: {built}: expected built packages, got none",
-            hint="make rpm ARCH='x86_64 aarch64'; or name where they are with --out",
+            hint="make rpm ARCH='x86_64 aarch64'",
         )
     return packages
 
@@ -150,7 +150,7 @@ def _version(built: Path, packages: Sequence[_Package]) -> str:
         raise UsageError(
             f"cannot make an image: {built}: expected packages of one version, got those of "
             + ", ".join(versions),
-            hint="remove the others",
+            hint=f"rm {built}/*.rpm && make rpm",
         )
     return versions[0]
 

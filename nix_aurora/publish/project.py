@@ -24,15 +24,15 @@ _DESCRIPTION = (
 
 def known_chroots(client: Client, asked: Sequence[str]) -> list[str]:
     """Return the chroots to build in: all that are asked for, or those default ones that exist."""
-    with session.asking("looking chroots up", client.config["copr_url"]):
+    with session.asking("ask COPR for its chroots", client.config["copr_url"]):
         known = set(client.mock_chroot_proxy.get_list())
     unknown = [chroot for chroot in asked or CHROOTS if chroot not in known]
     chroots = [chroot for chroot in asked or CHROOTS if chroot in known]
     if unknown and (asked or not chroots):
         fedoras = sorted(name for name in known if name.startswith("fedora-"))
         raise UsageError(
-            f"--chroot: expected one that COPR knows, got {', '.join(unknown)}",
-            hint=f"COPR has {', '.join(fedoras) or 'no Fedora'}",
+            f"--chroot: expected one of {', '.join(fedoras) or 'no Fedora'}, "
+            f"which COPR has, got {', '.join(unknown)}"
         )
     for chroot in unknown:
         log.warn(f"{chroot}: left out, for COPR does not have it")
@@ -41,7 +41,7 @@ def known_chroots(client: Client, asked: Sequence[str]) -> list[str]:
 
 def prepare_project(client: Client, owner: str, name: str, chroots: Sequence[str]) -> None:
     """Create the project, or add the chroots that it lacks; it keeps those that it has."""
-    with session.asking(f"preparing {owner}/{name}", client.config["copr_url"]):
+    with session.asking(f"prepare {owner}/{name}", client.config["copr_url"]):
         try:
             project = client.project_proxy.get(owner, name)
         except CoprNoResultException:
@@ -58,7 +58,7 @@ def upload(client: Client, owner: str, name: str, srpm: Path, chroots: Sequence[
     """Send the SRPM once COPR has said that it will take it, and return the build's number."""
     url = client.config["copr_url"]
     options: dict[str, object] = {"chroots": list(chroots)}
-    with session.asking(f"asking to build in {owner}/{name}", url):
+    with session.asking(f"ask for a build in {owner}/{name}", url):
         # The client removes progress_callback, and wants it to be there.
         checked = {**options, "progress_callback": None}
         client.build_proxy.check_before_build(owner, name, buildopts=checked)
@@ -73,6 +73,6 @@ def upload(client: Client, owner: str, name: str, srpm: Path, chroots: Sequence[
             sent = monitor.bytes_read
 
         options = {**options, "progress_callback": on_chunk}
-        with session.asking(f"uploading {srpm.name}", url):
+        with session.asking(f"upload {srpm.name}", url):
             build = client.build_proxy.create_from_file(owner, name, str(srpm), buildopts=options)
     return int(build.id)

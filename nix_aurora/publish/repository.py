@@ -89,8 +89,8 @@ def _packages(built: Path) -> list[Path]:
     packages = [path for path in sorted(built.glob("*.rpm")) if not path.match("*.src.rpm")]
     if not packages:
         raise UsageError(
-            f"making a repository: {built}: expected built packages, got none",
-            hint="make rpm; or name where they are with --out",
+            f"cannot make a repository: {built}: expected built packages, got none",
+            hint="make rpm",
         )
     return packages
 
@@ -102,13 +102,13 @@ def _check_directory(directory: Path) -> None:
     is_ours = (directory / _REPOMD).is_file() and (directory / REPO_FILE).is_file()
     if directory.is_symlink() or not directory.is_dir():
         raise UsageError(
-            f"making a repository: {directory}: expected a directory, got another file"
+            f"cannot make a repository: {directory}: expected a directory, got another file"
         )
     if any(directory.iterdir()) and not is_ours:
         raise UsageError(
-            f"making a repository: {directory}: expected nothing, or a repository to replace, "
+            f"cannot make a repository: {directory}: expected nothing, or a repository to replace, "
             "got other files",
-            hint="name a new directory",
+            hint="make repo REPO=DIRECTORY",
         )
 
 
@@ -119,8 +119,8 @@ def _signer(wanted: Repository) -> str | None:
         return None
     if wanted.key is None:
         raise UsageError(
-            "making a repository: --key: expected a key to sign with, got none",
-            hint="gpg --list-secret-keys shows yours; --unsigned does without, for tests alone",
+            "cannot make a repository: --key: expected a key to sign with, got none",
+            hint="gpg --list-secret-keys",
         )
     hint = "gpg --list-secret-keys shows yours"
     try:
@@ -129,7 +129,8 @@ def _signer(wanted: Repository) -> str | None:
         if "cannot be started" in error.message:
             raise
         raise UsageError(
-            f"making a repository: --key {wanted.key}: expected a secret key of yours, got none",
+            f"cannot make a repository: --key {wanted.key}: "
+            "expected a secret key of yours, got none",
             hint=hint,
         ) from error
     # https://github.com/gpg/gnupg/blob/master/doc/DETAILS: "fpr" follows the "sec" it is of.
@@ -138,7 +139,7 @@ def _signer(wanted: Repository) -> str | None:
     prints = [line[9] for line in lines if line[0] == "fpr"]
     if owners.count("sec") != 1:
         raise UsageError(
-            f"making a repository: --key {wanted.key}: expected one secret key, "
+            f"cannot make a repository: --key {wanted.key}: expected one secret key, "
             f"got {owners.count('sec')}",
             hint=hint,
         )
@@ -182,4 +183,6 @@ def _build_time(path: Path) -> int:
         with path.open("rb") as file:
             return int(read_header(file)[rpm.RPMTAG_BUILDTIME])
     except rpm.error as error:
-        raise VerificationError(f"reading {path.name}: expected an RPM, got: {error}") from error
+        raise VerificationError(
+            f"cannot read {path.name}: expected an RPM, got: {error}"
+        ) from error

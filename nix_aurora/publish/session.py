@@ -35,8 +35,8 @@ def connect(path: Path | None) -> Client:
             return Client(config)
         got = "one without login and token"
     raise PublishError(
-        f"publishing: {path}: expected {problem}, got {got}",
-        hint="log in at https://copr.fedorainfracloud.org/api/ and save what it shows there",
+        f"cannot publish the packages: {path}: expected {problem}, got {got}",
+        hint="save the text that https://copr.fedorainfracloud.org/api/ shows in that file",
     )
 
 
@@ -48,13 +48,11 @@ def transient(error: BaseException | None) -> bool:
 
 @contextmanager
 def asking(what: str, url: str) -> Iterator[None]:
-    """Turn the faults of a request to COPR at ``url``, made for ``what``, into PublishError."""
+    """Turn the faults of a request to COPR at ``url``, made to do ``what``, into PublishError."""
     try:
         yield
     except (CoprException, requests.RequestException) as error:
-        raise PublishError(
-            f"publishing: {what}: {_problem(error)}", hint=_hint(error, url)
-        ) from error
+        raise PublishError(f"cannot {what}: {_problem(error)}", hint=_hint(error, url)) from error
 
 
 def _status(error: BaseException | None) -> int | None:
@@ -72,7 +70,7 @@ def _problem(error: Exception) -> str:
 
 def _hint(error: Exception, url: str) -> str | None:
     if _status(error) == 401:
-        return f"get a new token at {url}/api/ and save what it shows as {default_config()}"
+        return f"save the text that {url}/api/ shows as {default_config()}"
     if _status(error) in _REFUSED:
         return "ask the project's owner for the permission to build, or name a project of yours"
     return "try again later" if transient(error) else None

@@ -16,7 +16,7 @@ def built_srpm(built: Path) -> Path:
     if len(found) != 1:
         raise UsageError(
             f"--srpm: expected one source package in {built}, got {len(found)}",
-            hint="build.py srpm --arch x86_64 --arch aarch64; or name one with --srpm",
+            hint="build.py srpm --arch x86_64 --arch aarch64",
         )
     return found[0]
 
@@ -26,9 +26,10 @@ def check_arches(srpm: Path, arches: Sequence[str], chroots: Sequence[str]) -> N
     missing = {chroot.rpartition("-")[2] for chroot in chroots} - set(arches)
     if missing:
         raise UsageError(
-            f"publishing {srpm.name}: expected closures for {', '.join(sorted(missing))} as well, "
+            f"cannot publish {srpm.name}: "
+            f"expected closures for {', '.join(sorted(missing))} as well, "
             f"got those for {', '.join(sorted(arches))}",
-            hint="build.py srpm --arch x86_64 --arch aarch64; or choose with --chroot",
+            hint="build.py srpm --arch x86_64 --arch aarch64",
         )
 
 
@@ -38,9 +39,9 @@ def check_srpm(path: Path) -> tuple[str, ...]:
     for name in _names(path):
         if "nixd" in name.rpartition("/")[2]:
             raise VerificationError(
-                f"publishing {path.name}: {name}: expected free software alone, got what looks "
+                f"cannot publish {path.name}: {name}: expected free software alone, got what looks "
                 "like determinate-nixd",
-                hint="build the source package without nixd: COPR takes no proprietary programs",
+                hint="build.py srpm",
             )
     with path.open("rb") as file:
         return tuple(read_header(file)["exclusivearch"])

@@ -78,7 +78,7 @@ def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
     if release is None:
         newest = find_release(REPOSITORY, None, wanted.github) if wanted.version else None
         raise FetchError(
-            f"asking GitHub: {REPOSITORY}: expected a release {wanted.version or ''}".rstrip()
+            f"cannot ask GitHub: {REPOSITORY}: expected a release {wanted.version or ''}".rstrip()
             + ", got none",
             hint=f"the newest is {newest.version}" if newest else None,
         )
@@ -89,7 +89,7 @@ def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
         raise PinError(
             f"{name}: release.version: expected one up to the newest, {release.version}, "
             f"got {pinned.version}",
-            hint=f"--version {release.version} goes back to it",
+            hint=f"build.py pins update --version {release.version}",
         )
     return release
 
@@ -148,7 +148,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
     announced = Artifact(asset.url, asset.size, asset.sha256 or found.sha256)
     if found != announced:
         raise VerificationError(
-            f"comparing with GitHub's API: {asset.url}: expected {announced.size} bytes with "
+            f"cannot confirm with GitHub's API: {asset.url}: expected {announced.size} bytes with "
             f"SHA-256 {announced.sha256}, got {found.size} with {found.sha256}",
             hint="the file was replaced, or changed on its way here",
         )
@@ -166,7 +166,7 @@ def _learn(url: str, arch: str, cache: Path) -> Artifact:
         built_for = f"another: {error}"
     if built_for != arch:
         raise VerificationError(
-            f"looking at a download: {url}: expected an executable for {arch}, got {built_for}"
+            f"cannot use a download: {url}: expected an executable for {arch}, got {built_for}"
         )
     return Artifact(url, digest.size, digest.sha256)
 

@@ -116,8 +116,8 @@ def _keeping(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise FetchError(
-            f"keeping a download: {error.filename or folder}: {error.strerror}",
-            hint="XDG_CACHE_HOME names another place for the cache",
+            f"cannot keep a download: {error.filename or folder}: {error.strerror}",
+            hint="XDG_CACHE_HOME=DIRECTORY build.py ...",
         ) from error
 
 

@@ -95,7 +95,7 @@ class _Bearer(requests.auth.AuthBase):
 
 
 def _fault(url: str, problem: str, hint: str | None = None) -> FetchError:
-    return FetchError(f"asking GitHub: {url}: {problem}", hint=hint)
+    return FetchError(f"cannot ask GitHub: {url}: {problem}", hint=hint)
 
 
 def _token() -> str | None:
@@ -152,7 +152,7 @@ def _refusal(url: str, response: requests.Response, body: bytes) -> FetchError:
     if said := _message(body):
         problem += f" ({said})"
     if response.is_redirect:
-        return _fault(url, problem, "the project has moved: look where, and who is there now")
+        return _fault(url, problem, "check where the project has moved, and who owns it now")
     if response.status_code == requests.codes.unauthorized:
         return _fault(url, problem, "GITHUB_TOKEN is not valid, or not any more")
     if response.status_code in {requests.codes.forbidden, requests.codes.too_many_requests}:

@@ -75,7 +75,7 @@ def _download(
                 elif pause > patience.longest:
                     problem = f"{error}, and is told to wait {pause:.0f} s"
                     raise fault(url, problem, "try again later") from error
-                log.warn(f"downloading: {url}: {error}; trying again in {pause:.1f} s")
+                log.warn(f"cannot download {url}: {error}; trying again in {pause:.1f} s")
                 time.sleep(pause)
                 attempt += 1
 

@@ -56,7 +56,7 @@ def extract_tarball(installer: Path, destination: Path) -> None:
             if len(found) > 1:
                 offsets = ", ".join(str(start) for start, _ in found)
                 raise VerificationError(
-                    f"extracting the tarball: {installer.name}: expected one Nix tarball, "
+                    f"cannot extract the tarball: {installer.name}: expected one Nix tarball, "
                     f"got {len(found)}, at offsets {offsets}"
                 )
             _copy(data, *found[0], destination)
@@ -64,9 +64,9 @@ def extract_tarball(installer: Path, destination: Path) -> None:
 
 def _nothing(installer: Path, streams: int) -> VerificationError:
     return VerificationError(
-        f"extracting the tarball: {installer.name}: expected a Nix tarball (tar.xz), "
+        f"cannot extract the tarball: {installer.name}: expected a Nix tarball (tar.xz), "
         f"got none in {streams} xz streams",
-        hint="is this the Determinate installer for Linux?",
+        hint="check that the file is Determinate's installer for Linux",
     )
 
 
@@ -105,7 +105,8 @@ def _tarball_end(data: mmap.mmap, start: int, name: str) -> int | None:
         if tar.first is None:  # the magic is chance, or this is no tar
             return None
         raise VerificationError(
-            f"extracting the tarball: {name}: expected an intact Nix tarball at offset {start}, "
+            f"cannot extract the tarball: {name}: "
+            f"expected an intact Nix tarball at offset {start}, "
             f"got: {error}",
             hint="download the installer again",
         ) from error

@@ -52,7 +52,7 @@ class TransientError(Exception):
 
 def fault(url: str, problem: str, hint: str | None = None) -> FetchError:
     """Return the error for a URL."""
-    return FetchError(f"downloading: {url}: {problem}", hint=hint)
+    return FetchError(f"cannot download {url}: {problem}", hint=hint)
 
 
 def network_fault(url: str, error: Exception) -> Exception:

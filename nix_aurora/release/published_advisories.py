@@ -32,8 +32,8 @@ def find_advisories(
     )
     if found is None:
         raise FetchError(
-            f"asking GitHub: {url}: expected the advisories of {repository}, got none",
-            hint="the project has moved: look where, and who is there now",
+            f"cannot ask GitHub: {url}: expected the advisories of {repository}, got none",
+            hint="check where the project has moved, and who owns it now",
         )
     return found
 

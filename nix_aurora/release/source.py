@@ -60,7 +60,7 @@ def kind(path: Path) -> Kind:
         if start.startswith(magic):
             return name
     raise VerificationError(
-        f"looking at the source: {path.name}: expected a Determinate installer (ELF) or a Nix "
+        f"cannot use the source: {path.name}: expected a Determinate installer (ELF) or a Nix "
         f"tarball (tar.xz, tar.zst), got a file that starts with {start.hex(' ') or 'nothing'}"
     )
 
@@ -73,7 +73,7 @@ def from_pins(pins: Pins, arch: str, cache: Path, *, offline: bool = False) -> S
     if arch not in pins.installer:
         raise PinError(
             f"pins.toml: installer: expected an entry for {arch}, got none",
-            hint="make pins-update pins all architectures",
+            hint="make pins-update",
         )
     artifact = pins.installer[arch]
     installer = fetch(artifact, cache, offline=offline)
@@ -108,11 +108,11 @@ def _from_url(url: str, sha256: str | None, cache: Path, *, offline: bool) -> So
     try:
         check_url(url)
     except ValueError as error:
-        raise UsageError(f"--source: {error}", hint="a local file is given by its path") from error
+        raise UsageError(f"--source: {error}", hint="--source PATH") from error
     if sha256 is None:
         raise UsageError(
             f"--source: {url}: expected its digest as well, got none",
-            hint="--sha256 HEX, as its publisher gives it",
+            hint="--sha256 HEX",
         )
     path = fetch(Artifact(url, None, sha256), cache, offline=offline)
     name = Path(urlsplit(url).path).name
@@ -151,7 +151,7 @@ def _extract(installer: Path, tarball: Path, pinned: Digest | None) -> Digest:
         found = _measure(temporary)
         if pinned and found != pinned:
             raise VerificationError(
-                f"extracting the tarball: {installer.name}: "
+                f"cannot extract the tarball: {installer.name}: "
                 f"expected {pinned.size} bytes with SHA-256 {pinned.sha256}, "
                 f"got {found.size} with {found.sha256}",
                 hint="[tarball] in pins.toml is of another release than [installer]",

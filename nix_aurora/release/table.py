@@ -29,7 +29,7 @@ def read(path: Path, own: str) -> "Table":
     except OSError as error:
         raise PinError(
             f"{path.name}: expected a readable file, got: {error.strerror}",
-            hint=f"git restore {own} brings it back; --{Path(own).stem} names another",
+            hint=f"git restore {own}",
         ) from error
     except ValueError as error:  # not TOML, or not even UTF-8
         raise PinError(f"{path.name}: expected TOML, got: {error}", hint=_hint(own)) from error

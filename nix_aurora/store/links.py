@@ -90,5 +90,5 @@ def resolve(store: Path, path: str) -> Path:
 
 
 def _fault(subject: str, expected: str, got: str) -> VerificationError:
-    where = f"looking up a store path: {printable(subject)}"
+    where = f"cannot look up a store path: {printable(subject)}"
     return VerificationError(f"{where}: {expected}, got {printable(got, _LONGEST)}")

@@ -66,7 +66,7 @@ def _node(path: bytes) -> Iterator[bytes]:
         yield _SYMLINK + _string(os.readlink(path)) + _CLOSE  # noqa: PTH115 - bytes
     else:
         raise VerificationError(
-            f"serialising a store path: {printable(os.fsdecode(path))}: "
+            f"cannot serialize a store path: {printable(os.fsdecode(path))}: "
             "expected a file, directory or symlink, got something else"
         )
 
@@ -84,7 +84,7 @@ def _regular(path: bytes, status: os.stat_result) -> Iterator[bytes]:
             yield chunk
     if done != size:
         raise VerificationError(
-            f"serialising a store path: {printable(os.fsdecode(path))}: "
+            f"cannot serialize a store path: {printable(os.fsdecode(path))}: "
             f"expected {size} bytes, got {done}"
         )
     yield _ZEROS[: -size % 8] + _CLOSE

@@ -96,7 +96,7 @@ def _path_info(lines: _Lines) -> PathInfo:
         nar_hash = hashes.parse_sha256(spelled)
     except ValueError as error:
         where = f"line {lines.number}: {path}"
-        raise VerificationError(f"reading the registration: {where}: {error}") from error
+        raise VerificationError(f"cannot read the registration: {where}: {error}") from error
     nar_size = _number(lines, path, "the NAR size")
     deriver = lines.take(path, "the deriver")
     if deriver and not is_store_path(deriver):
@@ -125,4 +125,4 @@ def _number(lines: _Lines, path: str, what: str) -> int:
 
 def _fault(line: int, path: str | None, expected: str, got: str) -> VerificationError:
     where = f"line {line}" + (f": {path}" if path else "")
-    return VerificationError(f"reading the registration: {where}: {expected}, got {got}")
+    return VerificationError(f"cannot read the registration: {where}: {expected}, got {got}")

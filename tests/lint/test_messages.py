@@ -23,17 +23,19 @@ _ERRORS = frozenset(
         *("ToolError", "PublishError", "BuildError", "CommandError"),
     }
 )
-# "cannot build the package: rpmbuild: …", or "doing it: subject: expected X, got Y". What is at
-# fault may be an option, a variable or a file, which then comes first.
-_CANNOT = re.compile(r"cannot [a-z]+ .+")
-_SUBJECT = (
-    r"(?:[a-z]+ing\b[^:]*|--[a-z0-9]+|[A-Z][A-Z_]+|[a-z]+\.toml|pins update|release \{\}|\{\})"
-)
+# "cannot build the package: rpmbuild: …". Where a value is wrong, the option, the variable or the
+# file that has it comes first: "--arch: expected X, got Y".
+_CANNOT = re.compile(r"cannot (?:[a-z]+ .+|\{\}: .+)")
+_SUBJECT = r"(?:--[a-z0-9]+|[A-Z][A-Z_]+|[a-z]+\.toml|pins update|release \{\}|\{\})"
 _EXPECTED = re.compile(rf"{_SUBJECT}: (?:.+: )?(?:(?:expected .+|\{{\}}), .*\bgot\b.*|\{{\}})")
-# What a hint starts with. The builder's may be a sentence, where it does not look like a command.
-_LIKE_A_COMMAND = re.compile(r"[a-z][a-z0-9.-]* (?:--?[a-z]|/)|.*(?:&&|\|)|[a-z]+ctl ")
+# What a hint starts with. The builder's may be an option of build.py, or a sentence for somebody
+# who has to find something out.
+_SENTENCE = re.compile(
+    r"--|check |save the text |find out who |try again later|a release that is new may not be |"
+    r"the file was replaced, |download the installer again|XDG_CACHE_HOME=|\[tarball\] in |\{\}"
+)
 _KNOWN = frozenset({"sudo", "nix-aurora", "build.py", "make", "journalctl", "ls", "rpm", "findmnt"})
-_KNOWN_TO_BUILDER = _KNOWN | {"git", "gpg"}
+_KNOWN_TO_BUILDER = _KNOWN | {"git", "gpg", "rm"}
 
 
 class Message(NamedTuple):
@@ -94,7 +96,8 @@ def _faults(message: Message) -> list[str]:
         faults.append(f"{message.place}: is not one line without a full stop: {message.text}")
     hint = message.hint
     known = _KNOWN if message.on_host else _KNOWN_TO_BUILDER
-    if hint and (message.on_host or _LIKE_A_COMMAND.match(hint)) and hint.split()[0] not in known:
+    sentence = hint and not message.on_host and _SENTENCE.match(hint)
+    if hint and not sentence and hint.split()[0] not in known:
         faults.append(f"{message.place}: the hint is no command of ours or of the host: {hint}")
     return faults
 
@@ -111,7 +114,7 @@ def test_messages_are_found() -> None:
 
 
 def test_a_hint_of_the_hosts_command_is_a_command() -> None:
-    sentence = Message("here", "cannot read the file: x: gone", "look above for why", on_host=True)
+    sentence = Message("here", "cannot read the file: x: gone", "check the file", on_host=True)
     assert _faults(sentence)
     assert not _faults(sentence._replace(on_host=False))
     assert not _faults(sentence._replace(hint="sudo nix-aurora doctor"))
@@ -123,6 +126,8 @@ def test_a_hint_of_the_hosts_command_is_a_command() -> None:
         ("Cannot read the file: x: gone", None),
         ("purge: only root may", None),
         ("reading the file: x: gone", None),
+        ("reading the file: x: expected one line, got two", None),
+        ("cannot read the file: x: gone", "look above for why"),
         ("cannot read the file: x.", None),
         ("cannot read the file: x\nand more", None),
         ("cannot read the file: x: gone", "frobnicate --now"),

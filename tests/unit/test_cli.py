@@ -285,7 +285,7 @@ def test_a_tool_that_is_missing(
     assert main([*words, "--level", "1"]) == 6
     output = capsys.readouterr()
     assert output.out == ""
-    assert "cannot start a tool: rpmbuild: No such file" in output.err
+    assert "cannot start rpmbuild: No such file" in output.err
     assert output.err.endswith("hint: make setup\n")
 
 

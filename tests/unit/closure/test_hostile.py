@@ -178,9 +178,13 @@ def both(*mutations: Mutation) -> Mutation:
     return mutate
 
 
-U, C, R = "unpacking: ", "checking the closure: ", "finding the closure's parts: "
-L = "looking up a store path: "
-REG = "reading the registration: "
+U, C, R = (
+    "cannot unpack the tarball: ",
+    "cannot verify the closure: ",
+    "cannot find the closure's parts: ",
+)
+L = "cannot look up a store path: "
+REG = "cannot read the registration: "
 BEYOND = f"{STORE}/{LIBC}/new"
 BUNDLE = "etc/ssl/certs/ca-bundle.crt"
 IN_NIX = f"/nix/store/{NIX}"
@@ -190,40 +194,42 @@ CASES = [
     Case(
         "plain tar",
         compressed(lzma.decompress),
-        "decompressing: t.tar: expected a .tar.xz or .tar.zst, got bytes '6e 69 78 2d 33 2e'",
+        "cannot decompress the closure: t.tar: "
+        "expected a .tar.xz or .tar.zst, got bytes '6e 69 78 2d 33 2e'",
     ),
     Case(
         "empty file",
         compressed(lambda data: data[:0]),
-        "decompressing: t.tar: expected a .tar.xz or .tar.zst, got bytes ''",
+        "cannot decompress the closure: t.tar: expected a .tar.xz or .tar.zst, got bytes ''",
     ),
     Case(
         "truncated xz",
         compressed(lambda data: data[:-9]),
-        "decompressing: t.tar: expected the end of the compressed data, "
+        "cannot decompress the closure: t.tar: expected the end of the compressed data, "
         "got the end of a truncated file",
     ),
     Case(
         "corrupt xz",
         compressed(lambda data: data[:500] + bytes([data[500] ^ 255]) + data[501:]),
-        "decompressing: t.tar: expected intact compressed data, got Corrupt input data",
+        "cannot decompress the closure: t.tar: "
+        "expected intact compressed data, got Corrupt input data",
     ),
     Case(
         "garbage after xz",
         compressed(lambda data: data + b"garbage garbage"),
-        "decompressing: t.tar: expected intact compressed data, "
+        "cannot decompress the closure: t.tar: expected intact compressed data, "
         "got Input format not supported by decoder",
     ),
     Case(
         "garbage after zst",
         compressed(lambda data: zstandard.compress(lzma.decompress(data)) + b"garbage"),
-        "decompressing: t.tar: expected intact compressed data, "
+        "cannot decompress the closure: t.tar: expected intact compressed data, "
         "got zstd decompressor error: Unknown frame descriptor",
     ),
     Case(
         "truncated zst",
         compressed(lambda data: zstandard.compress(lzma.decompress(data))[:-1]),
-        "decompressing: t.tar: expected the end of the compressed data, "
+        "cannot decompress the closure: t.tar: expected the end of the compressed data, "
         "got the end of a truncated file",
     ),
     Case(

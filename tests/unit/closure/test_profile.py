@@ -139,7 +139,7 @@ def test_both_are_as_they_are_registered(tmp_path: Path) -> None:
 def test_what_no_profile_can_be_made_of(
     tmp_path: Path, nix: Node, cacert: Node, message: str
 ) -> None:
-    with pytest.raises(VerificationError, match=f"making the default profile: {message}"):
+    with pytest.raises(VerificationError, match=f"cannot make the default profile: {message}"):
         add(tmp_path, nix, cacert)
     assert list((tmp_path / "out/stage").iterdir()) == []
 

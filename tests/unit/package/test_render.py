@@ -70,7 +70,7 @@ def test_values_and_statements() -> None:
 def test_a_template_that_cannot_be_rendered(text: str, problem: str) -> None:
     with pytest.raises(VerificationError) as caught:
         render(text, {"value": 1}, "x.conf")
-    assert caught.value.message.startswith("rendering a template: x.conf: ")
+    assert caught.value.message.startswith("cannot render a template: x.conf: ")
     assert problem in caught.value.message
 
 

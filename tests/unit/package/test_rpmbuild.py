@@ -57,7 +57,7 @@ def test_one_version_for_all(prepared: Prepared, tmp_path: Path) -> None:
     with pytest.raises(VerificationError) as caught:
         srpm_of(prepared, tmp_path, other)
     assert str(caught.value) == (
-        "building the SRPM: sources: expected one version for all architectures, "
+        "cannot build the SRPM: sources: expected one version for all architectures, "
         "got 3.22.2 for aarch64, 3.22.1 for x86_64"
     )
 

@@ -71,7 +71,9 @@ def test_version(version: str, expected: str) -> None:
 
 @pytest.mark.parametrize("version", ["", "x", "1 2", "1\n%post", "%{x}", "1:2", "1/2", "é"])
 def test_version_that_rpm_cannot_have(version: str) -> None:
-    with pytest.raises(VerificationError, match="naming the package: version: expected digits"):
+    with pytest.raises(
+        VerificationError, match="cannot name the package: version: expected digits"
+    ):
         rpm_version(version)
 
 

@@ -12,7 +12,11 @@ from nix_aurora.package.verify import verify
 def test_not_a_package(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.rpm"
     path.write_bytes(content)
-    with pytest.raises(VerificationError, match=r"^verifying x\.rpm: expected a readable RPM, got"):
+    with pytest.raises(
+        VerificationError,
+        match=r"^cannot verify x\.rpm: "
+        "expected a readable RPM, got",
+    ):
         verify(path)
 
 

@@ -194,8 +194,8 @@ def test_a_project_with_an_odd_name(name: str, run: Run, copr: Copr) -> None:
 def test_a_chroot_that_copr_does_not_know(run: Run, copr: Copr) -> None:
     code, out, err = run(*chroots("fedora-99-x86_64", "fedora-44-x86_64"))
     assert (code, out) == (2, "")
-    assert "error: --chroot: expected one that COPR knows, got fedora-99-x86_64\n" in err
-    assert "hint: COPR has fedora-42-x86_64, fedora-43-aarch64, " in err
+    assert "error: --chroot: expected one of fedora-42-x86_64, fedora-43-aarch64, " in err
+    assert ", which COPR has, got fedora-99-x86_64\n" in err
     assert copr.asked() == ["chroots"]
 
 
@@ -278,8 +278,9 @@ def test_a_configuration_that_cannot_be_used(
         path.write_bytes(text.encode("latin-1"))
     code, out, err = run("-v", "--config", path)
     assert (code, out) == (7, "")
-    assert f"error: publishing: {path}: expected the file that COPR's API page gives, got" in err
-    assert "hint: log in at https://copr.fedorainfracloud.org/api/" in err
+    problem = "expected the file that COPR's API page gives, got"
+    assert f"error: cannot publish the packages: {path}: {problem}" in err
+    assert "hint: save the text that https://copr.fedorainfracloud.org/api/" in err
     assert copr.asked() == []
 
 
@@ -287,8 +288,9 @@ def test_a_bad_token(run: Run, copr: Copr) -> None:
     copr.serve("check", BAD_LOGIN)
     code, out, err = run("-v", *chroots(*TWO))
     assert (code, out) == (7, "")
-    assert "asking to build in me/nix-aurora: COPR answers 401: Login invalid/expired." in err
-    assert f"hint: get a new token at {copr.server.url('/api/')}" in err
+    answer = "COPR answers 401: Login invalid/expired."
+    assert f"cannot ask for a build in me/nix-aurora: {answer}" in err
+    assert f"hint: save the text that {copr.server.url('/api/')} shows" in err
     assert "upload" not in copr.asked()
 
 
@@ -325,7 +327,8 @@ def test_what_is_not_copr(run: Run, copr: Copr) -> None:
     copr.serve("chroots", page)
     code, _, err = run()
     assert code == 7
-    assert "looking chroots up: COPR answers 502: Response is not in JSON format" in err
+    assert "cannot ask COPR for its chroots: COPR answers 502: " in err
+    assert "Response is not in JSON format" in err
 
 
 def test_a_drop_while_builds_are_followed(run: Run, copr: Copr) -> None:
@@ -342,7 +345,7 @@ def test_a_connection_that_stays_away(run: Run, copr: Copr) -> None:
     copr.serve("build", build("running"), reset())
     code, out, err = run(*chroots(*TWO))
     assert (code, out) == (7, "")
-    assert f"error: publishing: following build {BUILD}: expected an answer from COPR" in err
+    assert f"error: cannot follow build {BUILD}: expected an answer from COPR" in err
     assert "build.py publish --project me/nix-aurora --config" in err
     assert f"--follow {BUILD}\n" in err
     assert copr.asked().count("build") == 6
@@ -368,7 +371,7 @@ def test_a_chroot_that_fails(run: Run, copr: Copr) -> None:
     assert (code, out) == (8, "")
     url = f"{RESULTS}/fedora-44-aarch64/0{BUILD}-nix-aurora/builder-live.log.gz"
     assert err == (
-        f"error: building at COPR: build {BUILD}: expected 2 builds, got 1 failed\n"
+        f"error: cannot build at COPR: build {BUILD}: expected 2 builds, got 1 failed\n"
         f"fedora-44-aarch64: failed: {url}\nhint: {copr.page}\n"
     )
 
@@ -378,7 +381,7 @@ def test_a_source_package_that_copr_cannot_import(run: Run, copr: Copr) -> None:
     copr.serve("states", build_chroots(dict.fromkeys(TWO, "waiting")))
     code, _, err = run(*chroots(*TWO))
     assert code == 8
-    assert f"building at COPR: build {BUILD}: expected it to succeed, got: failed\n" in err
+    assert f"cannot build at COPR: build {BUILD}: expected it to succeed, got: failed\n" in err
 
 
 def test_a_build_that_somebody_cancels(run: Run, copr: Copr) -> None:

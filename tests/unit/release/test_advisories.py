@@ -170,10 +170,7 @@ def test_no_file(tmp_path: Path) -> None:
         caught.value.message
         == "mine.toml: expected a readable file, got: No such file or directory"
     )
-    assert (
-        caught.value.hint
-        == "git restore advisories.toml brings it back; --advisories names another"
-    )
+    assert caught.value.hint == "git restore advisories.toml"
 
 
 # --- whom they concern

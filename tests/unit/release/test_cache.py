@@ -85,7 +85,7 @@ def refused(
     with pytest.raises(FetchError) as caught:
         fetch(artifact, cache, patience=patience, offline=offline)
     assert caught.value.exit_code == 4
-    assert caught.value.message.startswith(f"downloading: {artifact.url}: ")
+    assert caught.value.message.startswith(f"cannot download {artifact.url}: ")
     assert left(cache) == []
     return caught.value
 
@@ -477,7 +477,7 @@ def test_stale_parts_are_removed(server: Server, tmp_path: Path) -> None:
 
 def test_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()  # root may write everywhere, but not below a file
-    with pytest.raises(FetchError, match=r"keeping a download: .*cache") as caught:
+    with pytest.raises(FetchError, match=r"cannot keep a download: .*cache") as caught:
         fetch(artifact(server.url("/file")), tmp_path / "cache", patience=FAST)
     assert "XDG_CACHE_HOME" in str(caught.value.hint)
 
@@ -489,7 +489,7 @@ def test_full_disk_is_not_the_networks_fault(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(FetchError, match=r"keeping a download: .*: No space left on device"):
+    with pytest.raises(FetchError, match=r"cannot keep a download: .*: No space left on device"):
         fetch(artifact(server.serve("/file", content(BODY))), tmp_path, patience=FAST)
     assert len(server.requests) == 1
     assert left(tmp_path) == []

@@ -146,4 +146,4 @@ def test_empty_lines_without_end_take_no_memory() -> None:
 def test_malformed(text: str, message: str) -> None:
     with pytest.raises(VerificationError) as caught:
         reginfo.parse(text)
-    assert str(caught.value) == f"reading the registration: {message}"
+    assert str(caught.value) == f"cannot read the registration: {message}"
