@@ -2,5 +2,5 @@
 
 This side needs Python's standard library and ssh, the host needs POSIX sh::
 
-command -> connection -> host (facts) -> walk (checks/) -> outcome -> mask -> report
+    command -> connection -> host (facts) -> walk (checks/) -> outcome -> mask -> report
 """
