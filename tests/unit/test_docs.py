@@ -25,22 +25,22 @@ _TEXT = re.compile(r"^ *```text\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 # Commands that a test runs, by their first words: as written, with another output directory, or
 # through the command that make calls for them.
 _RUN = {
-    "make accept": "tests/ostree/test_accept.py::test_an_overlay_is_green_and_nothing_is_left",
-    "make rpm": "tests/rpm/test_readme.py::test_layered_on_a_host",
-    "make oci": "tests/rpm/test_readme.py::test_an_image",
-    "make repo": "tests/rpm/test_readme.py::test_a_repository_of_your_own",
-    "make srpm": "tests/rpm/test_readme.py::test_copr",
-    "make publish": "tests/rpm/test_readme.py::test_copr",
-    "make release-files": "tests/rpm/test_readme.py::test_a_release",
+    "make accept": "tests/ostree/test_accept.py::test_overlay_is_green_and_nothing_remains",
+    "make rpm": "tests/rpm/test_readme.py::test_files_are_layered_on_a_host",
+    "make oci": "tests/rpm/test_readme.py::test_image_is_built_and_pushed",
+    "make repo": "tests/rpm/test_readme.py::test_own_repository_is_made_and_named_in_its_file",
+    "make srpm": "tests/rpm/test_readme.py::test_packages_are_published_at_copr",
+    "make publish": "tests/rpm/test_readme.py::test_packages_are_published_at_copr",
+    "make release-files": "tests/rpm/test_readme.py::test_release_files_are_made",
     "make pins-advisories": "tests/unit/release/test_bulletin.py::"
     "test_advisories_that_may_apply_are_named_once",
     "make rpm FLAGS='--accept": "tests/rpm/test_advisories.py::"
-    "test_accepted_it_is_said_in_every_changelog",
+    "test_accepted_advisory_is_in_every_changelog",
     "make pins-update": "tests/unit/release/test_bump.py::"
     "test_second_release_replaces_the_values_of_the_first",
     ".venv/bin/python build.py rpm --with nixd": "tests/rpm/test_nixd.py::"
-    "test_it_is_a_package_of_its_own",
-    "podman build": "tests/image/test_image.py::test_nix_is_there_and_empty",
+    "test_nixd_is_a_separate_package",
+    "podman build": "tests/image/test_image.py::test_nix_is_an_empty_directory",
     **dict.fromkeys(
         ("for number in $(seq 32); do sudo userdel", "sudo groupdel nixbld"),
         "tests/host/test_build_users.py::"
