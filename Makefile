@@ -1,5 +1,5 @@
-# Every target sets up what it needs: on a fresh machine none of them has a step before it.
-# Needed for that: make, python3 with venv, and root (or sudo) where packages are missing.
+# Every target sets up what it needs, so on a fresh machine no step comes before it. Setup itself
+# needs make, python3 with venv, and root (or sudo) if packages are missing.
 
 PYTHON := .venv/bin/python
 TOX := .venv/bin/tox
@@ -8,7 +8,7 @@ SAMPLE_OUT := out/sample
 ARCH ?=
 SOURCE ?=
 SHA256 ?=
-# All architectures of the sample, or those that ARCH names.
+# All architectures of the sample, or those in ARCH.
 SAMPLE_ARCHES := $(or $(ARCH),$(shell uname -m))
 
 ARCH_FLAGS := $(foreach arch,$(ARCH),--arch $(arch))
@@ -89,11 +89,11 @@ picture: PICTURE := docs/demo.svg
 picture: demo ## the demo, and the picture of it that the README shows
 
 .PHONY: accept
-# Some shells have a HOST of their own.
+# Some shells set a HOST variable of their own.
 ifneq ($(origin HOST),command line)
 HOST :=
 endif
-# By the environment, whatever quotes there are in it.
+# FLAGS is passed in the environment, so it may contain any quotes.
 accept: export ACCEPT_HOST = $(HOST)
 accept: export ACCEPT_SSH = $(SSH)
 accept: ## walk the README's promises on a real host: HOST=USER@HOST, SSH='OPTIONS', FLAGS=--help
@@ -104,7 +104,7 @@ bench: sample ## measure builder and host, each figure beside a floor (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
 TIERS := lint types unit rpm host ostree image
-# Runs tiers, and says where the time went.
+# Run tiers, and print where the time went.
 RUN_TIERS = rm -rf out/times; status=0; $(TOX) run -e $(1) || status=$$?; \
     $(PYTHON) -m tests.times out/times; exit $$status
 

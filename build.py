@@ -5,7 +5,7 @@ import sys
 
 try:
     from nix_aurora.cli import main
-except ImportError as error:  # the shim for rpm raises it, too, without the bindings
+except ImportError as error:  # The rpm shim raises ImportError, too, if rpm's bindings are missing.
     sys.exit(
         f"build.py: {error.name or error}: expected it to be installed, got nothing\n"
         "hint: make setup; then .venv/bin/python build.py"

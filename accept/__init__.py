@@ -1,6 +1,6 @@
-"""The acceptance script: walk the promises of the README on a real host, over ssh.
+"""Check the README's promises on a real host, over ssh.
 
-It needs Python's standard library and ssh here, and POSIX sh there::
+This side needs Python's standard library and ssh, the host needs POSIX sh::
 
     command -> connection -> host (facts) -> walk (checks/) -> outcome -> mask -> report
 """

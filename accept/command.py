@@ -1,4 +1,4 @@
-"""The command line: arguments, progress, exit codes."""
+"""The command line of the acceptance script: arguments, progress, exit codes."""
 
 import argparse
 import re
@@ -34,7 +34,7 @@ exit codes: 0 all that was shown is ok, 1 a promise is broken, 2 no connection, 
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser; it exits with 2 on its own where the usage is wrong."""
+    """Return the parser, which exits with 2 if the usage is wrong."""
     parser = argparse.ArgumentParser(
         prog="python3 -m accept",
         description="Walk the promises of the README on a host, over ssh.",
@@ -114,7 +114,7 @@ def _walk(walk: Walk, arguments: argparse.Namespace) -> None:
 
 
 def _clean(walk: Walk, connection: Connection) -> None:
-    """Remove what an interrupted script left on the host; a finished one leaves nothing."""
+    """Remove what an interrupted script left on the host; a script that ends leaves nothing."""
     try:
         if walk.lost:
             connection.open(30)
@@ -125,7 +125,7 @@ def _clean(walk: Walk, connection: Connection) -> None:
 
 
 def default_path(host: str, date: str) -> Path:
-    """Return where the report of a host goes, unless another place is named."""
+    """Return the default path of the report on a host."""
     name = re.sub(r"[^\w.-]", "_", host.rpartition("@")[2])
     return Path("out", f"accept-{name}-{date.replace(':', '').removesuffix('Z')}.json")
 
@@ -142,13 +142,13 @@ def _hand_over(report: Report, path: Path) -> None:
 
 
 def _say(text: str) -> None:
-    """Print how it goes; what the host and its ssh say has been made one line."""
+    """Print progress; text from the host and its ssh is one escaped line."""
     sys.stderr.write(f"accept: {printable(text, limit=None)}\n")
     sys.stderr.flush()
 
 
 def catch_signals() -> None:
-    """Have the signals that end a program clean up first, as Ctrl-C does."""
+    """Make the signals that end a program clean up first, like Ctrl-C."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
 

@@ -1,4 +1,4 @@
-"""One ssh connection, over which all scripts run."""
+"""Keep one ssh connection, over which all scripts run."""
 
 import os
 import shutil
@@ -14,8 +14,8 @@ from accept.records import Answer
 from nix_aurora.errors import UsageError, quoted
 from nix_aurora.text import printable
 
-_LARGEST = 4 << 20  # bytes that are read of an output
-# Whatever the user's configuration says: no terminal, no forwarding, no command of its own.
+_LARGEST = 4 << 20  # bytes of output that are read
+# These override the user's configuration: no terminal, no forwarding, no remote command.
 _SETTINGS = (
     *("ControlPersist=no", "RequestTTY=no", "RemoteCommand=none", "ClearAllForwardings=yes"),
     *("ForwardAgent=no", "ForwardX11=no", "PermitLocalCommand=no"),
@@ -24,7 +24,7 @@ _SETTINGS = (
 
 
 class LostError(Exception):
-    """The host cannot be reached, or no longer; the message says what ssh said."""
+    """The host cannot be reached, or the connection is lost; the message has ssh's output."""
 
 
 class LateError(Exception):
@@ -32,7 +32,7 @@ class LateError(Exception):
 
 
 class Connection:
-    """A connection to ``host``, which ssh knows; ``options`` are more words for ssh."""
+    """A connection to ``host``, a name for ssh; ``options`` are more words for ssh."""
 
     def __init__(self, host: str, options: Sequence[str]) -> None:
         if not host or host.startswith("-") or not host.isprintable():
@@ -41,16 +41,16 @@ class Connection:
             raise UsageError("cannot connect: ssh is not installed", hint="install openssh-clients")
         self._host = host
         self._options = list(options)
-        self._place = Path(tempfile.mkdtemp(prefix="accept-"))  # a socket's path has to be short
+        self._place = Path(tempfile.mkdtemp(prefix="accept-"))  # a socket's path must be short
         self._socket = self._place / "ssh"
 
     def open(self, limit: float | None = None) -> None:
-        """Connect; ssh may ask for a password. Raise LostError where that fails.
+        """Connect; ssh may ask for a password.
 
-        With ``limit``, it may take that many seconds.
+        With ``limit``, the attempt may take that many seconds. Raises LostError on failure.
         """
         self.disconnect()
-        # ssh goes to the background once it has connected, and keeps what it writes to.
+        # ssh goes to the background once it has connected, and keeps its output files open.
         with tempfile.TemporaryFile() as said:
             command = [*self._words("ControlMaster=yes"), "-f", "-N", "--", self._host]
             try:
@@ -70,9 +70,9 @@ class Connection:
     def run(self, command: str, script: str, *, limit: float) -> Answer:
         """Run ``command`` on the host with ``script`` as its input.
 
-        Raise LostError where the connection is gone, LateError after ``limit`` seconds.
+        Raises LostError if the connection is lost, LateError after ``limit`` seconds.
         """
-        # Where the connection is gone, ssh fails instead of making another one.
+        # If the connection is lost, ssh fails instead of opening another one.
         words = self._words("ControlMaster=no", "BatchMode=yes", "ProxyCommand=false")
         with (
             tempfile.TemporaryFile() as given,
@@ -93,7 +93,7 @@ class Connection:
         self._socket.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """End the connection for good."""
+        """End the connection, and remove its files."""
         self.disconnect()
         shutil.rmtree(self._place, ignore_errors=True)
 
@@ -109,7 +109,7 @@ class Connection:
         return 255
 
     def _words(self, *settings: str) -> list[str]:
-        """Return the beginning of a command; ssh takes the first value of a setting."""
+        """Return the first words of a command; ssh uses the first value of a setting."""
         given = (*settings, f"ControlPath={self._socket}", *_SETTINGS)
         return ["ssh", "-T", *(f"-o{setting}" for setting in given), *self._options]
 
@@ -117,14 +117,14 @@ class Connection:
 def _execute(
     command: list[str], given: IO[bytes], out: IO[bytes], err: IO[bytes], limit: float
 ) -> int:
-    """Run a command in a session of its own: Ctrl-C is for us, who clean up over ssh then."""
+    """Run a command in its own session: Ctrl-C must reach only us, who then clean up over ssh."""
     with subprocess.Popen(
         command, stdin=given, stdout=out, stderr=err, start_new_session=True
     ) as process:
         try:
             return process.wait(limit)
         except BaseException as error:
-            with suppress(ProcessLookupError):  # it may just have ended
+            with suppress(ProcessLookupError):  # it may have ended just now
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise LateError(f"no end after {limit:.0f} s") from error

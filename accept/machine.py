@@ -1,4 +1,4 @@
-"""The host: what it is, and the way to run our scripts on it."""
+"""The host: its facts, and how to run our scripts on it."""
 
 import shlex
 import time
@@ -17,27 +17,27 @@ QUICK, SLOW = 120.0, 900.0
 """Seconds that a look, and that a build or an installation may take."""
 BEGIN = "nix-aurora-accept begins"
 """What each script prints first."""
-_PAUSE = 1.0  # seconds between two tries to connect
-_TRY = 30.0  # seconds for one
+_PAUSE = 1.0  # seconds between two attempts to connect
+_TRY = 30.0  # seconds for one attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the host is, and what the user there may do."""
+    """The kind of host, and the rights of the user there."""
 
     uid: int
     user: str
     home: str
     name: str
-    root: bool  # by sudo without a question, or because the user is root
+    root: bool  # through sudo without a password, or because the user is root
     selinux: str  # enforcing, permissive, off
     boot: str  # the kernel's id of this boot
     tools: frozenset[str]
-    shown: Mapping[str, str] = field(default_factory=dict)  # what the report says of it
+    shown: Mapping[str, str] = field(default_factory=dict)  # the facts for the report
 
     @classmethod
     def of(cls, records: Records) -> "Facts":
-        """Return the facts in what facts.sh printed; raise ValueError where it did not."""
+        """Parse the output of facts.sh; raise ValueError if it is not complete."""
         names = ("os", "variant", "kernel", "machine", "systemd", "image", "selinux", "root")
         return cls(
             uid=int(records.get("uid")),
@@ -54,7 +54,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What nix-aurora says of this boot; ``status`` is None where it said nothing."""
+    """The output of nix-aurora about this boot; ``status`` is None if there was none."""
 
     status: Mapping[str, Any] | None
     mount: Mapping[str, Any] | None
@@ -62,12 +62,12 @@ class State:
 
     @property
     def layout(self) -> str:
-        """Return the layout that status names."""
+        """Return the layout in the status."""
         return str((self.status or {}).get("layout"))
 
 
 class Machine:
-    """The host behind ``connection``; ``token`` names what this run makes there."""
+    """The host behind ``connection``; ``token`` marks everything that this run creates there."""
 
     def __init__(self, connection: Connection, token: str) -> None:
         self._connection = connection
@@ -87,17 +87,17 @@ class Machine:
         root: bool = False,
         limit: float = QUICK,
     ) -> Answer:
-        """Run the script ``name`` of host/, which sees ``variables`` and TOKEN."""
+        """Run the script ``name`` of host/, with ``variables`` and TOKEN set."""
         given = {**(variables or {}), "TOKEN": self.token}
         return self._answer(load(name, **given), root=root, limit=limit)
 
     def records(self, name: str, *, root: bool = False) -> Records:
-        """Run a script that only looks, and return its records."""
+        """Run a script that changes nothing, and return its records."""
         return Records(self.script(name, root=root).stdout)
 
     @property
     def state(self) -> State:
-        """Return what nix-aurora says of this boot; it is asked once."""
+        """Return nix-aurora's status of this boot; query it only once."""
         if self._state is None:
             status = self.run("nix-aurora status --json")
             mount = self.run("nix-aurora mount status --json")
@@ -105,14 +105,17 @@ class Machine:
         return self._state
 
     def reboot(self, limit: float) -> None:
-        """Reboot the host and wait until it is up again; raise LateError after ``limit`` s."""
+        """Reboot the host and wait until it is up again.
+
+        Raise LateError after ``limit`` seconds.
+        """
         before = self.facts.boot
-        with suppress(LostError, LateError):  # it is gone already
+        with suppress(LostError, LateError):  # the host is already down
             self.run("systemctl reboot", root=True, limit=_TRY)
         self.reconnect(before, limit)
 
     def reconnect(self, before: str, limit: float) -> None:
-        """Connect to another boot than ``before``; raise LateError after ``limit`` seconds."""
+        """Connect to a boot other than ``before``; raise LateError after ``limit`` seconds."""
         deadline = time.monotonic() + limit
         said = "nothing"
         while time.monotonic() < deadline:
@@ -129,7 +132,7 @@ class Machine:
         raise LateError(f"expected another boot within {limit:.0f} s, got {said}")
 
     def clean(self) -> str:
-        """Remove what this run made on the host; return what is left, "" for nothing."""
+        """Remove what this run created on the host; return what remains, "" for nothing."""
         return Records(self.script("clean", limit=QUICK).stdout).get("left")
 
     def _answer(self, script: str, *, root: bool, limit: float) -> Answer:
@@ -146,7 +149,7 @@ class Machine:
 
 
 def load(name: str, **variables: str) -> str:
-    """Return the script ``name`` of host/, as whole() makes it."""
+    """Return the script ``name`` of host/ in the form that whole() produces."""
     return whole(_read(name), **variables)
 
 
@@ -155,15 +158,15 @@ def _read(name: str) -> str:
 
 
 def whole(script: str, **variables: str) -> str:
-    """Return a script that sees ``variables``, that sh reads to its end before it starts.
+    """Return a script that sets ``variables``, and that sh reads completely before it starts.
 
-    It has no input: nothing that it runs reads what comes after it.
+    Its input is empty, so no program in it reads the rest of the script.
     """
     given = "".join(f"{name}={shlex.quote(value)}\n" for name, value in variables.items())
     return f"{{\necho {BEGIN}\n{given}{_read('common')}\n{script}\n}} </dev/null\n"
 
 
 def own_answer(answer: Answer) -> Answer:
-    """Return an answer without what the user's own shell printed before the script began."""
+    """Return an answer without the output of the user's own shell before the script began."""
     _, begins, own = answer.stdout.partition(f"{BEGIN}\n")
     return Answer(answer.code, own, answer.stderr) if begins else answer

@@ -1,4 +1,4 @@
-"""What a report keeps to itself: names of users and hosts, home directories, passwords in URLs."""
+"""Mask private text in a report: users, hosts, home directories, passwords in URLs."""
 
 import re
 from collections.abc import Callable
@@ -10,13 +10,13 @@ _URL = re.compile(r"(?<=://)[^/@\s]+@")
 
 
 def masker(facts: Facts, host: str) -> Callable[[str], str]:
-    """Return a function that masks a text of the host ``host``, as ssh was given it."""
+    """Return a function that masks text from ``host``, the name that ssh was called with."""
     user, _, address = host.rpartition("@")
     homes = {facts.home, f"/var/home/{facts.user}", f"/home/{facts.user}"} - {"", "/"}
     words = {facts.user: "USER", user: "USER"}
     for name in (facts.name, facts.name.partition(".")[0], address):
         words.setdefault(name, "HOST")
-    # A longer name first, for it may begin with a shorter one.
+    # Longer names come first, since a longer one may begin with a shorter one.
     pairs = [(_path(home), "~") for home in sorted(homes, key=len, reverse=True)]
     for word in sorted(words, key=len, reverse=True):
         if word not in _KEPT:
@@ -36,5 +36,5 @@ def _path(path: str) -> re.Pattern[str]:
 
 
 def _word(word: str) -> re.Pattern[str]:
-    # A part of another name stays: the host "aurora" in nix-aurora.
+    # A part of another name stays: a host "aurora" must not change the name nix-aurora.
     return re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")

@@ -1,4 +1,4 @@
-"""What a check of a promise comes to."""
+"""The outcome of checking a promise."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Result(StrEnum):
-    """NOT_SHOWN: the promise was neither seen kept nor seen broken."""
+    """The result of a check; NOT_SHOWN means that the promise was not checked."""
 
     OK = "ok"
     FAILED = "failed"
@@ -15,10 +15,10 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The result of the check ``id``, with what was seen.
+    """The result of the check ``id``, with details.
 
-    ``next`` is the command to run next where the check failed. ``boot`` names the boot that was
-    looked at: "" is the one that the run began with.
+    ``next`` is the command to run next if the check failed. ``boot`` names the boot that was
+    checked: "" is the one in which the run began.
     """
 
     id: str
@@ -44,10 +44,10 @@ def failed(identifier: str, detail: str, next_command: str) -> Outcome:
 
 
 def not_shown(identifier: str, reason: str) -> Outcome:
-    """Return the outcome of a promise that was not looked at, with the reason."""
+    """Return the outcome of a promise that was not checked, with the reason."""
     return Outcome(identifier, Result.NOT_SHOWN, reason)
 
 
 def exit_code(outcomes: Sequence[Outcome]) -> int:
-    """Return 0 where all that was shown is ok, else 1."""
+    """Return 1 if a check failed, else 0."""
     return 1 if any(outcome.result is Result.FAILED for outcome in outcomes) else 0

@@ -1,4 +1,4 @@
-"""What the project promises, by the check that looks at it, and the page that says so."""
+"""The project's promises, by the id of their check, with the page that makes each."""
 
 from collections.abc import Mapping
 from typing import NamedTuple

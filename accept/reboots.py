@@ -1,4 +1,4 @@
-"""A reboot, a rollback, and the way back: each time the host has to be whole."""
+"""Reboot, roll back, and come back: the host must be whole each time."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ def walk_reboots(walk: Walk, *, asked: bool, limit: float) -> None:
     except (LostError, LateError, ToolError) as error:
         walk.lost = isinstance(error, LostError)
         missing = [identifier for identifier in IDS if walk.result(identifier) is None]
-        # Without a connection nobody knows which deployment boots next.
+        # Without a connection it is unknown which deployment boots next.
         again = f"{_STATUS}; sudo {_command(walk.machine)}"
         walk.add(failed(missing[0] if missing else "back", str(error), again))
         _skip(walk, missing[1:], f"see {missing[0]}" if missing else "")
@@ -47,7 +47,7 @@ def _reboots(walk: Walk, *, asked: bool, limit: float) -> None:
 
 
 def _obstacle(walk: Walk, before: Deployments | None, *, asked: bool) -> str | None:
-    """Return why nothing is rebooted, if so."""
+    """Return a reason not to reboot, if there is one."""
     if not asked:
         return NOT_ASKED.format("--reboots")
     if walk.lost:
@@ -66,7 +66,7 @@ def _deployments(machine: Machine) -> Deployments | None:
 
 
 def _roll_back(walk: Walk, before: Deployments, limit: float) -> None:
-    """Boot the former deployment, and then the one of ``before`` again."""
+    """Boot the previous deployment, and then the one of ``before`` again."""
     machine = walk.machine
     if not _switch(walk, "rollback"):
         _skip(walk, ["back"], "see rollback")
@@ -105,7 +105,7 @@ def _judge_back(machine: Machine, before: Deployments) -> Outcome:
 
 
 def _boot(walk: Walk, identifier: str, limit: float, judge: Callable[[], Outcome]) -> bool:
-    """Reboot, judge, and return whether that is ok."""
+    """Reboot, judge the host, and return whether it is whole."""
     start = time.monotonic()
     try:
         walk.machine.reboot(limit)
@@ -119,13 +119,13 @@ def _boot(walk: Walk, identifier: str, limit: float, judge: Callable[[], Outcome
 
 
 def _command(machine: Machine) -> str:
-    """Return what exchanges the first two deployments; twice, it changes nothing."""
+    """Return a command that swaps the first two deployments; run twice, it changes nothing."""
     has = "rpm-ostree" in machine.facts.tools
     return "rpm-ostree rollback" if has else "ostree admin set-default 1"
 
 
 def _switch(walk: Walk, identifier: str) -> bool:
-    """Have the next boot take the other deployment, and return whether it will."""
+    """Select the other deployment for the next boot, and return whether that worked."""
     command = _command(walk.machine)
     answer = walk.machine.run(command, root=True)
     if answer.code != 0:
@@ -134,7 +134,7 @@ def _switch(walk: Walk, identifier: str) -> bool:
 
 
 def _undo(walk: Walk, before: Deployments) -> None:
-    """Have the next boot take the deployment that the host had booted, whatever went wrong."""
+    """Select the deployment that the host had booted for the next boot, whatever went wrong."""
     if walk.lost:
         return
     now = look(walk.machine)

@@ -1,6 +1,6 @@
-"""What the scripts on the host print: lines of a name, a space and a value.
+"""Parse the output of the scripts on the host: lines with a name, a space and a value.
 
-A name may come several times. Values are text from the host: escape them before printing.
+A name may occur several times. Values are text from the host: escape them before printing.
 """
 
 import json
@@ -14,14 +14,14 @@ LONGEST = 300
 
 
 def ending(text: str) -> str:
-    """Return the end of a text from the host, which is where programs say what went wrong."""
+    """Return the end of a text from the host, where programs usually report their error."""
     text = text.strip()
     return printable(text if len(text) <= LONGEST else f"…{text[-LONGEST:]}", None)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a script on the host left: its exit code and its output."""
+    """The result of a script on the host: its exit code and its output."""
 
     code: int
     stdout: str
@@ -29,7 +29,7 @@ class Answer:
 
     @property
     def complaint(self) -> str:
-        """Return the last thing that it said, for a message, with its exit code."""
+        """Return the last line of output, with the exit code, for a message."""
         lines = (self.stderr.strip() or self.stdout.strip()).splitlines()
         said = ending(lines[-1]) if lines else "no output"
         return f"exit code {self.code}: {said}"
@@ -57,32 +57,32 @@ class Records:
         return self._values.get(name, [default])[-1]
 
     def coded(self, name: str) -> tuple[int | None, str]:
-        """Return the exit code and the text that the step ``name`` left; None: it was not run."""
+        """Return the exit code and the text of the step ``name``; None if the step did not run."""
         code, _, text = self.get(name).partition(" ")
         return (int(code), text) if code.isdecimal() else (None, "")
 
 
 def parse_object(answer: Answer) -> dict[str, Any] | None:
-    """Return the JSON object that a command printed; None where it printed no such thing."""
+    """Return the JSON object that a command printed; None if it printed something else."""
     try:
         value = json.loads(answer.stdout)
-    except (ValueError, RecursionError):  # deep nesting is no answer either
+    except (ValueError, RecursionError):  # RecursionError comes from deeply nested JSON
         return None
     return value if isinstance(value, dict) else None
 
 
 def part(value: object, *names: str) -> Any:  # noqa: ANN401 - JSON from outside has any shape
-    """Return what lies below ``names`` in nested objects; None where there is no such thing."""
+    """Return the value at the path ``names`` in nested objects; None if it does not exist."""
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
 
 
 def entries(value: object) -> list[Any]:
-    """Return the entries of a list of JSON; none where it is no list."""
+    """Return the entries of a JSON list; an empty list for any other value."""
     return value if isinstance(value, list) else []
 
 
 def members(value: object) -> dict[str, Any]:
-    """Return the members of an object of JSON; none where it is no object."""
+    """Return the members of a JSON object; an empty one for any other value."""
     return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The report: a table for people, and JSON for an issue."""
+"""Write the report: a table for people, and JSON for an issue."""
 
 import json
 import textwrap
@@ -18,7 +18,7 @@ _LABELS = {Result.OK: "ok", Result.FAILED: "FAILED", Result.NOT_SHOWN: "not show
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that a run has shown: masked, with control characters escaped."""
+    """The results of a run: masked, with control characters escaped."""
 
     date: str
     host: Mapping[str, str]
@@ -39,7 +39,7 @@ def make_report(
     outcomes: Sequence[Outcome],
     mask: Callable[[str], str],
 ) -> Report:
-    """Return a report in which all text of the host is masked and fit for a terminal."""
+    """Return a report in which all text from the host is masked and safe for a terminal."""
 
     def shown(text: str) -> str:
         return printable(mask(text), limit=None)
@@ -82,7 +82,7 @@ def describe(report: Report) -> str:
 
 
 def render(report: Report, width: int = 100) -> str:
-    """Return the report as a table of at most ``width`` columns, where the words allow it."""
+    """Return the report as a table of at most ``width`` columns if the words fit."""
     host = report.host
     system = ", ".join(filter(None, (host.get("os"), host.get("kernel"), host.get("machine"))))
     lines = [f"{report.date}  {system}", ""]
@@ -100,7 +100,7 @@ def render(report: Report, width: int = 100) -> str:
 
 
 def _hang(head: str, text: str, width: int) -> list[str]:
-    """Return ``head`` and ``text``, whose further lines begin below its first."""
+    """Return ``head`` and ``text``, with the further lines of ``text`` indented below its first."""
     indent = " " * len(head)
     return textwrap.wrap(
         text,

@@ -1,4 +1,4 @@
-"""The walk: the checks in their order, what each needs, and what becomes of a lost host."""
+"""Run the checks in order, skip those whose requirements failed, and handle a lost host."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +15,7 @@ Check = Callable[[Machine], Iterator[Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A check, the promises that it looks at, and those without which it shows nothing."""
+    """A check, the promises that it checks, and those that must hold before it can."""
 
     ids: tuple[str, ...]
     check: Check
@@ -43,7 +43,7 @@ MORE = (
 
 
 def asked_steps(*, network: str | None, collect: bool) -> tuple[Step, ...]:
-    """Return the steps that have to be asked for; ``network`` is what to install."""
+    """Return the optional steps that were requested; ``network`` is what to install."""
     install = Step(("network",), lambda machine: profile.check_network(machine, network or ""))
     return (
         replace(install, needs=("daemon",)) if network else _not_asked("network", "--network"),
@@ -62,7 +62,7 @@ def _not_asked(identifier: str, option: str) -> Step:
 
 
 class Walk:
-    """A walk over a machine; ``tell`` hears which step begins, and of each outcome."""
+    """A walk over a machine; ``tell`` is called for each step and each outcome."""
 
     def __init__(self, machine: Machine, tell: Callable[[str], None]) -> None:
         self.machine = machine
@@ -72,19 +72,19 @@ class Walk:
         self.tell = tell
 
     def take(self, steps: Sequence[Step], boot: str = "") -> None:
-        """Take steps, and keep an outcome for each of their promises."""
+        """Run steps, and record an outcome for each of their promises."""
         for step in steps:
             for outcome in self._outcomes(step, boot):
                 self.add(outcome, boot)
 
     def add(self, outcome: Outcome, boot: str = "") -> None:
-        """Keep an outcome."""
+        """Record an outcome."""
         kept = replace(outcome, boot=boot)
         self.outcomes.append(kept)
         self.tell(f"{kept.name}: {kept.result}")
 
     def result(self, identifier: str, boot: str = "") -> Result | None:
-        """Return the result of a promise in a boot; None where it has none yet."""
+        """Return the result of a promise in a boot; None if it has none yet."""
         found = (one for one in self.outcomes if (one.id, one.boot) == (identifier, boot))
         return next((outcome.result for outcome in found), None)
 
@@ -97,7 +97,7 @@ class Walk:
             raise RuntimeError(f"no outcome of {', '.join(missing)}")
 
     def _guarded(self, step: Step, boot: str, missing: Sequence[str]) -> Iterator[Outcome]:
-        """Yield the outcomes of a step, and those of what a fault keeps it from."""
+        """Yield the outcomes of a step; after an error, also those for the rest of its promises."""
         if self.lost:
             yield from map(partial(not_shown, reason="the connection is gone"), step.ids)
             return

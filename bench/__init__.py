@@ -1,1 +1,1 @@
-"""Figures, each beside a floor measured in the same run: ``python -m bench --help``."""
+"""Measure figures, each beside a floor from the same run: ``python -m bench --help``."""

@@ -1,4 +1,4 @@
-"""``python -m bench``: measure, and print a table. Nothing here is asserted in tests."""
+"""``python -m bench``: measure, and print a table; no test asserts these figures."""
 
 import argparse
 import datetime
@@ -28,7 +28,7 @@ def _row(figure: Figure) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """Measure the builder on a tarball, and the host side with the package made of it."""
+    """Measure the builder on a tarball, and the host side with the package built from it."""
     parser = argparse.ArgumentParser(prog="python -m bench")
     parser.add_argument("tarball", type=Path)
     parser.add_argument("--times", type=int, default=5, help="runs of each, for the median")

@@ -1,4 +1,4 @@
-"""What the package adds to the boots of a composefs host, beside the host without it."""
+"""Measure the time that the package adds to the boots of a composefs host."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,26 +11,26 @@ from tests.harness.qemu import Machine
 from tests.harness.system import System
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
 
-# From the start of user space until somebody can log in, in microseconds.
+# From the start of user space until logins are possible, in microseconds.
 _LOGIN = """
 read_moment() { systemctl show --property="$1" --value ${2-}; }
 start=$(read_moment UserspaceTimestampMonotonic)
 login=$(read_moment ActiveEnterTimestampMonotonic systemd-user-sessions.service)
 echo $((login - start))
 """
-_MOVE = "nix-root.service"  # nothing else starts before it has ended
+_MOVE = "nix-root.service"  # no other unit starts before it has ended
 _TARGET = "+ 0 s"
 _FLOOR = "a host without the package"
 
 
 def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure boots until logins, and how long the move takes, in containers and emulated."""
+    """Measure boots until login, and the time of the move, in containers and emulated."""
     yield from _in_containers(package, work, times)
     yield from _emulated(package, work, times)
 
 
 def _in_containers(package: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure with this machine's processors, in turns with the host without the package."""
+    """Measure with this machine's processors, alternating with the host without the package."""
     base = atomic_tree()
     tree = layer_rpms(base, [package], work / "container-layer")
     with Host(base, work / "container-base") as bare, Host(tree, work / "container") as host:
@@ -83,7 +83,7 @@ def _login(system: System) -> float:
 
 
 def _later(machine: Machine, times: int, unit: str | None = None) -> Iterator[tuple[float, float]]:
-    """Yield the seconds until logins of each boot, and those that ``unit`` took."""
+    """Yield the seconds until login of each boot, and the seconds that ``unit`` took."""
     for _ in range(times):
         machine.reboot()
         yield _login(machine), unit_seconds(machine, unit) if unit else 0.0

@@ -1,4 +1,4 @@
-"""The builder's stages beside what the plain tools need for the same."""
+"""Measure the builder's stages beside the plain tools that do the same work."""
 
 import platform
 import sys
@@ -25,14 +25,14 @@ peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 Path(sys.argv[1]).write_text(str(peak * 1024))
 sys.exit(code)
 """
-_LONG = 3  # runs of what compresses as hard as it can
+_LONG = 3  # runs of the slowest compression
 _UNPACK = 'rm -rf "$2" && mkdir -p "$2" && tar -xJf "$1" -C "$2"'
 _HASH = 'find "$2" -type f -print0 | xargs -0 sha256sum'
 _COMPRESS = 'tar -C "$2" -cf - . | zstd -q -19 -T0 >"$2.tar.zst"'
 
 
 def figures(tarball: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure check and stage, and the whole build, of ``tarball``, in ``work``."""
+    """Measure check, stage, and the whole build of ``tarball``, in ``work``."""
     ours: Command = [sys.executable, "-c", _STAGE, tarball, work / "out"]
     floor: Command = ["sh", "-ec", f"{_UNPACK}; {_HASH}", "floor", tarball, work / "floor"]
     stage, stage_floor = medians(times, ours, floor)

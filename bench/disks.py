@@ -1,6 +1,6 @@
-"""The import on file systems of their own, beside plain tools that bring the same files there.
+"""Measure the import on several file systems, beside plain tools that copy the same files.
 
-Package and store lie on one file system, as /usr and /var do on the hosts that this is for.
+Package and store are on one file system, like /usr and /var on the target hosts.
 """
 
 import re
@@ -37,7 +37,7 @@ start=${EPOCHREALTIME/./}
 echo "took $((${EPOCHREALTIME/./} - start))"
 """
 _IMPORT = "/usr/libexec/nix-aurora/import"
-# What the floors need: the closure's registration, and all of it in one archive.
+# The input of the floors: the closure's registration, and all of it in one archive.
 _FLOORS = """
 . /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --dump-db >/var/disk/package/registration
@@ -60,7 +60,7 @@ _USED = "stat --file-system --format='%%S %%b %%f' %s"
 def figures(package: Path, work: Path, times: int, beside: Path | None) -> Iterator[Figure]:
     """Measure the import of ``package`` on each file system, in ``work``.
 
-    ``beside`` is another package, whose import takes the floors' place.
+    ``beside`` is another package, whose import replaces the floors.
     """
     for kind in _KINDS:
         with _Disk(kind, package, work / kind) as disk:
@@ -78,7 +78,7 @@ def figures(package: Path, work: Path, times: int, beside: Path | None) -> Itera
 
 
 def _compare(kind: str, package: Path, beside: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure two packages' imports in turns."""
+    """Measure two packages' imports alternately."""
     with (
         _Disk(kind, package, work / f"{kind}-ours") as ours,
         _Disk(kind, beside, work / f"{kind}-other") as other,
@@ -93,7 +93,7 @@ def _compare(kind: str, package: Path, beside: Path, work: Path, times: int) -> 
 
 
 class _Disk:
-    """A root with a package that lies on a file system of its own, beside an empty store."""
+    """A root with a package on a file system of its own, beside an empty store."""
 
     def __init__(self, kind: str, package: Path, work: Path) -> None:
         tree = layer_rpms(atomic_tree(nix_dir=True), [package], work / "layer")
@@ -117,9 +117,9 @@ class _Disk:
         return self._scratch.run(script).stdout
 
     def added(self) -> float:
-        """Import once; return by how many bytes the file system is fuller, and note the size."""
+        """Import once; return by how many bytes the file system has grown, and record the size."""
         before = self._used()
-        # What Nix keeps for a full disk is not the closure's: 8 MiB.
+        # The 8 MiB that Nix reserves for a full disk do not count as the closure's.
         self.run(f"{_CLEAR}{_IMPORT}\nrm -f /var/lib/nix/var/nix/db/reserved; sync")
         self.closure = float(self.run("du --bytes --summarize /var/lib/nix/store").split()[0])
         return self._used() - before
@@ -129,12 +129,15 @@ class _Disk:
         return float((blocks - free) * block)
 
     def medians(self, before: str, scripts: Sequence[str], times: int) -> list[float]:
-        """Run the scripts in turns, each on an empty store; return the median seconds of each."""
+        """Run the scripts alternately, each with an empty store.
+
+        Return the median seconds of each.
+        """
         rounds = [[self.seconds(before, script) for script in scripts] for _ in range(times)]
         return [median(values) for values in zip(*rounds, strict=True)]
 
     def seconds(self, before: str, script: str) -> float:
-        """Return how long a script takes on an empty store."""
+        """Return the seconds that a script takes with an empty store."""
         output = self.run(_CLEAR + before + _TIMER % script)
         (took,) = re.findall(r"^took (\d+)$", output, re.MULTILINE)
         return int(took) / 1e6

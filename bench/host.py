@@ -1,4 +1,4 @@
-"""The host side beside the least that it could cost, on a booted host."""
+"""Measure the host side beside its lowest possible cost, on a booted host."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,8 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import atomic_tree, layer_rpms
 
 _UNITS = ("nix-layout.service", "nix.mount", "nix-setup.service")
-# Nothing is deleted: ext4 without a journal looks at each inode that it has freed lately before it
-# gives out a new one (Linux `fs/ext4/ialloc.c`, recently_deleted), up to 1 ms for each file.
+# Nothing is deleted: before ext4 without a journal reuses an inode, it checks whether the inode was
+# freed recently (Linux `fs/ext4/ialloc.c`, recently_deleted), which takes up to 1 ms per file.
 _CLEAR = """
 systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
 mkdir -p /var/lib/former
@@ -22,8 +22,8 @@ systemd-tmpfiles --create nix-aurora.conf
 sync
 """
 _TIMER = 'start=${EPOCHREALTIME/./}; %s; echo "took $(( ${EPOCHREALTIME/./} - start ))"'
-# A client from before the import: its connection starts the daemon, and that wants the import.
-# The words are those that open the worker protocol (nix, src/libstore/worker-protocol.hh).
+# A client that started before the import: its connection starts the daemon, which waits for the
+# import. The words are the handshake of the worker protocol (nix, src/libstore/worker-protocol.hh).
 _FIRST = """systemctl start nix-daemon.socket
 python3 -I - <<'END'
 import socket, subprocess, time
@@ -38,12 +38,12 @@ start = subprocess.check_output([*show, "--property=ExecMainStartTimestampMonoto
 print("took", end - int(start))
 END
 """
-# What the floor needs: the closure in one archive, and its registration.
+# The input of the floor: the closure in one archive, and its registration.
 _FLOOR = """. /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --dump-db >/var/lib/registration
 tar --create --directory=/nix store | zstd --quiet -19 -T0 >/var/lib/archive
 """
-# Unpacked into the store itself: a Nix that runs is needed to load the database.
+# This unpacks into the store itself, since loading the database needs a working Nix.
 _PLAIN = """tar --zstd -xf /var/lib/archive -C /var/lib/nix
 . /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --load-db </var/lib/registration"""
@@ -52,7 +52,7 @@ _CALL = f"for ((i = 0; i < {_CALLS}; i++)); do %s --version >/dev/null; done"
 
 
 def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure the first start, a later boot, and the wrapper, of ``package``, in ``work``."""
+    """Measure the first start, a later boot, and the wrapper of ``package``, in ``work``."""
     tree = layer_rpms(atomic_tree(nix_dir=True), [package], work / "layer")
     with Host(tree, work / "state") as host:
         host.run(_FIRST + _FLOOR)
@@ -84,18 +84,18 @@ def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
 
 
 def _medians(pairs: Iterable[tuple[float, float]]) -> list[float]:
-    """Give the median of each; they are measured in turns, on a machine that has other work."""
+    """Return the median of each; the pairs alternate, since the machine has other work."""
     return [median(values) for values in zip(*pairs, strict=True)]
 
 
 def _seconds(host: Host, script: str) -> float:
-    """Run ``script``, which says how many microseconds it took."""
+    """Run ``script``, which prints its time in microseconds, and return it in seconds."""
     output = host.run(script).stdout
     (took,) = re.findall(r"^took (\d+)$", output, re.MULTILINE)
     return int(took) / 1e6
 
 
 def _second_boot(host: Host) -> float:
-    """Reboot; give the seconds that our units took from the start of their jobs' work."""
+    """Reboot; return the seconds that our units took from the start of their jobs."""
     host.reboot()
     return sum(unit_seconds(host, unit) for unit in _UNITS)

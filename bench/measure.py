@@ -1,4 +1,4 @@
-"""Timing commands, and what a figure is."""
+"""Time commands, and define a figure."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ class Figure:
 
 
 def run(command: Command) -> tuple[float, int]:
-    """Run ``command``; give its seconds, and the peak memory in bytes of its first process."""
+    """Run ``command``; return its seconds, and the peak memory in bytes of its first process."""
     start = time.monotonic()
     process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -40,7 +40,7 @@ def run(command: Command) -> tuple[float, int]:
 
 
 def medians(times: int, *commands: Command) -> list[float]:
-    """Run the commands in turns, ``times`` each, and give the median seconds of each."""
+    """Run the commands alternately, ``times`` each, and return the median seconds of each."""
     results: list[list[float]] = [[] for _ in commands]
     for _ in range(times):
         for command, seconds in zip(commands, results, strict=True):
@@ -49,7 +49,7 @@ def medians(times: int, *commands: Command) -> list[float]:
 
 
 def unit_seconds(system: System, unit: str) -> float:
-    """Return the seconds between the start of a unit and the moment when it was up."""
+    """Return the seconds from the start of a unit until it was active."""
     text = system.run(
         f"systemctl show {unit} --property=InactiveExitTimestampMonotonic,"
         "ActiveEnterTimestampMonotonic --value"
@@ -59,7 +59,7 @@ def unit_seconds(system: System, unit: str) -> float:
 
 
 def machine() -> str:
-    """Describe this machine in a line."""
+    """Return a description of this machine in one line."""
     model = next(
         (
             line.partition(":")[2].strip()

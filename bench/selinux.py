@@ -1,4 +1,4 @@
-"""What labels cost the import: on an emulated host that enforces SELinux, with and without them."""
+"""Measure the cost of labels in the import, on an emulated host that enforces SELinux."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import layer_rpms
 
-# With a context for the whole mount, the kernel asks the policy as ever, and stores no label.
+# With a context for the whole mount, the kernel still asks the policy, but stores no labels.
 _OPTIONS = {"labels": "rw", "none": "context=system_u:object_r:bin_t:s0"}
 _IMPORT = """
 systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
@@ -28,7 +28,7 @@ echo "took $((${EPOCHREALTIME/./} - start))"
 
 
 def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure the import of ``package`` on a file system that has labels, and one that has not."""
+    """Measure the import of ``package`` on a file system with labels, and on one without."""
     (module,) = package.parent.glob("nix-aurora-selinux-*.noarch.rpm")
     policy = provides_rpm(work, ["selinux-policy-targeted"], name="policy-provides")
     rpms = [package, policy, module]
@@ -55,7 +55,7 @@ def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
 
 
 def _seconds(machine: Machine, options: str) -> float:
-    """Import everything into a new file system; its labels are checked after the clock stops."""
+    """Import everything into a new file system; check its labels after the clock stops."""
     output = machine.run(_IMPORT, env={"OPTIONS": options}).stdout
     (took,) = re.findall(r"^took (\d+)$", output, re.MULTILINE)
     return int(took) / 1e6

@@ -1,4 +1,4 @@
-"""The command line of build.py: its commands, exit codes, and how faults are shown."""
+"""The command line of build.py: its commands, its exit codes, and how it reports errors."""
 
 import argparse
 import os
@@ -25,7 +25,7 @@ from nix_aurora.commands import (
 from nix_aurora.commands.command import Options, common_parser
 from nix_aurora.errors import AuroraError, FetchError, UsageError, VerificationError
 
-# In the order in which --help lists them.
+# --help lists the commands in this order.
 _COMMANDS = tuple(
     module.COMMAND
     for module in (fetch, stage, srpm, rpm, release, verify, oci, repo, publish, pins)
@@ -34,7 +34,7 @@ _INTERRUPTED = 130
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Return the parser of build.py. What it parses has the ``run`` and ``hint`` of a command."""
+    """Return the parser of build.py; parsed arguments have the command's ``run`` and ``hint``."""
     parser = argparse.ArgumentParser(
         prog="build.py",
         description="Build nix-aurora's RPMs from a pinned Determinate Nix release.",
@@ -57,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _next_step(error: AuroraError, words: argparse.Namespace) -> str | None:
-    """Return the next step after a fault that names none itself; None if its message is enough."""
+    """Return a next step for an error without a hint of its own; None if its message is enough."""
     if isinstance(error, UsageError):
         return f"build.py {words.command} --help"
     if not isinstance(error, FetchError | VerificationError):
@@ -70,7 +70,7 @@ def _next_step(error: AuroraError, words: argparse.Namespace) -> str | None:
 
 
 def _print_traceback() -> None:
-    """Print the traceback of the present error, with -v only."""
+    """Print the traceback of the current exception, with -v only."""
     for line in traceback.format_exc().splitlines():
         log.detail(line)
 
@@ -80,7 +80,7 @@ def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line and return the exit code; results are on stdout, one a line."""
+    """Run the command line and return the exit code; print the results on stdout, one per line."""
     words = make_parser().parse_args(argv)
     level = log.Level.VERBOSE if words.verbose else log.Level.NORMAL
     log.configure(log.Level.QUIET if words.quiet else level)
@@ -91,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         log.error(error.message, error.hint or _next_step(error, words), error.details)
         _print_traceback()
         return error.exit_code
-    except OSError as error:  # a full disk, a directory that is not ours
+    except OSError as error:  # such as a full disk, or a directory that belongs to another user
         place = os.fsdecode(error.filename) if error.filename else ""
         log.error(f"cannot read or write: {place or 'a file'}: {error.strerror or error}")
         _print_traceback()

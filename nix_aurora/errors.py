@@ -1,4 +1,4 @@
-"""The faults that end a run, each with the exit code that scripts can rely on."""
+"""The errors that end a run, each with an exit code that scripts can rely on."""
 
 from collections.abc import Iterable
 
@@ -6,16 +6,16 @@ from nix_aurora.text import printable
 
 
 def quoted(text: str) -> str:
-    """Return text from outside for a message: in quotes, escaped and bounded."""
+    """Return outside text for a message: quoted, escaped and of limited length."""
     return f"'{printable(text)}'"
 
 
 class AuroraError(Exception):
-    """A fault with a message for the user.
+    """An error with a message for the user.
 
     ``message`` is one line, ``what failed: subject: expected X, got Y``. ``details`` are more
-    lines, such as the output of a tool. ``hint`` is the next step, where there is one. log.py
-    escapes all of them when it prints them.
+    lines, such as the output of a tool. ``hint`` is the next step, if there is one. log.py escapes
+    all of them when it prints them.
     """
 
     exit_code = 1
@@ -30,42 +30,42 @@ class AuroraError(Exception):
 
 
 class UsageError(AuroraError):
-    """The command line asks for something that makes no sense."""
+    """The arguments of the command line are invalid."""
 
     exit_code = 2
 
 
 class PinError(AuroraError):
-    """pins.toml is missing, malformed, or has no entry for what is asked."""
+    """pins.toml is missing, malformed, or has no entry for the request."""
 
     exit_code = 3
 
 
 class FetchError(AuroraError):
-    """A download did not give the pinned bytes."""
+    """A download failed, or its bytes differ from the pin."""
 
     exit_code = 4
 
 
 class VerificationError(AuroraError):
-    """Bytes that are at hand are not what they have to be."""
+    """Local bytes are not as expected."""
 
     exit_code = 5
 
 
 class ToolError(AuroraError):
-    """A program that we run is missing or has failed."""
+    """A program that we run is missing or failed."""
 
     exit_code = 6
 
 
 class PublishError(AuroraError):
-    """COPR cannot be reached, or refuses what is asked of it."""
+    """COPR cannot be reached, or refuses the request."""
 
     exit_code = 7
 
 
 class BuildError(AuroraError):
-    """A build at COPR has failed."""
+    """A build at COPR failed."""
 
     exit_code = 8

@@ -1,4 +1,4 @@
-"""Files and directories that appear whole under their final name, or not at all."""
+"""Create files and directories that appear complete under their final name, or not at all."""
 
 import hashlib
 import os
@@ -11,16 +11,20 @@ from pathlib import Path
 
 
 def sha256_file(path: Path) -> str:
-    """Return the SHA-256 of a file in hex, read in pieces."""
+    """Return the SHA-256 of a file in hex; read the file in pieces."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory, read-only store paths in it included. What is not there is no fault."""
+    """Remove a directory, including read-only store paths in it.
+
+    Do nothing if it does not exist.
+    """
     if not path.exists():
         return
-    for folder, _, _ in os.walk(path):  # top-down: a directory is opened up before it is entered
+    # top-down: each directory becomes writable before os.walk enters it
+    for folder, _, _ in os.walk(path):
         if not os.access(folder, os.W_OK | os.X_OK):
             Path(folder).chmod(stat.S_IRWXU)
     shutil.rmtree(path)
@@ -28,7 +32,10 @@ def remove_tree(path: Path) -> None:
 
 @contextmanager
 def new_file(final: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``final``; on success it is renamed to it, else removed."""
+    """Yield a temporary path beside ``final``.
+
+    Rename it to ``final`` on success, else remove it.
+    """
     final.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=final.parent, prefix=f".{final.name}.")
     os.close(handle)
@@ -37,7 +44,7 @@ def new_file(final: Path) -> Iterator[Path]:
         yield temporary
         umask = os.umask(0)
         os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp gives 0600
+        temporary.chmod(0o666 & ~umask)  # mkstemp creates files with mode 0600
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
@@ -45,9 +52,9 @@ def new_file(final: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_directory(final: Path) -> Iterator[Path]:
-    """Yield a temporary directory beside ``final``; on success it takes its place, else it goes.
+    """Yield a temporary directory; it replaces ``final`` on success, and is removed otherwise.
 
-    A former ``final`` is removed only once the new one is complete.
+    An earlier ``final`` is removed only after the new one is complete.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=final.parent, prefix=f".{final.name}."))

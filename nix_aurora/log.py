@@ -1,7 +1,7 @@
-"""What the user sees on stderr: steps, details, progress. Results go to stdout instead.
+"""Print steps, details and progress on stderr; results go to stdout instead.
 
-Every line may carry text from outside: names in an archive, a server's answer, a tool's output.
-So all that is printed here passes ``_line``, which escapes and bounds it.
+Every line may contain text from outside: names in an archive, a server's answer, a tool's output.
+So everything that is printed here passes ``_line``, which escapes it and limits its length.
 """
 
 import os
@@ -27,24 +27,24 @@ from rich.text import Text
 
 from nix_aurora.text import printable
 
-_LONGEST = 8000  # characters of a line: rpmbuild's command has some 1,000
+_LONGEST = 8000  # characters of a line: rpmbuild's command has about 1,000
 
 
 class Level(IntEnum):
-    """How much is told: -q, nothing, -v."""
+    """The amount of output: -q, the default, or -v."""
 
     QUIET = 0
     NORMAL = 1
     VERBOSE = 2
 
 
-# rich leaves colour and animation away where stderr is no terminal or NO_COLOR is set.
+# rich omits color and animation if stderr is not a terminal or NO_COLOR is set.
 _console = Console(stderr=True, highlight=False, soft_wrap=True)
 _level = Level.NORMAL
 
 
 def configure(level: Level) -> None:
-    """Set how much the rest of the run tells; binds to the present sys.stderr."""
+    """Set the amount of output for the rest of the run; use the current sys.stderr."""
     global _console, _level  # noqa: PLW0603 - one process, one terminal
     _console = Console(stderr=True, highlight=False, soft_wrap=True)
     _level = level
@@ -68,7 +68,7 @@ def warn(message: str) -> None:
 
 
 def error(message: str, hint: str | None = None, details: Iterable[str] = ()) -> None:
-    """Print what ended the run, each of ``details`` on a line of its own, and what to do next."""
+    """Print the error that ended the run, each of ``details`` on a line, and the next step."""
     _console.print(_line(message, "error:", "red"))
     for detail_ in details:
         _console.print(_line(detail_))
@@ -77,7 +77,7 @@ def error(message: str, hint: str | None = None, details: Iterable[str] = ()) ->
 
 
 def _line(text: str, label: str = "", style: str = "") -> Text:
-    """Return ``text`` as one line that a terminal and rich show as it is."""
+    """Return ``text`` as one line that a terminal and rich show unchanged."""
     return Text.assemble((label, style), " " if label else "", _shown(text))
 
 
@@ -87,7 +87,7 @@ def _shown(text: str) -> str:
 
 @contextmanager
 def step(title: str) -> Iterator[None]:
-    """Frame a stage of the work: its title before, its duration after."""
+    """Print the title of a stage of the work before it, and its duration after it."""
     info(f"{title} ...")
     start = time.monotonic()
     yield
@@ -96,9 +96,9 @@ def step(title: str) -> Iterator[None]:
 
 @contextmanager
 def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show a bar over ``total`` bytes; yields a function that takes the bytes newly done.
+    """Show a bar over ``total`` bytes; yield a function that takes the number of new bytes.
 
-    On anything but a terminal, or with NO_COLOR set, nothing is drawn.
+    Nothing is drawn if stderr is not a terminal or NO_COLOR is set.
     """
     if _level == Level.QUIET or not _is_drawn():
         yield lambda _done: None
@@ -117,9 +117,10 @@ def progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def states(title: str) -> Iterator[Callable[[Mapping[str, str]], None]]:
-    """Show how things stand; yields a function that takes the present state of each by name.
+    """Show the states of several things; yield a function that takes the current states by name.
 
-    On a terminal this is a table that is kept up to date; elsewhere a line for each change.
+    On a terminal this is a table that is updated in place; elsewhere it prints a line for each
+    change.
     """
     known: dict[str, str] = {}
 

@@ -1,4 +1,4 @@
-"""The one door to other programs."""
+"""Run other programs; no other module does."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from nix_aurora import log
 from nix_aurora.errors import ToolError
 from nix_aurora.text import command as as_command
 
-_TAIL = 64 << 10  # bytes at the end of a log that an error is made of
+_TAIL = 64 << 10  # bytes at the end of a log that go into an error
 _TAIL_LINES = 15
 
 
@@ -25,9 +25,9 @@ def run(
 ) -> str:
     """Run ``command`` to its end and return its stdout.
 
-    ``env`` is added to our own environment. With ``log_file``, stdout and stderr go there, and
-    the result is empty. Raises ToolError, with the command ready to paste, when the program is
-    missing or exits non-zero.
+    ``env`` is added to our own environment. With ``log_file``, stdout and stderr go there, and the
+    result is empty. Raises ToolError, with the command ready to paste, if the program is missing or
+    exits non-zero.
     """
     argv = [str(word) for word in command]
     log.detail(as_command(argv))
@@ -69,14 +69,14 @@ def _read_tail(log_file: Path) -> str:
 def _run_into(
     sink: TextIO, argv: Sequence[str], cwd: Path | None, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
-    """Run a build. Interrupted, it ends with all that it has started, which would write on."""
+    """Run a build; end all its processes on an interrupt, or they would continue to write."""
     with subprocess.Popen(
         argv, cwd=cwd, env=env, stdout=sink, stderr=subprocess.STDOUT, process_group=0
     ) as process:
         try:
             code = process.wait()
         except BaseException:
-            with suppress(ProcessLookupError):  # it may just have ended
+            with suppress(ProcessLookupError):  # it may have ended just now
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     return subprocess.CompletedProcess(list(argv), code)

@@ -1,5 +1,5 @@
-"""The sample closure: a real Nix to package and to run in tests, where no release can be had.
+"""The sample closure: a real Nix for builds and tests that cannot download a release.
 
-Debian's packages of a newer suite give the binaries; what comes out has the layout of the
-official Nix binary tarball and the shape of Determinate's: ``python -m sample --help``.
+Its binaries are from Debian's packages of a newer suite; the result has the layout of the official
+Nix binary tarball and the shape of Determinate's: ``python -m sample --help``.
 """

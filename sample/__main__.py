@@ -34,7 +34,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Run the command line; give the exit code."""
+    """Run the command line; return the exit code."""
     arguments = _arguments()
     log.configure(log.Level.VERBOSE if arguments.verbose else log.Level.NORMAL)
     target = Target(arguments.suite, ARCHITECTURES[arguments.arch])

@@ -1,6 +1,6 @@
-"""Debian packages of another suite or architecture, through apt with a state of its own.
+"""Get Debian packages of another suite or architecture through apt, with a state of its own.
 
-Nothing of the machine's own apt is changed; mirror.py chooses the mirror. apt checks the archive's
+The machine's own apt is not changed; mirror.py chooses the mirror. apt checks the archive's
 signature, and a package enters the cache only under the SHA-256 of the signed index.
 """
 
@@ -18,13 +18,13 @@ from nix_aurora.run import run
 from sample.mirror import debian_mirror, explain, require_keyring
 from sample.target import Target
 
-ROOTS = ("nix-bin", "busybox-static")  # asked for with all that they depend on
-ALONE = ("ca-certificates", "nix-setup-systemd")  # files are wanted, their dependencies are not
-_ENVIRONMENT = {"LC_ALL": "C"}  # apt's messages are read
+ROOTS = ("nix-bin", "busybox-static")  # requested with all their dependencies
+ALONE = ("ca-certificates", "nix-setup-systemd")  # requested without their dependencies
+_ENVIRONMENT = {"LC_ALL": "C"}  # apt's messages are parsed
 
 
 class Package(NamedTuple):
-    """One package of the suite, as its signed index has it."""
+    """One package of the suite, as the signed index describes it."""
 
     name: str
     version: str
@@ -33,7 +33,7 @@ class Package(NamedTuple):
 
     @property
     def upstream_version(self) -> str:
-        """The version without what Debian adds, in the characters of a store path's name."""
+        """Return the version without Debian's suffix, in the characters of a store path's name."""
         version = self.version.partition(":")[2] or self.version
         version = re.sub(r"-[^-]*$", "", version)
         version = re.sub(r"[+.](dfsg|ds|really|repack|~cs|nmu).*$", "", version)
@@ -41,12 +41,12 @@ class Package(NamedTuple):
 
 
 def parse_simulation(text: str) -> list[str]:
-    """Give the package names of ``apt-get --simulate install``, in its order."""
+    """Parse ``apt-get --simulate install``; return the package names in its order."""
     return re.findall(r"^Inst (\S+) \(", text, re.MULTILINE)
 
 
 def parse_stanzas(text: str) -> Iterator[Package]:
-    """Read the packages from ``apt-cache show``; ToolError on a stanza without what we need."""
+    """Parse packages from ``apt-cache show``; raise ToolError if a stanza lacks a field."""
     for stanza in re.split(r"\n\n+", text.strip()):
         fields = dict(re.findall(r"^([A-Za-z0-9-]+): (.*)$", stanza, re.MULTILINE))
         try:
@@ -63,26 +63,26 @@ def parse_stanzas(text: str) -> Iterator[Package]:
 
 
 def is_library(name: str) -> bool:
-    """Whether a dependency may hold a library that Nix loads.
+    """Return whether a dependency may contain a library that Nix loads.
 
-    The closure takes only what is really loaded; this spares the download of the rest, Perl
-    above all: Debian's package depends on it, Nix itself no longer does.
+    The closure contains only libraries that are really loaded; this avoids the download of the
+    other packages, above all Perl: Debian's package depends on it, Nix itself no longer does.
     """
     return bool(re.match(r"lib(?!perl)|zlib", name)) and not name.endswith("-perl")
 
 
 @dataclass(frozen=True)
 class Archive:
-    """A suite's archive, with what is known and fetched of it under ``cache``."""
+    """The archive of a suite, with its index and packages cached under ``cache``."""
 
     target: Target
     cache: Path
 
     def resolve(self, *, refresh: bool = False) -> list[Package]:
-        """Give the packages that a sample may need, sorted by name.
+        """Return the packages that a sample may need, sorted by name.
 
-        The index is fetched when there is none or with ``refresh``, and else used as it is: the
-        same cache gives the same sample. FetchError when that fails.
+        The index is fetched if there is none or with ``refresh``, and otherwise used unchanged: the
+        same cache produces the same sample. Raises FetchError if that fails.
         """
         if refresh or not any(self._lists.glob("*_Packages*")):
             self._update()
@@ -92,13 +92,13 @@ class Archive:
         return sorted(set(parse_stanzas(shown)))
 
     def find(self, *names: str) -> list[Package]:
-        """Return the packages of these names alone; the index is fetched where there is none."""
+        """Return exactly the packages with these names; fetch the index if there is none."""
         if not any(self._lists.glob("*_Packages*")):
             self._update()
         return list(parse_stanzas(self._apt("apt-cache", "show", "--no-all-versions", *names)))
 
     def fetch(self, packages: Sequence[Package]) -> dict[str, Path]:
-        """Give the package files by package name; those that the cache lacks are downloaded."""
+        """Return the package files by package name; download those that are not cached."""
         folder = self.cache / "debs"
         folder.mkdir(parents=True, exist_ok=True)
         found = {package.name: folder / package.file_name for package in packages}
@@ -147,7 +147,7 @@ class Archive:
         with new_file(self._state / "sources.list") as file:
             file.write_text(f"deb [{options}] {mirror} {self.target.suite} main\n")
         with new_file(self._state / "status"):
-            pass  # nothing is installed: every dependency is named
+            pass  # nothing is installed, since every dependency is named
         with log.step(f"Fetching the index of {self.target.suite} for {architecture}"):
             try:
                 self._apt("apt-get", "-qq", "-o", "APT::Update::Error-Mode=any", "update")
@@ -166,7 +166,7 @@ class Archive:
             "Dir::State::lists": self._lists,
             "Dir::State::status": state / "status",
             "Dir::Cache": state / "cache",
-            "Dir::Cache::pkgcache": "pkgcache.bin",  # container images turn it off
+            "Dir::Cache::pkgcache": "pkgcache.bin",  # container images turn this cache off
             "Dir::Etc::SourceList": state / "sources.list",
             "Dir::Etc::SourceParts": "/dev/null",
             "Dir::Etc::Preferences": "/dev/null",
@@ -174,13 +174,13 @@ class Archive:
             "APT::Architecture": architecture,
             "APT::Architectures": architecture,
             "APT::Install-Recommends": "false",
-            # The cache may lie where apt's own user cannot go.
+            # The cache may be in a directory that apt's own user cannot enter.
             "APT::Sandbox::User": "root",
-            # Mirrors that are frozen in time have a signed index past its date.
+            # The signed index of a frozen mirror is past its expiry date.
             "Acquire::Check-Valid-Until": "false",
             "Acquire::Languages": "none",
             "Acquire::Retries": "3",
-            "Debug::NoLocking": "true",  # for simulations; our own lock is around it all
+            "Debug::NoLocking": "true",  # for simulations; our own lock covers them
         }
         words_of_options = [
             word for item in options.items() for word in ("-o", "{}={}".format(*item))
@@ -189,7 +189,7 @@ class Archive:
 
 
 def unpack(file: Path, destination: Path) -> None:
-    """Unpack a package's files, as far as it has any, into ``destination``."""
+    """Unpack the files of a package, if it has any, into ``destination``."""
     destination.mkdir(parents=True)
     run(["dpkg-deb", "--extract", file, destination])
 

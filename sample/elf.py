@@ -1,8 +1,8 @@
-"""ELF programs and libraries: what they load, and making them load it from the store.
+"""Read what ELF files load, and make them load it from the store.
 
-Only 64-bit little-endian files are read, as both our architectures have them. pyelftools would be a
-dependency of everybody who builds, for the six fields that the sample reads.
-Format: System V ABI, chapters 4 and 5.
+Only 64-bit little-endian files are read, the format of both our architectures. pyelftools would be
+one more dependency of every builder, for the six fields that the sample reads. Format: System V
+ABI, chapters 4 and 5.
 """
 
 import os
@@ -21,11 +21,11 @@ _DT_NULL, _DT_NEEDED, _DT_STRTAB, _DT_SONAME, _DT_RPATH, _DT_RUNPATH = 0, 1, 5, 
 
 
 class Elf(NamedTuple):
-    """What a file says about how it is loaded."""
+    """The fields of a file that decide how it is loaded."""
 
     machine: int
-    interpreter: str | None  # the dynamic loader, where the file can be executed
-    dynamic: bool  # False: static, needs nothing
+    interpreter: str | None  # the dynamic loader, if the file is executable
+    dynamic: bool  # False for a static file, which needs nothing
     soname: str | None
     needed: tuple[str, ...]
     search_path: tuple[str, ...]  # RPATH or RUNPATH
@@ -39,7 +39,7 @@ class _Segment(NamedTuple):
 
 
 def read(path: Path) -> Elf | None:
-    """Read an ELF file; None for any other. VerificationError when it is malformed."""
+    """Read an ELF file; return None for any other, raise VerificationError if it is malformed."""
     with path.open("rb") as file:
         if file.read(len(_MAGIC)) != _MAGIC:
             return None
@@ -108,7 +108,7 @@ def _string(data: bytes, start: int) -> str:
 
 
 def find(tree: Path) -> Iterator[tuple[Path, Elf]]:
-    """Give the dynamic ELF files in a tree, sorted; links are not followed."""
+    """Yield the dynamic ELF files in a tree, sorted; do not follow links."""
     for folder, folders, names in os.walk(tree):
         folders.sort()
         for name in sorted(names):
@@ -120,18 +120,18 @@ def find(tree: Path) -> Iterator[tuple[Path, Elf]]:
 
 
 def patch(path: Path, *, interpreter: str | None, directories: Sequence[str]) -> None:
-    """Have the file load its libraries from ``directories``, and by ``interpreter`` if it runs."""
+    """Make the file load its libraries from ``directories``, with ``interpreter`` if executable."""
     words = ["--set-interpreter", interpreter] if interpreter else []
     run(["patchelf", *words, "--set-rpath", ":".join(directories), path])
 
 
 def detach_glibc(folder: Path, architecture: Architecture) -> None:
-    """Have the glibc in ``folder`` load nothing of the host's.
+    """Make the glibc in ``folder`` load nothing from the host.
 
-    The loader has the places compiled in where it looks for libraries that no RUNPATH finds, and
-    libc.so.6 that of character set modules; in a Nix of another glibc the host's would crash.
-    Each is replaced by one of the same length where nothing is. VerificationError when one is
-    not there: then this glibc has to be looked at anew.
+    The loader contains compiled-in paths in which it looks for libraries that no RUNPATH finds, and
+    libc.so.6 contains one for character set modules; in a Nix with another glibc the host's files
+    would crash. Each is replaced by a path of the same length that does not exist. Raises
+    VerificationError if one is missing: then this glibc needs a new inspection.
     """
     triplet = architecture.triplet
     loader = {

@@ -1,4 +1,4 @@
-"""From unpacked Debian packages to the contents of store paths."""
+"""Lay out unpacked Debian packages as the contents of store paths."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ from pathlib import Path
 from nix_aurora.errors import VerificationError
 
 _FEW_CERTIFICATES = 50
-# What a builder that knows only the sandbox's /bin/sh may call.
+# A builder that knows only the sandbox's /bin/sh may call these.
 _APPLETS = (
     *("ash", "sh", "basename", "dirname", "readlink", "env", "id", "uname", "printf", "echo"),
     *("cat", "chmod", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch", "tar"),
     *("grep", "head", "tail", "sed", "seq", "sort", "tr", "wc", "sleep", "test", "true", "false"),
 )
-# Debian's places, and those of the Nix packages.
+# The places in Debian's packages and in Nix's.
 _NIX_PLACES = {
     "usr/bin": "bin",
     "usr/libexec": "libexec",
@@ -29,10 +29,10 @@ _UNITS = ("nix-daemon.service", "nix-daemon.socket")
 
 
 def copy(source: Path, destination: Path) -> None:
-    """Copy a file, relative symlink or tree, with no more than the NAR keeps of modes.
+    """Copy a file, relative symlink or tree, with only the modes that a NAR keeps.
 
-    What is no part of a package of programs is left out: links to the host's files, and relative
-    links to what another package has.
+    Links that cannot be part of a package are left out: links to the host's files, and relative
+    links to files of another package.
     """
     if source.is_symlink():
         if not source.readlink().is_absolute() and source.exists():
@@ -48,14 +48,14 @@ def copy(source: Path, destination: Path) -> None:
 
 
 def write(path: Path, text: str) -> None:
-    """Write a new text file, and the directories that lead to it."""
+    """Write a new text file, and create its parent directories."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
     path.chmod(0o644)
 
 
 def link(path: Path, target: str) -> None:
-    """Make a symlink, and the directories that lead to it."""
+    """Create a symlink, and its parent directories."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(target)
 
@@ -76,7 +76,7 @@ def busybox(package: Path, destination: Path) -> None:
 
 
 def certificates(package: Path, destination: Path) -> None:
-    """Lay out Mozilla's certificates as one bundle, as nixpkgs' cacert has them."""
+    """Lay out Mozilla's certificates as one bundle, like nixpkgs' cacert."""
     files = sorted((package / "usr/share/ca-certificates/mozilla").glob("*.crt"))
     if len(files) < _FEW_CERTIFICATES:
         raise VerificationError(
@@ -91,12 +91,12 @@ def certificates(package: Path, destination: Path) -> None:
 
 
 def manual(package: Path, destination: Path) -> None:
-    """Lay out the man pages, compressed as they come."""
+    """Lay out the man pages, still compressed."""
     copy(package / "usr/share/man", destination / "share/man")
 
 
 def sandbox_conf(destination: Path, shell: str) -> None:
-    """Write the setting that the official Nix has compiled in, as a store path that is a file."""
+    """Write the setting that the official Nix has compiled in; the store path is a single file."""
     write(
         destination,
         "# For nix.conf: this Nix has Debian's /usr/bin/bash-static compiled in as the /bin/sh of\n"
@@ -108,11 +108,10 @@ def sandbox_conf(destination: Path, shell: str) -> None:
 def nix_cli(
     package: Path, units: Path, destination: Path, *, own: str, sandbox_shell: str, conf: str
 ) -> None:
-    """Lay out the programs and all that belongs to them.
+    """Lay out the programs and everything that belongs to them.
 
-    ``package`` is nix-bin, ``units`` nix-setup-systemd, both unpacked. ``own``,
-    ``sandbox_shell`` and ``conf`` are the store paths of the result, of the sandbox's shell and
-    of its setting.
+    ``package`` is nix-bin, ``units`` nix-setup-systemd, both unpacked. ``own``, ``sandbox_shell``
+    and ``conf`` are the store paths of the result, of the sandbox's shell and of its setting.
     """
     for source, place in _NIX_PLACES.items():
         copy(package / source, destination / place)
@@ -122,7 +121,7 @@ def nix_cli(
     for unit in _UNITS:
         text = (units / "usr/lib/systemd/system" / unit).read_text(encoding="utf-8")
         write(destination / "lib/systemd/system" / unit, text.replace("/usr/bin/", f"{own}/bin/"))
-    # Debian's own admits only members of a group of its making.
+    # Debian's own unit admits only members of a group that Debian creates.
     write(
         destination / "lib/tmpfiles.d/nix-daemon.conf",
         "d /nix/var/nix/daemon-socket 0755 root root - -\n",
@@ -132,7 +131,7 @@ def nix_cli(
 
 
 def link_farm(source: Path, destination: Path, prefix: str) -> None:
-    """Mirror the tree ``source`` as symlinks to ``prefix``, where it will lie, as lndir does."""
+    """Mirror the tree ``source`` as symlinks to its future place ``prefix``, like lndir."""
     for folder, folders, names in os.walk(source):
         relative = Path(folder).relative_to(source)
         links = [name for name in folders if Path(folder, name).is_symlink()]

@@ -1,4 +1,4 @@
-"""From a target to its tarball, or to the one that is there already."""
+"""Make the tarball for a target, or return the existing one."""
 
 import fcntl
 import hashlib
@@ -22,10 +22,10 @@ LEVEL = 6
 def make(
     target: Target, *, cache: Path, out: Path, refresh: bool = False, level: int = LEVEL
 ) -> Path:
-    """Give the path of ``out/nix-<version>-<system>.tar.xz``, made unless it is there.
+    """Return the path of ``out/nix-<version>-<system>.tar.xz``; create it if necessary.
 
-    ``<tarball>.key`` beside it says what it was made from. ``cache`` keeps what is downloaded;
-    ``refresh`` looks for newer packages first. ``level`` is xz's: tests have no use for its best.
+    ``<tarball>.key`` beside it identifies its sources. ``cache`` keeps downloads; ``refresh`` first
+    looks for newer packages. ``level`` is xz's: tests do not need the best one.
     """
     cache.mkdir(parents=True, exist_ok=True)
     out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +65,7 @@ def _build(
     recipe: str,
     level: int,
 ) -> None:
-    """Make the closure in ``top``, which gives the archive's directory its name, and pack it."""
+    """Make the closure in ``top``, whose name becomes the archive's top directory, and pack it."""
     trees = top.parent / "packages"
     with log.step(f"Unpacking {len(files)} packages"):
         for package, file in files.items():
@@ -87,7 +87,7 @@ def _build(
 
 
 def _recipe() -> str:
-    """Digest what decides the result besides the packages: our sources, and patchelf."""
+    """Return a digest of the other inputs of the result: our sources, and patchelf."""
     sources = sorted(
         path for path in Path(__file__).parent.iterdir() if path.suffix in {".py", ".in"}
     )
@@ -105,7 +105,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 @contextmanager
 def _lock(cache: Path) -> Iterator[None]:
-    """Let one run after the other use the cache, which apt does not lock for us."""
+    """Lock the cache for one run at a time, since apt does not lock it."""
     with (cache / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

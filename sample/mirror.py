@@ -1,4 +1,4 @@
-"""Where Debian's packages come from, and whose signature they need.
+"""Choose the source of Debian's packages, and the keys that must have signed them.
 
 ``python -m sample.mirror`` prints the mirror in this machine's own apt configuration, if any.
 """
@@ -18,24 +18,24 @@ VARIABLE = "NIX_AURORA_DEBIAN_MIRROR"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 """Debian's archive keys, from a package of the distribution: tools/setup knows its name."""
 
-# Run by mmdebstrap once it has written its default sources, before it downloads anything.
+# mmdebstrap runs this after it has written its default sources, and before it downloads anything.
 _COPY_SOURCES = 'cp "$1/etc/apt/sources.list" "$COPY"; exit 1'
 _SOURCE = re.compile(r"^deb (?:\[[^\]]*\] )?(\S+) (\S+) main\b", re.MULTILINE)
-# What apt says of a signature that it does not trust, in LC_ALL=C.
+# apt's words for a signature that it does not trust, in LC_ALL=C.
 _DISTRUST = re.compile(r"GPG error|NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|OpenPGP signature")
 
 
 def debian_mirror(suite: str) -> str:
-    """Return the URI of the mirror to take Debian's ``suite`` from.
+    """Return the URI of the mirror for Debian's ``suite``.
 
-    It is VARIABLE's where that is set, else the one in this machine's own apt configuration, else
-    the one that mmdebstrap uses by default. Raises ToolError where there is none.
+    It is the value of VARIABLE if set, else the mirror in this machine's own apt configuration,
+    else mmdebstrap's default. Raises ToolError if there is none.
     """
     return os.environ.get(VARIABLE) or mirror_of_apt() or _mirror_of_mmdebstrap(suite)
 
 
 def require_keyring() -> Path:
-    """Return the keyring with Debian's archive keys; ToolError where it is missing."""
+    """Return the keyring with Debian's archive keys; raise ToolError if it is missing."""
     if not KEYRING.is_file():
         raise ToolError(
             f"cannot check Debian's signature: {KEYRING}: no such file", hint="make setup"
@@ -44,7 +44,7 @@ def require_keyring() -> Path:
 
 
 def explain(error: AuroraError, mirror: str) -> AuroraError:
-    """Return the error to raise for a failed download; distrust of the mirror has its own."""
+    """Return the error to raise for a failed download; an untrusted mirror gets a separate one."""
     if not _DISTRUST.search(str(error)):
         return error
     return VerificationError(
@@ -54,10 +54,10 @@ def explain(error: AuroraError, mirror: str) -> AuroraError:
 
 
 def parse_targets(text: str) -> str | None:
-    """Return the first archive of Debian's own in ``apt-get indextargets``: ORIGIN|LABEL|URI."""
+    """Return Debian's own first archive in ``apt-get indextargets``: ORIGIN|LABEL|URI."""
     for line in text.splitlines():
         origin, label, uri = line.split("|", 2)
-        if origin == label == "Debian":  # the security archive has a label of its own
+        if origin == label == "Debian":  # the security archive has another label
             return uri
     return None
 
@@ -78,7 +78,7 @@ def mirror_of_apt() -> str | None:
 def _mirror_of_mmdebstrap(suite: str) -> str:
     with tempfile.TemporaryDirectory(prefix="mmdebstrap-") as place:
         copy = Path(place, "sources.list")
-        # Without rights: nothing is mounted or installed.
+        # As an ordinary user: this mounts and installs nothing.
         options = ["--quiet", "--mode=chrootless", "--variant=custom"]
         command = ["mmdebstrap", *options, f"--setup-hook={_COPY_SOURCES}", suite, f"{place}/root"]
         environment = {**os.environ, "COPY": str(copy)}

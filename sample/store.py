@@ -1,4 +1,4 @@
-"""Store paths: their names, what they refer to, and how a closure is registered."""
+"""Name store paths, find their references, and register a closure."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -15,10 +15,11 @@ _DIGEST_BYTES = 20
 
 
 def base_name(kind: str, digest: bytes, name: str) -> str:
-    """Name a store path as Nix does, ``<hash>-<name>``.
+    """Return the name of a store path as Nix forms it, ``<hash>-<name>``.
 
-    ``kind`` and ``digest``, a SHA-256, say what is in it: ``output:out`` goes with that of the
-    inputs, ``text`` with that of the content. Source: the Nix manual, "Store Path Specification".
+    ``kind`` and ``digest``, a SHA-256, identify its content: ``output:out`` goes with the digest of
+    the inputs, ``text`` with that of the content. Source: the Nix manual, "Store Path
+    Specification".
     """
     fingerprint = f"{kind}:sha256:{digest.hex()}:{STORE}:{name}"
     folded = bytearray(_DIGEST_BYTES)
@@ -28,7 +29,7 @@ def base_name(kind: str, digest: bytes, name: str) -> str:
 
 
 class Plan(NamedTuple):
-    """A store path to be made: its name, a digest of what it is made from, what it uses."""
+    """A planned store path: its name, a digest of its inputs, and the paths that it uses."""
 
     name: str
     source: str
@@ -36,10 +37,11 @@ class Plan(NamedTuple):
 
 
 def assign(plans: Mapping[str, Plan]) -> dict[str, str]:
-    """Give each plan its base name, and that an order in which every path follows what it uses.
+    """Return the base name of each plan, in an order in which every path follows those it uses.
 
-    The names of the used paths are inputs too, as in Nix: what is linked against another glibc
-    is another path, even when it comes from the same package. VerificationError on a cycle.
+    The names of the used paths are inputs too, as in Nix: a program that is linked against another
+    glibc gets another path, even if it comes from the same package. Raises VerificationError on a
+    cycle.
     """
     names: dict[str, str] = {}
     waiting = dict(sorted(plans.items()))
@@ -58,13 +60,13 @@ def assign(plans: Mapping[str, Plan]) -> dict[str, str]:
 
 
 def references(path: Path, candidates: Iterable[str]) -> list[str]:
-    """Find which of ``candidates``, base names, have their hash anywhere in the NAR of ``path``.
+    """Return those of ``candidates`` (base names) whose hash occurs in the NAR of ``path``, sorted.
 
-    The path itself counts, as it does for Nix. Sorted.
+    The path itself counts, as it does for Nix.
     """
     missing = {name[:HASH_LENGTH].encode(): name for name in candidates}
     found: list[str] = []
-    tail = b""  # a hash may lie across two pieces
+    tail = b""  # a hash may span two pieces
     for piece in dump(path):
         window = tail + piece
         for digest in [digest for digest in missing if digest in window]:
@@ -74,7 +76,7 @@ def references(path: Path, candidates: Iterable[str]) -> list[str]:
 
 
 class Registration(NamedTuple):
-    """What Nix's database knows of a path; base names, not paths."""
+    """The facts of a path in Nix's database; with base names instead of paths."""
 
     name: str
     nar: NarHash
@@ -82,7 +84,7 @@ class Registration(NamedTuple):
 
 
 def register(store: Path) -> list[Registration]:
-    """Hash and scan every path in ``store``, a directory; sorted."""
+    """Hash and scan every path in the directory ``store``; return them sorted."""
     names = sorted(path.name for path in store.iterdir())
     return [
         Registration(name, nar_hash(store / name), tuple(references(store / name, names)))
@@ -91,10 +93,10 @@ def register(store: Path) -> list[Registration]:
 
 
 def reginfo(registrations: Iterable[Registration]) -> str:
-    """Spell registrations as nixpkgs' closureInfo does, for ``nix-store --load-db``.
+    """Render registrations as nixpkgs' closureInfo does, for ``nix-store --load-db``.
 
-    Per path and line by line: path, NAR hash, NAR size, deriver (none), number of references,
-    the references.
+    Each path has these lines: path, NAR hash, NAR size, deriver (none), number of references, the
+    references.
     """
     lines: list[str] = []
     for registration in registrations:

@@ -1,4 +1,4 @@
-"""The binary tarball, as upstream's ``binary-tarball.nix`` makes it."""
+"""Pack the binary tarball in the form of upstream's ``binary-tarball.nix``."""
 
 import os
 import stat
@@ -19,7 +19,7 @@ _MTIME = 1  # seconds since 1970
 
 
 def write_installers(top: Path, **roots: str) -> None:
-    """Write the stand-ins for upstream's installers, which name the closure's roots."""
+    """Write stand-ins for upstream's installers, which name the closure's roots."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -37,16 +37,18 @@ def write_installers(top: Path, **roots: str) -> None:
 def pack(top: Path, destination: Path, *, level: int) -> None:
     """Pack ``top``, an ``nix-<version>-<system>`` directory, into the tar.xz ``destination``.
 
-    As upstream's: entries start with the directory's name but neither it nor ``store`` has an
-    entry; owner and group 0, modes 0644 and 0755, no hard links. The same tree gives the same
-    bytes, whatever its times, modes beyond the execute bit and order on disk. ``level`` is xz's.
+    As in upstream's, entries start with the directory's name but neither it nor ``store`` has an
+    entry; owner and group are 0, modes 0644 and 0755, and there are no hard links. The same tree
+    produces the same bytes, whatever its times, modes beyond the execute bit and order on disk are.
+    ``level`` is xz's.
     """
     with tempfile.TemporaryDirectory(dir=destination.parent, prefix=".pack.") as scratch:
         tar = Path(scratch, "tar")
         with tarfile.open(tar, "w", format=tarfile.GNU_FORMAT) as archive:
             for path in _entries(top):
                 _add(archive, path, f"{top.name}/{path.relative_to(top)}")
-        # Two threads for speed: the number does not change the bytes, that there are threads does.
+        # Two threads are for speed: the bytes depend on the use of threads, but not on their
+        # number.
         run(["xz", f"-{level}", "--threads=2", tar])
         with new_file(destination) as file:
             Path(f"{tar}.xz").replace(file)

@@ -1,12 +1,12 @@
-"""What a sample is made for: a Debian suite and an architecture."""
+"""The target of a sample: a Debian suite and an architecture."""
 
 from typing import NamedTuple
 
 
 class Architecture(NamedTuple):
-    """One machine architecture in the spellings of those who name it."""
+    """One machine architecture in the spellings of several projects."""
 
-    name: str  # Nix's, without "-linux"
+    name: str  # in Nix's spelling, without "-linux"
     debian: str
     triplet: str  # Debian's library directory
     loader: str  # file name of glibc's dynamic loader
@@ -14,14 +14,14 @@ class Architecture(NamedTuple):
 
 
 class Target(NamedTuple):
-    """A suite, whose Nix it is, and the architecture that runs it."""
+    """A suite, which provides the Nix, and the architecture on which it runs."""
 
     suite: str
     architecture: Architecture
 
     @property
     def system(self) -> str:
-        """Nix's name of the platform."""
+        """Return Nix's name of the platform."""
         return f"{self.architecture.name}-linux"
 
 

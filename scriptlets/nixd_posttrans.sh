@@ -1,7 +1,7 @@
-# On a running system that does not boot an image, determinate-nixd takes over without a reboot,
-# or a newer one does. Its socket cannot start while the daemon runs; whoever connects next starts
-# that.
-# The package is in place by now: what systemctl cannot do, it says, and the next boot does.
+# On a running system that does not boot an image, start determinate-nixd, or its newer version,
+# without a reboot. Its socket cannot start while the daemon runs; the next connection then starts
+# the daemon. The package is already installed, so a failure of systemctl is only reported; the next
+# boot retries.
 if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
     systemctl daemon-reload || :
     systemctl --quiet stop nix-daemon.service || :

@@ -1,6 +1,6 @@
-# Whoever connects next starts the ordinary daemon, with its settings. Elsewhere the daemon itself
-# sees to those, and so it does should this fail. The package is gone by now: what systemctl cannot
-# do, it says, and the next boot does.
+# The next connection starts the ordinary daemon, with its settings. On other hosts the daemon
+# itself restores those settings, and also here if this script fails. The package is already
+# removed, so a failure of systemctl is only reported; the next boot retries.
 if [ "$1" = 0 ]; then
     if [ -d /run/systemd/system ]; then
         systemctl daemon-reload || :

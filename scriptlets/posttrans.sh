@@ -1,21 +1,21 @@
-# Python's modules compiled by the host's own Python: commands and the boot start faster. Python
-# compares each with its source's hash, since ostree gives all files the same time.
+# Compile Python's modules with the host's own Python, so that commands and the boot start faster.
+# Python compares each with its source's hash, since ostree gives all files the same time.
 python3 -I -m compileall -q --invalidation-mode checked-hash /usr/lib/nix-aurora/nix_aurora_host \
     || echo "nix-aurora: cannot compile its modules; its commands start more slowly" >&2
 
-# On a running system that does not boot an image, the new Nix works without a reboot. Units that
-# the administrator has disabled or masked stay as they are. The package is in place by now: what
-# systemctl cannot do, it says, and the next boot does.
+# On a running system that does not boot an image, start the new Nix without a reboot. Units that
+# the administrator has disabled or masked stay as they are. The package is already installed, so a
+# failure of systemctl is only reported; the next boot retries.
 if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
     systemctl daemon-reload || :
-    # Packages from before 2027 do not have the file that the new one's programs read.
+    # Packages from before 2027 do not have the file that the new package's programs read.
     [ -e /run/nix-aurora/env ] || systemctl try-restart nix-layout.service || :
     while read -r unit start; do
         case $start in
             preset | wanted) systemctl is-enabled --quiet "$unit" || continue ;;
             *) continue ;;
         esac
-        # Restarted, the import looks for what the new package brings; the others only start.
+        # A restart makes the import look for the new package's files; the other units only start.
         [ "$unit" = nix-setup.service ] && verb=restart || verb=start
         systemctl "$verb" "$unit" || echo "nix-aurora: systemctl status $unit tells more" >&2
     done </usr/lib/nix-aurora/units

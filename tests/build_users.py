@@ -1,12 +1,12 @@
-"""The ids of the build users, as payload/usr/lib/sysusers.d/nix-aurora.conf.in has them."""
+"""The ids of the build users in payload/usr/lib/sysusers.d/nix-aurora.conf.in."""
 
 NAMES = tuple(f"nixbld{number}" for number in range(1, 33))
 GROUP_ID = 61120
 IDS = range(GROUP_ID + 1, GROUP_ID + 33)
-# Those of packages from before 2027, which hosts keep.
+# The ids of packages from before 2027, which hosts keep.
 FORMER_GROUP_ID = 30000
 FORMER_IDS = range(FORMER_GROUP_ID + 1, FORMER_GROUP_ID + 33)
-# Changes a tree with the package into one with a former package's ids.
+# This changes a tree with the package into one with the ids of an earlier package.
 FORMER = f"""
 words=()
 for number in {{0..32}}; do

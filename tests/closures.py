@@ -33,7 +33,7 @@ MANUAL = "3" * 32 + "-determinate-nix-manual-3.22.1"
 LIBC = "4" * 32 + "-glibc-2.42"
 LINK = "5" * 32 + "-libc-link"
 SCRIPT = "6" * 32 + "-builder.sh"
-PROFILE = ("-env-manifest.nix", "-user-environment")  # how the names of what is added end
+PROFILE = ("-env-manifest.nix", "-user-environment")  # the ends of the added names
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Member:
 
 @dataclass
 class Sample:
-    """A tarball to be: see the module's text for which part to break for what."""
+    """A future tarball; the module's docstring says which part to break for which fault."""
 
     top: str = TOP
     store: dict[str, Node] = field(default_factory=_store)
@@ -109,7 +109,7 @@ Mutation = Callable[[Sample], object]
 
 
 def make_tarball(path: Path, *, compression: str = "xz", mutate: Mutation | None = None) -> Path:
-    """Write a tarball to ``path``, ``compression`` being xz or zst; gives ``path`` back."""
+    """Write a tarball to ``path``, compressed with xz or zst; return ``path``."""
     sample = Sample()
     if mutate:
         mutate(sample)
@@ -124,18 +124,18 @@ def make_tarball(path: Path, *, compression: str = "xz", mutate: Mutation | None
 
 
 def elf(machine: int = X86_64) -> bytes:
-    """Give the header of a 64-bit little-endian ELF executable, and nothing after it."""
+    """Return the header of a 64-bit little-endian ELF executable, and nothing after it."""
     identification = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
     return identification + (2).to_bytes(2, "little") + machine.to_bytes(2, "little") + bytes(44)
 
 
 def nar(node: Node) -> bytes:
-    """Serialise ``node`` as a Nix archive, all in memory."""
+    """Serialize ``node`` as a Nix archive, all in memory."""
     return _string("nix-archive-1") + _nar_node(node)
 
 
 def register(sample: Sample) -> str:
-    """Give the registration of what is in the sample's store."""
+    """Return the registration of the paths in the sample's store."""
     lines = []
     for name, node in sample.store.items():
         data = nar(node)
@@ -147,7 +147,7 @@ def register(sample: Sample) -> str:
 
 
 def member(name: str, node: Node | None = None, **attributes: object) -> Member:
-    """Give a tar member for ``node``, as GNU tar makes it; ``attributes`` are set on its header."""
+    """Return a tar member for ``node``, as GNU tar makes it; set ``attributes`` on its header."""
     info = tarfile.TarInfo(name)
     info.mode = 0o644
     content = b""
@@ -165,7 +165,7 @@ def member(name: str, node: Node | None = None, **attributes: object) -> Member:
 
 
 def write_tree(node: Node, path: Path) -> None:
-    """Make ``node`` at ``path`` on disk."""
+    """Write ``node`` to ``path`` on disk."""
     if isinstance(node, File):
         path.write_bytes(node.content)
         path.chmod(0o755 if node.executable else 0o644)
@@ -197,7 +197,7 @@ def _node_members(name: str, node: Node) -> list[Member]:
 
 
 def _tar(members: list[Member]) -> bytes:
-    # Not TarFile.add: that refuses headers which lie about the content.
+    # TarFile.add is not used, since it refuses inconsistent headers.
     data = b""
     for each in members:
         data += each.info.tobuf(tarfile.GNU_FORMAT, "utf-8", "surrogateescape")
@@ -227,7 +227,7 @@ def _nar_node(node: Node) -> bytes:
 
 
 def for_aarch64(sample: Sample) -> None:
-    """Make the sample one for the other architecture: a mutation for make_tarball()."""
+    """Change the sample to the other architecture: a mutation for make_tarball()."""
     sample.top = "nix-3.22.1-aarch64-linux"
     sample.store[CLI] = {
         "bin": {"nix": File(elf(AARCH64), executable=True)},

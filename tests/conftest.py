@@ -1,4 +1,4 @@
-"""What every tier that installs the package needs."""
+"""Fixtures and settings for every tier that installs the package."""
 
 import os
 import signal
@@ -12,26 +12,27 @@ from tests import torture
 from tests.packages import PackageMaker, packages
 
 pytest.register_assert_rewrite("tests.whole")
-# A shell's background job ignores SIGINT, and so would all that tests start and interrupt.
+# A shell's background job ignores SIGINT, and so would all processes that tests start and
+# interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# No test has a time limit: what is slow here may be quick on another machine, and the other way.
+# No test has a time limit: what is slow here may be quick on another machine, and the reverse.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# A process for each processor; two where the tests often wait: for a download while a root is made,
-# and for a host that boots, shuts down or runs into a time-out.
+# One process per processor; two more in tiers whose tests often wait: for a download while a root
+# is made, or for a host that boots, shuts down or runs into a time-out.
 _WAITING = frozenset({"tests/rpm", "tests/host"})
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests that the command names."""
+    """Return how many processes run the tests that the command line names."""
     tiers = {"/".join(Path(word).parts[:2]) for word in config.args}
     return len(os.sched_getaffinity(0)) * (2 if tiers <= _WAITING else 1)
 
 
 def pytest_report_header() -> str:
-    """Say which tenth of the long tests runs."""
+    """Return a line that says which tenth of the long tests runs."""
     return f"torture: {'whole' if torture.WHOLE else 'a tenth'}, NIX_AURORA_SEED={torture.SEED}"
 
 

@@ -1,7 +1,7 @@
 """A server that answers as COPR's frontend does.
 
-What is answered is taken from https://github.com/fedora-copr/copr at 5d37cd838218; "views" below
-is frontend/coprs_frontend/coprs/views. Each answer names the place it comes from.
+The answers are modeled on https://github.com/fedora-copr/copr at 5d37cd838218; "views" below is
+frontend/coprs_frontend/coprs/views. Each answer names its source.
 """
 
 import json
@@ -18,7 +18,10 @@ TWO = ("fedora-44-aarch64", "fedora-44-x86_64")
 
 
 def answer(code: int, body: object) -> Behaviour:
-    """Answer a request, whose body is read first: a client that still sends hears nothing."""
+    """Answer a request after reading its body.
+
+    A client that still sends would not read the answer.
+    """
 
     def behave(handler: Handler) -> None:
         content = json.dumps(body).encode()
@@ -32,11 +35,14 @@ def answer(code: int, body: object) -> Behaviour:
 
 
 def fault(code: int, message: str) -> Behaviour:
-    """coprs/error_handlers.py, RestXErrorHandler.render: an object with "error" alone."""
+    """Return an error as an object with only "error".
+
+    coprs/error_handlers.py, RestXErrorHandler.render.
+    """
     return answer(code, {"error": message})
 
 
-# views/misc.py, _check_api_login: no 403, and more than the "error".
+# views/misc.py, _check_api_login: the status is not 403, and the body has more than "error".
 BAD_LOGIN = answer(
     401,
     {
@@ -50,12 +56,15 @@ NO_PROJECT = fault(404, "Project me/nix-aurora does not exist.")
 
 
 def mock_chroots(names: Sequence[str]) -> Behaviour:
-    """views/apiv3_ns/apiv3_mock_chroots.py; tests/test_apiv3/test_mock_chroot.py: with comments."""
+    """Return chroots with comments.
+
+    views/apiv3_ns/apiv3_mock_chroots.py; tests/test_apiv3/test_mock_chroot.py.
+    """
     return answer(200, dict.fromkeys(names, "") | {"epel-9-x86_64": "A short chroot comment"})
 
 
 def project(chroots: Sequence[str]) -> Behaviour:
-    """views/apiv3_ns/apiv3_projects.py, to_dict."""
+    """Return a project: views/apiv3_ns/apiv3_projects.py, to_dict."""
     return answer(
         200,
         {
@@ -92,7 +101,7 @@ SAFE = answer(200, {"message": "It should be safe to submit a build like this"})
 
 
 def build(state: str, chroots: Sequence[str] = TWO) -> Behaviour:
-    """views/apiv3_ns/apiv3_builds.py, to_dict."""
+    """Return a build: views/apiv3_ns/apiv3_builds.py, to_dict."""
     return answer(
         200,
         {
@@ -114,9 +123,10 @@ def build(state: str, chroots: Sequence[str] = TWO) -> Behaviour:
 
 
 def build_chroots(states: Mapping[str, str]) -> Behaviour:
-    """views/apiv3_ns/apiv3_build_chroots.py, to_dict; the meta is Paginator's.
+    """Return the chroots of a build: views/apiv3_ns/apiv3_build_chroots.py, to_dict.
 
-    coprs/models.py, result_dir_url: none before a builder has it, and with a slash at its end.
+    The meta is Paginator's. coprs/models.py, result_dir_url: there is no URL before a builder has
+    the chroot, and it ends with a slash.
     """
     items = [
         {
@@ -135,7 +145,7 @@ def build_chroots(states: Mapping[str, str]) -> Behaviour:
 
 
 class Copr:
-    """A server on which every request is met, and what was asked of it."""
+    """A server on which every request succeeds, and a record of the requests."""
 
     def __init__(self, server: Server) -> None:
         self.server = server
@@ -186,8 +196,9 @@ class Copr:
 
     @property
     def configuration(self) -> str:
-        """A file as COPR's API page gives it; not encrypted, for it stays in here.
+        """Return a file as COPR's API page offers it.
 
+        It is not encrypted, since it stays in this process.
         python/copr/test/resources/copr_cli.conf.
         """
         return (

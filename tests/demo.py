@@ -1,6 +1,7 @@
-"""``python -m tests.demo DIR [SVG]``: what a user sees of the package in DIR, on a booted host.
+"""Show what a user sees of a package: ``python -m tests.demo DIR [SVG]``.
 
-With SVG, the steps that matter most are drawn into it, as the terminal had them.
+DIR has the package, which is installed on a booted host. With SVG, the most important steps are
+drawn into that file, as a terminal shows them.
 """
 
 import io
@@ -53,7 +54,7 @@ def _print(*lines: Text, pictured: bool) -> None:
 
 
 def _show(prompt: str, command: str, action: Callable[[], Result], *, pictured: bool) -> None:
-    """Print the command as it is typed, run it, print what it says and how long it took."""
+    """Print the command as it is typed, run it, and print its output and its duration."""
     _print(Text.assemble((prompt, "bold green"), " ", (command, "bold")), pictured=pictured)
     start = time.monotonic()
     result = action()
@@ -67,10 +68,10 @@ def _title(text: str, *, pictured: bool = True) -> None:
 
 
 def demo(package: Path) -> None:
-    """Boot a host with ``package`` and walk through what a user does there."""
+    """Boot a host with ``package`` and walk through a user's first steps there."""
     with tempfile.TemporaryDirectory(prefix="nix-aurora-demo-") as place:
         tree = layer_rpms(atomic_tree(), [package], Path(place, "layer"))
-        # The sample's Nix has its sandbox's shell in the closure; there is no network in the host.
+        # The sample's Nix has its sandbox's shell in the closure, and the host has no network.
         tree = tree.changed(Path(place, "settings"), _SAMPLE_SETTINGS)
         host = Host(tree, Path(place, "state"))
 
@@ -115,7 +116,7 @@ def _reboot(host: Host) -> Result:
 
 
 def main(place: str, svg: str | None = None) -> int:
-    """Run the demo with the package in ``place``; give the exit code."""
+    """Run the demo with the package in ``place``; return the exit code."""
     try:
         if os.geteuid() != 0:
             raise UsageError("make demo: booting a host: expected root", hint="sudo make demo")

@@ -1,4 +1,4 @@
-"""A gpg key to sign with that is thrown away in the end."""
+"""A temporary gpg key for signatures."""
 
 import os
 import shutil
@@ -13,21 +13,21 @@ from nix_aurora.run import run
 
 @dataclass(frozen=True)
 class Keyring:
-    """A gpg home with one secret key in it, and nobody else's."""
+    """A gpg home with exactly one secret key."""
 
     home: Path
     fingerprint: str
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Give what a process that uses the key needs in its environment."""
+        """Return the environment for a process that uses the key."""
         return {"GNUPGHOME": str(self.home)}
 
 
 @contextmanager
 def gpg_home() -> Iterator[Path]:
     """Yield a gpg home without keys, and end the agent that gpg starts for it."""
-    # A short path: the agent's socket lies in it.
+    # The path must be short, since the agent's socket is in it.
     home = Path(run(["mktemp", "--directory", "/tmp/gpg.XXXXXX"]).strip())  # noqa: S108 - mktemp's
     try:
         yield home
@@ -41,7 +41,7 @@ def gpg_home() -> Iterator[Path]:
 
 @contextmanager
 def new_keyring() -> Iterator[Keyring]:
-    """Yield one with a new key, of an address of ours."""
+    """Yield a keyring with a new key, for an address of ours."""
     with gpg_home() as home:
         environment = {"GNUPGHOME": str(home)}
         who = "Nix Aurora tests <tests@nix-aurora.invalid>"

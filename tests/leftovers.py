@@ -1,10 +1,10 @@
-"""What other installers of Nix leave on a host, reduced to what has an effect.
+"""The leftovers of other Nix installers on a host, reduced to those with an effect.
 
-Read in DeterminateSystems/nix-installer at ce18fc8624ea6a609e4178b145ad17ace78a8634
+Sources: DeterminateSystems/nix-installer at ce18fc8624ea6a609e4178b145ad17ace78a8634
 (src/planner/{ostree,mod}.rs; of src/action/common: configure_init_service.rs,
 configure_upstream_init_service.rs, configure_determinate_nixd_init_service/,
 configure_shell_profile.rs, place_nix_configuration.rs; src/action/linux/provision_selinux.rs), and
-in NixOS/nix at 88b09c64fbea076a0376830d98e5331f70ed31a3 (scripts/install-multi-user.sh,
+NixOS/nix at 88b09c64fbea076a0376830d98e5331f70ed31a3 (scripts/install-multi-user.sh,
 scripts/install-systemd-multi-user.sh).
 """
 
@@ -42,7 +42,7 @@ end
 # End Nix
 
 """
-# Determinate's has one more line, of blanks.
+# Determinate's file has one more line, of blanks.
 _BLOCK_OF_DETERMINATE = f"{BLOCK}        \n"
 MOUNT_UNIT = """\
 [Unit]

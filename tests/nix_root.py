@@ -1,4 +1,4 @@
-"""nix-root.service that makes the second kind of root, or whose system calls fail."""
+"""Make nix-root.service build the second kind of root, or make its system calls fail."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from tests.harness.strace import copy_strace
 from tests.harness.system import System
 
-ROOT_OFF = "nix_aurora.root=off"  # the kernel's argument that keeps a boot from moving
+ROOT_OFF = "nix_aurora.root=off"  # this kernel argument disables the move for one boot
 _AVOIDED = "/etc/nix-aurora.root-avoid"
 _AVOID = f'echo "overlay $(uname -r)" >{_AVOIDED}'
 ADD_CHOICE = f"""
@@ -41,7 +41,7 @@ KILL_AFTER_PIVOT = "-e inject=umount2:signal=KILL:when=1"
 
 
 def avoid_overlay(host: System) -> None:
-    """Have the next boots skip the overlay, as after boots that failed with it."""
+    """Make the next boots skip the overlay, as after boots that failed with it."""
     host.run(_AVOID)
 
 
@@ -51,7 +51,7 @@ def allow_overlay(host: System) -> None:
 
 
 def trace_nix_root(host: System, words: str) -> None:
-    """Have strace with these words run nix-root from its next start on."""
+    """Make strace, with these words, run nix-root from its next start on."""
     with TemporaryDirectory() as place:
         strace = copy_strace(Path(place), _STRACE)
         host.copy_in(Path(place), _STRACE)
@@ -59,10 +59,10 @@ def trace_nix_root(host: System, words: str) -> None:
 
 
 def break_nix_root(host: System, fault: str) -> None:
-    """Have the system calls of nix-root that ``fault`` names fail from its next start on."""
+    """Make the system calls of nix-root in ``fault`` fail from its next start on."""
     trace_nix_root(host, f"-o /dev/null {fault}")
 
 
 def mend_nix_root(host: System) -> None:
-    """Take the fault away."""
+    """Remove the fault."""
     host.run(_MEND)

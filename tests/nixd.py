@@ -1,4 +1,4 @@
-"""What packages with nixd are built from: pins that name the stand-in, and a server that has it."""
+"""The inputs of packages with nixd: pins that name the stand-in, and a server that has it."""
 
 import os
 import ssl
@@ -35,7 +35,7 @@ class Pinned:
         authority.cert_pem.write_to_path(str(self._bundle))
 
     def pins(self, sha256: str | None = None) -> Path:
-        """Write the pins, for both architectures, and give their path."""
+        """Write the pins for both architectures, and return their path."""
         size, sha256 = self.program.stat().st_size, sha256 or sha256_file(self.program)
         tables = "".join(
             f'[{kind}.{arch}]\nurl = "{self._url}"\nsize = {size}\nsha256 = "{sha256}"\n'
@@ -48,7 +48,7 @@ class Pinned:
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """Give what has to be set: the server's authority, and a cache of its own."""
+        """Return the environment: the server's certificate authority, and a separate cache."""
         return {
             **{name: "" for name in os.environ if name.lower().endswith("_proxy")},
             "CURL_CA_BUNDLE": "",
@@ -59,7 +59,7 @@ class Pinned:
 
 @contextmanager
 def pinned(directory: Path) -> Iterator[Pinned]:
-    """Serve the stand-in for as long as the block runs; ``directory`` is for its files."""
+    """Serve the stand-in until the block ends; ``directory`` is for its files."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -1,6 +1,6 @@
-"""The real packages, of a real Nix, and the settings with which that Nix is at home in tests.
+"""The real packages of a real Nix, and the settings that this Nix needs in tests.
 
-Each is built once for all tiers: the cache has it by the digest of all that goes into it.
+Each package is built once for all tiers: the cache has it by the digest of all its inputs.
 """
 
 import json
@@ -14,20 +14,20 @@ from tests.harness.cache import cached, digest, prune
 from tests.harness.tree import Tree
 from tests.rpm.builder import TOP, Built, build
 
-# The sample's sandbox has its shell from a file that it names itself. There is no network: nothing
-# is asked of a cache but of those that a test names.
+# The sample's sandbox takes its shell from a file that the closure names. There is no network, so
+# Nix asks no caches except those that a test names.
 _SAMPLE_SETTINGS = """
 . /usr/lib/nix-aurora/closure.env
 printf '%s\\n' "!include $CLOSURE_NIX/etc/nix/sandbox.conf" 'substituters =' \
     'flake-registry =' >>/etc/nix/nix.custom.conf
 """
-# For a host that is up, whatever version it gets.
+# These work on a running host, whatever version it gets.
 LIVE_SETTINGS = """
 printf '%s\\n' '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.conf' \\
     'substituters =' >/etc/nix/nix.custom.conf
 systemctl try-restart nix-daemon.service
 """
-# What is built of each suite's Nix: forky has 2.34, trixie 2.26.
+# The version of each suite's Nix: forky has 2.34, trixie 2.26.
 _ARCHITECTURES = {"forky": ("x86_64", "aarch64"), "trixie": ("x86_64",)}
 _SOURCES = (
     *("build.py", "nix_aurora", "nix-aurora.spec.in", "payload", "payload-nixd", "pins.toml"),
@@ -37,21 +37,21 @@ _RECORD = "built.json"
 
 
 class PackageMaker(Protocol):
-    """Makes the real RPM of a sample closure."""
+    """Make the real RPM of a sample closure."""
 
     def __call__(self, suite: str = "forky") -> Path:
         """Return the x86_64 RPM of ``suite``'s Nix: forky 2.34, trixie 2.26."""
 
 
 def sample(suite: str, arch: str) -> Path:
-    """Return the tarball of a sample closure, from the cache or new; quickly compressed."""
+    """Return the tarball of a sample closure, cached or new; with a quick compression."""
     out = default_cache() / "samples" / suite
     words = ("--suite", suite, "--arch", arch, "--out", out, "--level", "1")
     return Path(run([sys.executable, "-m", "sample", *words], cwd=TOP).strip())
 
 
 def packages(suite: str) -> Built:
-    """Return all packages of ``suite``'s sample, from the cache or new: to read, not to change."""
+    """Return all packages of ``suite``'s sample, cached or new; do not change them."""
     tarballs = [sample(suite, arch) for arch in _ARCHITECTURES[suite]]
     tools = run(["rpmbuild", "--version"]), run(["zstd", "--version"]), sys.version
     inputs = [path.with_name(f"{path.name}.key").read_text() for path in tarballs]
@@ -69,7 +69,7 @@ def _build(tarballs: list[Path], place: Path) -> None:
 
 
 def fit_for_sample(tree: Tree, directory: Path, *, more: str = "") -> Tree:
-    """Return a tree with the package, whose Nix can build in a sandbox and asks no network.
+    """Return a tree with the package, whose Nix can build in a sandbox without network.
 
     ``directory``, which must not exist yet, becomes its topmost layer; the script ``more`` runs
     there, too.

@@ -1,7 +1,7 @@
 """A registry in memory that images can be pushed to and pulled from.
 
-https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md, as far as skopeo and podman
-use it. What is sent has to have the digest that it is sent under.
+It implements the parts of https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md
+that skopeo and podman use. Uploaded content must have the digest in its request.
 """
 
 import hashlib
@@ -30,11 +30,14 @@ class Registry(ThreadingHTTPServer):
 
     @property
     def host(self) -> str:
-        """Return the name that images have here before their path."""
+        """Return the name that comes before the paths of images here."""
         return f"127.0.0.1:{self.server_port}"
 
     def environment(self, place: Path) -> dict[str, str]:
-        """Return what lets skopeo talk to it without TLS; ``place`` becomes its home for that."""
+        """Return an environment in which skopeo uses no TLS.
+
+        ``place`` becomes its home for that.
+        """
         settings = place / ".config/containers/registries.conf"
         settings.parent.mkdir(parents=True, exist_ok=True)
         settings.write_text(_SETTINGS.format(host=self.host))
@@ -43,7 +46,7 @@ class Registry(ThreadingHTTPServer):
 
 @contextmanager
 def running_registry() -> Iterator[Registry]:
-    """Yield a registry that is up."""
+    """Yield a running registry."""
     with Registry() as registry:
         thread = threading.Thread(target=registry.serve_forever)
         thread.start()
@@ -59,7 +62,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: Registry
 
     def do_GET(self) -> None:
-        """Answer for blobs, manifests, and whether this is a registry."""
+        """Answer requests for blobs, manifests, and the API's version."""
         _, _, *words = urlsplit(self.path).path.split("/")
         found: tuple[str, bytes] | None = ("application/json", b"{}")
         if words != [""]:
@@ -74,22 +77,22 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, found[1], headers)
 
     def do_HEAD(self) -> None:
-        """Answer as for GET, without what was asked for."""
+        """Answer like GET, without the body."""
         self.do_GET()
 
     def do_POST(self) -> None:
-        """Begin to upload a blob."""
+        """Start the upload of a blob."""
         self._answer(202, headers={"Location": f"{self.path}?content="})
 
     def do_PATCH(self) -> None:
-        """Take a blob's content, under a name of its own until its digest comes."""
+        """Store a blob's content under a temporary name until its digest arrives."""
         data = self._body()
         name = hashlib.sha256(data).hexdigest()
         self.server.content[name] = ("application/octet-stream", data)
         self._answer(202, headers={"Location": f"{self.path}{name}"})
 
     def do_PUT(self) -> None:
-        """End the upload of a blob, or take a manifest."""
+        """Finish the upload of a blob, or store a manifest."""
         address = urlsplit(self.path)
         _, _, *repository, kind, reference = address.path.split("/")
         if kind == "manifests":
@@ -126,4 +129,4 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Keep stderr for what is tested."""
+        """Log nothing: stderr is for the program under test."""

@@ -1,11 +1,11 @@
-"""The relocated layout: how tests get a host into it and out of it, and what it is good for."""
+"""Switch a host to the relocated layout and back, and check that it works."""
 
 from tests.harness.system import System
 from tests.whole import build, derivation
 
 ASK = "echo STORE_LAYOUT=relocated >>/etc/nix-aurora.conf"
 ASK_NO_MORE = "sed -i /^STORE_LAYOUT=relocated/d /etc/nix-aurora.conf"
-# What a boot does about it, without one.
+# A boot would do this.
 RESTART = """
 systemctl stop nix-daemon.service nix-daemon.socket
 systemctl restart nix-layout.service nix.mount run-nix-store.mount nix-setup.service
@@ -15,9 +15,9 @@ _CONF = "/etc/nix/nix.custom.conf"
 
 
 def check_builders(host: System) -> None:
-    """Fail unless builds run where a builder is configured that nobody can reach.
+    """Fail unless builds run although the configured remote builder is unreachable.
 
-    With a hook that cannot start, each of them would fail.
+    With a hook that cannot start, every build would fail.
     """
     saved = host.read(_CONF)
     try:
@@ -34,7 +34,7 @@ def check_builders(host: System) -> None:
 
 
 def check_collection(host: System, user: str, command: str) -> None:
-    """Fail unless a collection spares a running program and what tester keeps, and nothing else."""
+    """Fail unless a collection keeps a running program and tester's roots, and nothing else."""
     rooted = build(host, "--out-link /home/tester/kept")
     program = host.run_as(
         "tester",

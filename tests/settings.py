@@ -1,6 +1,6 @@
-"""/etc/nix-aurora.conf as people write it: what is understood in it, and the slips."""
+"""/etc/nix-aurora.conf as people write it: valid spellings, and mistakes."""
 
-# What people write, and the layout that the boot then asks for.
+# Valid texts, and the layout that the boot chooses for each.
 UNDERSTOOD = {
     "nothing": (b"", "auto"),
     "a comment": (b"#STORE_LAYOUT=namespace\n  # STORE_LAYOUT=namespace\n", "auto"),
@@ -16,7 +16,7 @@ UNDERSTOOD = {
     "a comment behind it": (b"STORE_LAYOUT=namespace # for now\n", "namespace"),
     "the last one counts": (b"STORE_LAYOUT=relocated\nSTORE_LAYOUT=namespace\n", "namespace"),
 }
-# The slips: each is a fault in the line that it names, and none is ever run.
+# Mistakes: each is an error on the line that it names, and none is ever run.
 FAULTY = {
     "an open double quote": (b'STORE_LAYOUT="namespace\n', 1),
     "an open single quote": (b"# one\nSTORE_LAYOUT='namespace\n", 2),

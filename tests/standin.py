@@ -1,4 +1,4 @@
-"""A stand-in for the Determinate installer, with all that makes its tarball hard to find."""
+"""A stand-in for the Determinate installer, with everything that makes its tarball hard to find."""
 
 import io
 import lzma
@@ -11,17 +11,17 @@ XZ_MAGIC = b"\xfd7zXZ\x00"
 _FLAGS = b"\x00\x04"  # CRC64
 _XZ_HEADER = XZ_MAGIC + _FLAGS + zlib.crc32(_FLAGS).to_bytes(4, "little")
 
-# The magic, 64 bits, little-endian, version 1, executable, x86_64; the rest is never read.
+# The magic, 64 bits, little-endian, version 1, executable, x86_64; nothing reads the rest.
 ELF = (b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x02\x00\x3e\x00\x01").ljust(64, b"\0")
 
 
 def noise(size: int) -> bytes:
-    """Give ``size`` bytes, always the same, that look like code."""
+    """Return ``size`` bytes, always the same, that look like code."""
     return random.Random(size).randbytes(size)  # noqa: S311 - only to fill
 
 
 def small_tar(name: str, content: bytes = b"content") -> bytes:
-    """Give a tar with one file."""
+    """Return a tar with one file."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         member = tarfile.TarInfo(name)
@@ -30,11 +30,11 @@ def small_tar(name: str, content: bytes = b"content") -> bytes:
     return buffer.getvalue()
 
 
-# What lies beside the tarball, each at an odd offset.
+# The data beside the tarball, each at an odd offset.
 BYSTANDERS = (
     ELF + noise(4097),
     b"another program: " + ELF + noise(2001) + XZ_MAGIC + noise(100),
-    _XZ_HEADER + noise(333),  # a whole stream header, but then no stream
+    _XZ_HEADER + noise(333),  # a complete stream header without a stream
     lzma.compress(b"no archive"),
     b"x" + lzma.compress(small_tar("completions/nix.bash")),
     lzma.compress(bytes(10240)) + b"x",  # an empty tar
@@ -42,7 +42,7 @@ BYSTANDERS = (
 
 
 def build_installer(tarball: Path, destination: Path) -> None:
-    """Write an installer that carries ``tarball`` (tar.xz) and much that only looks like it."""
+    """Write an installer that contains ``tarball`` (tar.xz) and much that only looks like it."""
     with destination.open("wb") as file:
         for part in BYSTANDERS:
             file.write(part)

@@ -1,4 +1,4 @@
-"""Where the time of a run of the tests went: ``python -m tests.times DIRECTORY``.
+"""Print where the time of a test run went: ``python -m tests.times DIRECTORY``.
 
 The directory has a JUnit XML file for each tier, as pytest and mypy write them.
 """
@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 
 class Tier(NamedTuple):
-    """One tier: ``seconds`` is from its first test to its last, several at a time."""
+    """One tier; ``seconds`` is from its first test to its last, which may run in parallel."""
 
     name: str
     seconds: float
@@ -29,7 +29,7 @@ class Tier(NamedTuple):
 
 
 def read_tier(path: Path) -> Tier:
-    """Return what a JUnit XML file says; ValueError where it is none."""
+    """Parse a JUnit XML file; raise ValueError for any other file."""
     try:
         suites = list(ET.parse(path).iter("testsuite"))  # noqa: S314 - a file of our own
     except ET.ParseError as error:
@@ -44,7 +44,7 @@ def read_tier(path: Path) -> Tier:
 
 
 def render(tiers: list[Tier]) -> str:
-    """Return the table of the tiers, and the slowest tests of all of them."""
+    """Return a table of the tiers, and of the slowest tests of all of them."""
     lines = [f"{'tier':8}{'tests':>7}{'failed':>8}{'seconds':>9}"]
     lines += [f"{t.name:8}{len(t.cases):7}{t.failed:8}{t.seconds:9.0f}" for t in tiers]
     total = sum(len(tier.cases) for tier in tiers), sum(tier.failed for tier in tiers)
@@ -55,7 +55,7 @@ def render(tiers: list[Tier]) -> str:
 
 
 def main() -> int:
-    """Print the table for a directory; a tier that did not run is left out."""
+    """Print the table for a directory; omit tiers that did not run."""
     directory = Path(sys.argv[1])
     found = [directory / f"{name}.xml" for name in _TIERS]
     sys.stdout.write(render([read_tier(path) for path in found if path.exists()]))

@@ -1,7 +1,7 @@
-"""What runs long by count: all of it with ``make torture``, a seeded tenth of it in ``make check``.
+"""Select long tests: all of them with ``make torture``, a seeded tenth with ``make check``.
 
-The seed is NIX_AURORA_SEED where that is set, and else comes from the commit: each commit tests
-another tenth, and the same one again when it is tested again. pytest prints it.
+The seed is NIX_AURORA_SEED if that is set, and otherwise comes from the commit: each commit tests a
+different tenth, and the same one when it is tested again. pytest prints the seed.
 """
 
 import os
@@ -27,14 +27,14 @@ def _seed() -> str:
         text=True,
         check=False,
     )
-    return done.stdout.strip() or "0"  # not in a checkout: an archive of the project
+    return done.stdout.strip() or "0"  # an archive of the project is not a git checkout
 
 
 SEED = _seed()
 
 
 def generator() -> random.Random:
-    """Return a generator of numbers that are the same for the same seed."""
+    """Return a generator whose numbers are the same for the same seed."""
     return random.Random(SEED)  # noqa: S311 - no secret
 
 

@@ -1,4 +1,4 @@
-"""What a host with the package is good for, whatever has happened to it."""
+"""Check that a host with the package works, whatever happened to it before."""
 
 import itertools
 import json
@@ -10,12 +10,12 @@ from tests.harness.system import System
 
 IMPORT = "/usr/libexec/nix-aurora/import"
 _count = itertools.count()
-# What Nix says when it finds nothing.
+# Nix's message when it finds nothing.
 _CLEAN = {
     *("reading the Nix store...", "checking path existence...", "checking link hashes..."),
     "checking store hashes...",
 }
-# All that the import is for, in a root that is booted or not, and sees the store on /nix.
+# The results of the import, in a root that is booted or not, with the store on /nix.
 WHOLE = """
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local
@@ -33,7 +33,7 @@ profile=/nix/var/nix/profiles/default
 [ -s $profile/etc/ssl/certs/ca-bundle.crt ]
 [ -z "$(find /nix/store -maxdepth 1 -name '.*' ! -name .links)" ]
 """
-# The same of the relocated layout, which has no default profile.
+# The same for the relocated layout, which has no default profile.
 WHOLE_RELOCATED = """
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local
@@ -59,8 +59,8 @@ printf '[Desktop Entry]\\nType=Application\\nName=Greet\\nExec=greet\\n' \\
 nix profile install "$(nix-store --add greet)"
 """
 
-# A unit of every user's manager, which runs what its instance says, and keeps what that prints. It
-# is root's file, for Debian's SELinux policy does not let users start units of their own.
+# A template unit of every user's manager, which runs its instance name and keeps the output. It is
+# root's file, since Debian's SELinux policy does not let users start units of their own.
 _USER_UNIT = """
 mkdir -p /etc/systemd/user
 printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "%%i >%%h/said"\\n' \\
@@ -73,7 +73,7 @@ start() {
     cat said
 }
 """
-# As a menu does: the entry is in one of XDG_DATA_DIRS, and the manager starts what it names.
+# This acts like a menu: the entry is in one of XDG_DATA_DIRS, and the manager starts its command.
 _MENU = """
 shares=$(systemctl --user show-environment | sed -n 's/^XDG_DATA_DIRS=//p' | tr : ' ')
 entry=$(ls $(printf '%s/applications/greet.desktop ' $shares) 2>/dev/null | head -n 1)
@@ -82,19 +82,19 @@ start "$(sed -n s/^Exec=//p "$entry")"
 
 
 def check_clean(verification: Result) -> None:
-    """Fail if Nix's verification has said anything but what it is doing."""
+    """Fail if Nix's verification printed anything other than its progress."""
     assert set(verification.stderr.splitlines()) <= _CLEAN
 
 
 def physical(path: str) -> str:
-    """Give where a store path lies, which need not be seen by its own name."""
+    """Return the physical path of a store path, which may not be visible under its own name."""
     if path.startswith("/run/"):
         return path.replace("/run/nix", "/var/lib/nix/relocated", 1)
     return path.replace("/nix", "/var/lib/nix", 1)
 
 
 def count_packaged(host: System) -> int:
-    """Return how many store paths the package has."""
+    """Return the number of store paths in the package."""
     return len(json.loads(host.read("/usr/lib/nix-aurora/closure.json"))["paths"])
 
 
@@ -103,12 +103,12 @@ def _layout(host: System) -> str:
 
 
 def add_program(host: System) -> None:
-    """Put a program into the profile of tester, which check_profile() runs."""
+    """Add a program to the profile of tester, which check_profile() runs."""
     host.run_as("tester", _GREET)
 
 
 def check_profile(host: System) -> None:
-    """Fail unless tester's program starts, by its bare name but in the namespace layout."""
+    """Fail unless tester's program starts; by its bare name except in the namespace layout."""
     inside = _layout(host) == "namespace"
     done = host.run_as("tester", "nix-aurora shell greet" if inside else "greet")
     assert done.stdout == "hello from a profile\n"
@@ -117,7 +117,7 @@ def check_profile(host: System) -> None:
 def check_session(host: System) -> None:
     """Fail unless tester's program starts by its bare name in a user unit and from a menu.
 
-    The user manager of tester, who lingers, is what a desktop session starts programs with.
+    A desktop session starts programs with the user manager of tester, who lingers.
     """
     host.run(_USER_UNIT)
     for script in ("start greet", _MENU):
@@ -126,7 +126,7 @@ def check_session(host: System) -> None:
 
 
 def derivation(script: str) -> str:
-    """Give the expression, in quotes for a shell, of a derivation that nobody has built yet."""
+    """Return a Nix expression, quoted for a shell, of a derivation that was never built before."""
     return shlex.quote(
         """derivation { name = "built"; system = builtins.currentSystem; builder = "/bin/sh"; """
         f"""args = [ "-c" "{script}" ]; unique = "{next(_count)}"; }}"""
@@ -134,7 +134,7 @@ def derivation(script: str) -> str:
 
 
 def build(host: System, options: str = "--no-link") -> str:
-    """Build something new as tester, sandboxed; give its store path."""
+    """Build something new as tester, in a sandbox; return its store path."""
     done = host.run_as(
         "tester",
         f"nix build --impure --print-out-paths {options} --expr "
@@ -147,7 +147,7 @@ def build(host: System, options: str = "--no-link") -> str:
 
 
 def version(host: System) -> str:
-    """Give the version of the packaged Nix, which the wrapper and the daemon run."""
+    """Return the version of the packaged Nix, which the wrapper and the daemon run."""
     expected = host.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_VERSION").stdout.strip()
     said = host.run_as("tester", "nix --version; nix store info 2>&1").stdout
     assert f"nix (Nix) {expected}\n" in said
@@ -156,7 +156,7 @@ def version(host: System) -> str:
 
 
 def check_store(host: System) -> None:
-    """Fail unless the packaged Nix is imported whole, and the database right about the store."""
+    """Fail unless the packaged Nix is imported completely, and the database matches the store."""
     if _layout(host) == "relocated":
         check_clean(host.run(WHOLE_RELOCATED))
     else:
@@ -164,14 +164,14 @@ def check_store(host: System) -> None:
 
 
 def check_works(host: System) -> None:
-    """Fail unless all is up, a user's build runs, and so does the program in tester's profile."""
+    """Fail unless everything is up, and a user's build and the program in tester's profile run."""
     assert host.failed_units() == []
     build(host)
     check_profile(host)
 
 
 def check_whole(host: System) -> None:
-    """Fail unless the host is all that a boot with the package makes it."""
+    """Fail unless the host is in the complete state after a boot with the package."""
     assert host.failed_units() == []
     check_store(host)
     version(host)

@@ -1,1 +1,1 @@
-"""The checks. Each takes a machine and yields outcomes; judge_* are the decisions in them."""
+"""The checks: each takes a machine and yields outcomes, and judge_* functions decide them."""

@@ -1,4 +1,4 @@
-"""rpm-ostree, bootc and ostree: what they say, and whether they look for an upgrade."""
+"""Check the status of rpm-ostree, bootc and ostree, and that they look for an upgrade."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from accept.records import LONGEST, Answer, Records, entries, parse_object, part
 from nix_aurora.text import printable
 
 NOT_ASKED = "not asked for: {}"
-_UNCHANGED = 77  # rpm-ostree's exit code where there is no upgrade
+_UNCHANGED = 77  # rpm-ostree's exit code if there is no upgrade
 
 
 @dataclass(frozen=True, slots=True)
 class Deployments:
-    """What ``ostree admin status`` lists: names in the order of the boot menu."""
+    """The deployments that ``ostree admin status`` lists, in the order of the boot menu."""
 
     names: tuple[str, ...]
     booted: int | None
@@ -23,12 +23,12 @@ class Deployments:
 
     @classmethod
     def of(cls, seen: Records) -> "Deployments":
-        """Return the deployments in what deployments.sh printed."""
+        """Parse the deployments in the output of deployments.sh."""
         names: list[str] = []
         booted = None
         for line in seen.all("line"):
             words = line.removeprefix("* ").split()
-            # A deployment is a line of a stateroot and CHECKSUM.SERIAL.
+            # A line with a stateroot and CHECKSUM.SERIAL is a deployment.
             checksum, _, serial = (words[1] if len(words) > 1 else "").partition(".")
             if len(checksum) == 64 and serial.isdecimal():
                 booted = len(names) if line.startswith("* ") else booted
@@ -37,17 +37,17 @@ class Deployments:
 
     @property
     def current(self) -> str:
-        """Return the name of the booted deployment, "" for none."""
+        """Return the name of the booted deployment, "" if there is none."""
         return "" if self.booted is None else self.names[self.booted]
 
 
 def look(machine: Machine) -> Deployments:
-    """Return the deployments of the host, as root sees them."""
+    """Return the deployments of the host, queried as root."""
     return Deployments.of(machine.records("deployments", root=True))
 
 
 def check_deployments(machine: Machine) -> Iterator[Outcome]:
-    """The tools of an image host work."""
+    """Check that the tools of an image host work."""
     tools, root = machine.facts.tools, machine.facts.root
     if "rpm-ostree" in tools:
         yield judge_rpm_ostree(machine.run("rpm-ostree status --json"))
@@ -107,7 +107,7 @@ def judge_ostree(deployments: Deployments) -> Outcome:
 
 
 def check_upgrade(machine: Machine) -> Iterator[Outcome]:
-    """The host can look for an upgrade. Nothing is installed."""
+    """Check that the host can look for an upgrade; install nothing."""
     tools = machine.facts.tools
     command = next(
         (f"{tool} upgrade --check" for tool in ("rpm-ostree", "bootc") if tool in tools), None

@@ -1,4 +1,4 @@
-"""What nix-aurora doctor finds, what nix answers, builds, and the garbage collection."""
+"""Check doctor, the nix command, builds, and garbage collection."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -13,14 +13,14 @@ from nix_aurora.text import printable
 _DOCTOR = "sudo nix-aurora doctor"
 _JOURNAL = "journalctl -b -u nix-daemon.service"
 AS_ROOT = "HOST is root: name an ordinary user"
-# What a sandbox does not have.
+# These do not exist in a sandbox.
 _OUTSIDE = ("/usr", "/home", "/root", "/var", "/boot", "/sysroot")
 _DELETED = re.compile(r"\d+ store paths? deleted\S*(?: [\d.]+ \w+ freed)?")
 _VERSION = re.compile(r"^Version: (\S+)$", re.MULTILINE)
 
 
 def check_doctor(machine: Machine) -> Iterator[Outcome]:
-    """The doctor finds nothing, as the user and as root."""
+    """Check that doctor finds nothing, as the user and as root."""
     command = "nix-aurora doctor --json"
     if machine.facts.uid == 0:
         yield not_shown("doctor", AS_ROOT)
@@ -50,13 +50,13 @@ def judge_doctor(identifier: str, answer: Answer) -> Outcome:
 
 
 def check_daemon(machine: Machine) -> Iterator[Outcome]:
-    """The command and the daemon run the packaged Nix."""
+    """Check that the command and the daemon run the packaged Nix."""
     client, daemon = machine.run("nix --version"), machine.run("nix store info 2>&1")
     yield judge_daemon(client, daemon, machine.state.status or {})
 
 
 def judge_daemon(client: Answer, daemon: Answer, status: Mapping[str, Any]) -> Outcome:
-    """Judge the versions that the command and the daemon name."""
+    """Judge the versions of the command and the daemon."""
     if client.code != 0:
         return failed("daemon", f"nix --version: {client.complaint}", _DOCTOR)
     if daemon.code != 0:
@@ -74,7 +74,7 @@ def judge_daemon(client: Answer, daemon: Answer, status: Mapping[str, Any]) -> O
 
 
 def check_sudo(machine: Machine) -> Iterator[Outcome]:
-    """Root finds nix in the PATH of sudo."""
+    """Check that root finds nix in the PATH of sudo."""
     if machine.facts.uid == 0:
         yield not_shown("sudo", AS_ROOT)
     elif not machine.facts.root:
@@ -88,7 +88,7 @@ def check_sudo(machine: Machine) -> Iterator[Outcome]:
 
 
 def check_build(machine: Machine) -> Iterator[Outcome]:
-    """An ordinary user builds something that nobody has built, in a sandbox."""
+    """Check that an ordinary user can build something new in a sandbox."""
     if machine.facts.uid == 0:
         yield not_shown("build", AS_ROOT)
         return
@@ -99,7 +99,7 @@ def check_build(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_build(seen: Records, builders: Collection[str], uid: int) -> Outcome:
-    """Judge what a build saw: its root directory, and its user's id outside."""
+    """Judge what a build saw: its root directory, and the id of its user outside."""
     code, said = seen.coded("built")
     if code != 0:
         return failed("build", f"nix build: exit code {code}: {ending(said)}", _JOURNAL)
@@ -117,12 +117,12 @@ def judge_build(seen: Records, builders: Collection[str], uid: int) -> Outcome:
 
 
 def check_collect(machine: Machine) -> Iterator[Outcome]:
-    """A collection takes what has no root, and nothing else."""
+    """Check that a collection deletes paths without a root, and nothing else."""
     yield judge_collect(Records(machine.script("collect", limit=SLOW).stdout))
 
 
 def judge_collect(seen: Records) -> Outcome:
-    """Judge what a collection left."""
+    """Judge the remaining paths after a collection."""
     code, said = seen.coded("collected")
     if code != 0:
         reason = printable(said or seen.coded("rooted")[1] or "nix-store --add failed", LONGEST)

@@ -1,4 +1,4 @@
-"""A program in a user's profile: added, started in every way, and removed."""
+"""Check a program in a user's profile: add it, start it in every way, and remove it."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ _DOCTOR = "nix-aurora doctor"
 
 
 def check_profile(machine: Machine) -> Iterator[Outcome]:
-    """A program that is made on the host is added to the user's profile."""
+    """Check that a program that is built on the host can be added to the user's profile."""
     if machine.facts.uid == 0:
         yield from (not_shown(identifier, AS_ROOT) for identifier in IDS)
         return
@@ -27,7 +27,7 @@ def check_profile(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_profile(seen: Records, layout: str, token: str) -> Iterator[Outcome]:
-    """Judge what profile.sh saw."""
+    """Judge the output of profile.sh."""
     code, said = seen.coded("added")
     if code != 0:
         detail = f"exit code {code}: {ending(said)}" if said else "no answer"
@@ -56,7 +56,7 @@ def _judge_inside(seen: Records, expected: str) -> Outcome:
 
 
 def shells(seen: Records) -> dict[str, tuple[int | None, str]]:
-    """Return what each login shell left, by its name."""
+    """Return the exit code and output of each login shell, by its name."""
     names = seen.names("shell:")
     return {name.partition(":")[2]: seen.coded(name) for name in names}
 
@@ -109,7 +109,7 @@ def _judge_removed(seen: Records) -> Outcome:
 
 
 def check_network(machine: Machine, installable: str) -> Iterator[Outcome]:
-    """A program from outside is added, starts, and goes again."""
+    """Check that a program from the network can be added, started and removed."""
     if machine.facts.uid == 0:
         yield not_shown("network", AS_ROOT)
         return
@@ -121,7 +121,7 @@ def check_network(machine: Machine, installable: str) -> Iterator[Outcome]:
 
 
 def judge_network(seen: Records, layout: str, installable: str) -> Outcome:
-    """Judge what profile.sh saw of a program from outside."""
+    """Judge the output of profile.sh about a program from the network."""
     again = f"nix profile add {installable}"
     code, said = seen.coded("added")
     if code != 0:

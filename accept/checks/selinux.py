@@ -1,4 +1,4 @@
-"""Labels, and what SELinux denied."""
+"""Check SELinux labels and denials."""
 
 import re
 from collections.abc import Iterator
@@ -12,12 +12,13 @@ from nix_aurora.text import printable
 _OFF = "SELinux is off on this host"
 _RELABEL = "sudo nix-aurora relabel --dry-run"
 _AUSEARCH = "sudo ausearch --message avc --start boot"
-# The store's type is bin_t: where the policy says something else, the module is missing.
+# The store's type is bin_t. If the policy says something else, the module is missing.
 _STORE, _STORE_TYPE = "/var/lib/nix/store", "bin_t"
-# Ours: what lies in the store or in /run, has a name that we give, or is a program of Nix.
+# A denial is ours if it is about a path in the store or in /run, a name of ours, or a program of
+# Nix.
 _PATH = re.compile(r' path="?/(nix|var/lib/nix|run/nix)')
 _NAME = re.compile(r' name="(nix|nix-aurora|nix-root|daemon-socket)"')
-# What systemd may not make where the module is missing.
+# systemd cannot create these if the module is missing.
 _SOCKET = re.compile(
     r' name="socket" .*tcontext=\S+:(?:var_lib_t|bin_t):\S+ tclass=(?:sock|lnk)_file'
 )
@@ -27,7 +28,7 @@ _LONGEST = 160
 
 
 def check_labels(machine: Machine) -> Iterator[Outcome]:
-    """The store and its sockets have the labels of the policy."""
+    """Check that the store and its sockets have the labels of the policy."""
     if machine.facts.selinux == "off":
         yield not_shown("labels", _OFF)
     elif "matchpathcon" not in machine.facts.tools:
@@ -37,7 +38,7 @@ def check_labels(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_labels(seen: Records) -> Outcome:
-    """Judge contexts by those of the policy; both come before the path."""
+    """Judge contexts by those of the policy; each line has both before the path."""
     wrong, count = [], 0
     for line in seen.all("label"):
         context, _, rest = line.partition(" ")
@@ -62,7 +63,7 @@ def _type(context: str) -> str:
 
 
 def check_denials(machine: Machine) -> Iterator[Outcome]:
-    """Nothing that concerns Nix was denied."""
+    """Check that nothing that concerns Nix was denied."""
     if machine.facts.selinux == "off":
         yield not_shown("denials", _OFF)
     elif not machine.facts.root:
@@ -72,11 +73,11 @@ def check_denials(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_denials(seen: Records) -> Outcome:
-    """Judge the denials of a boot; those of a permissive domain are only counted."""
+    """Judge the denials of a boot; only count those of a permissive domain."""
     if seen.get("kept") != "yes":
         return not_shown("denials", "this host keeps no audit records")
     ours = [line for line in seen.all("denied") if concerns_nix(line)]
-    # The audit daemon and the journal may both have a record.
+    # The audit daemon and the journal may both have a record of one denial.
     denied = {_STAMP.sub("", _bare(line)): line for line in ours if "permissive=1" not in line}
     allowed = {_STAMP.sub("", _bare(line)) for line in ours if "permissive=1" in line}
     if denied:
@@ -92,5 +93,5 @@ def concerns_nix(line: str) -> bool:
 
 
 def _bare(line: str) -> str:
-    """Return a denial without what comes before it."""
+    """Return a denial without the text before it."""
     return line[max(line.find("avc:"), 0) :]

@@ -1,4 +1,4 @@
-"""The package, the layout, the units, and the build users."""
+"""Check the package, the layout, the units, and the build users."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -15,14 +15,14 @@ _NO_LOGIN = ("/nologin", "/false")
 
 
 def check_package(machine: Machine) -> Iterator[Outcome]:
-    """The package is there."""
+    """Check that the package is installed."""
     answer = machine.run("nix-aurora --version")
     packages = machine.run("rpm -q nix-aurora nix-aurora-selinux").stdout
     yield judge_package(answer, packages)
 
 
 def judge_package(answer: Answer, packages: str) -> Outcome:
-    """Judge what ``nix-aurora --version`` and rpm said."""
+    """Judge the output of ``nix-aurora --version`` and of rpm."""
     if answer.code != 0:
         install = "sudo rpm-ostree install ./nix-aurora-*.rpm && systemctl reboot"
         return failed("package", f"nix-aurora --version: {answer.complaint}", install)
@@ -31,7 +31,7 @@ def judge_package(answer: Answer, packages: str) -> Outcome:
 
 
 def check_layout(machine: Machine) -> Iterator[Outcome]:
-    """The store appears where the layout says, and what was moved is read-only."""
+    """Check that the store is mounted where the layout says, and that moved roots are read-only."""
     seen = machine.records("layout")
     yield judge_layout(machine.state, seen)
     moved = part(machine.state.mount, "root")
@@ -45,7 +45,7 @@ def check_layout(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_layout(state: State, seen: Records) -> Outcome:
-    """Judge what nix-aurora says of the layout by what is mounted."""
+    """Judge the layout in nix-aurora's status by the mounts."""
     if state.status is None:
         return failed("layout", f"nix-aurora status --json: {state.complaint}", _STATUS)
     layout = state.layout
@@ -68,7 +68,7 @@ def _judge_mount(kind: str, seen: Records) -> Outcome:
 
 
 def _judge_namespace(state: State) -> Outcome:
-    """Judge why / has no /nix: it is promised one unless somebody asked for none."""
+    """Judge the reason for a / without /nix: the host must have one unless the user disabled it."""
     if part(state.status, "settings", "STORE_LAYOUT") == "namespace":
         why = "STORE_LAYOUT=namespace"
     elif part(state.mount, "switched_off"):
@@ -81,7 +81,7 @@ def _judge_namespace(state: State) -> Outcome:
 
 
 def judge_read_only(trial: Answer, seen: Records) -> Outcome:
-    """Judge a try of root's to make a directory in /."""
+    """Judge root's attempt to create a directory in /."""
     options = seen.get("options").split(",")
     if "made" in trial.stdout.split():
         return failed("read-only", "root can make a directory in /", "findmnt /")
@@ -91,7 +91,7 @@ def judge_read_only(trial: Answer, seen: Records) -> Outcome:
 
 
 def check_units(machine: Machine) -> Iterator[Outcome]:
-    """No unit has failed."""
+    """Check that no unit has failed."""
     seen = machine.records("units")
     units = members(part(machine.state.status, "units"))
     yield judge_units(seen, units, machine.state.layout)
@@ -99,7 +99,7 @@ def check_units(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_units(seen: Records, units: Mapping[str, Any], layout: str) -> Outcome:
-    """Judge the units of the package: ``units`` are status's."""
+    """Judge the units of the package; ``units`` come from its status."""
     if not units:
         return failed("units", "systemd does not answer", "systemctl status")
     if broken := _ours(seen):
@@ -115,7 +115,7 @@ def judge_units(seen: Records, units: Mapping[str, Any], layout: str) -> Outcome
 
 
 def judge_system(seen: Records) -> Outcome:
-    """Judge the state of the system; what fails that is not ours may do so without us."""
+    """Judge the state of the system; units of other packages may fail without us."""
     state, ours = seen.get("state"), _ours(seen)
     others = [unit for unit in seen.all("failed") if unit not in ours]
     if state == "running":
@@ -129,7 +129,7 @@ def judge_system(seen: Records) -> Outcome:
 
 
 def _ours(seen: Records) -> list[str]:
-    """Return the failed units that are the package's, or named like those."""
+    """Return the failed units that belong to the package, or have similar names."""
     ours = set(seen.all("ours"))
     return [
         unit for unit in seen.all("failed") if unit in ours or unit.startswith(("nix-", "nix."))
@@ -137,7 +137,7 @@ def _ours(seen: Records) -> list[str]:
 
 
 def check_users(machine: Machine) -> Iterator[Outcome]:
-    """The build users are there."""
+    """Check that the build users exist."""
     yield judge_users(machine.records("users"))
 
 

@@ -4,12 +4,12 @@ LC_ALL=C.UTF-8
 export LC_ALL
 PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin
 
-# Print a record: a name, and a value that becomes one line.
+# Print a record: a name, and a value on one line.
 say() { # NAME VALUE
     printf '%s %s\n' "$1" "$(printf '%s' "$2" | tr '\n\t' '  ')"
 }
 
-# Run a step, and print its exit code and what it said.
+# Run a step, and print its exit code and its output.
 step() { # NAME COMMAND...
     step_name=$1
     shift
@@ -23,6 +23,6 @@ has() {
     command -v "$1" >/dev/null 2>&1
 }
 
-# What this run keeps on the host while it runs: only one user can open it.
+# The files of this run on the host; only this user can open them.
 STATE=${XDG_RUNTIME_DIR:-/tmp}/nix-aurora-accept-${TOKEN-}
 export STATE

@@ -14,7 +14,7 @@ made=
 unit=nix-aurora-accept-$TOKEN.service
 units=${XDG_RUNTIME_DIR:-/tmp}/systemd/user
 
-# The number of a generation: profile-12-link has 12.
+# Print the number of a generation: 12 for profile-12-link.
 number() { # LINK
     generation=${1%-link}
     generation=${generation##*-}
@@ -22,7 +22,7 @@ number() { # LINK
 }
 
 restore_profile() {
-    # The first profile appears in one of two places, by Nix's use-xdg-base-directories.
+    # The first profile appears in one of two places, which use-xdg-base-directories of Nix selects.
     [ -L "$link" ] || [ ! -L "$home/nix/profile" ] || link=$home/nix/profile
     now_link=$(readlink "$link")
     now=
@@ -30,14 +30,14 @@ restore_profile() {
     [ "$now" = "$had" ] || remove_generations || return 1
     if [ -z "$had_link" ]; then
         [ ! -L "$link" ] || rm "$link"
-        rmdir "${now_link%/*}" "$home/nix" "$home" 2>/dev/null || : # those that are empty
+        rmdir "${now_link%/*}" "$home/nix" "$home" 2>/dev/null || : # only empty directories
     fi
 }
 
 remove_generations() {
     first=$(number "$had")
     last=$(number "$now")
-    # More than ours: somebody changed the profile meanwhile.
+    # If there are more generations than ours, somebody else changed the profile meanwhile.
     [ "$((last - first))" -le 2 ] || return 1
     if [ -n "$had" ]; then
         nix profile rollback --to "$first" >/dev/null 2>&1 || return 1
@@ -61,7 +61,7 @@ finish() {
     systemctl --user reset-failed "$unit" 2>/dev/null
     rm -f "$units/$unit"
     systemctl --user daemon-reload 2>/dev/null
-    # What a generation of the user's refers to is kept.
+    # Keep what a generation of the user's refers to.
     [ -n "$INSTALLABLE" ] || for one in $made; do
         nix-store --delete "$one" >/dev/null 2>&1
     done
@@ -105,8 +105,8 @@ in_user_unit() {
     printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c %s\nStandardOutput=file:%s\n' \
         "$PROGRAM" "$STATE/said" >"$units/$unit"
     printf 'StandardError=inherit\n' >>"$units/$unit"
-    # The user's systemd looks for profiles when it starts and when it reloads: this is what a new
-    # login does.
+    # The user's systemd looks for profiles when it starts and when it reloads, so this stands for a
+    # new login.
     systemctl --user daemon-reload || return 1
     systemctl --user start "$unit"
     started=$?
@@ -146,7 +146,7 @@ step added nix profile add "${INSTALLABLE:-$path}" || exit 0
 added=yes
 start_everywhere
 [ -z "$INSTALLABLE" ] || exit 0
-# A desktop that runs has the variables of its login, when there may have been no profile yet.
+# A running desktop has the variables of its login, which may be older than the profile.
 if [ -z "$had" ] && systemctl --user show-environment 2>/dev/null | grep -q DISPLAY=; then
     say desktop older
 fi

@@ -1,7 +1,8 @@
-"""The members of a compressed tar, read forward only, from an archive that may be hostile.
+"""Read the members of a compressed tar, which may be hostile, in one forward pass.
 
-Format: POSIX ustar, pax and GNU tar as `tarfile` reads them. It holds neither every member nor a
-header of any size in memory, and a damaged header is not taken for the end, as tarfile does.
+Format: POSIX ustar, pax and GNU tar as `tarfile` reads them. Unlike tarfile, this reader keeps
+neither all members nor an unlimited header in memory, and it does not take a damaged header for the
+end of the archive.
 """
 
 import tarfile
@@ -12,12 +13,12 @@ from nix_aurora.errors import VerificationError
 from nix_aurora.text import LIMIT, printable
 
 _MAX_HEADER = 64 << 10  # bytes of a pax or GNU long-name header; a path has 4 KiB at most
-_MAX_PADDING = 1 << 20  # bytes of zeros behind the last member; GNU tar writes 10 KiB at most
+_MAX_PADDING = 1 << 20  # bytes of zeros after the last member; GNU tar writes at most 10 KiB
 _BLOCK = 512
 
 
 def fault(subject: str, expected: str, got: str) -> VerificationError:
-    """Return the error for something in the archive that is not as expected."""
+    """Return the error for a part of the archive that is not as expected."""
     return VerificationError(
         f"cannot unpack the tarball: {printable(subject)}: "
         f"{expected}, got {printable(got, 2 * LIMIT)}"
@@ -25,19 +26,25 @@ def fault(subject: str, expected: str, got: str) -> VerificationError:
 
 
 class Archive(Stream):
-    """A tar inside a compressed file. It keeps the last header block, by which its end is known."""
+    """A tar inside a compressed file.
+
+    It keeps the last header block, which shows where the tar ends.
+    """
 
     _header = b""
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Return ``size`` bytes, fewer only at the end; for tarfile, which reads headers by it."""
+        """Return ``size`` bytes, or fewer only at the end.
+
+        tarfile reads headers with this method.
+        """
         if size is None or not 0 <= size <= _MAX_HEADER:
             raise fault(self._subject, f"expected headers below {_MAX_HEADER} bytes", f"{size}")
         self._header = super().read(size)
         return self._header
 
     def content(self, size: int) -> Iterator[bytes]:
-        """Yield the ``size`` bytes of the present member in pieces of at most 1 MiB."""
+        """Yield the ``size`` bytes of the current member in pieces of at most 1 MiB."""
         while size:
             data = self.take(min(size, CHUNK))
             if not data:
@@ -46,7 +53,7 @@ class Archive(Stream):
             yield data
 
     def members(self) -> Iterator[tarfile.TarInfo]:
-        """Yield each member, and check at the end that nothing but padding follows the last one."""
+        """Yield each member; check at the end that only padding follows the last one."""
         subject = self._subject
         try:
             tar = tarfile.TarFile(
@@ -56,10 +63,11 @@ class Archive(Stream):
             while member is not None:
                 yield member
                 self.seek(tar.offset)
-                # Not next(): that keeps every member in memory, and takes a bad header for the end.
+                # TarFile.next() is not used: it keeps every member in memory, and it takes a bad
+                # header for the end of the archive.
                 member = tarfile.TarInfo.fromtarfile(tar)
         except tarfile.TarError as error:
-            # tarfile raises the same error for the proper end, which is a block of zeros.
+            # tarfile raises the same error at the regular end, which is a block of zeros.
             if self._header != bytes(_BLOCK):
                 got = str(error) if self._header else "the end of a truncated archive"
                 raise fault(subject, "expected a tar header", got) from error
@@ -67,7 +75,7 @@ class Archive(Stream):
             raise
         except RecursionError as error:
             raise fault(subject, "expected a member", "headers of headers without end") from error
-        except Exception as error:  # tarfile lets out whatever its parser trips over
+        except Exception as error:  # tarfile lets the exceptions of its parser through
             raise fault(
                 subject, "expected a tar header", f"{type(error).__name__}: {error}"
             ) from error

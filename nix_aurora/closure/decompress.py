@@ -1,7 +1,7 @@
-"""Compressed archives as one forward stream of bytes, in flat memory.
+"""Read compressed archives as one forward stream of bytes, with constant memory.
 
-Formats: the .xz file format 1.1.0 (streams follow one another, with zeros between), and RFC 8878
-(Zstandard frames follow one another).
+Formats: the .xz file format 1.1.0 (concatenated streams, with zeros between them), and RFC 8878
+(concatenated Zstandard frames).
 """
 
 import io
@@ -13,22 +13,23 @@ import zstandard
 
 from nix_aurora.errors import VerificationError
 
-CHUNK = 1 << 20  # bytes: the most that one read gives
+CHUNK = 1 << 20  # bytes: the most that one read returns
 
 _XZ_MAGIC = b"\xfd7zXZ\x00"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_XZ_MEMORY = 1 << 28  # bytes; xz -9 takes 65 MiB to unpack
-_ZSTD_WINDOW = 1 << 27  # bytes; zstd --long, more only where the user asked for it
-_XZ_PIECE = 1 << 18  # compressed bytes read at once
-# zstd's decoder gives all that a piece unpacks to at once, at the worst 128 KiB for 4 bytes.
+_XZ_MEMORY = 1 << 28  # bytes; decompressing xz -9 takes 65 MiB
+_ZSTD_WINDOW = 1 << 27  # bytes; zstd --long needs more only if its user asked for more
+_XZ_PIECE = 1 << 18  # compressed bytes that are read at once
+# zstd's decoder returns everything that a piece unpacks to at once: at worst 128 KiB for 4 bytes.
 _ZSTD_PIECE = 1 << 11
 
 
 class Stream(io.BufferedIOBase):
     """The bytes inside ``file`` (.xz or .zst, by its content), read forward only.
 
-    ``progress`` is told the compressed bytes as they are read. Every fault of the compression,
-    truncation and trailing garbage included, is a VerificationError that names ``subject``.
+    ``progress`` is called with the number of compressed bytes after each read. Every fault of the
+    compressed data, including truncation and trailing garbage, raises VerificationError, which
+    names ``subject``.
     """
 
     def __init__(self, file: BinaryIO, subject: str, progress: Callable[[int], None]) -> None:
@@ -45,8 +46,8 @@ class Stream(io.BufferedIOBase):
         return self.take(size)
 
     def take(self, size: int) -> bytes:
-        """Return ``size`` bytes, fewer only at the end."""
-        if size <= len(self._buffer):  # nearly always
+        """Return ``size`` bytes, or fewer only at the end."""
+        if size <= len(self._buffer):  # the usual case
             data = bytes(self._buffer[:size])
             self._buffer = self._buffer[size:]
         else:
@@ -66,7 +67,7 @@ class Stream(io.BufferedIOBase):
         return self._position
 
     def seek(self, position: int, whence: int = io.SEEK_SET, /) -> int:
-        """Read on to ``position``, or to the end if that comes first."""
+        """Skip forward to ``position``, or to the end if that comes first."""
         if whence != io.SEEK_SET or position < self._position:
             raise self._fault("expected to read forward", f"position {position}")
         while self._position < position:

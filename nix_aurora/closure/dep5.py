@@ -1,8 +1,8 @@
 """The licences that Debian's machine-readable copyright files name, and their SPDX expressions.
 
-It serves closures that are built of Debian's packages, as the sample is. python-debian and
-license-expression are not used: they repair and normalize, and a file that is not exactly in the
-format must name no licence here.
+Closures that consist of Debian's packages, such as the sample, need this. python-debian and
+license-expression are not used: they repair and normalize files, but here a file that is not
+exactly in the format must not yield a licence.
 
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/ (DEP-5).
 """
@@ -18,8 +18,8 @@ _FORMAT = re.compile(
 _FILES = re.compile(r"^Files:", re.MULTILINE)
 _LICENSE = re.compile(r"^License: *(.*?) *$", re.MULTILINE)
 
-# Short names that the format defines, where it says just what SPDX's identifier says. Not "MIT":
-# the format warns that several licences go by that name.
+# Short names of the format that mean exactly what SPDX's identifier means. "MIT" is not among them:
+# the format warns that several licences have that name.
 _SAME = {
     name.lower(): identifier
     for name, identifier in (
@@ -39,9 +39,10 @@ _GNU_VERSIONS = {"GPL": ("1.0", "2.0", "3.0"), "LGPL": ("2.0", "2.1", "3.0")}
 
 
 def names(text: str) -> tuple[str, ...]:
-    """Return what the ``License:`` fields of the files' paragraphs say, sorted, each once.
+    """Return the values of the ``License:`` fields in paragraphs of files, sorted and unique.
 
-    Nothing where ``text`` is no such file; UNNAMED for files whose licence has no name.
+    The result is empty if ``text`` is not such a file; it has UNNAMED for files whose licence has
+    no name.
     """
     if not _FORMAT.fullmatch(text.partition("\n")[0]):
         return ()
@@ -54,10 +55,10 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def expression(named: Iterable[str]) -> str | None:
-    """Return the SPDX expression for everything that ``names`` gave, all of it together.
+    """Return the SPDX expression for everything that ``names`` returned, all of it together.
 
-    None where a single one is not known for sure: what is left out would be the licence that
-    somebody looks for.
+    Return None if a single name is not known for sure: an expression without it would omit the very
+    licence that a reader looks for.
     """
     found = set[str]()
     for name in named:
@@ -69,10 +70,10 @@ def expression(named: Iterable[str]) -> str | None:
 
 
 def _terms(name: str) -> set[str]:
-    """Return what one field asks for, all of it together: nothing where that is not known.
+    """Return the licences that one field requires together; an empty set if they are not known.
 
-    A field is a name, or names that a single kind of word joins: of several kinds, commas decide
-    which binds closer.
+    A field is one name, or several names joined by one kind of word. If it has several kinds of
+    words, commas decide which binds closer.
     """
     parts = re.split(r" and | or ", name)
     terms = {identifier for part in parts if (identifier := _identifier(part))}

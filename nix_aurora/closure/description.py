@@ -1,4 +1,4 @@
-"""What describes a staged closure to programs, shells and people: the same bytes everywhere."""
+"""Describe a staged closure for programs, shells and people, the same on every machine."""
 
 import datetime
 import os
@@ -24,18 +24,18 @@ class File(StrEnum):
     USR_SHARE = "share"
 
 
-_DISK_BLOCK = 4096  # bytes, of the usual file systems
+_DISK_BLOCK = 4096  # bytes, on the usual file systems
 
 
 def describe(
     staged: Staged, destination_dir: Path, *, date: datetime.date, accepted: Sequence[str] = ()
 ) -> None:
-    """Write what describes ``staged`` into ``destination_dir``, which is replaced as a whole.
+    """Write the description of ``staged`` into ``destination_dir``, which is replaced as a whole.
 
-    That is closure.json, closure.env, closure.spdx.json, CLOSURE-LICENSES, and in ``share`` what
-    Nix has for /usr/share. ``date`` is what the SBOM says, ``accepted`` are the ids of the
-    advisories with which it is packaged. Raises UsageError where ``destination_dir`` holds files of
-    others.
+    The description consists of closure.json, closure.env, closure.spdx.json, CLOSURE-LICENSES, and
+    the directory ``share`` with Nix's files for /usr/share. ``date`` is the date in the SBOM;
+    ``accepted`` are the ids of the advisories that the caller accepts for this package. Raises
+    UsageError if ``destination_dir`` contains files of other programs.
     """
     if destination_dir.is_dir():
         for entry in destination_dir.iterdir():
@@ -70,7 +70,7 @@ def describe(
 
 
 def _size_on_disk(directory: Path) -> int:
-    """Return the bytes that ``directory`` needs: content in whole blocks, a block per inode."""
+    """Return the bytes that ``directory`` needs: content in whole blocks, and a block per inode."""
     size = _DISK_BLOCK
     for folder, folders, names in os.walk(os.fsencode(directory)):
         size += _DISK_BLOCK * (len(folders) + len(names))

@@ -22,7 +22,7 @@ def render(closure: Closure, findings: Mapping[str, Finding]) -> str:
 
 
 def escape(text: str) -> str:
-    """Return ``text`` in one line of ASCII: what is no plain character is spelt as Python does."""
+    """Return ``text`` as one line of ASCII; other characters are escaped as in Python."""
     return text.encode("unicode_escape").decode("ascii")
 
 

@@ -1,14 +1,15 @@
-"""The texts of licences that are known for sure, by what they say and not by their file's name."""
+"""Recognize licences by the text of a file, not by its name."""
 
 import hashlib
 import re
 
-# SHA-256 of texts, white space as one space, that are the same wherever they are used.
+# SHA-256 of texts, with each run of white space as one space, that are the same in every package.
 _WHOLE = {
     "0ffddef9e48f8a09aed5caf2d44f7ba1c1be2d9b8e0a6f693b1635b2d5566645": "Apache-2.0",
-    "09ae9bf1886f530f7338889ef805f37b288ec6adedd1e1e32058921acf05a782": "Apache-2.0",  # no appendix
+    # without the appendix
+    "09ae9bf1886f530f7338889ef805f37b288ec6adedd1e1e32058921acf05a782": "Apache-2.0",
 }
-# The same, of MIT's text below its title and its copyright notices, which everybody's own are.
+# The same for MIT's text below its title and its copyright notices, which differ between packages.
 _MIT = "fe2a9817987f862eaced948f0468c7f51d2fedfc48c5c505b246a49a3870e9a5"
 _MIT_START = "Permission is hereby granted, free of charge,"
 _MIT_HEAD = re.compile(
@@ -17,7 +18,7 @@ _MIT_HEAD = re.compile(
 
 
 def recognise(text: str) -> str | None:
-    """Return the SPDX identifier of a licence's text; None where it is anything else, or more."""
+    """Return the SPDX identifier of a licence's text; None for any other or any longer text."""
     if identifier := _WHOLE.get(_digest(text)):
         return identifier
     head, start, body = text.partition(_MIT_START)

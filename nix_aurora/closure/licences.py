@@ -1,8 +1,8 @@
-"""Which licences a closure's store paths carry: the files that say so, and what is certain.
+"""Find the licence files of a closure's store paths, and the licences that are certain.
 
-Nothing is guessed. A path that carries no licence gets NOASSERTION, and so does one whose licence
-is not told by bytes that we know: nixpkgs keeps most licence files out of what is run (they go to
-a package's output ``doc``, or are not installed at all).
+Nothing is guessed. A path gets NOASSERTION if it has no licence file, or only files whose bytes are
+unknown here. nixpkgs keeps most licence files out of the paths that are run: they are in a
+package's output ``doc``, or are not installed at all.
 """
 
 import hashlib
@@ -22,19 +22,20 @@ from nix_aurora.store.reginfo import PathInfo
 
 NOASSERTION = "NOASSERTION"
 
-# COPYING, COPYING.LIB, LICENSE-MIT, copyright, license.txt; but no license.py or copyright.h.
+# This matches COPYING, COPYING.LIB, LICENSE-MIT, copyright and license.txt, but not license.py or
+# copyright.h.
 _STEM = r"(?:copying|copyright|licen[cs]e|unlicen[cs]e|notice)"
 _FILE = re.compile(rf"(?i:{_STEM}(?:\.txt|\.md|\.rst)?)|{_STEM.upper()}[0-9A-Za-z._+-]*", re.ASCII)
-_NOTICE = re.compile(r"(?i)notice")  # goes with a licence, and is none
+_NOTICE = re.compile(r"(?i)notice")  # comes with a licence, but is not one
 _DIRECTORY = re.compile(r"(?i)licen[cs]es")
-_LARGEST = 4 << 20  # bytes; larger texts are named, not read: Debian has 2 MB for Boost
+_LARGEST = 4 << 20  # bytes; larger texts are listed, but not read: Debian has 2 MB for Boost
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A file that tells of licences: its path below /nix/store, its SHA-256 in hex.
+    """A file about licences: its path below /nix/store, and its SHA-256 in hex.
 
-    ``names`` are the licences that a copyright file of Debian's names, in its own words.
+    ``names`` are the licences that a Debian copyright file names, in its own words.
     """
 
     path: str
@@ -44,10 +45,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a store path carries.
+    """The licences of a store path.
 
-    ``declared`` is the SPDX expression for what its authors say, ``concluded`` for what follows
-    from all that was found; NOASSERTION where it is not known for sure.
+    ``declared`` is the SPDX expression for what its authors say, ``concluded`` the one for
+    everything that was found; either is NOASSERTION if it is not known for sure.
     """
 
     texts: tuple[Text, ...] = ()
@@ -56,7 +57,7 @@ class Finding:
 
 
 def find(paths: Iterable[PathInfo], store: Path) -> dict[str, Finding]:
-    """Return what each store path in the unpacked ``store`` carries, by path."""
+    """Return the finding for each store path in the unpacked ``store``, by path."""
     return {info.path: _finding(store, info.name) for info in paths}
 
 
@@ -82,7 +83,7 @@ def _finding(store: Path, name: str) -> Finding:
 
 
 def _only(licences: Collection[str | None]) -> str:
-    """Return the one licence, else NOASSERTION: several may be a choice, or all be meant."""
+    """Return the only licence, else NOASSERTION: several may be a choice or a sum."""
     return next(iter(licences)) or NOASSERTION if len(licences) == 1 else NOASSERTION
 
 
@@ -90,7 +91,7 @@ def _candidates(store: Path, name: str) -> Iterator[str]:
     """Yield the files of a store path that are named like a licence, as paths below /nix/store."""
     base = os.fsencode(store) + b"/"
     if not stat.S_ISDIR(os.lstat(base + name.encode()).st_mode):
-        return  # a link, which os.walk() would follow to this machine's /nix, or a file
+        return  # a file, or a link, which os.walk() would follow to this machine's /nix
     for folder, _, files in os.walk(base + name.encode()):
         inside = _decode(folder[len(base) :])
         told = any(_DIRECTORY.fullmatch(part) for part in inside.split("/")[1:])
@@ -100,9 +101,9 @@ def _candidates(store: Path, name: str) -> Iterator[str]:
 
 
 def _read(store: Path, path: str) -> tuple[str, str, str] | None:
-    """Return path, SHA-256 and text of what ``path`` is, or links to, in the closure.
+    """Return the path, SHA-256 and text of the file that ``path`` is, or links to, in the closure.
 
-    The text is empty where the file is larger than any licence. None where ``path`` is not a file.
+    The text is empty if the file is larger than any licence. Return None if ``path`` is not a file.
     """
     here = os.fsencode(store) + path[len(STORE) :].encode("utf-8", "surrogateescape")
     if stat.S_ISLNK(os.lstat(here).st_mode):

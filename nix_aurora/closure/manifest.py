@@ -1,4 +1,4 @@
-"""What a packaged closure says of itself: closure.json for programs, closure.env for shells."""
+"""The description of a packaged closure: closure.json for programs, closure.env for shells."""
 
 import hashlib
 import json
@@ -11,15 +11,16 @@ from nix_aurora.errors import VerificationError, quoted
 from nix_aurora.store import hashes, reginfo
 
 _SCHEMA = 2
-# Means itself to a POSIX shell, unquoted, to the right of an assignment's `=`.
+# A POSIX shell takes these characters literally, unquoted, to the right of an assignment's `=`.
 _SHELL_SAFE = re.compile(r"[0-9A-Za-z/._+,:@=-]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A closure, its default profile's path in it, and the bytes that it needs on a disk.
+    """A closure, the path of its default profile, and the bytes that it needs on a disk.
 
-    ``origin`` says where it came from, and ``accepted`` with which advisories it is packaged.
+    ``origin`` is the source of the closure, and ``accepted`` are the advisories that apply to it
+    and were accepted.
     """
 
     closure: Closure
@@ -30,7 +31,7 @@ class Manifest:
 
 
 def closure_id(closure: Closure) -> str:
-    """Return 32 hex digits that are the same only for the same paths in the same roles."""
+    """Return 32 hex digits that are equal only for the same paths in the same roles."""
     digest = hashlib.sha256(reginfo.render(closure.paths).encode())
     for root in (closure.nix, closure.cacert, closure.manual or ""):
         digest.update(f"{root}\n".encode())
@@ -38,7 +39,7 @@ def closure_id(closure: Closure) -> str:
 
 
 def to_json(manifest: Manifest) -> str:
-    """Render closure.json: keys sorted, indented by two, a newline at the end."""
+    """Render closure.json with sorted keys, an indent of two, and a newline at the end."""
     closure = manifest.closure
     content = {
         "schema": _SCHEMA,
@@ -68,9 +69,9 @@ def to_json(manifest: Manifest) -> str:
 
 
 def to_env(manifest: Manifest) -> str:
-    """Render closure.env: ``KEY=value`` lines that a POSIX shell can source as they are.
+    """Render closure.env: ``KEY=value`` lines that a POSIX shell can source unchanged.
 
-    Raises VerificationError on a value that a shell could take for more than text.
+    Raises VerificationError for a value that a shell could interpret as more than text.
     """
     closure = manifest.closure
     values = {

@@ -1,7 +1,7 @@
 """Which store paths of a closure are Nix itself, its certificates and its manual.
 
 Source: nix `scripts/install-nix-from-tarball.sh` (the tarball's ``install``) and
-`scripts/install-multi-user.sh`, where the build has put the paths into assignments.
+`scripts/install-multi-user.sh`, in which the build puts the paths into assignments.
 """
 
 import os
@@ -23,12 +23,12 @@ _VARIABLES = {
     "cacert": ("cacert", "NIX_INSTALLED_CACERT"),
     "manual": ("NIX_INSTALLED_NIX_MAN",),
 }
-_LONGEST = 1000  # characters of what is quoted: several store paths
+_LONGEST = 1000  # characters of a quoted text, which may be several store paths
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Store paths; ``manual`` is None where the tarball has none of its own."""
+    """The store paths of the parts; ``manual`` is None if the tarball has no separate one."""
 
     nix: str
     cacert: str
@@ -36,10 +36,11 @@ class Parts:
 
 
 def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -> Parts:
-    """Find the parts that the install scripts name, else those that nothing refers to.
+    """Find the parts that the install scripts name, else those that no other path refers to.
 
-    ``store`` is the unpacked store. Raises VerificationError where the scripts disagree, name a
-    path that is not in the closure or not what they say, or where there is no choice or several.
+    ``store`` is the unpacked store. Raises VerificationError if the scripts disagree, if they name
+    a path that is not in the closure or has other content, or if there is no candidate or more than
+    one.
     """
     named = {role: _named(scripts, role) for role in _VARIABLES}
     members = {info.path for info in paths}
@@ -57,7 +58,10 @@ def find(scripts: Mapping[str, str], paths: Collection[PathInfo], store: Path) -
 
 
 def _named(scripts: Mapping[str, str], role: str) -> str | None:
-    """Return the one path that the scripts' assignments name for ``role``, None where none does."""
+    """Return the one path that the scripts' assignments name for ``role``.
+
+    Return None if there is none.
+    """
     found: dict[str, str] = {}
     for script, text in scripts.items():
         for variable in _VARIABLES[role]:

@@ -1,6 +1,6 @@
-"""The default profile, as ``nix-env --install`` makes it of Nix and its certificates.
+"""The default profile, as ``nix-env --install`` creates it from Nix and its certificates.
 
-It is two more store paths of the closure, so that a first boot has only to link to it.
+It is two more store paths of the closure, so that the first boot only has to link to it.
 
 Sources: nix `src/nix/nix-env/user-env.cc` (its manifest), `src/libstore/builtins/buildenv.cc` (its
 links).
@@ -18,7 +18,7 @@ from nix_aurora.store.paths import base_name, plain_name, store_path
 from nix_aurora.store.reginfo import PathInfo
 from nix_aurora.store.tree import MTIME
 
-# What Nix links into no profile; nor what starts with a dot.
+# Nix links neither these names nor names that start with a dot into a profile.
 _LEFT_OUT = frozenset(
     {
         *("nix-support", "propagated-build-inputs", "log", "perllocal.pod"),
@@ -31,14 +31,15 @@ _PROPAGATED = "nix-support/propagated-user-env-packages"
 def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
     """Add the profile of ``closure`` to the unpacked ``store``; return it and its manifest.
 
-    Raises VerificationError where Nix and the certificates have a file of the same name, or where
-    one of them asks for more packages to be in the profile.
+    Raises VerificationError if Nix and the certificates have a file of the same name, or if one of
+    them requires more packages in the profile.
     """
     packages = (closure.nix, closure.cacert)
     for package in packages:
         if os.path.lexists(store / base_name(package) / _PROPAGATED):
             raise _fault(f"{package}/{_PROPAGATED}", "no such file", "one")
-    # Made in the store: what is read-only can be renamed only in its place.
+    # The profile is created inside the store: a read-only directory can only be renamed within its
+    # parent.
     file, folder = store / ".manifest", store / ".profile"
     text = _manifest(packages)
     file.write_bytes(text)
@@ -56,7 +57,7 @@ def add_profile(closure: Closure, store: Path) -> tuple[PathInfo, PathInfo]:
 
 
 def _place(made: Path, path: str, references: Sequence[str]) -> PathInfo:
-    """Rename ``made`` to what ``path`` is called in the store, and return its registration."""
+    """Rename ``made`` to its name in the store, and return its registration."""
     sha256, size = nar.nar_hash(made)
     info = PathInfo(path, sha256, size, tuple(sorted(references)), deriver="")
     made.rename(made.with_name(info.name))
@@ -64,7 +65,7 @@ def _place(made: Path, path: str, references: Sequence[str]) -> PathInfo:
 
 
 def _link(sources: Sequence[str], target: Path, store: Path) -> None:
-    """Fill the new directory ``target`` with links to what is in ``sources``, merged."""
+    """Fill the new directory ``target`` with links to the merged content of ``sources``."""
     places: dict[str, list[str]] = {}
     for source in sources:
         folder = links.resolve(store, source)

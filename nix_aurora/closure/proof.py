@@ -1,4 +1,4 @@
-"""A Nix closure, proven: what is on disk is what its registration says, and complete."""
+"""Prove a Nix closure: the files match their registration, and nothing is missing."""
 
 import os
 import re
@@ -21,16 +21,17 @@ from nix_aurora.text import LIMIT, printable
 # …-determinate-nix-3.22.1, …-nix-2.34.8
 _NIX_NAME = re.compile(r"[^-]{32}-(?:determinate-)?nix-(\d.*)")
 _TOP = re.compile(r"nix-.+-(x86_64|aarch64)-linux")
-_COMMAND = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]*")  # what may become a name in /usr/bin
+_COMMAND = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+-]*")  # names that may be installed in /usr/bin
 
 
 @dataclass(frozen=True, slots=True)
 class Closure:
     """A proven closure.
 
-    ``name`` is the tarball's top directory, ``version`` that of the Nix path's name, ``system``
-    as Nix spells it (``x86_64-linux``), ``arch`` as RPM does (``x86_64``). ``nix``, ``cacert``
-    and ``manual`` are store paths, ``commands`` the names in ``<nix>/bin``, ``paths`` is sorted.
+    ``name`` is the tarball's top directory, ``version`` comes from the name of Nix's path,
+    ``system`` is in Nix's spelling (``x86_64-linux``), ``arch`` in RPM's (``x86_64``). ``nix``,
+    ``cacert`` and ``manual`` are store paths, ``commands`` the names in ``<nix>/bin``; ``paths`` is
+    sorted.
     """
 
     version: str
@@ -47,7 +48,7 @@ class Closure:
 def check(unpacked: Unpacked, store: Path) -> Closure:
     """Prove the closure in ``store`` against its registration and its own install scripts.
 
-    Raises VerificationError, naming the path, on the first thing that does not hold.
+    Raises VerificationError, naming the path, at the first difference.
     """
     paths = tuple(sorted(reginfo.parse(unpacked.reginfo), key=lambda info: info.path))
     prove(paths, store)
@@ -70,9 +71,9 @@ def check(unpacked: Unpacked, store: Path) -> Closure:
 
 
 def prove(paths: Sequence[PathInfo], store: Path) -> None:
-    """Prove that ``store`` has ``paths`` and nothing else, and that they refer to no others.
+    """Prove that ``store`` has ``paths`` and nothing else, and that they refer to no other paths.
 
-    Raises VerificationError, naming the path, on the first thing that does not hold.
+    Raises VerificationError, naming the path, at the first difference.
     """
     _check_listing(paths, store)
     _check_references(paths)
@@ -116,7 +117,8 @@ def _check_acyclic(references: Mapping[str, set[str]]) -> None:
             if waiting[referrer] == 0:
                 free.append(referrer)
     if waiting:
-        # What is left over is on a cycle or refers to one: walk until a path comes again.
+        # Each remaining path is on a cycle or refers to one: follow references until a path
+        # repeats.
         path, seen = min(waiting), set[str]()
         while path not in seen:
             seen.add(path)

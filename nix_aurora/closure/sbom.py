@@ -1,4 +1,4 @@
-"""The closure's software bill of materials.
+"""Render the closure's software bill of materials.
 
 Format: SPDX 2.3, JSON (ISO/IEC 5962; https://spdx.github.io/spdx-spec/v2.3/).
 """
@@ -21,7 +21,7 @@ _NOT_IN_ID = re.compile(r"[^0-9A-Za-z.-]")
 
 
 def render(closure: Closure, findings: Mapping[str, Finding], date: datetime.date) -> str:
-    """Render the document: a package for each store path, said to be created on ``date``.
+    """Render the document, with a package for each store path and ``date`` as its creation time.
 
     ``findings`` are the licences, by store path.
     """
@@ -76,7 +76,7 @@ def _package(info: PathInfo, finding: Finding) -> dict[str, object]:
 
 
 def _reference(category: str, kind: str, locator: str) -> dict[str, str]:
-    """Return a reference to what others call the package; SPDX 2.3, 7.21 and annex F."""
+    """Return a reference to another name of the package; SPDX 2.3, 7.21 and annex F."""
     return {
         "referenceCategory": category,
         "referenceType": kind,
@@ -85,7 +85,7 @@ def _reference(category: str, kind: str, locator: str) -> dict[str, str]:
 
 
 def _comments(finding: Finding) -> str:
-    """Return which files the licences are from; SPDX 2.3, 7.16."""
+    """Return a comment that names the files with the licences; SPDX 2.3, 7.16."""
     if not finding.texts:
         return "The store path carries no file that tells its licence."
     lines = []

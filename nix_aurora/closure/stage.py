@@ -1,4 +1,4 @@
-"""The staged tree ``out/stage/<arch>/var/lib/nix``: a proven closure as it will lie on a host."""
+"""The staged tree ``out/stage/<arch>/var/lib/nix``: a proven closure in the layout of a host."""
 
 import fcntl
 import os
@@ -17,12 +17,12 @@ from nix_aurora.store import reginfo
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A staged closure, which has the default profile and its manifest as two more store paths.
+    """A staged closure, with the default profile and its manifest as two more store paths.
 
-    ``profile`` is that path, ``added`` has both; ``root`` is its ``…/var/lib/nix``, with ``store``,
-    an empty ``var/nix`` and a canonical ``.reginfo``. ``tarball`` has all other store paths;
-    ``sha256``, in hex, is what it had when it was unpacked. ``origin`` says where it came from and
-    is handed on as it is.
+    ``profile`` is the path of the profile, ``added`` has both paths; ``root`` is the directory
+    ``…/var/lib/nix``, with ``store``, an empty ``var/nix`` and a canonical ``.reginfo``.
+    ``tarball`` has all other store paths; ``sha256``, in hex, is its digest when it was unpacked.
+    ``origin`` is the source of the tarball, passed on unchanged.
     """
 
     closure: Closure
@@ -35,10 +35,10 @@ class Staged:
 
 
 def stage(tarball: Path, out: Path, origin: Mapping[str, str | int]) -> Staged:
-    """Unpack and prove ``tarball``, and put it to ``out/stage/<arch>/var/lib/nix``.
+    """Unpack and prove ``tarball``, and move it to ``out/stage/<arch>/var/lib/nix``.
 
-    Only a proven closure gets there, in place of a former one; after a fault (VerificationError)
-    the former one is what is there.
+    Only a proven closure replaces an earlier one there; after VerificationError the earlier one is
+    unchanged.
     """
     base = out / "stage"
     base.mkdir(parents=True, exist_ok=True)
@@ -69,9 +69,10 @@ def stage(tarball: Path, out: Path, origin: Mapping[str, str | int]) -> Staged:
 
 @contextmanager
 def _workspace(base: Path) -> Iterator[Path]:
-    """Yield a temporary directory in ``base``; what killed runs have left there goes first.
+    """Yield a temporary directory in ``base``, after removing leftovers of interrupted runs.
 
-    One run at a time has ``base``: the next one waits, as what it clears away may be in use.
+    Only one run at a time uses ``base``: the next one waits, since the leftovers that it removes
+    could otherwise be in use.
     """
     lock = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -1,9 +1,9 @@
-"""Unpacking a Nix binary tarball: ``<top>/{install*,*.sh,.reginfo,store/…}``.
+"""Unpack a Nix binary tarball: ``<top>/{install*,*.sh,.reginfo,store/…}``.
 
-Source: nix `packaging/binary-tarball.nix`, which calls the top directory
-``nix-<version>-<system>``. Nix's own installer accepts any name there, and so does this. The
-archive is taken for hostile: each member is checked here, before anything is written, and only
-directories that were made here are written to.
+Source: nix `packaging/binary-tarball.nix`, which names the top directory
+``nix-<version>-<system>``. Nix's own installer accepts any name there, and so does this module. The
+archive is treated as hostile: each member is checked before anything is written, and only
+directories that this module created are written to.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ from nix_aurora.text import printable
 
 MAX_CLOSURE_SIZE = 8 << 30  # bytes of all files together
 MAX_MEMBERS = 250_000
-# What later walks the tree does so recursively, and below paths of up to some 2 KiB.
+# Later code walks the tree recursively, with paths of at most about 2 KiB.
 _MAX_DEPTH = 100
 _MAX_NAME = 2048  # bytes
-_MAX_NAMES = 64 << 20  # bytes of all names together, for they are kept in memory
+_MAX_NAMES = 64 << 20  # bytes of all names together, since they are kept in memory
 _SPECIAL_BITS = 0o7000  # setuid, setgid, sticky
 _WANTED = {"install": 1 << 20, "install-multi-user": 1 << 20, ".reginfo": 64 << 20}  # size limits
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
-    """What a tarball holds beside its store.
+    """The content of a tarball other than its store.
 
-    ``name`` is its top directory, as a rule ``nix-3.22.1-x86_64-linux``, ``scripts`` the text of
-    install and, where there is one, install-multi-user, ``reginfo`` the text of .reginfo,
-    ``sha256`` the tarball's own, in hex.
+    ``name`` is its top directory, usually ``nix-3.22.1-x86_64-linux``; ``scripts`` are the texts of
+    install and, if it exists, install-multi-user; ``reginfo`` is the text of .reginfo; ``sha256``
+    is that of the tarball, in hex.
     """
 
     name: str
@@ -45,12 +45,12 @@ class Unpacked:
 
 
 def unpack(tarball: Path, root: Path) -> Unpacked:
-    """Unpack ``tarball`` (.tar.xz or .tar.zst, told by content) into a new ``root/store``.
+    """Unpack ``tarball`` (.tar.xz or .tar.zst, by content) into a new ``root/store``.
 
-    Modes become 0444, 0555 for executables and directories (``store`` itself stays 0755), mtimes
-    1, as in any Nix store; owners are whoever calls. Raises VerificationError, naming the member,
-    on anything that such a tarball does not have; what was written by then stays for the caller
-    to remove.
+    Modes become 0444, or 0555 for executables and directories (``store`` itself stays 0755), and
+    mtimes 1, as in any Nix store; the caller becomes the owner. Raises VerificationError, naming
+    the member, for anything that such a tarball never contains; the caller removes what was written
+    until then.
     """
     size = tarball.stat().st_size
     with (
@@ -67,7 +67,7 @@ def unpack(tarball: Path, root: Path) -> Unpacked:
 
 
 class _Unpacker:
-    """Decides what becomes of each member."""
+    """Check each member, and write it."""
 
     def __init__(self, archive: Archive, tree: Tree) -> None:
         self._archive = archive
@@ -101,7 +101,7 @@ class _Unpacker:
             raise fault(member.name, "expected only store/ to have content", "a nested member")
 
     def finish(self, subject: str, sha256: str) -> Unpacked:
-        """Set the tree's final modes and return the texts."""
+        """Set the final modes of the tree and return the texts."""
         for name in ("install", ".reginfo"):
             if name not in self._texts:
                 raise fault(subject, f"expected a file {name} at its top", "none")

@@ -1,7 +1,7 @@
-"""What Nix has for the host's /usr/share: its man pages, and completions for the shells.
+"""Nix's files for the host's /usr/share: man pages, and completions for the shells.
 
-They lie in the store, where neither `man` nor a shell looks: the manual is a store path of its own,
-in no profile; zsh knows no XDG_DATA_DIRS; and in the namespace layout the host sees no store.
+They are in the store, where neither `man` nor a shell looks: the manual is a store path of its own,
+in no profile; zsh does not use XDG_DATA_DIRS; and in the namespace layout the host sees no store.
 """
 
 import re
@@ -20,9 +20,9 @@ _NAME = re.compile(r"[0-9A-Za-z._+-]*nix[0-9A-Za-z._+-]*")  # no other package h
 
 
 def copy_usr_share(closure: Closure, store: Path, destination: Path) -> None:
-    """Copy it from the unpacked ``store`` into the new directory ``destination``, links resolved.
+    """Copy the files from the unpacked ``store`` into the new directory ``destination``.
 
-    What the closure does not have is left out.
+    Links are resolved. Files that the closure does not have are left out.
     """
     destination.mkdir()
     for path in filter(None, (closure.nix, closure.manual)):
@@ -41,5 +41,5 @@ def copy_usr_share(closure: Closure, store: Path, destination: Path) -> None:
 def _find(store: Path, path: str) -> Path | None:
     try:
         return links.resolve(store, path)
-    except VerificationError:  # there is nothing of that name
+    except VerificationError:  # the closure has no such file
         return None

@@ -1,5 +1,5 @@
-"""The commands of build.py, a module each, and what several of them share.
+"""The commands of build.py, one module each, and the modules that several of them share.
 
 In: the words of a command line.
-Out: the lines that go to stdout, as a rule the paths of what was made.
+Out: the lines for stdout, usually the paths of the results.
 """

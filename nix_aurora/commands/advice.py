@@ -1,4 +1,4 @@
-"""What the known advisories mean for what a command line builds: nothing, a warning, a refusal."""
+"""Apply the known advisories to a build: pass, warn or refuse."""
 
 import argparse
 from collections.abc import Collection, Iterable, Mapping
@@ -17,7 +17,7 @@ _DETERMINATE = "determinate-nix-"
 
 
 def add_accept(parser: argparse.ArgumentParser) -> None:
-    """Add ``--accept``, which builds what an advisory affects."""
+    """Add ``--accept``, which allows a build that an advisory affects."""
     parser.add_argument(
         "--accept",
         action="append",
@@ -28,7 +28,7 @@ def add_accept(parser: argparse.ArgumentParser) -> None:
 
 
 def pinned_subject(pinned: Pins) -> Subject:
-    """Return what the pinned release is to advisories."""
+    """Return the pinned release as a subject of advisories."""
     return Subject(pinned.version, pinned.nix)
 
 
@@ -49,8 +49,8 @@ def accepted_advisories(
 ) -> list[str]:
     """Return the ids in ``accept`` of the advisories that affect, or may affect, a closure.
 
-    Warns of others that may. Raises VerificationError where one of them does, UsageError where
-    an id is not known, and PinError.
+    Warns about other advisories that may affect it. Raises VerificationError if another advisory
+    affects it, UsageError if an id is not known, and PinError.
     """
     known = advisories.load(options.advisories)
     accept = list(accept)
@@ -68,7 +68,7 @@ def accepted_advisories(
 
 
 def warn(concerning: Iterable[Advisory], subject: Subject) -> None:
-    """Warn of the advisories that may affect ``subject``, in one line."""
+    """Print a one-line warning about the advisories that may affect ``subject``."""
     names = ", ".join(each.id for each in concerning)
     if names:
         log.warn(
@@ -78,12 +78,12 @@ def warn(concerning: Iterable[Advisory], subject: Subject) -> None:
 
 
 def concerned(known: Mapping[str, Advisory], subject: Subject) -> list[Advisory]:
-    """Return the advisories that affect ``subject``, or may as far as no review tells."""
+    """Return the advisories that affect ``subject``, or may affect it because no review decides."""
     return [each for each in known.values() if affects(each, subject) or may_affect(each, subject)]
 
 
 def _subject(staged: Staged, pinned: Pins) -> Subject:
-    """Return what a closure is; only its name tells it."""
+    """Return the subject for a closure; only its name shows what it is."""
     closure = staged.closure
     if not plain_name(closure.nix).startswith(_DETERMINATE):
         return Subject(None, closure.version)

@@ -11,7 +11,7 @@ from nix_aurora.release.source import Source, from_argument, from_pins
 
 
 def host_arch() -> str:
-    """Return this machine's architecture; UsageError where nothing is pinned for it."""
+    """Return this machine's architecture; raise UsageError if no release is pinned for it."""
     arch = platform.machine()
     if arch not in pins.ARCHES:
         raise UsageError(
@@ -24,10 +24,10 @@ def host_arch() -> str:
 
 
 def staged_closures(options: Options, default: Sequence[str]) -> list[Staged]:
-    """Stage every source, or the pinned release for ``default``, if ``options`` name neither.
+    """Stage every source, or the pinned release for ``default`` if ``options`` names nothing.
 
-    Each architecture is staged once. Raises UsageError where the sources are not for the
-    architectures that were asked for.
+    Each architecture is staged once. Raises UsageError if the sources are not for the requested
+    architectures.
     """
     staged: dict[str, Staged] = {}
     wanted = options.arches or (() if options.sources else default)

@@ -1,4 +1,4 @@
-"""What a command of build.py is, and the options that all of them have."""
+"""The definition of a build.py command, and the options that all commands have."""
 
 import argparse
 from collections.abc import Callable
@@ -15,7 +15,7 @@ TOP = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The options that all commands have. ``arches`` is empty where none was asked for."""
+    """The options that all commands have; ``arches`` is empty if no architecture was requested."""
 
     arches: tuple[str, ...]
     sources: tuple[str, ...]
@@ -53,8 +53,7 @@ class Command:
 
     ``run`` takes the common options and all parsed words, and returns the lines for stdout.
     ``add_arguments`` adds the command's own arguments to its parser. ``hint`` is the next step
-    after a download or a package that is not as it has to be; None where that depends on the
-    source.
+    after a failed download or verification; None if the step depends on the source.
     """
 
     name: str
@@ -66,7 +65,7 @@ class Command:
 
 
 def common_parser() -> argparse.ArgumentParser:
-    """Return a parser for the options that all commands have, to be the parent of theirs."""
+    """Return a parser with the options that all commands have, as a parent for their parsers."""
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument(
         "--arch",
@@ -91,7 +90,7 @@ def common_parser() -> argparse.ArgumentParser:
         help="default: advisories.toml",
     )
     parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
-    default = str(default_cache()).replace("%", "%%")  # argparse formats it
+    default = str(default_cache()).replace("%", "%%")  # argparse formats the text
     parser.add_argument("--cache-dir", type=Path, help=f"default: {default}")
     parser.add_argument("--offline", action="store_true", help="use what is cached, or fail")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""The packages that a command line asks for, from the pins or its sources to the RPMs."""
+"""Build the packages that a command line asks for, from the pins or its sources to the RPMs."""
 
 import argparse
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ from nix_aurora.release.cache import fetch
 
 
 def add_extras(parser: argparse.ArgumentParser) -> None:
-    """Add ``--with``, which names what is packaged only on request."""
+    """Add ``--with``, which names packages that are built only on request."""
     parser.add_argument(
         "--with",
         dest="extras",
@@ -27,7 +27,7 @@ def add_extras(parser: argparse.ArgumentParser) -> None:
 
 
 def description_directory(options: Options, arch: str) -> Path:
-    """Return the directory with what describes the closure for ``arch``."""
+    """Return the directory with the description of the closure for ``arch``."""
     return options.out / "closure" / arch
 
 
@@ -38,10 +38,10 @@ def build_srpm(
     extras: Sequence[str] = (),
     accept: Sequence[str] = (),
 ) -> tuple[Path, list[str]]:
-    """Build the source package; return its path and the architectures that it carries.
+    """Build the source package; return its path and the architectures that it contains.
 
-    ``default`` are the pinned architectures to take where ``options`` name none; ``accept`` are the
-    advisories with which it is to be built.
+    ``default`` are the pinned architectures to use if ``options`` names none; ``accept`` are the
+    accepted advisories.
     """
     packaging = pins.load(options.pins)
     if not options.sources:
@@ -70,9 +70,10 @@ def build_srpm(
 
 
 def build_rpms(srpm: Path, arches: Sequence[str], out: Path) -> list[Path]:
-    """Build for each architecture; the noarch package is named once.
+    """Build for each architecture; return the noarch package only once.
 
-    It records for which it was built last, and so that is always the same one.
+    The noarch package records the architecture of its build, so it always comes from the last
+    build.
     """
     built = {arch: rpmbuild.build_rpm(srpm, arch, out) for arch in sorted(arches)}
     return list(dict.fromkeys(path for arch in arches for path in built[arch]))

@@ -1,4 +1,4 @@
-"""``build.py pins``: what is pinned, or another release in its place, and advisories about it."""
+"""``build.py pins``: show the pins, or pin another release and update the advisories."""
 
 import argparse
 import json
@@ -53,9 +53,9 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 
 def _update(options: Options, wanted: Bump) -> list[str]:
-    """Update both files, and return what has changed.
+    """Update both files, and return their paths if they changed.
 
-    GitHub is asked about both before either changes.
+    Both requests to GitHub are made before either file changes.
     """
     advisories.load(options.advisories)
     published = collect(wanted.github)
@@ -68,7 +68,7 @@ def _update(options: Options, wanted: Bump) -> list[str]:
 
 
 def _advisories(options: Options) -> list[str]:
-    """Return a line for each advisory that applies to the pinned release, or may."""
+    """Return a line for each advisory that affects the pinned release, or may affect it."""
     subject = pinned_subject(pins.load(options.pins))
     known = advisories.load(options.advisories)
     return [f"{_verdict(each, subject)}: {each.url}" for each in concerned(known, subject)]
@@ -81,7 +81,7 @@ def _verdict(advisory: Advisory, subject: Subject) -> str:
 
 
 def _bump(words: argparse.Namespace) -> Bump:
-    """Return what ``pins update`` is asked for."""
+    """Return the request that ``pins update`` was called with."""
     try:
         return Bump(
             words.version and check_version(words.version.removeprefix("v")),

@@ -1,4 +1,4 @@
-"""``build.py stage``: a proven closure as it will lie on a host."""
+"""``build.py stage``: a proven closure in the layout of a host."""
 
 import argparse
 

@@ -1,4 +1,4 @@
-"""``build.py verify``: built packages against the policy."""
+"""``build.py verify``: check built packages against the policy."""
 
 import argparse
 from pathlib import Path

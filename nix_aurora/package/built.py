@@ -1,4 +1,4 @@
-"""A built package: its header, what its files are, and those of them that are looked into."""
+"""Read a built package: its header, its list of files, and the content of a few of them."""
 
 import hashlib
 import stat
@@ -21,15 +21,15 @@ WRAPPER = "/usr/bin/nix"
 SPEC = "nix-aurora.spec"
 _KEPT = frozenset({MANIFEST, f"{OWN}/closure.env", WRAPPER, SPEC})
 _CHUNK = 1 << 20
-_LARGEST = 64 << 20  # bytes of a file that is kept; the payload's tar is some 2 MB
+_LARGEST = 64 << 20  # bytes of a file that is kept; the payload's tar is about 2 MB
 
 
 @dataclass(frozen=True, slots=True)
 class Package:
     """An RPM or SRPM.
 
-    ``digests`` are the SHA-256 in hex of every regular file, by name; ``contents`` are those of the
-    few files that are looked into. ``scratch`` has the store of a binary package in ``store``, and
+    ``digests`` are the SHA-256 in hex of every regular file, by name; ``contents`` are the bytes of
+    the few files that checks read. ``scratch`` has the store of a binary package in ``store``, and
     the closures of a source package under their names.
     """
 
@@ -40,11 +40,11 @@ class Package:
     scratch: Path
 
     def files(self) -> Iterator[Any]:
-        """Yield what the header says of each file."""
+        """Yield the header's entry for each file."""
         yield from rpm.files(self.header)
 
     def fault(self, subject: str, expected: str, got: str) -> VerificationError:
-        """Return the error for something in the package that is not as expected."""
+        """Return the error for a part of the package that is not as expected."""
         return VerificationError(
             f"cannot verify {self.path.name}: {printable(subject)}: "
             f"expected {expected}, got {printable(got)}"
@@ -52,9 +52,9 @@ class Package:
 
 
 def read(path: Path, scratch: Path) -> Package:
-    """Read the package at ``path``; its larger parts go to ``scratch``, an empty directory.
+    """Read the package at ``path``; unpack its larger parts into ``scratch``, an empty directory.
 
-    Raises VerificationError where it cannot be read, or its store is none.
+    Raises VerificationError if it cannot be read, or if its store is invalid.
     """
     try:
         with path.open("rb") as file:
@@ -70,7 +70,7 @@ def read(path: Path, scratch: Path) -> Package:
 
 
 class _Reader:
-    """Reads the payload once, from its start to its end."""
+    """Read the payload once, from its start to its end."""
 
     def __init__(self, package: Package, archive: rpm.archive) -> None:
         self._package = package
@@ -79,7 +79,7 @@ class _Reader:
         self._store = Tree(package.scratch / "store")
 
     def read(self) -> None:
-        later: list[rpm.file] = []  # of hard links, the last one alone has content
+        later: list[rpm.file] = []  # the last of several hard links contains the content
         for entry in self._archive:
             if stat.S_ISREG(entry.mode) and not self._archive.hascontent():
                 later.append(entry)
@@ -143,7 +143,7 @@ class _Reader:
             yield piece
 
     def _in_store(self, name: str) -> str | None:
-        """Return the name of what is below the store, None for everything else."""
+        """Return the name below the store; None for a file that is not in the store."""
         if self._is_source or not name.startswith(f"{PACKAGED_STORE}/"):
             return None
         below = name.removeprefix(f"{PACKAGED_STORE}/")

@@ -27,7 +27,7 @@ _HOST = "usr/lib/nix-aurora"
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option. ``metavar`` is None if it takes no value; ``choices`` are its values, if known."""
+    """An option; ``metavar`` is None if it takes no value, ``choices`` are its values if known."""
 
     flag: str
     help: str
@@ -36,13 +36,13 @@ class Option:
 
     @property
     def name(self) -> str:
-        """The flag without its dashes."""
+        """Return the flag without its dashes."""
         return self.flag.removeprefix("--")
 
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument that is no option. ``rest`` means that it is a whole command line."""
+    """A positional argument; ``rest`` means that it is a whole command line."""
 
     metavar: str
     help: str
@@ -54,7 +54,7 @@ class Argument:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command with the commands below it; the top has no ``words``."""
+    """A command with its subcommands; the top command has no ``words``."""
 
     words: tuple[str, ...]
     summary: str
@@ -65,22 +65,22 @@ class Command:
 
     @property
     def path(self) -> str:
-        """The words in one line: "mount enable"."""
+        """Return the words in one line, such as "mount enable"."""
         return " ".join(self.words)
 
     @property
     def name(self) -> str:
-        """The last word."""
+        """Return the last word."""
         return self.words[-1]
 
     @property
     def parent(self) -> str:
-        """The words before the last one, in one line."""
+        """Return the words before the last one, in one line."""
         return " ".join(self.words[:-1])
 
     @property
     def candidates(self) -> tuple[str, ...]:
-        """What can follow the words: commands, known arguments, options."""
+        """Return the words that can follow: commands, known arguments and options."""
         names = [command.name for command in self.commands]
         names += [choice for argument in self.arguments for choice in argument.choices]
         return (*names, *(option.flag for option in self.options))
@@ -92,13 +92,13 @@ class Command:
 
     @property
     def valued(self) -> tuple[tuple["Command", Option], ...]:
-        """The options that take a value, here and below, each with its command."""
+        """Return the options that take a value, of this command and its subcommands."""
         commands = list(self.walk())
         return tuple((one, option) for one in commands for option in one.options if option.metavar)
 
     @property
     def used(self) -> tuple[tuple[Option, tuple[str, ...]], ...]:
-        """The options here and below, each once, with the paths of the commands that take it."""
+        """Return each option here and below once, with the paths of the commands that take it."""
         found: dict[Option, list[str]] = {}
         for command in self.walk():
             for option in command.options:
@@ -106,7 +106,7 @@ class Command:
         return tuple((option, tuple(paths)) for option, paths in found.items())
 
     def walk(self) -> Iterator["Command"]:
-        """Yield this command and all below it, each before its own."""
+        """Yield this command and all commands below it, each before its own subcommands."""
         yield self
         for command in self.commands:
             yield from command.walk()
@@ -122,7 +122,7 @@ def read_command_line(payload: Path) -> Command:
 
 @contextlib.contextmanager
 def _host_package(payload: Path) -> Iterator[None]:
-    """Let Python find the host's package in ``payload``, and write nothing beside its sources."""
+    """Let Python import the host's package from ``payload``, and write no caches there."""
     path, writes = sys.path[:], sys.dont_write_bytecode
     sys.path.insert(0, str(payload / _HOST))
     sys.dont_write_bytecode = True
@@ -139,7 +139,7 @@ def describe(parser: argparse.ArgumentParser) -> Command:
 
 def _describe(parser: argparse.ArgumentParser, words: tuple[str, ...], summary: str) -> Command:
     options, arguments, commands = [], [], []
-    # argparse has no public way to read a parser, and these names since Python 2.7.
+    # argparse has no public way to read a parser, but it has had these names since Python 2.7.
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             summaries = {entry.dest: entry.help or "" for entry in action._choices_actions}

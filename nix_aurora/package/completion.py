@@ -1,4 +1,4 @@
-"""What the templates of the completions and of the man page are rendered with."""
+"""The data for the templates of the completions and of the man page."""
 
 import re
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def zsh_function(command: Command) -> str:
 
 
 def zsh_summary(command: Command) -> str:
-    """Return a command as zsh's _describe takes it: name, colon, summary."""
+    """Return a command in the form of zsh's _describe: name, colon, summary."""
     return _zsh_word(f"{command.name}:{command.summary}")
 
 
@@ -81,7 +81,7 @@ def _zsh_word(text: str) -> str:
 
 
 def mdoc(text: str) -> str:
-    """Return ``text`` as sentences of a man page, a line for each."""
+    """Return ``text`` as sentences of a man page, one per line."""
     sentence = text[:1].upper() + text[1:]
     sentence += "" if sentence.endswith(".") else "."
     lines = _BETWEEN_SENTENCES.split(_roff(sentence))

@@ -1,4 +1,4 @@
-"""The closure in a built package, proven again: what rpmbuild has made is what was staged."""
+"""Prove the closure in a built package again: rpmbuild must not have changed what was staged."""
 
 import json
 import os
@@ -20,7 +20,7 @@ from nix_aurora.store.tree import Tree
 
 @dataclass(frozen=True, slots=True)
 class _Manifest:
-    """What a closure.json says that has to hold."""
+    """The facts of a closure.json that the package must match."""
 
     system: str
     nix: str
@@ -28,7 +28,7 @@ class _Manifest:
 
 
 def check_closure(package: Package) -> None:
-    """Prove the store of a binary package, and that its wrapper starts the Nix in there."""
+    """Prove the store of a binary package, and that its wrapper starts the Nix in that store."""
     manifest = _manifest(package, package.contents.get(MANIFEST))
     arch = package.header["arch"]
     if manifest.system != f"{arch}-linux":
@@ -55,13 +55,13 @@ def check_sources(package: Package) -> None:
 
 
 def _closure_name(package: Package, arch: str) -> str:
-    """Return the name of the tarball for ``arch``; a release may be compressed in two ways."""
+    """Return the name of the tarball for ``arch``; a release has one of two compressions."""
     names = [f"closure-{arch}.tar.{suffix}" for suffix in ("xz", "zst")]
     return next((name for name in names if name in package.digests), names[0])
 
 
 def _prove_source(package: Package, arch: str, name: str) -> None:
-    """Prove that the tarball and what build.py has added are what closure.json lists."""
+    """Prove that the tarball and build.py's additions are exactly what closure.json lists."""
     payload = f"payload-{arch}.tar"
     root, added = package.scratch / arch, package.scratch / f"{arch}-added"
     root.mkdir()
@@ -93,7 +93,7 @@ def _content(archive: tarfile.TarFile, name: str) -> bytes | None:
 
 
 def _extract_store(archive: tarfile.TarFile, destination: Path) -> None:
-    """Extract the store paths in a payload; they stay writable, so that they can be moved."""
+    """Extract the store paths in a payload, and keep them writable so that they can be moved."""
     tree = Tree(destination)
     prefix = f"{PACKAGED_STORE.lstrip('/')}/"
     for member in archive:

@@ -1,4 +1,4 @@
-"""The lists in the payload that the spec has to agree with: units, and packages of Fedora's."""
+"""Lists in the payload that the spec shares: units, layouts, and Fedora's own Nix packages."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +23,7 @@ def read_units(top: Path) -> list[Unit]:
 
 
 class Layout(NamedTuple):
-    """A layout: ``description`` is for the man page, ``mount`` the unit that it brings, if any."""
+    """A layout; ``description`` is for the man page, ``mount`` is its mount unit, if any."""
 
     name: str
     description: str
@@ -31,7 +31,7 @@ class Layout(NamedTuple):
 
 
 def read_layouts(top: Path) -> list[Layout]:
-    """Return the layouts, by their names; the files describe themselves in their first lines."""
+    """Return the layouts by name; the first lines of their files describe them."""
     return [
         _parse_layout(path.name, path.read_text(encoding="utf-8"))
         for path in sorted((top / _PAYLOAD / "layouts").iterdir())

@@ -1,8 +1,8 @@
-"""Templates to files: ``payload/``, ``scriptlets/`` and ``nix-aurora.spec.in``.
+"""Render templates to files: ``payload/``, ``scriptlets/`` and ``nix-aurora.spec.in``.
 
-A file named ``*.in`` is rendered, every other one is copied byte for byte. Delimiters are
-``@@ value @@`` and, for whole lines, ``#% statement``: the usual ones clash with RPM's
-``%{...}`` and the shell's ``${#array[@]}``.
+A file named ``*.in`` is rendered, every other one is copied byte for byte. Delimiters are ``@@
+value @@`` and, for whole lines, ``#% statement``: the usual ones clash with RPM's ``%{...}`` and
+the shell's ``${#array[@]}``.
 """
 
 import os
@@ -35,7 +35,7 @@ def _environment() -> jinja2.Environment:
 
 
 def render(template: str, context: Mapping[str, object], name: str) -> str:
-    """Render the text of a template; VerificationError names ``name`` and what is undefined."""
+    """Render a template; raise VerificationError, with ``name``, for an undefined value."""
     try:
         return _environment().from_string(template).render(context)
     except jinja2.TemplateError as error:
@@ -43,10 +43,10 @@ def render(template: str, context: Mapping[str, object], name: str) -> str:
 
 
 def scriptlet(path: Path) -> str:
-    """Return a scriptlet's body as it goes into a spec.
+    """Return a scriptlet's body in the form for a spec.
 
-    rpmbuild expands macros in scriptlets, so that the shell's ``${name%%.*}`` would lose a ``%``:
-    each is doubled. A shebang, there for the linters, is left out.
+    rpmbuild expands macros in scriptlets, so the shell's ``${name%%.*}`` would lose a ``%``: each
+    one is doubled. The shebang, which only the linters need, is left out.
     """
     lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     if lines and lines[0].startswith(_SHEBANG):
@@ -55,7 +55,7 @@ def scriptlet(path: Path) -> str:
 
 
 def _each(trees: Mapping[str, Path]) -> Iterator[tuple[str, Path]]:
-    """Yield all of ``trees``, and of the directories among them all that is in them."""
+    """Yield each of ``trees``, and everything inside the directories among them."""
     for name, path in trees.items():
         yield name, path
         if path.is_dir() and not path.is_symlink():
@@ -73,14 +73,14 @@ def render_payload(
     destination: Path,
     mtime: int,
 ) -> None:
-    """Write the payload as an uncompressed tar: what the spec unpacks into the build root.
+    """Write the payload as an uncompressed tar, which the spec unpacks into the build root.
 
-    Templates get what ``context`` has, and ``payload``, a function that returns the text of another
-    file of the payload, without its last newline.
-    ``links`` are symlinks beside the payload's own, ``extra`` files or whole directories and
-    ``programs`` executables from elsewhere, all by their path below ``/``.
-    Everything is root's, of mode 0755 where the owner may execute it and 0644 else, ``mtime``
-    seconds old since 1970, and in byte order: the same inputs give the same bytes.
+    Templates get the names in ``context``, and ``payload``, a function that returns the text of
+    another file of the payload, without its last newline. ``links`` are symlinks beside the
+    payload's own, ``extra`` files or whole directories and ``programs`` executables from elsewhere,
+    all by their path below ``/``. Everything belongs to root, has mode 0755 if the owner may
+    execute it and 0644 otherwise, has the mtime ``mtime`` (seconds since 1970), and is in byte
+    order: the same inputs produce the same bytes.
     """
     files: dict[str, tuple[bytes, bool]] = {}
     links = dict(links)
@@ -90,7 +90,8 @@ def render_payload(
         if path.is_symlink():
             links[name] = os.fspath(path.readlink())
             continue
-        if path.is_dir() or path.parent.name == "__pycache__":  # left by whoever ran our Python
+        # our Python leaves these caches if somebody runs it
+        if path.is_dir() or path.parent.name == "__pycache__":
             continue
         content = path.read_bytes()
         if path.suffix == ".in":
@@ -118,10 +119,10 @@ def _write(
     destination: Path,
     mtime: int,
 ) -> None:
-    """Write the tar, with a directory for each parent; a file is its content, and executable."""
+    """Write the tar, with an entry for each parent directory; a file is (content, executable)."""
     named = {*files, *links, *folders}
     parents = {parent.as_posix() for name in named for parent in Path(name).parents} - {"."}
-    # pax headers where a link's target does not fit into 100 bytes, as store paths may.
+    # GNU or pax headers are needed if a link's target exceeds 100 bytes, as store paths may.
     with tarfile.open(destination, "w", format=tarfile.PAX_FORMAT) as archive:
         for name in sorted(named | parents, key=os.fsencode):
             member = tarfile.TarInfo(name)

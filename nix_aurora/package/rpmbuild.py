@@ -1,6 +1,6 @@
-"""Staged closures to an SRPM, and an SRPM to RPMs, by rpmbuild.
+"""Build an SRPM of staged closures, and RPMs from an SRPM, with rpmbuild.
 
-An RPM is always rebuilt from the SRPM, the way that COPR, mock and anybody else would do it.
+An RPM is always rebuilt from the SRPM, just as COPR, mock and other people do it.
 """
 
 import calendar
@@ -35,8 +35,8 @@ _LICENSES = "usr/share/licenses/nix-aurora"
 class Prepared:
     """One architecture's part of the SRPM.
 
-    ``description`` is the directory that describe() has filled for it, ``nixd`` the program of its
-    own package, if any.
+    ``description`` is the directory that describe() filled for it, ``nixd`` the program of the
+    separate nixd package, if requested.
     """
 
     staged: Staged
@@ -45,12 +45,12 @@ class Prepared:
 
     @property
     def arch(self) -> str:
-        """The architecture as RPM spells it."""
+        """Return the architecture in RPM's spelling."""
         return self.staged.closure.arch
 
     @property
     def tarball(self) -> Tarball:
-        """The release's tarball under its name in the SRPM."""
+        """Return the release's tarball with its name in the SRPM."""
         staged = self.staged
         return Tarball(f"closure-{self.arch}.{kind(staged.tarball)}", self.arch, staged.sha256)
 
@@ -67,10 +67,10 @@ def build_srpm(
 ) -> Path:
     """Write ``out/nix-aurora-….src.rpm`` with every prepared architecture, and return its path.
 
-    ``top`` is the project's directory; ``level`` is how hard whoever builds the SRPM compresses;
-    ``accepted`` are the advisories that the changelog names.
-    Raises VerificationError where the architectures differ in version, or where a tarball is not
-    the one that was staged; ToolError where rpmbuild fails.
+    ``top`` is the project's directory; ``level`` is zstd's level for a build of this SRPM;
+    ``accepted`` are the advisories that the changelog names. Raises VerificationError if the
+    architectures differ in version, or if a tarball is not the one that was staged; ToolError if
+    rpmbuild fails.
     """
     versions = {item.arch: item.staged.closure.version for item in prepared}
     if len(set(versions.values())) != 1:
@@ -100,7 +100,8 @@ def build_srpm(
         for path in (spec, *sources.iterdir()):
             os.utime(path, (mtime, mtime))  # the SRPM records it
             path.chmod(0o644)
-        # An SRPM has the spec with its macros expanded: no path of this build may be in it.
+        # The SRPM contains the spec with expanded macros, so no path of this build may appear in
+        # it.
         command = ["rpmbuild", "--define", "_topdir .", "-bs", "SPECS/nix-aurora.spec"]
         run(command, cwd=work, log_file=_log_file(out, "srpm"))
         return _move_verified(work / "SRPMS", out)[0]
@@ -109,7 +110,7 @@ def build_srpm(
 def build_rpm(srpm: Path, arch: str, out: Path) -> list[Path]:
     """Rebuild ``srpm`` for ``arch`` and return the paths of the RPMs in ``out``.
 
-    They are the noarch nix-aurora-selinux, nix-aurora, and, where it is in the SRPM, that of nixd.
+    They are the noarch nix-aurora-selinux, nix-aurora, and nix-aurora-nixd if the SRPM contains it.
     """
     with log.step(f"Building the RPM for {arch}"), files.new_directory(out / f"rpm-{arch}") as work:
         target = ("--target", f"{arch}-linux")
@@ -136,7 +137,7 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
             "profile": staged.profile,
             "units": read_units(top),
             "layouts": read_layouts(top),
-            # A file's name can be anything.
+            # A file's name can contain any character.
             "origin": {key: escape(str(value)) for key, value in staged.origin.items()},
             **completion_context(read_command_line(top / "payload")),
         },
@@ -158,7 +159,7 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
 
 
 def _copy_tarball(item: Prepared, sources: Path) -> None:
-    """Copy the release's tarball, which must still be the one whose content was proven."""
+    """Copy the release's tarball, and check that its content is still the proven one."""
     tarball, copy = item.tarball, sources / item.tarball.name
     shutil.copyfile(item.staged.tarball, copy)
     if (got := files.sha256_file(copy)) != tarball.sha256:
@@ -170,19 +171,19 @@ def _copy_tarball(item: Prepared, sources: Path) -> None:
 
 
 def _log_file(out: Path, name: str) -> Path:
-    # Beside the work directory, which goes when rpmbuild fails.
+    # The log is beside the work directory, which is removed if rpmbuild fails.
     path = out / "logs" / f"{name}.log"
     path.parent.mkdir(exist_ok=True)
     return path
 
 
 def _topdir(work: Path) -> list[str]:
-    # Only where it works and writes is ours; all that shapes the packages is in the spec.
+    # Only the places of files are set here; everything that shapes the packages is in the spec.
     return ["--define", f"_topdir {work.absolute()}"]
 
 
 def _move_verified(built: Path, out: Path) -> list[Path]:
-    """Move what rpmbuild has written below ``built`` to ``out``, once it is verified."""
+    """Verify the packages that rpmbuild wrote below ``built``, and move them to ``out``."""
     packages = sorted(built.rglob("*.rpm"))
     if not packages:
         raise VerificationError(f"cannot find a package that rpmbuild wrote: {built}: it has none")

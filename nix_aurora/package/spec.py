@@ -1,4 +1,4 @@
-"""The spec file: what nix-aurora.spec.in is rendered with."""
+"""Render the spec file from nix-aurora.spec.in."""
 
 import datetime
 import re
@@ -11,14 +11,14 @@ from nix_aurora.package.lists import list_unit_files, read_fedora_packages, read
 from nix_aurora.package.render import render, scriptlet
 from nix_aurora.package.tools import REQUIRES
 
-# rpm orders a tilde before everything: a pre-release is older than its release.
+# rpm orders a tilde before everything else, so a pre-release is older than its release.
 # https://docs.fedoraproject.org/en-US/packaging-guidelines/Versioning/
 _PRE_RELEASE = re.compile(r"(?<=\d)(?=(?:alpha|beta|pre|rc)\d*)")
 _VERSION = re.compile(r"[0-9][0-9A-Za-z.+~_]*")
 
 
 class Tarball(NamedTuple):
-    """The release's tarball for ``arch``: its name in the SRPM, its SHA-256 in hex."""
+    """The release's tarball for ``arch``: its name in the SRPM, and its SHA-256 in hex."""
 
     name: str
     arch: str
@@ -26,7 +26,7 @@ class Tarball(NamedTuple):
 
 
 def rpm_version(version: str) -> str:
-    """Return Nix's version as RPM orders it: 2.35.0pre2025 becomes 2.35.0~pre2025."""
+    """Return Nix's version in RPM's order: 2.35.0pre2025 becomes 2.35.0~pre2025."""
     result = _PRE_RELEASE.sub("~", version, count=1).replace("-", "_")
     if not _VERSION.fullmatch(result):
         raise VerificationError(
@@ -50,8 +50,8 @@ def render_spec(
     """Render ``nix-aurora.spec.in`` in ``top``, the project's directory.
 
     ``version`` is Nix's, ``release`` and ``date`` are the packaging's, ``level`` is zstd's;
-    ``sources`` are the names of all files that the SRPM carries, ``tarballs`` among them. With
-    nixd's among them there is its package, too. ``accepted`` are the ids of the advisories that the
+    ``sources`` are the names of all files in the SRPM, including ``tarballs``. If nixd's are among
+    them, the spec has its package, too. ``accepted`` are the ids of the advisories that the
     changelog names.
     """
     template = top / "nix-aurora.spec.in"
@@ -59,7 +59,7 @@ def render_spec(
         "version": rpm_version(version),
         "release": release,
         "accepted": accepted,
-        "changelog_date": date.strftime("%a %b %d %Y"),  # rpm reads English names
+        "changelog_date": date.strftime("%a %b %d %Y"),  # rpm expects English names
         "level": level,
         "tarballs": tarballs,
         "sources": sources,

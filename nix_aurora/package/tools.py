@@ -1,4 +1,4 @@
-"""Every program that our host scripts call, and the Fedora package that has it.
+"""Every program that our host scripts call, and the Fedora package that contains it.
 
 The spec requires exactly these packages, and the lint tier reads every script and finds each
 command that it calls in this table.

@@ -1,4 +1,4 @@
-"""Built packages against the policy that design.md and rpm-ostree's importer set for them."""
+"""Check built packages against the policy of this project and of rpm-ostree's importer."""
 
 import re
 import stat
@@ -23,7 +23,7 @@ _NIXD = "nix-aurora-nixd"
 _SELINUX = "nix-aurora-selinux"
 _NOARCH = frozenset({_SELINUX})
 _MODULE = "/usr/share/selinux/packages/targeted/nix-aurora.cil"
-# What rpm's dependency generators write: sonames, interpreters, pkg-config and the like.
+# Names that rpm's dependency generators write: sonames, interpreters, pkg-config and so on.
 _GENERATED = re.compile(r".*\(.*\)(\(64bit\))?$|/.*|.*\.so(\.|$)")
 _SCRIPTS = ("prein", "postin", "preun", "postun", "pretrans", "posttrans")
 _FORBIDDEN_SCRIPTS = ("pretrans", "verifyscript")  # rpm-ostree never runs them
@@ -32,9 +32,9 @@ _TRIGGERS = ("triggerscripts", "filetriggerscripts", "transfiletriggerscripts")
 
 
 def verify(path: Path) -> None:
-    """Check the RPM or SRPM at ``path``; VerificationError tells the first fault.
+    """Check the RPM or SRPM at ``path``; raise VerificationError for the first fault.
 
-    What is checked is in the functions below and in proof.py, one rule each.
+    The rules are in the functions below and in proof.py, one rule each.
     """
     with log.step(f"Verifying {path.name}"), _scratch() as scratch:
         package = read(path, scratch)
@@ -47,7 +47,7 @@ def verify(path: Path) -> None:
 
 
 def _check_payload(package: Package) -> None:
-    """The payload is what the header says: rpm itself looks only when it installs."""
+    """Check that the payload matches the header: rpm itself checks it only at installation."""
     for entry in package.files():
         if stat.S_ISREG(entry.mode) and not entry.fflags & rpm.RPMFILE_GHOST:
             got = package.digests.get(entry.name, "no such file")
@@ -79,13 +79,13 @@ def _check_modes(package: Package) -> None:
 
 
 def _modes(entry: rpm.file) -> tuple[int, int]:
-    """Return the modes that a file may have: in the store it is read-only, as in Nix's."""
+    """Return the modes that a file may have: read-only in the store, as in Nix's own."""
     in_store = entry.name.startswith(f"{PACKAGED_STORE}/") and stat.S_ISREG(entry.mode)
     return (0o444, 0o555) if in_store else (0o644, 0o755)
 
 
 def _check_times(package: Package) -> None:
-    """ostree has no times: rpm --verify must not expect those of the store."""
+    """Check that rpm --verify ignores times in the store, since ostree keeps none."""
     for entry in package.files():
         in_store = entry.name == PACKAGED_STORE or entry.name.startswith(f"{PACKAGED_STORE}/")
         if in_store and entry.vflags & rpm.RPMVERIFY_MTIME:
@@ -126,7 +126,8 @@ def _check_requires(package: Package) -> None:
         if name not in required:
             raise package.fault("Requires", f"{name}, whose programs our scripts call", "none")
     for name in sorted(required - {"/bin/sh"}):  # of the scriptlets
-        if _GENERATED.fullmatch(name) and not name.startswith("("):  # a rich one is the spec's
+        # rich dependencies come from the spec
+        if _GENERATED.fullmatch(name) and not name.startswith("("):
             raise package.fault("Requires", "none generated from the closure", name)
 
 
@@ -144,14 +145,14 @@ def _check_provides(package: Package) -> None:
 
 
 def _check_selinux(package: Package) -> None:
-    """It is text that the host compiles: no policy in binary form."""
+    """Check that the policy is text, which the host compiles, and not binary."""
     names = [entry.name for entry in package.files()]
     if names != [_MODULE]:
         raise package.fault("files", _MODULE, " ".join(names))
 
 
 def _check_nixd(package: Package) -> None:
-    """It goes with the package that starts it, of the same build."""
+    """Check that nixd's package requires the package that starts it, from the same build."""
     header = package.header
     build = f"{header['version']}-{header['release']}"
     required = zip(header["requirename"], header["requireversion"], strict=True)
@@ -165,7 +166,7 @@ def _scratch() -> Iterator[Path]:
     try:
         yield directory
     finally:
-        files.remove_tree(directory)  # it has read-only directories
+        files.remove_tree(directory)  # it contains read-only directories
 
 
 _Checks = tuple[Callable[[Package], None], ...]

@@ -1,4 +1,4 @@
-"""What is published as a release: packages, SBOMs, and the checksums of them all."""
+"""The files of a release: packages, SBOMs, and the checksums of all of them."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ CHECKSUMS = "SHA256SUMS"
 def make_assets(
     packages: Sequence[Path], sboms: Mapping[str, Path], tag: str | None, directory: Path
 ) -> list[Path]:
-    """Copy what belongs to a release into ``directory``, which is replaced as a whole.
+    """Copy the files of a release into ``directory``, which is replaced as a whole.
 
     The first of ``packages`` is the source package; ``sboms`` are by architecture. Returns the
-    copies, and last the checksums, which sha256sum can check. Raises UsageError where ``tag`` is
-    not of the version and release that the packages have.
+    copies, and last the checksums, which sha256sum can check. Raises UsageError if ``tag`` does not
+    match the version and release of the packages.
     """
     name = packages[0].name.removesuffix(".src.rpm")  # nix-aurora-VERSION-RELEASE
     _, _, version = name.partition("nix-aurora-")

@@ -1,7 +1,7 @@
-"""The builds at COPR, followed until the last is done.
+"""Follow builds at COPR until the last one ends.
 
-``copr.v3.helpers.wait`` does not do it: it knows no chroots, whose states and logs are what people
-want to see, and ends at the first dropped connection.
+``copr.v3.helpers.wait`` is not enough: it does not report chroots, whose states and logs people
+want to see, and it ends at the first dropped connection.
 """
 
 import time
@@ -14,7 +14,7 @@ from nix_aurora import log
 from nix_aurora.errors import BuildError, PublishError
 from nix_aurora.publish import session
 
-# copr_common/enums.py, StatusEnum: those that nothing follows.
+# The final states in StatusEnum of copr_common/enums.py.
 _GOOD = frozenset({"succeeded", "skipped", "forked"})
 _BAD = frozenset({"failed", "canceled"})
 _ATTEMPTS = 5
@@ -22,7 +22,7 @@ _ATTEMPTS = 5
 
 @dataclass(frozen=True, slots=True)
 class Chroot:
-    """How the build for one chroot stands; ``results`` is the URL of its logs, once it has one."""
+    """The state of the build in one chroot; ``results`` is the URL of its logs, once it has one."""
 
     state: str
     results: str | None
@@ -39,10 +39,10 @@ def build_page(client: Client, build: int) -> str:
 
 
 def follow(client: Client, build: int, *, interval: float) -> None:
-    """Look every ``interval`` seconds and show what changes, until all builds have ended.
+    """Poll every ``interval`` seconds and show changes until all builds have ended.
 
-    Raises BuildError with the URLs of the logs where one has failed, and PublishError where COPR
-    cannot be reached several times in a row.
+    Raises BuildError with the URLs of the logs if a build failed, and PublishError if COPR cannot
+    be reached several times in a row.
     """
     page = build_page(client, build)
     with log.states(f"build {build}") as show:
@@ -66,7 +66,7 @@ def _look(client: Client, build: int) -> tuple[str, dict[str, Chroot]]:
 
 
 def _patiently(client: Client, build: int, interval: float) -> tuple[str, dict[str, Chroot]]:
-    """Look, and look again after a dropped connection: the builds do not depend on it."""
+    """Poll once, and retry after a dropped connection: the builds continue without us."""
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with session.asking(f"follow build {build}", client.config["copr_url"]):
@@ -83,7 +83,7 @@ def _report(
     build: int, state: str, total: int, failed: Mapping[str, Chroot]
 ) -> tuple[str, list[str]]:
     """Return the message about a failed build, and a line for each chroot that failed."""
-    if not failed:  # the source package itself, before there was anything in a chroot
+    if not failed:  # the build of the source package failed, before any chroot started
         return f"cannot build at COPR: build {build}: expected it to succeed, got: {state}", []
     logs = [f"{name}: {chroot.state}: {chroot.log or 'no log'}" for name, chroot in failed.items()]
     message = (

@@ -1,4 +1,4 @@
-"""The source package built by COPR: checked, uploaded, and followed until the builds end."""
+"""Have COPR build the source package: check it, upload it, and follow its builds."""
 
 import re
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ from nix_aurora.publish.builds import build_page, follow
 from nix_aurora.publish.project import known_chroots, prepare_project, upload
 from nix_aurora.publish.srpm import built_srpm, check_arches, check_srpm
 
-INTERVAL = 30.0  # seconds between looks, as COPR's own client has it
+INTERVAL = 30.0  # seconds between requests, as in COPR's own client
 
-# frontend's forms.py: what users, groups and projects may be called.
+# The names of users, groups and projects that frontend's forms.py accepts.
 _PROJECT = re.compile(r"(@?[\w.+-]+)/([\w.+-]+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """What is asked for. Empty ``chroots``: the default ones. ``follow``: a build under way."""
+    """A request to publish; no ``chroots`` means the default, ``follow`` is a running build."""
 
     project: str
     chroots: tuple[str, ...]
@@ -33,8 +33,8 @@ class Publication:
 def publish(wanted: Publication, built: Path) -> str:
     """Have COPR build an SRPM, by default the one in ``built``, and return its page's URL.
 
-    Raises UsageError and VerificationError before anything is sent, PublishError where COPR
-    refuses or cannot be reached, BuildError where a build fails.
+    Raises UsageError and VerificationError before anything is sent, PublishError if COPR refuses or
+    cannot be reached, BuildError if a build fails.
     """
     owner, name = _project(wanted.project)
     if wanted.follow is not None:

@@ -1,6 +1,6 @@
-"""The built packages as an OCI image, from which a Containerfile installs them.
+"""Pack the built packages into an OCI image, from which a Containerfile installs them.
 
-The image has no system, only the directory ``/rpms``, as Universal Blue's akmods images have it:
+The image contains no system, only the directory ``/rpms``, like Universal Blue's akmods images:
 https://github.com/ublue-os/akmods. There is one for each architecture, and an index of them.
 """
 
@@ -30,7 +30,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # RPM's names and Go's
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """An image that was written: its archive, and the version of its packages, which is its tag."""
+    """A written image: its archive, and the version of its packages, which is its tag."""
 
     archive: Path
     version: str
@@ -38,7 +38,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class _Package:
-    """A binary package, with what the image says of it."""
+    """A binary package, with the fields for the image's annotations."""
 
     path: Path
     name: str
@@ -51,7 +51,7 @@ class _Package:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Return what the header of the RPM at ``path`` says."""
+        """Read the header of the RPM at ``path``."""
         try:
             with path.open("rb") as file:
                 header = read_header(file)
@@ -74,9 +74,9 @@ class _Package:
 def make_image(built: Path, revision: str | None) -> Made:
     """Write the packages in ``built`` as an image beside them.
 
-    ``revision`` is the commit that they were built from, if it is known. Raises UsageError where
-    the packages there are not those of one version, VerificationError where one is not as it has to
-    be.
+    ``revision`` is the commit that they were built from, if known. Raises UsageError if the
+    packages there are not all of one version, VerificationError if one of them fails its
+    verification.
     """
     packages = _packages(built)
     version = _version(built, packages)
@@ -96,7 +96,7 @@ def make_image(built: Path, revision: str | None) -> Made:
 def push(image: Made, registry: str) -> str:
     """Copy an image to ``registry``; return its name there, with the digest.
 
-    Raises ToolError where skopeo fails.
+    Raises ToolError if skopeo fails.
     """
     name = f"{registry.rstrip('/')}/{NAME}"
     with log.step(f"Pushing {name}:{image.version}"), TemporaryDirectory() as place:
@@ -109,8 +109,8 @@ def push(image: Made, registry: str) -> str:
 
 
 def revision(top: Path) -> str | None:
-    """Return the commit that is checked out in ``top``; None where it is not all that is there."""
-    # The directory may be another user's.
+    """Return the commit that is checked out in ``top``; None if there are uncommitted changes."""
+    # The directory may belong to another user.
     command = ("git", "-c", "safe.directory=*", "-C", str(top))
     describe = ("describe", "--always", "--abbrev=40", "--exclude=*", "--dirty=+")
     try:
@@ -125,7 +125,7 @@ def revision(top: Path) -> str | None:
 
 
 def _packages(built: Path) -> list[_Package]:
-    """Return the binary packages in ``built``. None of them is proprietary."""
+    """Return the binary packages in ``built``; raise UsageError if one of them is proprietary."""
     paths = [path for path in sorted(built.glob("*.rpm")) if not path.match("*.src.rpm")]
     packages = [_Package.read(path) for path in paths]
     for package in packages:
@@ -144,7 +144,7 @@ def _packages(built: Path) -> list[_Package]:
 
 
 def _version(built: Path, packages: Sequence[_Package]) -> str:
-    """Return the one version of all packages: dnf5 is to install whatever is in the image."""
+    """Return the one version of all packages: dnf5 installs every package in the image."""
     versions = sorted({package.version for package in packages})
     if len(versions) != 1:
         raise UsageError(
@@ -156,7 +156,7 @@ def _version(built: Path, packages: Sequence[_Package]) -> str:
 
 
 def _images(packages: Sequence[_Package]) -> list[Image]:
-    """Return an image for each architecture, with the packages that are for all."""
+    """Return an image for each architecture, with the noarch packages in each."""
     arches = sorted({package.arch for package in packages} - {_NOARCH})
     return [
         Image(
@@ -169,7 +169,7 @@ def _images(packages: Sequence[_Package]) -> list[Image]:
 
 
 def _annotations(main: _Package, time: int, revision: str | None) -> dict[str, str]:
-    """Return the image's annotations: the specification's annotations.md has their meaning."""
+    """Return the image's annotations; the specification's annotations.md defines them."""
     pairs = {
         "created": rfc3339(time),
         "description": f"{main.summary}: RPMs, in /{DIRECTORY}",

@@ -1,13 +1,13 @@
-"""An archive with an OCI image: the same files give the same bytes.
+"""Write an archive with an OCI image: the same files produce the same bytes.
 
 Formats: https://github.com/opencontainers/image-spec/tree/v1.1.0: image-layout.md, image-index.md,
 manifest.md, config.md, layer.md. The archive is a tar of the layout, as skopeo's and podman's
 ``oci-archive:`` read it.
 
-The kept tools can write this too, but not the same bytes everywhere: podman 4.3 takes the files'
-modes from the umask, writes its own version into the image, and compresses the layer with whatever
-version of the compressor it was built with. Here the layer is not compressed (RPMs are already),
-and owners, modes, times and order are fixed.
+podman and skopeo can write such an archive, too, but not with the same bytes everywhere: podman 4.3
+takes the files' modes from the umask, writes its own version into the image, and compresses the
+layer with the compressor that it was built with. Here the layer is not compressed (RPMs already
+are), and owners, modes, times and order are fixed.
 """
 
 import datetime
@@ -32,7 +32,7 @@ Descriptor = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image has for one architecture, named as Go names it: files of ``directory``."""
+    """The image for one architecture, in Go's spelling; its files are those of ``directory``."""
 
     architecture: str
     directory: str
@@ -44,8 +44,8 @@ def write_archive(
 ) -> str:
     """Write ``images`` as one index with ``tag`` to ``final``, and return the index's digest.
 
-    ``annotations`` are also each image's labels. ``time``, in seconds of the epoch, is when all of
-    it was made.
+    ``annotations`` are also each image's labels. ``time``, in seconds of the epoch, is the time of
+    creation of every part.
     """
     final.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=final.parent, prefix=f".{final.name}.") as place:
@@ -64,7 +64,7 @@ def write_archive(
 
 
 def rfc3339(time: int) -> str:
-    """Return seconds of the epoch in the form that the specification wants."""
+    """Return seconds of the epoch in the form that the specification requires."""
     return datetime.datetime.fromtimestamp(time, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
@@ -88,7 +88,7 @@ def _add_image(layout: Path, image: Image, annotations: Mapping[str, str], time:
 
 
 def _add_layer(layout: Path, image: Image, time: int) -> Descriptor:
-    """Add a layer that has the image's files, and return its descriptor."""
+    """Add a layer with the image's files, and return its descriptor."""
     with TemporaryDirectory(dir=layout) as place:
         root = Path(place)
         (root / image.directory).mkdir(parents=True)
@@ -104,7 +104,7 @@ def _add_layer(layout: Path, image: Image, time: int) -> Descriptor:
 def _add_json(
     layout: Path, media_type: str, content: Mapping[str, object], *, typed: bool = True
 ) -> Descriptor:
-    """Add a JSON blob, and return its descriptor. A ``typed`` one says itself what it is."""
+    """Add a JSON blob, and return its descriptor; a ``typed`` one contains its own media type."""
     own: dict[str, object] = {"schemaVersion": 2, "mediaType": media_type} if typed else {}
     data = _json({**own, **content})
     digest = hashlib.sha256(data).hexdigest()
@@ -117,7 +117,7 @@ def _json(content: Mapping[str, object]) -> bytes:
 
 
 def _write_tar(final: Path, root: Path, paths: Sequence[Path], time: int) -> None:
-    """Write files and directories below ``root`` to a tar; links are followed."""
+    """Write files and directories below ``root`` to a tar; follow links."""
     with tarfile.open(final, "w", format=tarfile.USTAR_FORMAT) as tar:
         for path in paths:
             member = tarfile.TarInfo(str(path.relative_to(root)))

@@ -1,4 +1,4 @@
-"""A project at COPR: its chroots, and the upload of a source package to it."""
+"""A project at COPR: create its chroots, and upload a source package to it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from nix_aurora.release.pins import ARCHES
 
 _FEDORAS = ("43", "44", "45", "rawhide")
 CHROOTS = tuple(f"fedora-{release}-{arch}" for release in _FEDORAS for arch in ARCHES)
-# The licences want directions to the source next to the binaries: SOURCE-OFFER in the package.
+# The licences require directions to the source next to the binaries: SOURCE-OFFER in the package.
 _DESCRIPTION = (
     "Multi-user Nix for Aurora and the other Fedora Atomic desktops.\n\n"
     "Source of the programs that the packages carry: https://github.com/DeterminateSystems/nix-src "
@@ -23,7 +23,7 @@ _DESCRIPTION = (
 
 
 def known_chroots(client: Client, asked: Sequence[str]) -> list[str]:
-    """Return the chroots to build in: all that are asked for, or those default ones that exist."""
+    """Return the chroots to build in: all that are requested, or the default ones that exist."""
     with session.asking("ask COPR for its chroots", client.config["copr_url"]):
         known = set(client.mock_chroot_proxy.get_list())
     unknown = [chroot for chroot in asked or CHROOTS if chroot not in known]
@@ -40,7 +40,7 @@ def known_chroots(client: Client, asked: Sequence[str]) -> list[str]:
 
 
 def prepare_project(client: Client, owner: str, name: str, chroots: Sequence[str]) -> None:
-    """Create the project, or add the chroots that it lacks; it keeps those that it has."""
+    """Create the project, or add its missing chroots; keep the others."""
     with session.asking(f"prepare {owner}/{name}", client.config["copr_url"]):
         try:
             project = client.project_proxy.get(owner, name)
@@ -55,11 +55,11 @@ def prepare_project(client: Client, owner: str, name: str, chroots: Sequence[str
 
 
 def upload(client: Client, owner: str, name: str, srpm: Path, chroots: Sequence[str]) -> int:
-    """Send the SRPM once COPR has said that it will take it, and return the build's number."""
+    """Upload the SRPM once COPR has confirmed the chroots, and return the number of the build."""
     url = client.config["copr_url"]
     options: dict[str, object] = {"chroots": list(chroots)}
     with session.asking(f"ask for a build in {owner}/{name}", url):
-        # The client removes progress_callback, and wants it to be there.
+        # The client pops progress_callback, and requires it.
         checked = {**options, "progress_callback": None}
         client.build_proxy.check_before_build(owner, name, buildopts=checked)
     size = srpm.stat().st_size

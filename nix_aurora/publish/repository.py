@@ -1,4 +1,4 @@
-"""A dnf repository of built packages: signed copies, metadata, and the .repo file for it."""
+"""Create a dnf repository of built packages: signed copies, metadata, and a .repo file."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ PUBLIC_KEY = "RPM-GPG-KEY-nix-aurora"
 REPO_FILE = "nix-aurora.repo"
 _REPOMD = Path("repodata/repomd.xml")
 
-# dnf.conf(5). repo_gpgcheck is what covers the metadata: which packages there are, and which is
+# See dnf.conf(5). Only repo_gpgcheck covers the metadata: the list of packages, and which one is
 # the newest.
 _REPO = """\
 [nix-aurora]
@@ -44,7 +44,7 @@ repo_gpgcheck=0
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """What is asked for: the directory, who signs (None: nobody), and where it will be served."""
+    """A requested repository: its directory, its signer (None: unsigned), and its public URL."""
 
     directory: Path
     key: str | None
@@ -53,16 +53,16 @@ class Repository:
 
     @property
     def url(self) -> str:
-        """Return the URL that hosts get it from, without a slash at its end."""
+        """Return the URL from which hosts download, without a slash at its end."""
         return (self.baseurl or self.directory.as_uri()).rstrip("/")
 
 
 def make_repository(wanted: Repository, built: Path) -> Path:
     """Create a repository of all binary packages in ``built``; return the path of its .repo file.
 
-    The packages are copied before they are signed. A former repository in the directory is
-    replaced as a whole; anything else that is there is an error. Raises UsageError for a request
-    that cannot be met, ToolError where gpg, rpmsign or createrepo_c fails.
+    The packages are copied before they are signed. An earlier repository in the directory is
+    replaced as a whole; anything else there is an error. Raises UsageError for an invalid request,
+    ToolError if gpg, rpmsign or createrepo_c fails.
     """
     packages = _packages(built)
     _check_directory(wanted.directory)
@@ -96,7 +96,7 @@ def _packages(built: Path) -> list[Path]:
 
 
 def _check_directory(directory: Path) -> None:
-    """Refuse to replace what is no repository of ours."""
+    """Refuse to replace a directory that is not a repository of ours."""
     if not os.path.lexists(directory):
         return
     is_ours = (directory / _REPOMD).is_file() and (directory / REPO_FILE).is_file()
@@ -113,7 +113,7 @@ def _check_directory(directory: Path) -> None:
 
 
 def _signer(wanted: Repository) -> str | None:
-    """Return the fingerprint of the key that signs, None for an unsigned repository."""
+    """Return the fingerprint of the signing key, None for an unsigned repository."""
     if wanted.unsigned:
         log.warn("not signed: hosts will install whatever is served as this repository")
         return None
@@ -133,7 +133,8 @@ def _signer(wanted: Repository) -> str | None:
             "expected a secret key of yours, got none",
             hint=hint,
         ) from error
-    # https://github.com/gpg/gnupg/blob/master/doc/DETAILS: "fpr" follows the "sec" it is of.
+    # https://github.com/gpg/gnupg/blob/master/doc/DETAILS: "fpr" follows the "sec" record that it
+    # belongs to.
     lines = [line.split(":") for line in listing.splitlines()]
     owners = [line[0] for line in lines if line[0] in {"sec", "ssb", "fpr"}]
     prints = [line[9] for line in lines if line[0] == "fpr"]
@@ -151,10 +152,10 @@ def _gpg(*words: str | Path) -> str:
 
 
 def _sign_packages(copies: Sequence[Path], fingerprint: str, public_key: Path) -> None:
-    """Sign in place, export the key, and see that rpm accepts the one with the other."""
+    """Sign the copies in place, export the key, and check that rpm accepts them with this key."""
     macros = {
-        "_gpg_name": fingerprint,  # up to rpm 4
-        "_openpgp_sign_id": fingerprint,  # from rpm 6 on
+        "_gpg_name": fingerprint,  # rpm 4 and older
+        "_openpgp_sign_id": fingerprint,  # rpm 6 and newer
         "__gpg": shutil.which("gpg") or "gpg",  # Debian's rpm looks for gpg2
     }
     defines = [word for name, value in macros.items() for word in ("--define", f"{name} {value}")]
@@ -162,18 +163,18 @@ def _sign_packages(copies: Sequence[Path], fingerprint: str, public_key: Path) -
     _gpg("--armor", "--output", public_key, "--export", fingerprint)
     with TemporaryDirectory(prefix="nix-aurora-keys-") as database:
         run(["rpmkeys", "--dbpath", database, "--import", public_key])
-        level = ("--define", "_pkgverify_level all")  # a missing signature is a fault, too
+        level = ("--define", "_pkgverify_level all")  # a missing signature is an error, too
         run(["rpmkeys", "--dbpath", database, *level, "--checksig", *copies])
 
 
 def _write_metadata(work: Path, copies: Sequence[Path]) -> None:
-    """Write ``repodata``: the same packages give the same bytes."""
+    """Write ``repodata``; the same packages produce the same bytes."""
     time = os.environ.get("SOURCE_DATE_EPOCH") or str(max(map(_build_time, copies)))
     for path in copies:
         os.utime(path, (int(time), int(time)))  # the metadata records it
     program = shutil.which("createrepo_c", path=str(Path(sys.executable).parent)) or "createrepo_c"
     revision = ("--revision", time, "--set-timestamp-to-revision")
-    # gzip is what every libsolv, and so every rpm-ostree, reads.
+    # Every libsolv, and so every rpm-ostree, reads gzip.
     plain = ("--no-database", "--general-compress-type", "gz", "--workers", "1", "--quiet")
     run([program, *revision, *plain, work])
 

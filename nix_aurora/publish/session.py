@@ -1,4 +1,4 @@
-"""A session with COPR: the user's configuration, and COPR's faults as ours."""
+"""A session with COPR: read the user's configuration, and translate COPR's errors into ours."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from copr.v3.helpers import config_from_file
 
 from nix_aurora.errors import PublishError
 
-_REFUSED = (401, 403)  # whom COPR does not know, and whom it does not let
+_REFUSED = (401, 403)  # authentication failed, or permission was denied
 
 
 def default_config() -> Path:
@@ -19,10 +19,11 @@ def default_config() -> Path:
 
 
 def connect(path: Path | None) -> Client:
-    """Return a client for the user's configuration; nothing is sent yet.
+    """Return a client for the user's configuration; send nothing yet.
 
-    Raises PublishError where there is none, or no token in it. What the file says is never shown,
-    not even in a traceback: configparser's messages quote the line, and that may be the token's.
+    Raises PublishError if there is no file, or no token in it. The content of the file is never
+    shown, not even in a traceback: configparser's messages quote the line, and that line may be the
+    token's.
     """
     path = path or default_config()
     problem = "the file that COPR's API page gives"
@@ -41,14 +42,14 @@ def connect(path: Path | None) -> Client:
 
 
 def transient(error: BaseException | None) -> bool:
-    """Return whether a fault may pass by itself."""
+    """Return whether an error may go away by itself."""
     status = _status(error)
     return status is None or status >= 500
 
 
 @contextmanager
 def asking(what: str, url: str) -> Iterator[None]:
-    """Turn the faults of a request to COPR at ``url``, made to do ``what``, into PublishError."""
+    """Turn the errors of a request to COPR at ``url``, made to do ``what``, into PublishError."""
     try:
         yield
     except (CoprException, requests.RequestException) as error:
@@ -56,7 +57,7 @@ def asking(what: str, url: str) -> Iterator[None]:
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the status that COPR answered with, None if it did not."""
+    """Return the HTTP status of COPR's answer, None if there was no answer."""
     response = error.result.get("__response__") if isinstance(error, CoprException) else None
     return None if response is None else int(response.status_code)
 

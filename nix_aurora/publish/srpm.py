@@ -1,4 +1,4 @@
-"""The source package that COPR is to build: which one, and whether COPR may have it."""
+"""Choose the source package for COPR, and check that it may be uploaded there."""
 
 import tarfile
 from collections.abc import Iterator, Sequence
@@ -22,7 +22,7 @@ def built_srpm(built: Path) -> Path:
 
 
 def check_arches(srpm: Path, arches: Sequence[str], chroots: Sequence[str]) -> None:
-    """Check that the SRPM carries each architecture of ``chroots``."""
+    """Check that the SRPM contains each architecture of ``chroots``."""
     missing = {chroot.rpartition("-")[2] for chroot in chroots} - set(arches)
     if missing:
         raise UsageError(
@@ -34,7 +34,7 @@ def check_arches(srpm: Path, arches: Sequence[str], chroots: Sequence[str]) -> N
 
 
 def check_srpm(path: Path) -> tuple[str, ...]:
-    """Check the SRPM, and that COPR may have it; return the architectures that it carries."""
+    """Check that the SRPM is valid and may go to COPR; return its architectures."""
     verify(path)
     for name in _names(path):
         if "nixd" in name.rpartition("/")[2]:
@@ -48,7 +48,7 @@ def check_srpm(path: Path) -> tuple[str, ...]:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """Yield the names of an SRPM's files, and of what its payloads install."""
+    """Yield the names of an SRPM's files, and of the files that its payloads install."""
     with path.open("rb") as file, open_payload(file, read_header(file)) as archive:
         for entry in archive:
             yield entry.name

@@ -1,4 +1,4 @@
-"""The release: which files it has, the files themselves, and the advisories about it.
+"""The release: its files, where they come from, and the advisories about it.
 
 In: ``pins.toml``, and the servers that have the pinned files; or a file or URL from the caller;
 ``advisories.toml``.

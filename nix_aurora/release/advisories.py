@@ -1,4 +1,4 @@
-"""advisories.toml: what is known of the security advisories about Nix, and who is affected."""
+"""Read and write advisories.toml: security advisories about Nix, and the affected versions."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -24,15 +24,15 @@ _CVE = re.compile(r"CVE-[0-9]{4}-[0-9]{4,}")
 _URL = re.compile(
     rf"https://github\.com/({UPSTREAM}|{DETERMINATE})/security/advisories/({_GHSA.pattern})"
 )
-_LONG = 80  # characters of a list in one line
+_LONG = 80  # characters of a list on one line
 
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """What a person has found out about Determinate's releases.
+    """The result of a person's review of Determinate's releases.
 
-    ``affected`` are ranges of their versions, empty where no release for Linux is affected,
-    ``fixed`` the first versions without the fault, and ``source`` is where that can be read.
+    ``affected`` are ranges of their versions, empty if no release for Linux is affected; ``fixed``
+    are the first versions without the fault; ``source`` is the page that says so.
     """
 
     affected: tuple[str, ...]
@@ -42,10 +42,10 @@ class Review:
 
 @dataclass(frozen=True, slots=True)
 class Advisory:
-    """A published advisory; ``review`` is None until somebody has read it.
+    """A published advisory; ``review`` is None until a person has reviewed it.
 
-    ``affected`` are ranges of the versions of ``repository``, as they were typed there: empty where
-    they are not known. ``fixed`` are the first fixed versions, one for each line.
+    ``affected`` are ranges of the versions of ``repository``, as their authors typed them: empty if
+    they are not known. ``fixed`` are the first fixed versions, one for each line of releases.
     """
 
     id: str
@@ -58,7 +58,7 @@ class Advisory:
 
     @property
     def url(self) -> str:
-        """The page of the advisory."""
+        """Return the URL of the advisory."""
         return f"https://github.com/{self.repository}/security/advisories/{self.id}"
 
 
@@ -77,7 +77,7 @@ def check_cve(text: str) -> str:
 
 
 def load(path: Path) -> Mapping[str, Advisory]:
-    """Read and check advisories.toml; PinError names the key and what was expected of it."""
+    """Read and check advisories.toml; PinError names the key and the expected value."""
     root = table.read(path, "advisories.toml")
     found = {}
     for key in root.names():
@@ -119,10 +119,10 @@ def _review(entry: table.Table) -> Review:
 
 
 def merge(text: str, published: Iterable[Advisory]) -> str:
-    """Return the text of an advisories.toml with what GitHub has published.
+    """Return the text of an advisories.toml, updated with the advisories that GitHub has published.
 
-    What is new comes at the end, unreviewed. What is there and unreviewed is brought up to date;
-    what somebody has reviewed stays as it is. So do the comments.
+    New ones are appended, unreviewed. Unreviewed ones are updated; reviewed ones stay unchanged.
+    Comments stay, too.
     """
     document = tomlkit.parse(text)
     for advisory in published:

@@ -1,4 +1,4 @@
-"""What GitHub publishes of advisories, taken over into advisories.toml."""
+"""Copy published advisories from GitHub into advisories.toml."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,10 +20,10 @@ def collect(api: str) -> list[Advisory]:
 
 
 def take_over(path: Path, published: Sequence[Advisory], *, dry_run: bool) -> list[str]:
-    """Add to the advisories.toml at ``path`` what it lacks of ``published``, unreviewed.
+    """Add the missing ones of ``published`` to the advisories.toml at ``path``, unreviewed.
 
-    Returns that path if the file has changed, with ``dry_run`` the difference instead, and an empty
-    list where there is none. Raises PinError; the file is untouched then.
+    Returns that path if the file has changed; with ``dry_run`` the difference instead; and an empty
+    list if nothing changes. If PinError is raised, the file is unchanged.
     """
     known = advisories.load(path)
     text = advisories.merge(path.read_text(encoding="utf-8"), published)

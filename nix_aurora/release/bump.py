@@ -1,4 +1,4 @@
-"""Another release for pins.toml: looked up, downloaded, measured, and only then written."""
+"""Pin another release in pins.toml: look it up, download it, measure it, and only then write."""
 
 import datetime
 import os
@@ -22,10 +22,10 @@ NIXD = "https://install.determinate.systems/determinate-nixd"
 
 @dataclass(frozen=True, slots=True)
 class Bump:
-    """What is asked for.
+    """A requested change of the pins.
 
-    ``version`` is None for the newest; with ``dry_run`` nothing is written; ``github`` and
-    ``nixd`` are the URLs below which releases are looked up, and determinate-nixd is found.
+    ``version`` is None for the newest release; with ``dry_run`` nothing is written; ``github`` and
+    ``nixd`` are the base URLs of releases and of determinate-nixd.
     """
 
     version: str | None
@@ -37,9 +37,9 @@ class Bump:
 def bump(path: Path, wanted: Bump, cache: Path) -> list[str]:
     """Pin a release in the pins.toml at ``path``.
 
-    Returns that path if the file has changed, with ``dry_run`` the difference instead, and an empty
-    list where there is none. Raises PinError, FetchError or VerificationError; the file is
-    untouched then.
+    Returns that path if the file has changed; with ``dry_run`` the difference instead; and an empty
+    list if nothing changes. If PinError, FetchError or VerificationError is raised, the file is
+    unchanged.
     """
     pinned = pins.load(path)
     date = _today()
@@ -62,7 +62,7 @@ def bump(path: Path, wanted: Bump, cache: Path) -> list[str]:
 
 
 def _today() -> datetime.date:
-    """Return the date in UTC, or that of SOURCE_DATE_EPOCH."""
+    """Return the date in UTC, or the date of SOURCE_DATE_EPOCH."""
     text = os.environ.get("SOURCE_DATE_EPOCH")
     if not text:
         return datetime.datetime.now(datetime.UTC).date()
@@ -73,7 +73,7 @@ def _today() -> datetime.date:
 
 
 def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
-    """Return the release to pin, None if that is pinned already and was not asked for by name."""
+    """Return the release to pin; None if it is already pinned and was not requested by version."""
     release = find_release(REPOSITORY, wanted.version, wanted.github)
     if release is None:
         newest = find_release(REPOSITORY, None, wanted.github) if wanted.version else None
@@ -101,7 +101,7 @@ def _numbers(version: str) -> list[int]:
 def _measure(
     pinned: Pins, release: Release, wanted: Bump, date: datetime.date, cache: Path
 ) -> Pins:
-    """Download all that is pinned of a release, and return the pins for it."""
+    """Download all pinned files of a release, and return the pins for it."""
     nixd = wanted.nixd.rstrip("/")
     found = replace(
         pinned,
@@ -116,7 +116,7 @@ def _measure(
         ),
         tarball=MappingProxyType({}),
     )
-    # Extracted anew, whatever may be pinned.
+    # The tarball is extracted again, whatever is pinned.
     tarball = MappingProxyType({arch: _tarball(found, arch, cache) for arch in ARCHES})
     found = replace(found, tarball=tarball)
     if release.version != pinned.version:
@@ -126,7 +126,7 @@ def _measure(
 
 
 def _upstream(pinned: Pins, version: str, api: str) -> str | None:
-    """Return upstream's version of a release, as far as it is known."""
+    """Return upstream's version of a release, if it is known."""
     found = find_upstream(version, api)
     if found is None and version == pinned.version:
         return pinned.nix
@@ -158,7 +158,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
 
 
 def _learn(url: str, arch: str, cache: Path) -> Artifact:
-    """Download an executable for ``arch``, and return what is to be pinned of it."""
+    """Download an executable for ``arch``, and return its pin."""
     path, digest = fetch_unpinned(url, cache)
     try:
         built_for = elf.architecture(path) or "another file"
@@ -177,7 +177,7 @@ def _tarball(release: Pins, arch: str, cache: Path) -> Digest:
 
 
 def _check_unchanged(pinned: Pins, found: Pins) -> None:
-    """Refuse other bytes under a version that is pinned: a release does not change."""
+    """Refuse different bytes for a version that is already pinned: a release does not change."""
     for kind in ("installer", "nixd", "tarball"):
         before: Mapping[str, Artifact | Digest] = getattr(pinned, kind)
         for arch, pin in before.items():

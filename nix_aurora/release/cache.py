@@ -1,4 +1,4 @@
-"""Downloads, kept in a cache in which nothing unverified has a final name."""
+"""Keep downloads in a cache in which no unverified file has its final name."""
 
 import fcntl
 import os
@@ -17,13 +17,13 @@ from nix_aurora.release.http import download, download_unpinned
 from nix_aurora.release.network import PATIENCE, WITHOUT_NETWORK, Patience, fault
 from nix_aurora.release.pins import Artifact, Digest
 
-_STALE = 24 * 3600  # seconds after which a temporary file belongs to no running build
+_STALE = 24 * 3600  # seconds; no running build has an older temporary file
 
 
 def default_cache() -> Path:
     """Return our part of the user's cache directory (XDG Base Directory Specification)."""
     base = Path(os.environ.get("XDG_CACHE_HOME", ""))
-    if not base.is_absolute():  # which the specification says to ignore
+    if not base.is_absolute():  # the specification says to ignore such a value
         base = Path.home() / ".cache"
     return base / "nix-aurora"
 
@@ -33,7 +33,7 @@ def fetch(
 ) -> Path:
     """Return the verified file, from the cache or else downloaded into it.
 
-    With ``offline`` only from the cache. Raises FetchError.
+    With ``offline`` only the cache is used. Raises FetchError.
     """
     folder = cache / "downloads"
     final = folder / _cached_name(artifact.sha256, artifact.url)
@@ -48,7 +48,7 @@ def fetch(
         folder.mkdir(parents=True, exist_ok=True)
         waiting = f"waiting for another build to download {artifact.url}"
         with _locked(folder / f".{artifact.sha256}.lock", waiting):
-            if not _is_good(final, artifact):  # else that build has fetched it
+            if not _is_good(final, artifact):  # otherwise that build has downloaded it
                 if final.exists():
                     log.warn(f"in the cache: {final.name}: not the pinned bytes: fetching it again")
                     final.unlink()
@@ -58,9 +58,9 @@ def fetch(
 
 
 def fetch_unpinned(url: str, cache: Path, *, patience: Patience = PATIENCE) -> tuple[Path, Digest]:
-    """Download what no pin vouches for yet; return the file in the cache and its digest.
+    """Download a file without a pin yet; return its path in the cache and its digest.
 
-    Its name there is the one that it has once it is pinned as that. Raises FetchError.
+    Its name in the cache is the same after it is pinned. Raises FetchError.
     """
     folder = cache / "downloads"
     with _keeping(folder):
@@ -74,7 +74,7 @@ def fetch_unpinned(url: str, cache: Path, *, patience: Patience = PATIENCE) -> t
 
 
 def sweep(folder: Path) -> None:
-    """Remove the temporary files that killed builds have left in a folder of the cache."""
+    """Remove the temporary files of killed builds in a folder of the cache."""
     limit = time.time() - _STALE
     for path in folder.glob(".*"):
         if path.suffix == ".lock":
@@ -99,7 +99,7 @@ def _is_good(path: Path, artifact: Artifact) -> bool:
 
 @contextmanager
 def _locked(path: Path, waiting: str) -> Iterator[None]:
-    """Hold a lock file; it stays, since removing it would let a third build past a waiting one."""
+    """Hold a lock file, and keep it: if it were removed, a third build could pass a waiting one."""
     with path.open("ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,7 +111,7 @@ def _locked(path: Path, waiting: str) -> Iterator[None]:
 
 @contextmanager
 def _keeping(folder: Path) -> Iterator[None]:
-    """Turn the faults of the cache's files into FetchError."""
+    """Turn errors of the cache's files into FetchError."""
     try:
         yield
     except OSError as error:
@@ -123,7 +123,7 @@ def _keeping(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _new_part(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
-    """Yield a temporary file of the cache, which is gone afterwards unless it was renamed."""
+    """Yield a temporary file of the cache; remove it afterwards unless it was renamed."""
     handle, path = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -133,7 +133,7 @@ def _new_part(folder: Path, name: str) -> Iterator[tuple[Path, BinaryIO]]:
 
 
 def _finish(part: Path, file: BinaryIO, final: Path) -> None:
-    """Rename a download to its name in the cache, once it is on the disk."""
+    """Sync a download to the disk, then rename it to its name in the cache."""
     file.flush()
     os.fsync(file.fileno())
     part.replace(final)

@@ -1,4 +1,4 @@
-"""What a digest, a URL and a version have to look like; ValueError says what is wrong."""
+"""Check the form of digests, URLs and versions; ValueError says what is wrong."""
 
 import re
 from urllib.parse import urlsplit
@@ -18,12 +18,12 @@ def check_url(text: str) -> str:
 
     ValueError says what is wrong, and never repeats a password.
     """
-    # urlsplit drops tabs and line ends in silence, and URL parsers disagree on backslashes.
+    # urlsplit silently drops tabs and line ends, and URL parsers disagree about backslashes.
     if not re.fullmatch(r"[!-\[\]-~]+", text):
         raise ValueError(f"expected a URL in printable ASCII, got {quoted(text)}")
     try:
         url = urlsplit(text)
-        _ = url.port  # raises as well
+        _ = url.port  # raises ValueError as well
     except ValueError as error:
         raise ValueError(f"expected a URL, got something else: {error}") from None
     if "@" in url.netloc:
@@ -37,7 +37,7 @@ def check_url(text: str) -> str:
 
 def check_version(text: str) -> str:
     """Return ``text`` if it is a version that RPM compares as numbers, else raise ValueError."""
-    # One with a letter or a hyphen would need a rule of its own.
+    # A version with a letter or a hyphen would need a separate rule.
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)+", text):
         raise ValueError(f"expected a version such as 3.22.1, got {quoted(text)}")
     return text

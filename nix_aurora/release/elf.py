@@ -1,4 +1,4 @@
-"""What machine an executable is for, read from its ELF header.
+"""Read the architecture of an executable from its ELF header.
 
 Format: the System V ABI, "ELF Header"; e_machine by the psABIs of x86-64 and AArch64.
 """
@@ -12,9 +12,9 @@ _MACHINES = {62: "x86_64", 183: "aarch64"}  # e_machine, 16 bits at offset 18
 
 
 def architecture(path: Path) -> str | None:
-    """Return ``x86_64`` or ``aarch64``, None where the file is no ELF at all.
+    """Return ``x86_64`` or ``aarch64``, None if the file is not ELF.
 
-    ValueError (``expected X, got Y``) on an ELF of another kind.
+    Raises ValueError (``expected X, got Y``) for another kind of ELF.
     """
     with path.open("rb") as file:
         header = file.read(20)

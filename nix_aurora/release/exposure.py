@@ -1,8 +1,8 @@
-"""Which advisories concern a Nix that is to be packaged.
+"""Decide which advisories concern a Nix that is to be packaged.
 
-Determinate Systems take fixes over into releases whose upstream version lacks them, and the other
-way round. So upstream's ranges judge nothing about a release of theirs: they only say which
-advisories somebody has to look at. What they have found is in an advisory's review.
+Determinate Systems backport fixes into releases whose upstream version lacks them, and also the
+reverse. So upstream's ranges decide nothing about a release of theirs: they only select the
+advisories that a person has to review. The result is in the advisory's review.
 """
 
 from collections.abc import Iterable
@@ -14,10 +14,10 @@ from nix_aurora.release.versions import Numbers, may_be_affected, parse_version
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is to be packaged.
+    """The Nix that is to be packaged.
 
-    ``determinate`` is the version of Determinate's release, None where it is none of these;
-    ``nix`` is upstream's version, None where it is not known.
+    ``determinate`` is the version of Determinate's release, None if it is another kind of Nix;
+    ``nix`` is upstream's version, None if it is not known.
     """
 
     determinate: str | None
@@ -38,7 +38,7 @@ def affects(advisory: Advisory, subject: Subject) -> bool:
 
 
 def may_affect(advisory: Advisory, subject: Subject) -> bool:
-    """Return whether ``subject`` may be affected, as far as no review tells."""
+    """Return whether ``subject`` may be affected, because no review decides."""
     if advisory.repository == UPSTREAM:
         if advisory.review and subject.determinate:
             return False
@@ -51,7 +51,7 @@ def may_affect(advisory: Advisory, subject: Subject) -> bool:
 def release_without(advisories: Iterable[Advisory], subject: Subject) -> str | None:
     """Return the first release that has the fixes of all ``advisories``; None if not known.
 
-    They are such that affect ``subject``.
+    All of ``advisories`` affect ``subject``.
     """
     try:
         present = parse_version(subject.determinate or "").numbers

@@ -1,4 +1,4 @@
-"""GitHub's REST API: questions, and answers that are what GitHub documents, or a fault.
+"""Ask GitHub's REST API, and accept only answers of the documented form.
 
 Schemas: https://github.com/github/rest-api-description.
 """
@@ -26,7 +26,7 @@ _HEADERS = {
     "X-GitHub-Api-Version": "2026-03-10",
 }
 _CHUNK = 64 << 10
-_LARGEST = 8 << 20  # bytes of an answer; a release with 50 assets is some 100 KB
+_LARGEST = 8 << 20  # bytes of an answer; a release with 50 assets is about 100 KB
 _MOST_PAGES = 50
 _T = TypeVar("_T")
 
@@ -34,11 +34,11 @@ _T = TypeVar("_T")
 def ask(
     url: str, what: str, read: Callable[[object], _T], patience: Patience = PATIENCE
 ) -> _T | None:
-    """Return what ``read`` makes of the answer at ``url``; None where GitHub has nothing there.
+    """Return what ``read`` makes of the answer at ``url``; None if GitHub has nothing there.
 
-    ``what`` is what the answer should be, in words. ``read`` takes the JSON and raises ValueError
-    where it is not that. The environment's GITHUB_TOKEN is used where it is set. Raises FetchError,
-    which says when to try again where GitHub wants that.
+    ``what`` describes the expected answer in words. ``read`` takes the JSON and raises ValueError
+    if it has another form. The environment's GITHUB_TOKEN is used if it is set. Raises FetchError,
+    with the time of the next try if GitHub names one.
     """
     found, _ = _page(url, what, read, patience)
     return found
@@ -60,7 +60,7 @@ def ask_pages(
         found += items
         if following is None:
             return found
-        # The token goes to no other host, and no loop leads back to the start.
+        # The token is sent to no other host, and no loop leads back to the first page.
         if not following.startswith(f"{url.partition('?')[0]}?"):
             raise _fault(url, f"expected a next page of the same list, got {quoted(following)}")
         next_url = following
@@ -70,7 +70,7 @@ def ask_pages(
 def _page(
     url: str, what: str, read: Callable[[object], _T], patience: Patience
 ) -> tuple[_T | None, str | None]:
-    """Return what a page has, None where there is none, and the URL of the next one, if any."""
+    """Return a page's content (None if it does not exist) and the URL of the next page."""
     response, body = _get(url, _token(), patience)
     if response.status_code == requests.codes.not_found:
         return None, None
@@ -78,12 +78,12 @@ def _page(
         raise _refusal(url, response, body)
     try:
         return read(json.loads(body)), response.links.get("next", {}).get("url")
-    except (ValueError, RecursionError) as error:  # json's own is a ValueError
+    except (ValueError, RecursionError) as error:  # json's own error is a ValueError
         raise _fault(url, f"expected {what} as GitHub documents it, got: {error}") from error
 
 
 class _Bearer(requests.auth.AuthBase):
-    """Sends a token, and keeps requests from the logins in ~/.netrc."""
+    """Send a token, and keep requests from using the logins in ~/.netrc."""
 
     def __init__(self, token: str | None) -> None:
         self._token = token
@@ -100,7 +100,7 @@ def _fault(url: str, problem: str, hint: str | None = None) -> FetchError:
 
 def _token() -> str | None:
     token = os.environ.get("GITHUB_TOKEN", "").strip()
-    # What cannot be a header would be quoted in the error of whoever finds that out.
+    # requests would quote a value that cannot be a header in its error.
     if not re.fullmatch(r"[!-~]*", token):
         raise UsageError("GITHUB_TOKEN: expected a token of GitHub's, got other characters")
     return token or None
@@ -108,7 +108,7 @@ def _token() -> str | None:
 
 def _get(url: str, token: str | None, patience: Patience) -> tuple[requests.Response, bytes]:
     """Return the answer and its body."""
-    # A server's fault may pass. A closed port, a wrong name and a wrong certificate do not.
+    # A server error may be temporary. A closed port, a wrong name and a wrong certificate are not.
     retry = urllib3.Retry(
         total=patience.retries,
         connect=0,
@@ -122,7 +122,8 @@ def _get(url: str, token: str | None, patience: Patience) -> tuple[requests.Resp
     try:
         with requests.Session() as session:
             session.mount("https://", HTTPAdapter(max_retries=retry))
-            # Followed, a redirect could lead to http; one means that the project has moved.
+            # If it were followed, a redirect could lead to http; it also means that the project has
+            # moved.
             response = session.get(
                 url,
                 headers=_HEADERS,
@@ -132,7 +133,8 @@ def _get(url: str, token: str | None, patience: Patience) -> tuple[requests.Resp
                 stream=True,
             )
             return response, _body(url, response)
-    except OSError as error:  # RequestException is one; so is a missing REQUESTS_CA_BUNDLE
+    # RequestException is an OSError, and so is the error for a missing REQUESTS_CA_BUNDLE
+    except OSError as error:
         *_, root = causes_of(error)
         hint = "HTTPS_PROXY and REQUESTS_CA_BUNDLE are heeded, where there is a proxy"
         raise _fault(url, f"expected an answer, got: {root}", hint) from error
@@ -188,7 +190,7 @@ def _after_the_limit(headers: Mapping[str, str]) -> str:
 
 
 def take(content: object, key: str, kind: type[_T]) -> _T:
-    """Return a key's value, which has to be of just that type: a bool is an int."""
+    """Return a key's value, which must have exactly the type ``kind``: a bool is also an int."""
     value = content.get(key) if isinstance(content, dict) else None
     if type(value) is not kind:
         raise ValueError(f"{key}: expected {kind.__name__}, got {printable(repr(value))}")

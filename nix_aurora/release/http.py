@@ -1,7 +1,7 @@
-"""One download over HTTPS: redirects, time-outs, retries, and the check against the pin.
+"""Download over HTTPS, with redirects, time-outs and retries, and check against the pin.
 
-The loop over the attempts is not urllib3's Retry: that ends where the body begins, and what drops
-most is a long body. It also makes the first retry without a pause.
+urllib3's Retry is not used for the loop over the attempts: it ends where the body begins, but most
+connections that drop do so in a long body. It also makes the first retry without a pause.
 """
 
 import hashlib
@@ -35,8 +35,8 @@ _TRANSIENT_STATUS = {429, 500, 502, 503, 504}
 def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) -> None:
     """Write the artifact to ``file``, whose content is verified unless this raises FetchError.
 
-    Proxies and certificates are what requests takes from the environment (HTTPS_PROXY,
-    NO_PROXY, REQUESTS_CA_BUNDLE). OSError comes from ``file`` only.
+    requests takes proxies and certificates from the environment (HTTPS_PROXY, NO_PROXY,
+    REQUESTS_CA_BUNDLE). OSError comes from ``file`` only.
     """
     found = _download(artifact.url, artifact.size, file, patience, pinned=True)
     if found.sha256 != artifact.sha256:
@@ -45,7 +45,7 @@ def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) 
 
 
 def download_unpinned(url: str, file: BinaryIO, patience: Patience = PATIENCE) -> Digest:
-    """Write what ``url`` has to ``file``, and return its digest: nothing vouches for it yet.
+    """Write the content at ``url`` to ``file``, and return its digest; no pin vouches for it yet.
 
     Otherwise as ``download``.
     """
@@ -55,10 +55,13 @@ def download_unpinned(url: str, file: BinaryIO, patience: Patience = PATIENCE) -
 def _download(
     url: str, size: int | None, file: BinaryIO, patience: Patience, *, pinned: bool
 ) -> Digest:
-    """Write all that ``url`` has to ``file``, and return its digest; of ``size``, if not None."""
+    """Write the content at ``url`` to ``file``, and return its digest.
+
+    Check ``size`` if not None.
+    """
     log.info(f"downloading {url}")
     with requests.Session() as session:
-        # The bytes that are pinned, not ones compressed for the way.
+        # The pin is for the plain bytes, not for bytes that are compressed in transit.
         session.headers.update({"Accept-Encoding": "identity", "User-Agent": "nix-aurora"})
         attempt = 0
         while True:
@@ -98,7 +101,7 @@ def _attempt(
         if expected is not None and announced not in {None, expected}:
             raise fault(url, f"expected {expected} bytes, got an answer that announces {announced}")
         if not pinned and announced is None and not response.raw.chunked:
-            # Then a body that is cut off ends as a whole one does, and no digest would tell.
+            # Otherwise a truncated body would end like a whole one, and no digest would reveal it.
             raise fault(url, "expected a server that announces the size, got one that does not")
         title = urlsplit(url).path.rpartition("/")[2]
         with log.progress(title, expected or announced) as progress:
@@ -109,7 +112,8 @@ def _attempt(
                 digest.update(chunk)
                 file.write(chunk)
                 progress(len(chunk))
-    # urllib3 2 checks it too, but a connection cut within TLS may look like a body's proper end.
+    # urllib3 2 checks this too, but a connection that is cut within TLS may look like the regular
+    # end of a body.
     least = expected if announced is None else announced
     if least is not None and size < least:
         raise TransientError(f"expected {least} bytes, got {size}")
@@ -126,9 +130,10 @@ def _get(session: requests.Session, url: str, patience: Patience) -> requests.Re
                 target,
                 stream=True,
                 timeout=(patience.connect, patience.read),
-                allow_redirects=False,  # requests would follow one to http
+                allow_redirects=False,  # requests would follow a redirect to http
             )
-        except OSError as error:  # RequestException is one; so is a missing REQUESTS_CA_BUNDLE
+        # RequestException is an OSError, and so is the error for a missing REQUESTS_CA_BUNDLE
+        except OSError as error:
             raise network_fault(url, error) from error
         location = session.get_redirect_target(response)
         if location is None:
@@ -156,7 +161,7 @@ def _check_status(response: requests.Response, url: str) -> None:
 
 
 def _retry_after(text: str) -> float | None:
-    """Return a Retry-After header, seconds or a date (RFC 9110, section 10.2.3), as seconds."""
+    """Parse a Retry-After header, seconds or a date (RFC 9110, section 10.2.3), to seconds."""
     try:
         return urllib3.Retry().parse_retry_after(text)
     except (urllib3.exceptions.InvalidHeader, ValueError, OverflowError):
@@ -169,7 +174,7 @@ def _announced(response: requests.Response) -> int | None:
 
 
 def _body(response: requests.Response, url: str) -> Iterator[bytes]:
-    """Yield the bytes as they are sent: a Content-Encoding added on the way is not undone."""
+    """Yield the bytes as they were sent, without undoing a Content-Encoding."""
     try:
         yield from response.raw.stream(_CHUNK, decode_content=False)
     except urllib3.exceptions.HTTPError as error:

@@ -1,8 +1,8 @@
-"""The Determinate installer, an ELF that carries the Nix binary tarball (tar.xz) inside.
+"""Find the Nix binary tarball (tar.xz) inside the Determinate installer, which is an ELF.
 
-nix-installer embeds it with ``include_bytes!`` (its ``src/distribution.rs``), so nothing names
-its place: it is found by its xz magic and known by what decodes from there. Other data beside
-it, such as determinate-nixd, has the magic too.
+nix-installer embeds it with ``include_bytes!`` (its ``src/distribution.rs``), so nothing names its
+position: it is found by its xz magic and recognized by its decoded content. Other data in the
+installer, such as determinate-nixd, has the magic too.
 """
 
 import lzma
@@ -33,13 +33,13 @@ _NIX = re.compile(r"nix-[0-9][^/]*-(x86_64|aarch64)-linux(/|$)")
 def extract_tarball(installer: Path, destination: Path) -> None:
     """Write the Nix binary tarball inside ``installer`` to ``destination``, byte for byte.
 
-    It has been decoded to its end, with its checksums, before ``destination`` appears. Raises
-    VerificationError where there is none, more than one, or one that is damaged.
+    It is decoded to its end, with its checksums, before ``destination`` appears. Raises
+    VerificationError if there is no tarball, more than one, or a damaged one.
     """
     found: list[tuple[int, int]] = []
     streams = 0
     with installer.open("rb") as file:
-        if not installer.stat().st_size:  # which cannot be mapped
+        if not installer.stat().st_size:  # an empty file cannot be mapped
             raise _nothing(installer, streams)
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             position = data.find(_MAGIC)
@@ -91,7 +91,7 @@ def _tarball_end(data: mmap.mmap, start: int, name: str) -> int | None:
     tar = _TarWalk()
     end = start
     try:
-        # An xz file may be several streams; a tar ends where its end marker is, not before.
+        # An xz file may consist of several streams; a tar ends only at its end marker.
         while not tar.ended:
             stream = _Stream(data, end)
             for piece in stream.decode():
@@ -102,7 +102,7 @@ def _tarball_end(data: mmap.mmap, start: int, name: str) -> int | None:
                 return None
             end = stream.end
     except (lzma.LZMAError, tarfile.HeaderError) as error:
-        if tar.first is None:  # the magic is chance, or this is no tar
+        if tar.first is None:  # the magic is a coincidence, or this is not a tar
             return None
         raise VerificationError(
             f"cannot extract the tarball: {name}: "
@@ -114,7 +114,7 @@ def _tarball_end(data: mmap.mmap, start: int, name: str) -> int | None:
 
 
 class _Stream:
-    """One xz stream, decoded in pieces; ``end`` is its end once they have all been taken."""
+    """One xz stream, decoded in pieces; ``end`` is its end once all pieces were read."""
 
     def __init__(self, data: mmap.mmap, start: int) -> None:
         self._data = data
@@ -122,7 +122,8 @@ class _Stream:
 
     def decode(self) -> Iterator[bytes]:
         decoder = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MEMORY)
-        limit = _BLOCK  # small at first: an error loses what its call had decoded, a name perhaps
+        # small at first: an error discards the output of its call, perhaps with a name
+        limit = _BLOCK
         while not decoder.eof:
             piece = b""
             if decoder.needs_input:
@@ -136,10 +137,10 @@ class _Stream:
 
 
 class _TarWalk:
-    """Follows the headers of a tar that is fed in pieces.
+    """Follow the headers of a tar that is fed in pieces.
 
-    ``first`` is the name of its first member, ``ended`` says that its end marker has come.
-    tarfile itself takes a damaged header in the middle for the end, in silence.
+    ``first`` is the name of its first member, ``ended`` becomes true at its end marker. tarfile
+    itself silently takes a damaged header in the middle for the end.
     """
 
     def __init__(self) -> None:
@@ -149,7 +150,7 @@ class _TarWalk:
         self._skip = 0  # bytes up to the next header
 
     def feed(self, data: bytes) -> None:
-        """Take the next bytes; tarfile.HeaderError if they are no tar."""
+        """Process the next bytes; raise tarfile.HeaderError if they are not part of a tar."""
         position = 0
         while position < len(data) and not self.ended:
             if self._skip:
@@ -167,7 +168,7 @@ class _TarWalk:
         if not any(header):
             self.ended = True
             return
-        # Checks the checksum.
+        # This verifies the checksum.
         member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
         if member.size < 0:
             raise tarfile.HeaderError("a member of negative size")

@@ -1,4 +1,4 @@
-"""What goes wrong on the network, and how long to wait for it to pass."""
+"""Classify network errors, and decide how long to wait before a retry."""
 
 import http.client
 import socket
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import requests
-import urllib3  # requests' own transport: a body's raw bytes come with its exceptions
+import urllib3  # requests' own transport: reads of a body's raw bytes raise its exceptions
 
 from nix_aurora.errors import FetchError
 
@@ -18,7 +18,7 @@ WITHOUT_NETWORK = (
 )
 
 _TRANSIENT_ERRORS = (
-    ConnectionResetError,  # http.client.RemoteDisconnected is one
+    ConnectionResetError,  # http.client.RemoteDisconnected is a subclass
     ConnectionAbortedError,
     BrokenPipeError,
     ssl.SSLEOFError,
@@ -35,15 +35,15 @@ class Patience:
     connect: float = 10
     read: float = 30
     retries: int = 4
-    pause: float = 1  # before the first retry; doubled for each further one
-    longest: float = 60  # pause, a server's Retry-After included
+    pause: float = 1  # seconds before the first retry; doubled for each further one
+    longest: float = 60  # the maximum, including a server's Retry-After
 
 
 PATIENCE = Patience()
 
 
 class TransientError(Exception):
-    """An attempt failed in a way that may pass. ``after``: seconds that the server asks for."""
+    """A temporary failure; ``after`` is the number of seconds that the server asks for."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -56,9 +56,9 @@ def fault(url: str, problem: str, hint: str | None = None) -> FetchError:
 
 
 def network_fault(url: str, error: Exception) -> Exception:
-    """Return the fault for ``error``; a TransientError where a retry may help.
+    """Return the error for ``error``; a TransientError if a retry may help.
 
-    A retry against a wrong name only costs time.
+    A retry with a wrong name only costs time.
     """
     causes = list(causes_of(error))
     root = causes[-1]
@@ -77,7 +77,7 @@ def network_fault(url: str, error: Exception) -> Exception:
 
 
 def causes_of(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and those behind it: requests and urllib3 wrap the system's."""
+    """Yield an error and its causes: requests and urllib3 wrap the system's errors."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause

@@ -1,4 +1,4 @@
-"""pins.toml: what is downloaded, and the version and date of what is built."""
+"""Read and write pins.toml: the files to download, and the version and date of the package."""
 
 import datetime
 from collections.abc import Mapping, MutableMapping
@@ -17,7 +17,7 @@ ARCHES = ("x86_64", "aarch64")  # RPM's names, which are Nix's too
 
 @dataclass(frozen=True)
 class Digest:
-    """What a file has to be: its size in bytes, and its SHA-256 in lowercase hex."""
+    """The expected size of a file in bytes, and its SHA-256 in lowercase hex."""
 
     size: int
     sha256: str
@@ -25,7 +25,7 @@ class Digest:
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file to download. ``size`` is None where only its digest is known."""
+    """A file to download; ``size`` is None if only its digest is known."""
 
     url: str
     size: int | None
@@ -34,7 +34,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Pins:
-    """The content of pins.toml. ``installer`` and ``nixd`` have all of ARCHES.
+    """The content of pins.toml; ``installer`` and ``nixd`` have entries for all of ARCHES.
 
     ``nix`` is the version of upstream's Nix on which the release is based; None if not known.
     """
@@ -49,14 +49,14 @@ class Pins:
 
 
 def load(path: Path) -> Pins:
-    """Read and check pins.toml; PinError names the key and what was expected of it."""
+    """Read and check pins.toml; PinError names the key and the expected value."""
     return _pins(read(path, "pins.toml"))
 
 
 def rewrite(text: str, pins: Pins) -> str:
-    """Return the text of a pins.toml with the values of ``pins``; comments and order are kept.
+    """Return the text of a pins.toml with the values of ``pins``; keep comments and order.
 
-    Tables that are not there yet come at the end.
+    Missing tables are appended.
     """
     document = tomlkit.parse(text)
     _merge(

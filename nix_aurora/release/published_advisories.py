@@ -1,4 +1,4 @@
-"""The advisories that a project has published, as GitHub's REST API tells of them.
+"""Read the published advisories of a project from GitHub's REST API.
 
 Schema ``repository-advisory``: https://github.com/github/rest-api-description;
 https://docs.github.com/rest/security-advisories/repository-advisories.
@@ -11,9 +11,9 @@ from nix_aurora.release.github import take
 from nix_aurora.release.network import PATIENCE, Patience
 from nix_aurora.text import printable
 
-# No range: nothing reads it as one, so that it may mean any version.
+# This is not a range, and no parser accepts it as one, so it may mean any version.
 UNKNOWN = "unknown"
-_PER_PAGE = 100  # the most that GitHub gives
+_PER_PAGE = 100  # GitHub's maximum
 
 
 def find_advisories(
@@ -21,7 +21,7 @@ def find_advisories(
 ) -> list[Advisory]:
     """Return all published advisories of ``repository``, OWNER/NAME, the oldest first.
 
-    Those that were withdrawn are left out. Raises FetchError.
+    Withdrawn ones are left out. Raises FetchError.
     """
     url = (
         f"{api.rstrip('/')}/repos/{repository}/security-advisories"
@@ -69,5 +69,5 @@ def _has(item: object, key: str) -> bool:
 
 
 def _optional(item: object, key: str) -> str | None:
-    """Return a key's value, a string, or None where it is null or missing."""
+    """Return the string value of a key, or None if it is null or missing."""
     return take(item, key, str) if _has(item, key) else None

@@ -1,4 +1,4 @@
-"""A release as GitHub's REST API tells of it: its version, and its assets with size and digest.
+"""Read a release from GitHub's REST API: its version, and its assets with sizes and digests.
 
 Schemas ``release`` and ``release-asset``: https://github.com/github/rest-api-description.
 """
@@ -20,7 +20,7 @@ _SOURCES = "DeterminateSystems/nix-src"
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A file of a release. ``sha256`` is None where GitHub has measured none."""
+    """A file of a release; ``sha256`` is None if GitHub has not computed one."""
 
     url: str
     size: int
@@ -29,7 +29,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A published release; ``assets`` has those that are there in full, by file name."""
+    """A published release; ``assets`` has the completely uploaded ones, by file name."""
 
     version: str
     assets: Mapping[str, Asset]
@@ -38,10 +38,10 @@ class Release:
 def find_release(
     repository: str, version: str | None, api: str = github.API, patience: Patience = PATIENCE
 ) -> Release | None:
-    """Return the release of a version, or the newest where it is None; None if there is no such.
+    """Return the release of ``version``, by default the newest; None if it does not exist.
 
-    ``repository`` is OWNER/NAME. Raises FetchError, which says when to try again where GitHub wants
-    that.
+    ``repository`` is OWNER/NAME. Raises FetchError, with the time of the next try if GitHub names
+    one.
     """
     which = "latest" if version is None else f"tags/v{version}"
     url = f"{api.rstrip('/')}/repos/{repository}/releases/{which}"
@@ -51,14 +51,14 @@ def find_release(
 def find_upstream(version: str, api: str = github.API, patience: Patience = PATIENCE) -> str | None:
     """Return the version of upstream's Nix on which a release of Determinate Nix is based.
 
-    Their sources say it in a file; None where there is no such file. Raises FetchError.
+    A file in their sources contains it; None if there is no such file. Raises FetchError.
     """
     url = f"{api.rstrip('/')}/repos/{_SOURCES}/contents/.version?ref=v{version}"
     return github.ask(url, "a file with a version", _version, patience)
 
 
 def _version(content: object) -> str:
-    """Read a file of a repository, of the schema ``content-file``."""
+    """Parse a file of a repository, of the schema ``content-file``."""
     if (encoding := take(content, "encoding", str)) != "base64":
         raise ValueError(f"encoding: expected base64, got {quoted(encoding)}")
     data = base64.b64decode(take(content, "content", str))
@@ -66,7 +66,7 @@ def _version(content: object) -> str:
 
 
 def _release(content: object, wanted: str | None) -> Release:
-    """Read a release, of the version that is wanted if any; ValueError says what is wrong."""
+    """Parse a release, and check its version if ``wanted``; ValueError says what is wrong."""
     version = check_version(take(content, "tag_name", str).removeprefix("v"))
     if wanted not in {None, version}:
         raise ValueError(f"tag_name: expected v{wanted}, got v{version}")
@@ -76,14 +76,15 @@ def _release(content: object, wanted: str | None) -> Release:
 
 def _assets(content: list[object]) -> Iterator[tuple[str, Asset]]:
     for item in content:
-        if take(item, "state", str) != "uploaded":  # it is "open": on its way
+        # the state "open" means that the upload is not complete
+        if take(item, "state", str) != "uploaded":
             continue
         url = check_url(take(item, "browser_download_url", str))
         yield take(item, "name", str), Asset(url, take(item, "size", int), _sha256(item))
 
 
 def _sha256(item: object) -> str | None:
-    # Null for what was uploaded before June 2025.
+    # The digest is null for files that were uploaded before June 2025.
     if isinstance(item, dict) and item.get("digest", "") is None:
         return None
     digest = take(item, "digest", str)

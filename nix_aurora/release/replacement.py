@@ -1,4 +1,4 @@
-"""A file of the project that gets another text, or shows the difference."""
+"""Replace the text of a file of the project, or show the difference."""
 
 import difflib
 from collections.abc import Callable
@@ -12,8 +12,8 @@ def replace_text(
 ) -> list[str]:
     """Write ``text`` to the file at ``path``, and return that path if this changes the file.
 
-    With ``dry_run`` the file stays, and the difference is returned. ``check`` reads the new file
-    before it has its name, and raises an error that leaves the former one in place.
+    With ``dry_run`` the file stays unchanged, and the difference is returned. ``check`` reads the
+    new file before it gets its final name; if it raises an error, the earlier file stays in place.
     """
     former = path.read_text(encoding="utf-8")
     if text == former:

@@ -1,4 +1,4 @@
-"""What a build starts from: a Nix binary tarball on disk, and where it came from."""
+"""The source of a build: a Nix binary tarball on disk, and its origin."""
 
 import os
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from nix_aurora.release.pins import Artifact, Digest, Pins
 
 
 class Kind(StrEnum):
-    """What a source is; the value of a tarball is the suffix of its name."""
+    """The kind of a source; the value of a tarball is the suffix of its name."""
 
     INSTALLER = "installer"
     TAR_XZ = "tar.xz"
@@ -24,7 +24,7 @@ class Kind(StrEnum):
 
 
 class Origin(StrEnum):
-    """Where a source came from."""
+    """The origin of a source."""
 
     RELEASE = "release"
     FILE = "file"
@@ -40,12 +40,11 @@ _MAGICS = {
 
 @dataclass(frozen=True)
 class Source:
-    """A verified tarball, and its origin for the record.
+    """A verified tarball, with its origin.
 
-    ``origin`` has ``kind`` (an Origin), ``name`` (the URL of a release, else a file
-    name), and ``size`` and ``sha256`` of what was given or downloaded; of the tarball, if that
-    was inside an installer, ``tarball_size`` and ``tarball_sha256``. Nothing in it depends on
-    the machine.
+    ``origin`` has ``kind`` (an Origin), ``name`` (the URL of a release, else a file name), and
+    ``size`` and ``sha256`` of the given or downloaded file; if the tarball was inside an installer,
+    also ``tarball_size`` and ``tarball_sha256``. Nothing in it depends on the machine.
     """
 
     tarball: Path
@@ -53,7 +52,10 @@ class Source:
 
 
 def kind(path: Path) -> Kind:
-    """Return what ``path`` is, by its first bytes; VerificationError if it is nothing we take."""
+    """Return the kind of ``path``, by its first bytes.
+
+    Raise VerificationError for an unknown kind.
+    """
     with path.open("rb") as file:
         start = file.read(max(map(len, _MAGICS)))
     for magic, name in _MAGICS.items():
@@ -66,7 +68,7 @@ def kind(path: Path) -> Kind:
 
 
 def from_pins(pins: Pins, arch: str, cache: Path, *, offline: bool = False) -> Source:
-    """Fetch the pinned release for ``arch`` and take the tarball out of its installer.
+    """Fetch the pinned release for ``arch`` and extract the tarball from its installer.
 
     Raises PinError, FetchError or VerificationError.
     """
@@ -81,9 +83,9 @@ def from_pins(pins: Pins, arch: str, cache: Path, *, offline: bool = False) -> S
 
 
 def from_argument(text: str, sha256: str | None, cache: Path, *, offline: bool = False) -> Source:
-    """Take the installer or tarball at a path or an https URL.
+    """Return the installer or tarball at a path or an https URL as a source.
 
-    A URL needs its ``sha256``; of a file it is checked if given. Raises UsageError, FetchError
+    A URL requires its ``sha256``; for a file it is checked if given. Raises UsageError, FetchError
     or VerificationError.
     """
     if sha256 is not None:
@@ -140,8 +142,8 @@ def _resolve(
 def _extract(installer: Path, tarball: Path, pinned: Digest | None) -> Digest:
     """Extract the installer's tarball to ``tarball``, and return its digest.
 
-    An earlier one is used again only where a pin vouches for it. Any other record of its digest
-    would lie beside it in the same cache and prove nothing; extracting again takes seconds.
+    An earlier extraction is reused only if a pin vouches for it. Any other record of its digest
+    would be in the same cache and prove nothing; extracting again takes seconds.
     """
     if pinned and tarball.is_file() and _measure(tarball) == pinned:
         return pinned

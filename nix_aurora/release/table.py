@@ -1,4 +1,4 @@
-"""A table of a TOML file of ours, of which every key has to be known and of the right type."""
+"""A table of a TOML file of ours; every key must be known and have the right type."""
 
 import datetime
 import tomllib
@@ -20,9 +20,9 @@ _TYPES = {
 
 
 def read(path: Path, own: str) -> "Table":
-    """Return the table that a whole file is; PinError says what is wrong with the file.
+    """Read a whole file as a table; PinError says what is wrong with the file.
 
-    ``own`` is the name of the project's file of this kind, which the hints name.
+    ``own`` is the name of the project's file of this kind, for the hints.
     """
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -31,7 +31,7 @@ def read(path: Path, own: str) -> "Table":
             f"{path.name}: expected a readable file, got: {error.strerror}",
             hint=f"git restore {own}",
         ) from error
-    except ValueError as error:  # not TOML, or not even UTF-8
+    except ValueError as error:  # invalid TOML, or invalid UTF-8
         raise PinError(f"{path.name}: expected TOML, got: {error}", hint=_hint(own)) from error
     return Table(path.name, "", content, _hint(own))
 
@@ -41,7 +41,7 @@ def _hint(own: str) -> str:
 
 
 class Table:
-    """A table of which every key has to be taken."""
+    """A table whose keys must all be read."""
 
     def __init__(self, file: str, name: str, content: object, hint: str) -> None:
         self._file = file
@@ -60,12 +60,12 @@ class Table:
         return PinError(f"{self._file}: {where}: {problem}", hint=hint or self._hint)
 
     def take(self, key: str, kind: type[_T], check: Callable[[_T], object] | None = None) -> _T:
-        """Return a key's value, which has to be of just that type and to pass ``check``."""
+        """Return a key's value, which must have exactly the type ``kind`` and pass ``check``."""
         self._taken.append(key)
         if key not in self._left:
             raise self.fault(key, f"expected {_TYPES[kind]}, got no such key")
         value = self._left.pop(key)
-        # Not isinstance: a bool is an int, and a datetime a date.
+        # isinstance is not enough: a bool is an int, and a datetime is a date.
         if type(value) is not kind:
             raise self.fault(key, f"expected {_TYPES[kind]}, got {printable(repr(value))}")
         try:
@@ -100,7 +100,7 @@ class Table:
         return None
 
     def take_strings(self, key: str, check: Callable[[str], object] | None = None) -> list[str]:
-        """Return a key's value, which has to be a list of strings that all pass ``check``."""
+        """Return a key's value, a list of strings that all pass ``check``."""
 
         def check_all(values: list[object]) -> None:
             for value in values:
@@ -112,11 +112,11 @@ class Table:
         return [str(value) for value in self.take(key, list, check_all)]
 
     def names(self) -> list[str]:
-        """Return the keys that nobody took."""
+        """Return the keys that were not read yet."""
         return list(self._left)
 
     def end(self) -> None:
-        """Refuse the keys that nobody took."""
+        """Refuse the keys that were not read."""
         for key in self._left:
             known = ", ".join(self._taken) or "none"
             raise self.fault(key, "expected a known key, got this one", f"known keys: {known}")

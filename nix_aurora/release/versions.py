@@ -1,8 +1,8 @@
-"""Versions of Nix, and the ranges of them that advisories name.
+"""Parse versions of Nix, and the ranges of them that advisories name.
 
 A range is text that a person typed. GitHub recommends a syntax and does not check it:
 https://docs.github.com/code-security, "Best practices for writing repository security advisories".
-So text that has no certain meaning never counts as "not affected".
+So text without a certain meaning never counts as "not affected".
 """
 
 import re
@@ -15,16 +15,16 @@ Numbers = tuple[int, ...]
 
 _NUMBERS = r"[0-9]{1,9}(?:\.[0-9]{1,9})*"
 _PRE_RELEASE = r"[._-]?(?:~|pre|rc|beta|alpha).*"
-_PATCHED = r"[+_-].*"  # nixpkgs and Debian count their patches like this
+_PATCHED = r"[+_-].*"  # nixpkgs and Debian append their patch numbers in this form
 _VERSION = re.compile(rf"({_NUMBERS})(?:({_PRE_RELEASE})|{_PATCHED})?")
 _BOUND = re.compile(rf"(>=|<=|>|<|=)?\s*({_NUMBERS})")
 _LOWER, _UPPER = frozenset({">=", ">"}), frozenset({"<=", "<"})
-_LINE = 2  # how many numbers name a line of maintenance releases: 2.34
+_LINE = 2  # the count of numbers that identify a line of maintenance releases, as in 2.34
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version; its numbers have no zeros at the end, for 2.30 is 2.30.0."""
+    """A version; its numbers have no trailing zeros, since 2.30 equals 2.30.0."""
 
     numbers: Numbers
     is_release: bool
@@ -32,7 +32,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The versions between two bounds; None is no bound."""
+    """The versions between two bounds; None means that there is no bound."""
 
     lower: Numbers | None
     upper: Numbers | None
@@ -43,7 +43,7 @@ class Range:
         return self._is_above(version) and self._is_below(version)
 
     def _is_above(self, version: Version) -> bool:
-        # A pre-release has the code of its release.
+        # A pre-release contains the code of its release.
         if self.lower is None or version.numbers > self.lower:
             return True
         return self.includes_lower and version.numbers == self.lower
@@ -70,11 +70,11 @@ def _numbers(text: str) -> Numbers:
 
 
 def parse_range(text: str) -> list[Range]:
-    """Parse a range into those of which it is the union; raise ValueError for other text.
+    """Parse a range into the ranges whose union it is; raise ValueError for other text.
 
     A lower and an upper bound belong together: ``>= 2.21, < 2.28.6``. Lower bounds alone each start
-    a range, as NixOS/nix writes them: ``>=2.18.2,>=2.19.4,>=2.21``. Versions alone are these
-    versions. Anything else could mean several things.
+    a range, as NixOS/nix writes them: ``>=2.18.2,>=2.19.4,>=2.21``. Versions alone mean exactly
+    these versions. Anything else is ambiguous.
     """
     bounds = [_bound(part, text) for part in text.split(",")]
     operators = [operator for operator, _ in bounds]
@@ -100,7 +100,7 @@ def _bound(text: str, whole: str) -> tuple[str, Numbers]:
         raise ValueError(f"expected bounds such as >= 2.21, < 2.28.6, got {quoted(whole)}")
     operator, version = match[1], match[2]
     if version.count(".") < _LINE and operator in {None, "=", "<="}:
-        # 2.34 may be 2.34.0, or all of that line.
+        # 2.34 may mean 2.34.0, or all of that line.
         raise ValueError(f"expected a version such as 2.34.0, got {quoted(version)}")
     return operator or "=", _numbers(version)
 
@@ -108,9 +108,8 @@ def _bound(text: str, whole: str) -> tuple[str, Numbers]:
 def may_be_affected(version: str | None, ranges: Iterable[str], fixed: Iterable[str]) -> bool:
     """Return whether a version is, or could be, in one of the ranges.
 
-    It could be where ``version`` is None, where a range cannot be read, and where there is no
-    range. ``fixed`` are the first fixed versions, one for each line; they end the ranges that have
-    no end of their own.
+    It could be if ``version`` is None, if a range cannot be parsed, or if there is no range.
+    ``fixed`` are the first fixed versions, one for each line; they end the ranges without an end.
     """
     texts = list(ranges)
     if version is None or not texts:
@@ -126,7 +125,7 @@ def may_be_affected(version: str | None, ranges: Iterable[str], fixed: Iterable[
 
 
 def _is_fixed(version: Version, fixed: Iterable[str]) -> bool:
-    """Return whether ``version`` has the fix of its line or, if that has none, of the newest."""
+    """Return whether ``version`` has the fix of its line, or of the newest if its line has none."""
     try:
         known = [parse_version(text.strip().removeprefix(">=")).numbers for text in fixed]
     except ValueError:

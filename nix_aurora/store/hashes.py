@@ -11,7 +11,7 @@ from nix_aurora.errors import quoted
 _ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # no e, o, u, t
 _VALUES = {character: value for value, character in enumerate(_ALPHABET)}
 _SHA256_BYTES = 32
-# Characters of the spellings that have no `sha256-` before them.
+# The number of characters in the spellings without a `sha256-` prefix.
 _SHA256_HEX = 64
 _SHA256_BASE32 = 52
 _SHA256_BASE64 = 44
@@ -19,14 +19,14 @@ _HEX = re.compile(r"[0-9A-Fa-f]*")
 
 
 def to_base32(data: bytes) -> str:
-    """Spell ``data`` in Nix's base32: 5 bits a character, the last byte's high bits first."""
+    """Encode ``data`` in Nix's base32: 5 bits a character, the last byte's high bits first."""
     number = int.from_bytes(data, "little")
     length = (len(data) * 8 + 4) // 5
     return "".join(_ALPHABET[number >> shift & 31] for shift in range((length - 1) * 5, -1, -5))
 
 
 def from_base32(text: str) -> bytes:
-    """Read Nix's base32; ValueError on a foreign character or on bits that no byte holds."""
+    """Decode Nix's base32; raise ValueError for an invalid character or for excess bits."""
     number = 0
     for character in text:
         try:
@@ -41,11 +41,11 @@ def from_base32(text: str) -> bytes:
 
 
 def parse_sha256(text: str) -> bytes:
-    """Read a SHA-256 in any spelling that Nix accepts in a registration, as its 32 bytes.
+    """Parse a SHA-256 in any spelling that Nix accepts in a registration, to its 32 bytes.
 
-    ``sha256-<base64>`` (SRI), and hex, Nix's base32 or base64, told apart by their length, bare or
-    after ``sha256:``. ValueError says what is wrong. Source: nix `src/libutil/hash.cc`,
-    Hash::parseAny.
+    The spellings are ``sha256-<base64>`` (SRI), and hex, Nix's base32 or base64, which differ in
+    length, alone or after ``sha256:``. ValueError says what is wrong. Source: nix
+    `src/libutil/hash.cc`, Hash::parseAny.
     """
     digest, is_sri = _without_algorithm(text)
     try:
@@ -65,8 +65,8 @@ def parse_sha256(text: str) -> bytes:
 
 
 def _without_algorithm(text: str) -> tuple[str, bool]:
-    """Return the digest, and whether it is spelled as SRI; ValueError on another algorithm."""
-    for separator in ":-":  # Nix looks for a colon first
+    """Return the digest, and whether it is in SRI form; raise ValueError for another algorithm."""
+    for separator in ":-":  # Nix searches for a colon first
         algorithm, found, digest = text.partition(separator)
         if found:
             if algorithm != "sha256":
@@ -82,7 +82,7 @@ def _from_hex(digest: str) -> bytes:
 
 
 def _from_base64(digest: str) -> bytes:
-    """Read base64; Nix does not insist on the padding."""
+    """Decode base64; Nix does not require the padding."""
     bare = digest.rstrip("=")
     return base64.b64decode(bare + "=" * (-len(bare) % 4), validate=True)
 

@@ -1,6 +1,6 @@
-"""Where the links of a store lead, on disk and before they are written.
+"""Resolve the links of a store, on disk and before they are written.
 
-``/nix/store/…`` is always the store at hand: what the build machine has there makes no difference.
+``/nix/store/…`` always means the store at hand, never the one of the build machine.
 """
 
 import os
@@ -12,16 +12,16 @@ from nix_aurora.errors import VerificationError
 from nix_aurora.store.paths import STORE, base_name
 from nix_aurora.text import printable
 
-_MAX_LINKS = 40  # Linux follows no more: path_resolution(7)
+_MAX_LINKS = 40  # Linux follows at most 40: path_resolution(7)
 _MAX_COMPONENT = 255  # bytes
-_LONGEST = 1000  # characters of what is quoted: several store paths
+_LONGEST = 1000  # characters of a quoted text, which may be several store paths
 
 
 def fault(name: str, links: Mapping[str, str], files: Container[str]) -> str | None:
     """Return why rpmbuild fails at the link ``name``: ``expected X, got Y``; None if it does not.
 
-    rpmbuild looks at each link's target, and a target that is missing is no fault to it.
-    ``links`` has the target of each link of the store, ``files`` the names of its regular files.
+    rpmbuild looks at each link's target, and accepts a missing target. ``links`` has the target of
+    each link of the store, ``files`` the names of its regular files.
     """
     pending = name.split("/")[::-1]
     here: list[str] = []
@@ -51,10 +51,10 @@ def fault(name: str, links: Mapping[str, str], files: Container[str]) -> str | N
 
 
 def resolve(store: Path, path: str) -> Path:
-    """Follow ``path`` (below /nix/store) to what it is in the unpacked ``store``, links and all.
+    """Follow ``path`` (below /nix/store), with all links, to its target in the unpacked ``store``.
 
-    Links to /nix/store/… are followed inside ``store``. Raises VerificationError where one leads
-    out of it, nowhere, or in circles.
+    Links to /nix/store/… are followed inside ``store``. Raises VerificationError if one leads out
+    of it, to a missing file, or in a circle.
     """
     pending = base_name(path).split("/")[::-1]
     done: list[str] = []

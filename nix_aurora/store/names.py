@@ -1,22 +1,23 @@
-"""Which file names and link targets an RPM can carry: fewer than Nix's store, which takes any.
+"""Check which file names and link targets an RPM can contain.
 
-What is refused here fails later otherwise: rpmbuild stops at control characters, at text that is no
-UTF-8 and at links that it cannot follow for a reason other than a missing target; rpm cannot
-install a longer name, cannot verify a longer target. ``bootc container lint`` refuses what is no
-UTF-8, too. Functions raise ValueError with ``expected X, got Y``.
+Nix's store allows any. Everything that is refused here fails later otherwise: rpmbuild stops at
+control characters, at text that is not UTF-8, and at links that it cannot follow for a reason other
+than a missing target; rpm cannot install a longer name, and cannot verify a longer target. ``bootc
+container lint`` also refuses text that is not UTF-8. Functions raise ValueError with ``expected X,
+got Y``.
 """
 
 import os
 
 from nix_aurora.errors import quoted
 
-# rpm writes a file under its name and a semicolon with eight digits first, and renames it then.
+# rpm first writes a file under its name plus a semicolon and eight digits, and then renames it.
 _MAX_NAME = 255 - 9  # bytes
 _MAX_TARGET = 1024  # bytes; rpm 4.18 lib/verify.c reads no more
 
 
 def check_name(name: str, *, directory: bool = False) -> None:
-    """Check the last component of a path; rpm makes a directory under its own name at once."""
+    """Check the last component of a path; rpm creates a directory under its final name at once."""
     data = os.fsencode(name)
     if not _is_utf8(data):
         raise ValueError(f"expected a name in UTF-8, as RPMs have them, got {quoted(name)}")
@@ -30,7 +31,7 @@ def check_name(name: str, *, directory: bool = False) -> None:
 
 
 def check_target(target: str) -> None:
-    """Check where a link leads to, as text."""
+    """Check the text of a link's target."""
     data = os.fsencode(target)
     if not data or b"\0" in data or len(data) > _MAX_TARGET:
         raise ValueError(f"expected a link target of 1 to {_MAX_TARGET} bytes, got another")

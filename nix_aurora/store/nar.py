@@ -15,12 +15,12 @@ from typing import NamedTuple
 from nix_aurora.errors import VerificationError
 from nix_aurora.text import printable
 
-_CHUNK = 1 << 20  # bytes read from a file at once
+_CHUNK = 1 << 20  # bytes that are read from a file at once
 _ZEROS = bytes(8)
 
 
 class NarHash(NamedTuple):
-    """What a registration records of a path: SHA-256 and size in bytes of its NAR."""
+    """The registered facts of a path: SHA-256 and size in bytes of its NAR."""
 
     sha256: bytes
     size: int
@@ -42,10 +42,10 @@ _NODE = _string(b"node")
 
 
 def dump(path: Path) -> Iterator[bytes]:
-    """Serialise the file, symlink or directory at ``path``, in pieces of at most about 1 MiB.
+    """Serialize the file, symlink or directory at ``path``, in pieces of at most about 1 MiB.
 
-    Permissions other than the owner's execute bit, times and owners are no part of a NAR.
-    Raises VerificationError on a device, socket or fifo, and when a file changes meanwhile.
+    A NAR contains no times, no owners, and no permissions except the owner's execute bit. Raises
+    VerificationError for a device, socket or fifo, and if a file changes meanwhile.
     """
     yield _MAGIC
     yield from _node(os.fsencode(path))
@@ -91,7 +91,7 @@ def _regular(path: bytes, status: os.stat_result) -> Iterator[bytes]:
 
 
 def nar_hash(path: Path, progress: Callable[[int], None] | None = None) -> NarHash:
-    """Hash the NAR of ``path``; ``progress`` is told the bytes as they are done."""
+    """Hash the NAR of ``path``; call ``progress`` with the number of bytes after each piece."""
     digest = hashlib.sha256()
     size = 0
     for piece in dump(path):

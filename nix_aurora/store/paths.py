@@ -16,7 +16,7 @@ _NAME = re.compile(r"(?P<name>.*?)(?:-(?P<version>[^A-Za-z].*))?", re.DOTALL)
 
 
 def base_name(path: str) -> str:
-    """Return what a store path is called in the store directory: ``<hash>-<name>``."""
+    """Return the name of a store path in the store directory: ``<hash>-<name>``."""
     return path[len(STORE) + 1 :]
 
 
@@ -36,9 +36,9 @@ def is_store_path(path: str) -> bool:
 
 
 def store_path(kind: str, sha256: bytes, references: Iterable[str], name: str) -> str:
-    """Return the path that Nix names by its content; the Nix manual, "Store Path Specification".
+    """Return the content-addressed path; the Nix manual, "Store Path Specification".
 
-    ``kind`` is "source", where ``sha256`` is of the NAR, or "text", where it is of the file.
+    ``kind`` is "source" if ``sha256`` is that of the NAR, or "text" if it is that of the file.
     """
     words = (kind, *sorted(references), "sha256", sha256.hex(), STORE, name)
     digest = hashlib.sha256(":".join(words).encode()).digest()
@@ -47,7 +47,7 @@ def store_path(kind: str, sha256: bytes, references: Iterable[str], name: str) -
 
 
 def split_name(path: str) -> tuple[str, str]:
-    """Return a store path's name without the hash, and its version (may be empty), as Nix does."""
+    """Split the name in a store path into name and version (may be empty), as Nix does."""
     name = path.rpartition("/")[2][_HASH_LENGTH + 1 :]
     match = _NAME.fullmatch(name)
     return (match["name"], match["version"] or "") if match else (name, "")

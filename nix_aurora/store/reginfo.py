@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,18}")
 class PathInfo:
     """One store path: SHA-256 and size in bytes of its NAR, and the paths that it refers to.
 
-    ``deriver`` is empty where it is unknown.
+    ``deriver`` is empty if it is not known.
     """
 
     path: str
@@ -32,14 +32,14 @@ class PathInfo:
 
     @property
     def name(self) -> str:
-        """The path's name in the store directory: ``<hash>-<name>``."""
+        """Return the path's name in the store directory: ``<hash>-<name>``."""
         return base_name(self.path)
 
 
 def parse(text: str) -> list[PathInfo]:
-    """Read a registration, in its own order.
+    """Parse a registration; keep its order.
 
-    Raises VerificationError, naming line and path, on anything that is not exactly the format.
+    Raises VerificationError, naming line and path, for anything that is not exactly in the format.
     """
     if not text.endswith("\n"):
         last = text.count("\n") + 1
@@ -55,7 +55,7 @@ def parse(text: str) -> list[PathInfo]:
 
 
 def render(paths: Iterable[PathInfo]) -> str:
-    """Spell a registration canonically: paths and references sorted, hashes in Nix's base32."""
+    """Render a registration canonically: paths and references sorted, hashes in Nix's base32."""
     lines: list[str] = []
     for info in sorted(paths, key=lambda info: info.path):
         lines += [info.path, hashes.to_nix(info.nar_hash), str(info.nar_size), info.deriver]
@@ -64,9 +64,10 @@ def render(paths: Iterable[PathInfo]) -> str:
 
 
 class _Lines:
-    """The lines of a registration, and the number (from 1) of the one read last.
+    """The lines of a registration, and the number (from 1) of the last one that was read.
 
-    They are cut off one by one: a list of millions of empty ones would take ten times the text.
+    They are split off one by one: a list of millions of empty ones would take ten times the memory
+    of the text.
     """
 
     def __init__(self, text: str) -> None:

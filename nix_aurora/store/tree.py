@@ -1,8 +1,8 @@
-"""A tree of store paths that is written member by member and never through a link.
+"""Write a tree of store paths member by member, and never through a link.
 
-Names are relative to the tree, with ``/`` between plain components; the caller has seen to that.
-Methods raise ValueError with ``expected X, got Y`` where a member does not fit, and where an RPM
-cannot carry it.
+Names are relative to the tree, with ``/`` between plain components; the caller must ensure this.
+Methods raise ValueError with ``expected X, got Y`` if a member does not fit, or if an RPM cannot
+contain it.
 """
 
 import os
@@ -13,25 +13,25 @@ from nix_aurora.errors import quoted
 from nix_aurora.store import links, names
 from nix_aurora.store.paths import STORE
 
-MTIME = (1, 1)  # seconds: what Nix gives everything in its store
-_MAX_HARD_LINKS = 32_000  # to one file; ext4 has 65,000 at most, and btrfs 65,535 in a directory
+MTIME = (1, 1)  # seconds: the mtime of everything in a Nix store
+_MAX_HARD_LINKS = 32_000  # per file; ext4 allows at most 65,000, and btrfs 65,535 in a directory
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Tree:
-    """A new directory at ``root``, and what was put into it."""
+    """A new directory at ``root``, and its content."""
 
     def __init__(self, root: Path) -> None:
         root.mkdir()
-        root.chmod(0o755)  # whatever the umask
-        # Bytes throughout: the locale has no say in what a file is called.
+        root.chmod(0o755)  # independent of the umask
+        # All names are bytes, so that they do not depend on the locale.
         self._root = os.fsencode(root) + b"/"
         self._files: dict[str, int] = {}  # sizes in bytes
         self._directories: dict[str, bytes] = {}
         self._links: dict[str, str] = {}  # targets
 
     def add_directory(self, name: str) -> None:
-        """Create a directory; it stays writable until ``finish``."""
+        """Create a directory, which stays writable until ``finish``."""
         path = self._place(name, directory=True)
         os.mkdir(path, 0o700)  # noqa: PTH102 - bytes
         self._directories[name] = path
@@ -64,7 +64,7 @@ class Tree:
         return self._files[target]
 
     def add_symlink(self, name: str, target: str) -> None:
-        """Create a link that stays inside the store, taken literally."""
+        """Create a link that stays inside the store, if it is taken literally."""
         path = self._place(name)
         names.check_target(target)
         if _escapes(name, target):
@@ -74,7 +74,7 @@ class Tree:
         self._links[name] = target
 
     def broken_links(self) -> Iterator[tuple[str, str]]:
-        """Yield each link that rpmbuild could not describe, and what is wrong with it."""
+        """Yield each link that rpmbuild could not describe, and the reason."""
         for name in self._links:
             if fault := links.fault(name, self._links, self._files):
                 yield name, fault
@@ -86,7 +86,7 @@ class Tree:
             os.utime(path, MTIME)
 
     def _place(self, name: str, *, directory: bool = False) -> bytes:
-        """Return the path of ``name``, which is new and whose parent is a directory made here."""
+        """Return the path of ``name``, which must be new and in a directory of this tree."""
         if name in self._files or name in self._directories or name in self._links:
             raise ValueError("expected each member once, got it a second time")
         parent, separator, last = name.rpartition("/")

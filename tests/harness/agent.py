@@ -1,4 +1,4 @@
-"""The way into a virtual machine: QEMU's guest agent, over a serial line."""
+"""Run commands in a virtual machine through QEMU's guest agent, over a serial line."""
 
 import itertools
 import shlex
@@ -12,16 +12,18 @@ from nix_aurora.errors import ToolError
 from tests.harness.channel import Channel
 from tests.harness.commands import Result
 
-NAME = "org.qemu.guest_agent.0"  # of the serial port; the guest starts the agent when it sees it
+# the name of the serial port; the guest starts the agent when it sees this port
+NAME = "org.qemu.guest_agent.0"
 _ANSWER = 60.0  # seconds
 _REAPING = 10.0
 _PIECE = 1 << 20  # bytes
-# Seconds between two looks, each of which costs the guest something.
+# Seconds between two polls, each of which costs the guest some time.
 _PAUSE = 0.03
 _LONGEST_PAUSE = 0.3
 # $0 begins the names of the files with its input and output: files, since a daemon that the command
-# starts may keep its output open. It belongs to no unit, and is a session of its own, so that what
-# ends it reaches its children. Few programs are started: each takes an emulated processor 50 ms.
+# starts may keep its output open. The command belongs to no unit, and has its own session, so that
+# a signal to its group reaches its children. Few programs are started: each takes an emulated
+# processor 50 ms.
 _WRAPPER = """
 group=/sys/fs/cgroup/harness
 [ -d "$group" ] || mkdir "$group"
@@ -38,11 +40,11 @@ exit "$code"
 
 
 class NoAnswerError(ToolError):
-    """The guest, or a command in it, takes too long."""
+    """The guest, or a command in it, took too long."""
 
 
 class Agent:
-    """Runs commands in a guest, also from several threads at once."""
+    """Run commands in a guest, also from several threads at once."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -50,9 +52,9 @@ class Agent:
         self._numbers = itertools.count(1)
 
     def answers(self, timeout: float) -> bool:
-        """Tell whether the agent answers within ``timeout`` seconds; what it said before is void.
+        """Return whether the agent answers within ``timeout`` seconds; discard earlier output.
 
-        Raises EOFError when the machine is gone.
+        Raises EOFError if the machine has ended.
         """
         number = next(self._numbers)
         deadline = time.monotonic() + timeout
@@ -67,7 +69,7 @@ class Agent:
         return True
 
     def start(self, command: Sequence[str], *, patience: float = _ANSWER) -> int:
-        """Start a command in the guest and give its process id there."""
+        """Start a command in the guest and return its process id there."""
         path, *arguments = command
         flags = {"capture-output": True}
         answer = self._call("guest-exec", patience, path=path, arg=arguments, **flags)
@@ -106,7 +108,7 @@ class Agent:
         return result
 
     def _wait(self, pid: int, timeout: float) -> dict[str, Any]:
-        """Give the status of a command when it has ended, or after ``timeout`` seconds."""
+        """Return the status of a command when it has ended, or after ``timeout`` seconds."""
         start = time.monotonic()
         patience = min(timeout, _ANSWER)
         while True:

@@ -1,4 +1,4 @@
-"""Files of this machine on their way into a root that it cannot see."""
+"""Copy files of this machine into a root that cannot see them."""
 
 import tarfile
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ fi
 
 @contextmanager
 def archive_of(source: Path) -> Iterator[IO[bytes]]:
-    """Yield a tar archive of a file or a directory, which is named ``.`` in it, owned by root."""
+    """Yield a tar archive of a file or a directory, with the name ``.`` in it, owned by root."""
     with TemporaryFile() as archive:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(source, arcname=".", filter=_owned_by_root)
@@ -33,7 +33,7 @@ def archive_of(source: Path) -> Iterator[IO[bytes]]:
 
 
 def unpack_command(source: Path, target: str) -> list[str]:
-    """Give the argument list that reads the archive of ``source`` and makes ``target`` of it."""
+    """Return a command that reads the archive of ``source`` and creates ``target`` from it."""
     kind = "directory" if source.is_dir() else "file"
     mode = f"{source.stat().st_mode & 0o755:o}"
     return ["sh", "-c", _UNPACK, "unpack", target, kind, mode]
@@ -42,5 +42,5 @@ def unpack_command(source: Path, target: str) -> list[str]:
 def _owned_by_root(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uid = member.gid = 0
     member.uname = member.gname = "root"
-    member.mode &= 0o755  # whatever the umask of the checkout was
+    member.mode &= 0o755  # independent of the checkout's umask
     return member

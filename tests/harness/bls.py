@@ -1,4 +1,4 @@
-"""The boot loader's part: which kernel a disk says that it wants to boot."""
+"""Act as the boot loader: find the kernel that a disk boots."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _ENTRIES = "/boot/loader/entries"
 
 @dataclass(frozen=True)
 class Boot:
-    """What a boot loader hands over: two files of this machine, and a command line."""
+    """The input of a boot: two files of this machine, and a command line."""
 
     kernel: Path
     initrd: Path
@@ -21,11 +21,11 @@ class Boot:
 
 
 def default_boot(disk: Path, directory: Path) -> Boot:
-    """Give what the disk boots by default, from the entry with the highest version.
+    """Return the disk's default boot, the entry with the highest version.
 
-    It may be the disk of /boot alone, where ``boot`` is a link to itself, as on Fedora. The files
-    are copied into ``directory``. Like a boot loader it reads the file system (ext4) as it is on
-    the disk, without its journal. Raises ToolError where there is nothing to boot.
+    The disk may contain only /boot; then ``boot`` is a link to itself, as on Fedora. The files are
+    copied into ``directory``. Like a boot loader, this reads the file system (ext4) from the disk,
+    without its journal. Raises ToolError if there is nothing to boot.
     """
     entries = directory / "entries"
     remove_tree(entries)
@@ -44,11 +44,11 @@ def default_boot(disk: Path, directory: Path) -> Boot:
 
 
 def parse_entry(text: str) -> Mapping[str, str]:
-    """Give the values of a boot loader entry (Boot Loader Specification, type 1)."""
+    """Parse a boot loader entry (Boot Loader Specification, type 1)."""
     pairs = (line.split(None, 1) for line in text.splitlines() if line and line[0] != "#")
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 
 def _debugfs(disk: Path, request: str) -> None:
-    # Bitmaps and checksums may be those of before a power cut. The exit code says nothing.
+    # Bitmaps and checksums may be older than a power cut. The exit code means nothing.
     run(["debugfs", "-c", "-n", "-R", request, disk])

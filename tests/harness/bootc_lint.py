@@ -1,11 +1,11 @@
 #!/usr/bin/python3
-"""``bootc container lint`` for images of Debian packages, none of which is bootc.
+"""``bootc container lint`` for images of Debian packages, which do not have bootc.
 
-No distribution of ours has bootc itself. So this program goes into the test's base image under
-that name, where the Containerfile calls it, and judges by bootc's rules: those of version 1.16.9
-(github.com/bootc-dev/bootc, commit 534c76ea474a), all of them, each here in a function that
-carries the name of bootc's own in crates/lib/src/lints.rs. Where the two should ever differ, bootc
-is right. It needs Python alone, for an image has nothing else of ours.
+No distribution of ours has bootc itself. So this program goes into the test's base image under that
+name, where the Containerfile calls it, and applies bootc's rules: all those of version 1.16.9
+(github.com/bootc-dev/bootc, commit 534c76ea474a), each in a function with the name of bootc's own
+in crates/lib/src/lints.rs. If the two differ, bootc is right. It needs only Python, since an image
+has nothing else of ours.
 """
 
 import argparse
@@ -30,35 +30,35 @@ Check = Callable[[], Iterator[str]]
 
 @dataclass(frozen=True)
 class Lint:
-    """A rule of bootc: what it finds is a fault each."""
+    """A rule of bootc; each line that it yields is a fault."""
 
     check: Check
     fatal: bool
-    running: bool = True  # whether it looks at a root that it runs in, too
+    running: bool = True  # whether it also applies to the running root
 
 
 def check_var_run() -> Iterator[str]:
-    """/var/run is a link, where it exists."""
+    """Yield a fault unless /var/run is a link or missing."""
     path = Path("/var/run")
     if path.exists() and not path.is_symlink():
         yield f"not a symlink: {path}"
 
 
 def check_buildah_injected() -> Iterator[str]:
-    """What a container build mounts over /etc is not left there as an empty file."""
+    """Yield the files that a container build mounted over /etc and left there empty."""
     for path in map(Path, ("/etc/hostname", "/etc/resolv.conf")):
         if path.is_file() and not path.is_symlink() and not path.stat().st_size:
             yield f"an empty file: {path}"
 
 
 def check_usretc() -> Iterator[str]:
-    """Only one of /etc and /usr/etc exists."""
+    """Yield a fault if both /etc and /usr/etc exist."""
     if all(os.path.lexists(path) for path in ("/etc", "/usr/etc")):
         yield "beside /etc there is /usr/etc"
 
 
 def check_parse_kargs() -> Iterator[str]:
-    """Kernel arguments are TOML of bootc's form (crates/lib/src/bootc_kargs.rs)."""
+    """Yield kernel arguments that are not in bootc's TOML form (crates/lib/src/bootc_kargs.rs)."""
     for path in sorted(Path("/usr/lib/bootc/kargs.d").glob("*.toml")):
         try:
             content = tomllib.loads(path.read_text())
@@ -71,14 +71,14 @@ def check_parse_kargs() -> Iterator[str]:
 
 
 def check_kernel() -> Iterator[str]:
-    """There is one kernel at most (crates/ostree-ext/src/bootabletree.rs find_kernel_dir_fs)."""
+    """Yield a fault for two kernels (crates/ostree-ext/src/bootabletree.rs find_kernel_dir_fs)."""
     kernels = list(Path("/usr/lib/modules").glob("*/vmlinuz"))
     if len(kernels) > 1:
         yield f"more than one kernel: {', '.join(map(str, kernels))}"
 
 
 def check_utf8() -> Iterator[str]:
-    """Names, and the targets of links, are UTF-8."""
+    """Yield names and targets of links that are not UTF-8."""
     for path in _walk(Path("/")):
         texts = [path.name, str(path.readlink()) if path.is_symlink() else ""]
         if not all(map(_is_utf8, texts)):
@@ -86,7 +86,7 @@ def check_utf8() -> Iterator[str]:
 
 
 def check_api_dirs() -> Iterator[str]:
-    """The kernel's and systemd's directories are there, and /var."""
+    """Yield the missing ones of the kernel's and systemd's directories, and /var."""
     for name in _API_DIRECTORIES:
         path = Path("/", name)
         if path.is_symlink() or not path.is_dir():
@@ -94,7 +94,7 @@ def check_api_dirs() -> Iterator[str]:
 
 
 def check_composefs() -> Iterator[str]:
-    """ostree is to mount the root with composefs."""
+    """Yield a fault unless ostree mounts the root with composefs."""
     for root in _roots():
         paths = [root / place / _PREPARE_ROOT for place in ("etc", "usr/lib")]
         path = next((path for path in paths if path.exists()), None)
@@ -109,7 +109,7 @@ def check_composefs() -> Iterator[str]:
 
 
 def check_baseimage_root() -> Iterator[str]:
-    """/sysroot is a directory, and /ostree a link into it."""
+    """Yield a fault unless /sysroot is a directory, and /ostree a link into it."""
     for root in _roots():
         if (root / "sysroot").is_symlink() or not (root / "sysroot").is_dir():
             yield f"expected a directory: {root / 'sysroot'}"
@@ -119,14 +119,14 @@ def check_baseimage_root() -> Iterator[str]:
 
 
 def check_varlog() -> Iterator[str]:
-    """No log has anything in it."""
+    """Yield logs that are not empty."""
     for path in _walk(Path("/var/log")):
         if not path.is_symlink() and path.is_file() and path.stat().st_size:
             yield f"a log: {path}"
 
 
 def check_var_tmpfiles() -> Iterator[str]:
-    """tmpfiles.d declares all that is in /var (crates/tmpfiles/src/lib.rs).
+    """Yield paths in /var that tmpfiles.d does not declare (crates/tmpfiles/src/lib.rs).
 
     See find_missing_tmpfiles_current_root(), which it calls.
     """
@@ -141,12 +141,12 @@ def check_var_tmpfiles() -> Iterator[str]:
 
 
 def check_sysusers() -> Iterator[str]:
-    """sysusers.d declares all users and groups (crates/sysusers/src/lib.rs analyze())."""
+    """Yield users and groups not in sysusers.d (crates/sysusers/src/lib.rs analyze())."""
     users, groups = _declared_by_sysusers()
     for what, declared in (("passwd", users), ("group", users | groups)):
         path = Path("/etc", what)
         if not path.exists():
-            return  # then there is nothing to look at for bootc, too
+            return  # bootc also checks nothing in this case
         names = [line.partition(":")[0] for line in path.read_text().splitlines()]
         for name in names:
             if name and name[0] not in "#+-" and name not in declared:
@@ -154,7 +154,7 @@ def check_sysusers() -> Iterator[str]:
 
 
 def check_boot() -> Iterator[str]:
-    """/boot is there, and empty but for the boot loader's own directory."""
+    """Yield files in /boot other than the boot loader's own directory; it must exist."""
     boot = Path("/boot")
     if not boot.is_dir():
         yield "expected a directory: /boot"
@@ -165,13 +165,13 @@ def check_boot() -> Iterator[str]:
 
 
 def check_runtime_only_dirs() -> Iterator[str]:
-    """/run and /tmp are empty but for what is mounted there while the image is built."""
+    """Yield files in /run and /tmp, except what is mounted there while the image is built."""
     mounts = _mount_points()
     found = set()
     for directory in map(Path, ("/run", "/tmp")):  # noqa: S108 - not a place for files of ours
         if directory not in mounts:
             found |= {path for path in _walk(directory) if path not in mounts}
-    # prune_known_run_paths(): the way to the file that stands for the name servers
+    # prune_known_run_paths(): the path of the file that stands for the name servers
     found.discard(_INJECTED)
     for parent in _INJECTED.parents[:-2]:
         if any(parent in path.parents for path in found):
@@ -203,14 +203,14 @@ def _roots() -> list[Path]:
 
 
 def _mount_points() -> set[Path]:
-    """Give them as far as the root has a /proc to tell."""
+    """Return the mount points, if the root has a /proc that lists them."""
     table = Path("/proc/self/mountinfo")
     lines = table.read_text().splitlines() if table.exists() else []
     return {Path(line.split()[4]) for line in lines}
 
 
 def _walk(top: Path) -> Iterator[Path]:
-    """Give all below a directory, but not what is mounted there."""
+    """Yield everything below a directory, except what is mounted there."""
     mounts = _mount_points()
     for folder, directories, files in os.walk(top):
         yield from (Path(folder, name) for name in (*directories, *files))
@@ -236,7 +236,7 @@ def _lines(*directories: str) -> Iterator[str]:
 
 
 def _declared_by_tmpfiles() -> Iterator[Path]:
-    """Give what tmpfiles.d declares, its parent directories as they are on disk.
+    """Yield the paths that tmpfiles.d declares, with parent directories as they are on disk.
 
     crates/tmpfiles/src/lib.rs read_tmpfiles(), tmpfiles_entry_get_path(), path_resolution.rs.
     """
@@ -253,15 +253,15 @@ def _unescaped(match: re.Match[str]) -> str:
 
 
 def _declared_by_sysusers() -> tuple[set[str], set[str]]:
-    """Give users, each of whom has a group of that name, and other groups: read_sysusers()."""
+    """Return users, each with a group of the same name, and other groups: read_sysusers()."""
     words = [line.split() for line in _lines("/usr/lib/sysusers.d") if line and line[0] != "#"]
     users = {line[1] for line in words if line and line[0] in {"u", "u!"}}
     return users, {line[1] for line in words if line and line[0] == "g"}
 
 
 def main(words: list[str]) -> int:
-    """Judge a root, give the exit code, and print what is found: a line each, with its rule."""
-    if words == ["status", "--format=json"]:  # dnf5 asks whether the root is a host's that runs
+    """Check a root, print each fault with its rule on a line, and return the exit code."""
+    if words == ["status", "--format=json"]:  # dnf5 asks whether the root belongs to a running host
         print('{"spec": {"image": null}}')
         return 0
     parser = argparse.ArgumentParser(prog="bootc", allow_abbrev=False)

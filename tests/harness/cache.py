@@ -1,4 +1,4 @@
-"""Directories that are slow to make, kept between runs of the tests."""
+"""Keep directories that are slow to make between runs of the tests."""
 
 import fcntl
 import os
@@ -15,10 +15,10 @@ _UNUSED = 24 * 60 * 60  # seconds
 
 
 def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | None = None) -> Path:
-    """Return the directory ``kind/key`` of the cache; where it is missing, ``make`` fills it.
+    """Return the directory ``kind/key`` of the cache; if it is missing, ``make`` fills it.
 
-    It appears whole or not at all, and of two runs at once one waits for the other. ``top``
-    stands in place of the user's cache.
+    It appears complete or not at all, and of two simultaneous runs one waits for the other. ``top``
+    replaces the user's cache.
     """
     final = (top or default_cache()) / kind / key
     if final.is_dir():
@@ -28,7 +28,7 @@ def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | Non
         fcntl.flock(lock, fcntl.LOCK_EX)
         if final.is_dir():
             return final
-        for leftover in final.parent.glob(f".{key}.*"):  # of a run that was killed
+        for leftover in final.parent.glob(f".{key}.*"):  # leftovers of killed runs
             remove_tree(leftover)
         with log.step(f"making {kind}/{key}"), new_directory(final) as temporary:
             make(temporary)
@@ -36,7 +36,7 @@ def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | Non
 
 
 def prune(kind: str, keep: Path) -> None:
-    """Remove the directories of ``kind`` that no run has used for a day; ``keep`` is in use now."""
+    """Remove the directories of ``kind`` that no run used for a day; ``keep`` is in use now."""
     os.utime(keep)
     for other in keep.parent.glob("*"):
         if other.is_dir() and time.time() - other.stat().st_mtime > _UNUSED:
@@ -44,9 +44,9 @@ def prune(kind: str, keep: Path) -> None:
 
 
 def digest(*parts: str | Path) -> str:
-    """Return a short key for strings, and for files and directories with all that is in them.
+    """Return a short key for strings, and for files and directories with all their content.
 
-    What Python has compiled does not count.
+    Python's bytecode does not count.
     """
     total = sha256()
     for part in parts:

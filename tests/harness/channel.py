@@ -1,4 +1,4 @@
-"""JSON objects, one a line, as QEMU and its guest agent speak them."""
+"""Exchange JSON objects, one per line, as QEMU and its guest agent do."""
 
 import json
 import socket
@@ -9,22 +9,21 @@ _SIZE = 1 << 20  # bytes of one read
 
 
 class Channel:
-    """One end of a conversation over a connected socket."""
+    """One end of a connected socket."""
 
     def __init__(self, end: socket.socket) -> None:
         self._end = end
         self._buffer = b""
 
     def send(self, message: object, *, prefix: bytes = b"") -> None:
-        """Send an object; ``prefix`` goes before it. Raises OSError when nobody is there."""
+        """Send an object, preceded by ``prefix``. Raises OSError if nobody is connected."""
         self._end.settimeout(None)
         self._end.sendall(prefix + json.dumps(message).encode() + b"\n")
 
     def receive(self, timeout: float) -> dict[str, Any]:
-        """Give the next object.
+        """Return the next object.
 
-        Raises TimeoutError when none is complete within ``timeout`` seconds, and EOFError when
-        none is to come.
+        Raises TimeoutError if none is complete within ``timeout`` seconds, and EOFError at the end.
         """
         deadline = time.monotonic() + timeout
         while True:
@@ -42,11 +41,11 @@ class Channel:
             self._buffer += received
 
     def close(self) -> None:
-        """End the conversation."""
+        """Close the connection."""
         self._end.close()
 
     @staticmethod
     def _decode(line: bytes) -> dict[str, Any]:
-        # The agent puts 0xFF before the answer that tells where its answers start anew.
+        # The agent sends 0xFF before its first answer after a reset.
         message: dict[str, Any] = json.loads(line.rpartition(b"\xff")[2])
         return message

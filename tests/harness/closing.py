@@ -1,15 +1,15 @@
-"""What the harness opens is closed when a ``with`` ends."""
+"""Close things when a ``with`` block ends."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
 
 
 class Closing(ABC):
-    """Something to be closed."""
+    """A thing that must be closed."""
 
     @abstractmethod
     def close(self) -> None:
-        """End all that runs, and leave nothing behind."""
+        """End all processes, and leave nothing behind."""
 
     def __exit__(
         self,

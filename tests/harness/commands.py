@@ -1,4 +1,4 @@
-"""One command run to its end, with its output kept and a time limit that reaches its children."""
+"""Run one command to its end, keep its output, and apply a time limit to its children, too."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ from typing import IO
 from nix_aurora.errors import ToolError
 from tests.harness.processes import children
 
-# What a script of a test starts with: nothing of the environment of the tests themselves.
+# The environment of a test's script, which has nothing of the environment of the tests themselves.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "TERM": "dumb"}
 _REAPING = 2.0  # seconds
@@ -22,7 +22,7 @@ _REAPING = 2.0  # seconds
 
 @dataclass(frozen=True)
 class Result:
-    """What a command left: its exit code and its decoded output."""
+    """The result of a command: its exit code and its decoded output."""
 
     returncode: int
     stdout: str
@@ -30,14 +30,14 @@ class Result:
 
     @property
     def output(self) -> str:
-        """Stdout, then stderr: for searching in both."""
+        """Return stdout, then stderr, to search in both."""
         return self.stdout + self.stderr
 
 
 def script_command(
     script: str, environment: Mapping[str, str] | None = None, *, user: str | None = None
 ) -> list[str]:
-    """Give the argument list that runs a bash script, ``-euo pipefail``, in ``/``.
+    """Return a command that runs a bash script, ``-euo pipefail``, in ``/``.
 
     It sees a minimal environment and ``environment``. ``user``, who has a group of the same name,
     gets no login.
@@ -62,8 +62,8 @@ def execute(
 ) -> Result:
     """Run ``command`` until it exits, whatever children it leaves behind.
 
-    ``name`` is what the error calls it. Raises ToolError with the whole output for a non-zero
-    exit code (with ``check``) and after ``timeout`` seconds, when its process group is killed.
+    ``name`` is its name in the error. Raises ToolError with the whole output for a non-zero exit
+    code (with ``check``) and after ``timeout`` seconds, when its process group is killed.
     """
     argv = [str(word) for word in command]
     # Files, not pipes: a daemon that the command starts may keep its output open.
@@ -74,7 +74,7 @@ def execute(
             stdout=out,
             stderr=err,
             start_new_session=True,
-            umask=0o022,  # whatever the tests' is: files of a root depend on it
+            umask=0o022,  # the modes of files in a root must not depend on the umask of the tests
         )
         late = False
         try:
@@ -96,14 +96,14 @@ def execute(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a command and its process group."""
-    # Children first: nsenter has to reap the one that it has in another PID namespace. As an
-    # orphan that would wait for our own PID 1, and the end of the namespace with it.
+    # Children first: nsenter has to reap its child in the other PID namespace. As an orphan the
+    # child would wait for our own PID 1, and block the end of the namespace.
     for pid in children(process.pid):
         with suppress(ProcessLookupError):  # it may have ended just now
             os.kill(pid, signal.SIGKILL)
-    with suppress(subprocess.TimeoutExpired):  # a command that goes on without its children
+    with suppress(subprocess.TimeoutExpired):  # the command may continue without its children
         process.wait(_REAPING)
-    with suppress(ProcessLookupError):  # most often nothing is left
+    with suppress(ProcessLookupError):  # usually nothing is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -1,4 +1,4 @@
-"""A guest of systemd-nspawn: how it starts, ends and is entered."""
+"""Start, end and enter a guest of systemd-nspawn."""
 
 import os
 import signal
@@ -16,13 +16,13 @@ from tests.harness.namespace import Namespace
 from tests.harness.processes import children
 from tests.harness.system import PAUSE, TIMEOUT, System
 
-REBOOT = 133  # nspawn's exit code when the guest wants to start again
+REBOOT = 133  # nspawn's exit code if the guest wants to reboot
 _COMMAND = (
     *("systemd-nspawn", "--quiet", "--machine=atomic-host", "--register=no", "--keep-unit"),
     *("--console=read-only", "--link-journal=no", "--private-network", "--resolv-conf=off"),
     "--timezone=off",
 )
-# nspawn needs a /run to write to and one cgroup2 tree; $1 is our own group in it.
+# nspawn needs a writable /run and a cgroup2 tree; $1 is our own group in it.
 _PREPARE = """
 set -eu
 mount -t tmpfs -o mode=0755 run /run
@@ -31,7 +31,7 @@ umount --lazy /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "$1"
 """
-# What nspawn left in our control group is in the way of the next boot.
+# Remaining control groups of nspawn would prevent the next boot.
 _CLEAR = """
 for attempt in 1 2 3 4 5 6 7 8 9; do
     find "$1" -mindepth 1 -depth -type d -exec rmdir {} + && exit
@@ -53,12 +53,12 @@ def container_namespace(cgroup: Path) -> Namespace:
 
 
 def clear_group(namespace: Namespace, cgroup: Path) -> None:
-    """Remove the control groups that a guest has left below ``cgroup``."""
+    """Remove the control groups that a guest left below ``cgroup``."""
     namespace.execute(["sh", "-c", _CLEAR, "clear", cgroup])
 
 
 class Container(System):
-    """A guest that systemd-nspawn runs; subclasses say of which files."""
+    """A guest that systemd-nspawn runs; subclasses provide its files."""
 
     def __init__(self, state: Path) -> None:
         super().__init__(state / "console.log")
@@ -70,7 +70,7 @@ class Container(System):
     @property
     @abstractmethod
     def _namespace(self) -> Namespace:
-        """Return the namespace that nspawn starts in; RuntimeError where it is not open."""
+        """Return the namespace in which nspawn starts; raise RuntimeError if it is not open."""
 
     @abstractmethod
     def _switched_off(self) -> None:
@@ -78,7 +78,7 @@ class Container(System):
 
     @property
     def network(self) -> int:
-        """Return the id, as seen from here, of a process on the guest's network; 0: it is off."""
+        """Return the id, in our namespace, of a process on the guest's network; 0 if it is off."""
         return self._leader
 
     def _start(self, words: Sequence[str], *, wait: bool, timeout: float) -> float:
@@ -115,21 +115,21 @@ class Container(System):
         self.wait_for_exit(REBOOT, timeout=timeout)
 
     def wait_for_exit(self, code: int, *, timeout: float = TIMEOUT) -> None:
-        """Wait until nspawn ends by itself; raises ToolError if that is not with ``code``."""
+        """Wait until nspawn exits by itself; raise ToolError if its exit code is not ``code``."""
         got: int | str = "none"
         if self._nspawn is not None:
-            with suppress(subprocess.TimeoutExpired):  # then got stays as it is
+            with suppress(subprocess.TimeoutExpired):  # then ``got`` keeps its value
                 got = self._nspawn.wait(timeout)
         if got != code:
             raise self.fault("shutting down", f"exit code {code}", str(got))
         self._ended()
 
     def kill(self) -> None:
-        """End every process of the guest at once, as a crash does; nothing is shut down."""
+        """End every process of the guest at once, like a crash, without a shutdown."""
         if self._nspawn is None:
             return
-        nspawn = children(self._nspawn.pid)  # what was started is nsenter
-        # With its PID 1 the guest dies; nspawn waits for that, where it has come so far.
+        nspawn = children(self._nspawn.pid)  # the process that we started is nsenter
+        # The guest ends with its PID 1; nspawn waits for that, if it was started completely.
         for pid in [child for parent in nspawn for child in children(parent)] or nspawn:
             with suppress(ProcessLookupError):  # it may have ended just now
                 os.kill(pid, signal.SIGKILL)

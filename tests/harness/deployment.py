@@ -1,7 +1,7 @@
 """A real ostree deployment on its composefs root, booted in systemd-nspawn.
 
-It has the disk, the boot entries, the initramfs and the ostree of a machine in QEMU, and the
-kernel of this machine: it boots in seconds where an emulated machine takes most of a minute.
+It has the disk, the boot entries, the initramfs and the ostree of a machine in QEMU, and the kernel
+of this machine: it boots in seconds, while an emulated machine takes most of a minute.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.harness.namespace import Namespace
 from tests.harness.ostree import copy_disk
 from tests.harness.system import TIMEOUT
 
-# What the initramfs does before it switches to the new root: $1 is an empty directory, $2 the
+# The steps of the initramfs before it switches to the new root: $1 is an empty directory, $2 the
 # disk, $3 the initramfs, an uncompressed cpio archive; the rest are the kernel's arguments.
 _PREPARE = """
 set -eu
@@ -32,7 +32,7 @@ echo "$@" >run/cmdline
 mount --bind run/cmdline proc/cmdline
 chroot . /prepare "$@"
 """
-# Not lazily: the next boot mounts the disk again.
+# No lazy unmount: the next boot mounts the disk again.
 _UNMOUNT = """
 for attempt in 1 2 3 4 5 6 7 8 9; do
     umount --recursive "$1" && exit
@@ -40,8 +40,8 @@ for attempt in 1 2 3 4 5 6 7 8 9; do
 done
 exit 1
 """
-# The guest sees the kernel's command line of this machine; ostree looks there for its deployment.
-# systemd itself takes the arguments of PID 1 for the kernel's, as in every container.
+# The guest sees the kernel's command line of this machine, but ostree looks there for its
+# deployment. systemd itself takes the arguments of PID 1 for the kernel's, as in every container.
 _INIT = """\
 #!/bin/sh
 mount --bind /run/initramfs-run/cmdline /proc/cmdline
@@ -52,8 +52,8 @@ exec /sbin/init "$@"
 class Deployment(Container):
     """A host that boots from a copy, in the directory ``state``, of the image ``disk``.
 
-    The copy is made when there is none, and outlives boots and the object. We act as the boot
-    loader: the host starts the entry that ostree made the default. There is no network.
+    The copy is made if there is none, and outlives boots and the object. The harness acts as the
+    boot loader: the host starts ostree's default entry. There is no network.
     """
 
     def __init__(self, disk: Path, state: Path) -> None:
@@ -65,7 +65,7 @@ class Deployment(Container):
         self._opened: Namespace | None = None
 
     def open(self) -> None:
-        """Copy the disk, if that has not been done; the host is off."""
+        """Copy the disk if that has not been done; the host is off."""
         self._place.mkdir(parents=True, exist_ok=True)
         if not self.disk.exists():
             part = self.disk.with_suffix(".part")
@@ -74,7 +74,7 @@ class Deployment(Container):
         self._opened = container_namespace(self._cgroup)
 
     def boot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Start what the disk boots by default; return the seconds it took.
+        """Boot the disk's default entry; return the seconds it took.
 
         ``arguments`` are added to the kernel's, for this boot. Returns as soon as scripts can run
         or, with ``wait``, when wait_until_up() does.
@@ -102,7 +102,7 @@ class Deployment(Container):
         )
 
     def reboot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Shut the guest down and boot what is the default then; see boot()."""
+        """Shut the guest down and boot the new default entry; see boot()."""
         self._shut_down_for_reboot(timeout)
         return self.boot(arguments=arguments, wait=wait, timeout=timeout)
 

@@ -1,4 +1,4 @@
-"""The way into a guest that systemd-nspawn runs."""
+"""Enter a guest that systemd-nspawn runs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,18 +7,18 @@ from typing import IO
 from tests.harness.commands import Result, execute
 from tests.harness.processes import children, namespaced_ids
 
-# $0 is a control group; the rest is run in it.
+# $0 is a control group; the rest is the command to run in it.
 _RUN_IN_GROUP = 'mkdir -p "$0" && echo $$ >"$0/cgroup.procs" && exec "$@"'
 _SOCKET = "run/systemd/private"
 
 
 def in_group(group: Path, command: Sequence[str]) -> list[str]:
-    """Give the argument list that runs ``command`` in a control group, which is made."""
+    """Return a command that runs ``command`` in a control group, which it creates."""
     return ["sh", "-c", _RUN_IN_GROUP, str(group), *command]
 
 
 def find_leader(starter: int) -> int:
-    """Give the id, as seen from here, of the PID 1 of the guest whose nspawn ``starter`` started.
+    """Return the id, in our namespace, of the guest's PID 1; ``starter`` started its nspawn.
 
     It is 0 while systemd in the guest does not answer yet.
     """
@@ -41,13 +41,14 @@ def execute_in(
     stdin: IO[bytes] | None,
     name: str,
 ) -> Result:
-    """Run ``command`` in all that makes up the guest of ``leader``; see commands.execute.
+    """Run ``command`` in all namespaces of the guest of ``leader``; see commands.execute.
 
     ``holder`` is a process that sees the guest's control groups in /sys/fs/cgroup.
     """
     groups = Path(f"/proc/{leader}/cgroup").read_text().splitlines()
     own = next(line.removeprefix("0::/") for line in groups if line.startswith("0::"))
-    # Beside systemd's own, so that it does not take what we run for a part of a unit.
+    # This group is beside systemd's own, so that systemd does not take our commands for a part of a
+    # unit.
     group = Path(f"/proc/{holder}/root/sys/fs/cgroup", own.removesuffix("init.scope"), "harness")
     enter = ["nsenter", f"--target={leader}", "--all", "--root", "--", *command]
     argv = in_group(group, enter)

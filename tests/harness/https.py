@@ -1,6 +1,6 @@
-"""``python https.py DIRECTORY CERTIFICATE``: the directory's files over TLS, at 127.0.0.1:443.
+"""Serve files over TLS at 127.0.0.1:443: ``python https.py DIRECTORY CERTIFICATE``.
 
-The certificate's file has its key, too. Once it listens it says so on stdout.
+The certificate's file also contains its key. The program prints a line on stdout once it listens.
 """
 
 import ssl
@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 
 def main(directory: str, certificate: str) -> None:
-    """Serve until killed. What has been asked for is told on stderr."""
+    """Serve until killed; log requests on stderr."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     handler = partial(SimpleHTTPRequestHandler, directory=directory)

@@ -1,4 +1,4 @@
-"""The program mmdebstrap: this machine's, or Debian's own where the distribution has none."""
+"""The program mmdebstrap: this machine's, or Debian's own if the distribution has none."""
 
 import os
 import shutil
@@ -10,9 +10,9 @@ from tests.harness.cache import cached
 
 
 def mmdebstrap(suite: str) -> Path:
-    """Return the path of mmdebstrap; the one of Debian's ``suite`` is in the cache or new.
+    """Return the path of mmdebstrap; that of Debian's ``suite`` is cached or downloaded.
 
-    It is a script: Perl runs it wherever its modules are. Raises FetchError where it cannot be
+    It is a script, which runs wherever Perl and its modules are. Raises FetchError if it cannot be
     downloaded, and the errors of sample.mirror.
     """
     if found := shutil.which("mmdebstrap"):

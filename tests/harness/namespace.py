@@ -1,4 +1,4 @@
-"""Private mount and PID namespaces that live as long as their object, and not longer."""
+"""Private mount and PID namespaces that live exactly as long as their object."""
 
 import os
 import signal
@@ -13,8 +13,8 @@ from tests.harness.closing import Closing
 from tests.harness.commands import Result, execute
 
 # The holder is PID 1 of the PID namespace. It reads a pipe whose other end only the tests have:
-# when they close it or die, the kernel ends whatever runs in the namespace, and the mounts go
-# with it. It tells its number in the PID namespace of the tests, read from their /proc.
+# when they close it or die, the kernel ends all processes in the namespace, and its mounts
+# disappear. It prints its number in the PID namespace of the tests, read from their /proc.
 _HOLDER = 'read -r pid rest </proc/self/stat; echo "$pid"; exec cat >/dev/null'
 # Control groups outlive their processes, so the supervisor removes ours ($2) at the end.
 _SUPERVISOR = """
@@ -27,7 +27,7 @@ _CLOSE_TIMEOUT = 20
 class Namespace(Closing):
     """A mount namespace (private propagation), a PID namespace and, on request, a network one.
 
-    ``cgroup`` is a directory in the mount namespace that is removed in the end.
+    ``cgroup`` is a directory in the mount namespace that is removed at the end.
     """
 
     def __init__(self, *, network: bool = True, cgroup: Path | None = None) -> None:
@@ -40,7 +40,7 @@ class Namespace(Closing):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C is for the tests, which then close the pipe
+            start_new_session=True,  # Ctrl-C must reach only the tests, which then close the pipe
         )
         _, output, errors = _pipes(self._supervisor)
         line = output.readline()
@@ -55,7 +55,7 @@ class Namespace(Closing):
             self.execute(["ip", "link", "set", "lo", "up"])
 
     def enter(self, command: Sequence[str | Path]) -> list[str]:
-        """Give the argument list that runs ``command`` in the namespaces."""
+        """Return a command that runs ``command`` in the namespaces."""
         words = [str(word) for word in command]
         return ["nsenter", f"--target={self.pid}", "--mount", "--net", "--pid", "--", *words]
 
@@ -73,7 +73,7 @@ class Namespace(Closing):
         return execute(argv, timeout=timeout, check=check, stdin=stdin, name=name)
 
     def close(self) -> None:
-        """End all that runs in the namespaces, and them; returns when they are gone."""
+        """End all processes in the namespaces; return when the namespaces no longer exist."""
         pipes = _pipes(self._supervisor)
         pipes[0].close()
         try:

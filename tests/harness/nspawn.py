@@ -13,14 +13,14 @@ from tests.harness.tree import Tree
 class Host(Container):
     """A host that runs ``tree``, with its /etc and /var in the directory ``state``.
 
-    The root is read-only, /etc an overlay, /var a directory or, with ``var_size`` in bytes, a
-    file system of that size; both outlive boots and the object. ``users`` are made before the
-    first boot, ids from 1000 on, homes in /var/home; the first is in ``wheel``. ``binds`` maps
-    directories of this machine to where the guest sees them, read-only, and ``flags`` go to
-    nspawn. The network is a loopback. Used in a ``with``, it boots and is killed in the end.
-    With ``ordinary`` it boots no image: its root is writable, and kept like /var. With ``bootc`` it
-    is what bootc makes without ostree: the mount source of / is composefs:DIGEST, /etc and /var are
-    directories of one file system, and there is no /run/ostree-booted.
+    The root is read-only, /etc an overlay, /var a directory or, with ``var_size`` in bytes, a file
+    system of that size; both outlive boots and the object. ``users`` are created before the first
+    boot, ids from 1000 on, homes in /var/home; the first is in ``wheel``. ``binds`` maps
+    directories of this machine to their places in the guest, read-only, and ``flags`` are for
+    nspawn. The network is a loopback. In a ``with`` block it boots, and is killed at the end. With
+    ``ordinary`` it boots no image: its root is writable, and kept like /var. With ``bootc`` it is
+    like a host that bootc installs without ostree: the mount source of / is composefs:DIGEST, /etc
+    and /var are directories of one file system, and there is no /run/ostree-booted.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Host(Container):
     def boot(
         self, tree: Tree | None = None, *, wait: bool = True, timeout: float = TIMEOUT
     ) -> float:
-        """Start the host, with another ``tree`` if one is given; give the seconds it took.
+        """Start the host, with another ``tree`` if given; return the seconds it took.
 
         Returns as soon as scripts can run or, with ``wait``, when wait_until_up() does.
         """
@@ -77,7 +77,7 @@ class Host(Container):
         return self._start(self._words(), wait=wait, timeout=timeout)
 
     def reboot(self, tree: Tree | None = None, *, timeout: float = TIMEOUT) -> float:
-        """Shut the guest down and start it again, into another ``tree`` if one is given."""
+        """Shut the guest down and start it again, with another ``tree`` if given."""
         self._shut_down_for_reboot(timeout)
         return self.boot(tree, timeout=timeout)
 

@@ -1,4 +1,4 @@
-"""Trees as real ostree commits, and disk images that deploy them, with composefs."""
+"""Commit trees with the real ostree, and make disk images that deploy them, with composefs."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,14 +9,15 @@ from tests.harness.cache import cached, digest
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree, atomic_tree
 
-# On top of what every tree has: a kernel, ostree, what the initramfs is made of, and the way in.
+# In addition to every tree's packages: a kernel, ostree, the parts of the initramfs, and the way
+# in.
 PACKAGES = (
     *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
     *("btrfs-progs", "openssh-server", "qemu-guest-agent"),
 )
 _POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 USERS = ("tester", "other")
-# Nobody is there to take the kernel's audit records: it prints them, and else not all.
+# No daemon takes the kernel's audit records, so the kernel prints them; by default it drops some.
 ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1 sysctl.kernel.printk_ratelimit=0"
 """The kernel's arguments with which a tree that is made so enforces its policy."""
 TRANSIENT = "harness.transient"
@@ -31,9 +32,10 @@ readonly=true
 [root]
 transient=false
 """
-# Not started: what no test looks at, and an emulated processor takes seconds for. udev starts the
-# agent when it finds its port, which it does once in a boot, and not again after a soft-reboot. And
-# it writes a line to the journal for each look of ours at a command. harness/ssh.py starts sshd.
+# These are not started: no test looks at them, and an emulated processor takes seconds for them.
+# udev starts the agent when it finds its port, once in a boot, and not again after a soft-reboot.
+# The agent would also write a line to the journal for each poll of ours. harness/ssh.py starts
+# sshd.
 _BOOTABLE = """
 rm -f /vmlinuz* /initrd.img* /etc/systemd/system/multi-user.target.wants/e2scrub_reap.service
 systemctl mask --quiet systemd-binfmt.service proc-sys-fs-binfmt_misc.automount \\
@@ -50,12 +52,12 @@ printf '[Service]\\nLogLevelMax=notice\\n' >qemu-guest-agent.service.d/quiet.con
 printf %s "$PREPARE_ROOT" >/usr/lib/ostree/prepare-root.conf
 bash /run/initramfs/build "$(ls /usr/lib/modules)"
 """
-# Fedora Atomic has the policy store in /etc: Debian's is in /var, which no deployment brings. And
-# the policy has Fedora's name, for packages to find it.
-# Modules of programs that the host does not have are off: they would take most of the time that a
-# boot, a labelling and a rebuild of the policy take. With those of nscd and setrans, every domain
-# may accept connections on its own sockets.
-# Scripts of tests run where an administrator's would; else the agent would be systemd's own kind.
+# Fedora Atomic has the policy store in /etc: Debian's is in /var, which no deployment contains. The
+# policy also has Fedora's name, so that packages find it. Modules of programs that the host does
+# not have are off: they would take most of the time of a boot, a labelling and a rebuild of the
+# policy. With those of nscd and setrans, every domain may accept connections on its own sockets.
+# Scripts of tests run in an administrator's domain; otherwise the agent would have systemd's own
+# kind.
 _ENFORCING = """
 mv /etc/selinux/default /etc/selinux/targeted
 cp -a /run/selinux/default/active /etc/selinux/targeted/
@@ -70,7 +72,7 @@ echo 'SELinuxContext=unconfined_u:unconfined_r:unconfined_t:s0-s0:c0.c1023' \\
 _EXT4 = ("mkfs.ext4", "-q", "-m", "0", "-E", "root_owner=0:0", "-L")
 _DISK = "/run/disk"
 _REPOSITORY = f"{_DISK}/ostree/repo"
-# As the installer of Fedora's desktops makes them: / and /var are subvolumes of one file system.
+# The layout of Fedora's desktop installer: / and /var are subvolumes of one file system.
 _BTRFS, _BOOT = "/run/btrfs", "/run/boot"
 _SUBVOLUMES = f"""
 mkdir {_DISK}
@@ -88,14 +90,14 @@ _FSTAB = f"""\
 LABEL=boot /boot ext4 defaults 1 2
 LABEL=root /var btrfs subvol=var,{_COMPRESS} 0 0
 """
-# No boot loader is set up: the harness is it.
+# No boot loader is installed, since the harness acts as it.
 _INITIALIZE = f"""
 ostree admin init-fs --modern {_DISK}
 ostree admin stateroot-init --sysroot={_DISK} default
 ostree config --repo={_REPOSITORY} set sysroot.bootloader none
 ostree config --repo={_REPOSITORY} set sysroot.readonly true
 """
-# A second view of the root, without what is mounted in it. $BRANCH is the name of the commit.
+# A second view of the root, without the mounts in it. $BRANCH is the name of the commit.
 _COMMIT = f"""
 mkdir /run/tree
 mount --bind / /run/tree
@@ -108,7 +110,8 @@ options=()
 ostree commit --repo={_REPOSITORY} --fsync=false --bootable --branch="$BRANCH" --tree=dir=. \\
     "${{options[@]}}"
 """
-# systemd is told that the host has booted before, with the same /usr, as when packages are layered.
+# systemd must believe that the host has booted before, with the same /usr, as when packages are
+# layered.
 _DEPLOY = f"""
 ostree admin deploy --sysroot={_DISK} --os=default \\
     --karg=root=LABEL=root --karg=rw --karg=console=ttyS0 $ARGUMENTS "$BRANCH"
@@ -132,7 +135,7 @@ if [ -e "$contexts" ]; then
 fi
 umount "$deployment/var"
 """
-# /var is the host's own, with whatever labels it has given it.
+# /var belongs to the host, with the labels that the host sets.
 _UPGRADE = f"""
 ostree admin deploy --sysroot={_DISK} --os=default "$BRANCH"
 cd {_DISK}/ostree/deploy/default/deploy/"$(ostree rev-parse --repo={_REPOSITORY} "$BRANCH").0"
@@ -145,11 +148,11 @@ fi
 
 
 def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
-    """Give a host without packages of ours that has a kernel and an initramfs, cached or new.
+    """Return a host without our packages that has a kernel and an initramfs, cached or new.
 
-    Its root is composefs, which the boot's argument TRANSIENT lets be written to. ``nix_dir`` puts
-    an empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, with its store
-    where Fedora Atomic has it, and its commits are labelled; a boot needs ENFORCING.
+    Its root is composefs; the boot's argument TRANSIENT makes it writable. ``nix_dir`` puts an
+    empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, whose store is at
+    Fedora Atomic's place, and its commits are labelled; a boot needs ENFORCING.
     """
     groups = (PACKAGES, _POLICY_PACKAGES) if enforcing else (PACKAGES,)
     base = atomic_tree(nix_dir=nix_dir, extra=groups)
@@ -158,7 +161,7 @@ def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
     binds = {}
     if enforcing:
         key = digest(key, _SELINUX)
-        # Their store, which no deployment has: it is in /var.
+        # The policy's store is in /var, which no deployment contains.
         stores = [layer / "var/lib/selinux" for layer in base.layers]
         store = next(path for path in stores if path.is_dir())
         binds = {store: "/run/selinux", _SELINUX: "/run/policy"}
@@ -177,9 +180,9 @@ def make_disk(
     """Make the image ``disk``: an ext4 file system, labelled ``root``, with ostree on it.
 
     With ``boot`` it is btrfs with the subvolumes ``root`` and ``var``, and ``boot`` becomes an
-    image with an ext4 file system for /boot. Each of ``branches``, made of bootable_tree(), becomes
-    a commit in its repository, of which deploy() deploys one. ``size`` is in bytes; the images take
-    the room of what is in them.
+    image with an ext4 file system for /boot. Each of ``branches``, made by bootable_tree(), becomes
+    a commit in its repository, of which deploy() deploys one. ``size`` is in bytes; the images are
+    sparse.
     """
     if boot:
         _format(disk, size, "mkfs.btrfs", "--quiet", "--label", "root")
@@ -201,24 +204,24 @@ def deploy(
     boot: Path | None = None,
     arguments: str = "",
 ) -> None:
-    """Deploy a commit in a new disk's repository, the one of ``tree``; ``boot`` is make_disk()'s.
+    """Deploy a commit in a new disk's repository, that of ``tree``; ``boot`` is make_disk()'s.
 
-    ``users`` are made there, ids from 1000 on, homes in /var/home, the first in ``wheel``. Every
-    boot, of later deployments, too, has the kernel's ``arguments``.
+    ``users`` are created there, ids from 1000 on, homes in /var/home, the first in ``wheel``. Every
+    boot, also of later deployments, has the kernel's ``arguments``.
     """
     _on_disk(tree, disk, _DEPLOY, branch, users, boot=boot, arguments=arguments)
 
 
 def upgrade(tree: Tree, branch: str, disk: Path) -> None:
-    """Deploy another commit on the disk of a host that is off; it boots it from then on.
+    """Deploy another commit on the disk of a host that is off; it becomes the default.
 
-    What is in its /etc goes along. An emulated host would take a minute for it.
+    The host's changes in /etc are merged. An emulated host would take a minute for it.
     """
     _on_disk(tree, disk, _UPGRADE, branch)
 
 
 def copy_disk(disk: Path, target: Path) -> None:
-    """Copy an image; what it does not use takes no room."""
+    """Copy an image; keep it sparse."""
     run(["cp", "--sparse=auto", "--reflink=auto", disk, target])
 
 
@@ -238,7 +241,7 @@ def _on_disk(
     boot: Path | None = None,
     arguments: str = "",
 ) -> None:
-    """Run a script in ``tree``, by whose own ostree it is done, with the disk mounted."""
+    """Run a script in ``tree``, with the tree's own ostree and the disk mounted."""
     images, mounted = {disk: _DISK}, _DISK
     words = [f"--karg={argument}" for argument in arguments.split()]
     if boot:
@@ -248,5 +251,5 @@ def _on_disk(
     env = {"BRANCH": branch, "USERS": " ".join(users), "ARGUMENTS": " ".join(words)}
     env["FSTAB"] = _FSTAB if boot else ""
     with Scratch(tree.layers, images=images) as scratch:
-        # All is flushed when the disk is unmounted.
+        # Unmounting the disk writes everything to it.
         scratch.run(f"{script}cd /\numount --recursive {mounted}", env=env)

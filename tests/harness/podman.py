@@ -1,4 +1,4 @@
-"""podman with a storage, and a network, of its own."""
+"""Run podman with its own storage and network."""
 
 import os
 import subprocess
@@ -17,21 +17,21 @@ from tests.harness.namespace import Namespace
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree
 
-# vfs needs no file system's help: an image is a directory.
+# vfs works on every file system: an image is a directory.
 _STORAGE = """\
 [storage]
 driver = "vfs"
 graphroot = "{place}/graph"
 runroot = "{place}/run"
 """
-# $1 has the file with the names of hosts. What podman keeps outside of it goes with the mounts.
+# $1 is the file with the names of hosts. podman's files elsewhere disappear with the mounts.
 _PREPARE = """
 set -eu
 mount --bind "$1/hosts" /etc/hosts
 mount -t tmpfs run /run
 mount -t tmpfs lib /var/lib
 """
-# A second view of the root, without what is mounted in it.
+# A second view of the root, without the mounts in it.
 _ARCHIVE = """
 mkdir /run/tree
 mount --bind / /run/tree
@@ -43,16 +43,16 @@ tar --numeric-owner -cf /run/image/root.tar .
 
 
 class Podman(Closing):
-    """podman as root, whose images lie in the directory ``place``, to be used in a ``with``.
+    """podman as root, whose images are in the directory ``place``, for use in a ``with`` block.
 
-    It reaches no network but a loopback of its own. There it sees ``hosts``, if what they have is
-    given with serve(). Nothing that it starts, mounts or makes outlives it.
+    It reaches no network except its own loopback. There it sees ``hosts``, if serve() serves their
+    files. Nothing that it starts, mounts or creates outlives it.
     """
 
     def __init__(self, place: Path, hosts: Iterable[str] = ()) -> None:
         self._place = place
         self._namespace: Namespace | None = None
-        self._after = ExitStack()  # what is left to do when the namespace has ended
+        self._after = ExitStack()  # the steps for after the namespace has ended
         place.mkdir()
         (place / "storage.conf").write_text(_STORAGE.format(place=place))
         names = " ".join(("localhost", *hosts))
@@ -68,7 +68,8 @@ class Podman(Closing):
             "HOME": str(self._place),
             "TMPDIR": str(self._place),
             "CONTAINERS_STORAGE_CONF": str(self._place / "storage.conf"),
-            # Neither a runtime nor control groups; the network is ours. One layer a build.
+            # Neither a runtime nor control groups are used, and the network is ours. A build makes
+            # one layer.
             "BUILDAH_ISOLATION": "chroot",
             "BUILDAH_LAYERS": "false",
         }
@@ -83,7 +84,7 @@ class Podman(Closing):
         self.shell(f"podman import --quiet root.tar {name}; rm root.tar", cwd=self._place)
 
     def root(self, image: str) -> Path:
-        """Give the root directory of an image: to look at, not to change."""
+        """Return the root directory of an image; do not change it."""
         done = self.shell(f"podman image mount {image}", cwd=self._place)
         return Path(done.stdout.strip())
 
@@ -101,7 +102,7 @@ class Podman(Closing):
             raise ToolError(f"serving {directory}: expected a listener, got {log.read_text()}")
 
     def close(self) -> None:
-        """End all that runs, and remove the images; what is mounted goes with it."""
+        """End all processes, and remove the images; mounts disappear with them."""
         if self._namespace is not None:
             self._namespace.close()
             self._namespace = None

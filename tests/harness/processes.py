@@ -1,4 +1,4 @@
-"""What /proc says about processes."""
+"""Read facts about processes from /proc."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ _PROC = Path("/proc")
 
 
 def children(pid: int) -> list[int]:
-    """Give the direct children of a process."""
+    """Return the direct children of a process."""
     found = []
     for entry in _PROC.iterdir():
         if entry.name.isdecimal() and _field(int(entry.name), "PPid") == [pid]:
@@ -16,12 +16,15 @@ def children(pid: int) -> list[int]:
 
 
 def namespaced_ids(pid: int) -> list[int]:
-    """Give a process's ids in all PID namespaces that it is in, ours first; [] if it is gone."""
+    """Return a process's ids in all PID namespaces that it is in, ours first.
+
+    The list is empty if it has ended.
+    """
     return _field(pid, "NSpid")
 
 
 def _field(pid: int, name: str) -> list[int]:
-    with suppress(OSError):  # processes come and go while we look
+    with suppress(OSError):  # processes start and end meanwhile
         for line in (_PROC / str(pid) / "status").read_text().splitlines():
             key, _, value = line.partition(":")
             if key == name:

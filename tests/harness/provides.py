@@ -1,4 +1,4 @@
-"""An RPM that says what a host of Debian packages has, in Fedora's names."""
+"""Build an RPM that provides, in Fedora's names, the packages of a Debian host."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -30,7 +30,7 @@ BuildArch: noarch
 def provides_rpm(
     directory: Path, names: Iterable[str] = FEDORA_NAMES, *, name: str = "host-provides"
 ) -> Path:
-    """Build an empty noarch RPM called ``name`` into ``directory``, and give its path.
+    """Build an empty noarch RPM called ``name`` in ``directory``, and return its path.
 
     It provides each of ``names``, which are packages or files.
     """

@@ -1,4 +1,4 @@
-"""A Fedora Atomic host on a disk of its own, booted in QEMU."""
+"""A Fedora Atomic host on its own disk, booted in QEMU."""
 
 import os
 import signal
@@ -20,21 +20,22 @@ from tests.harness.ostree import copy_disk
 from tests.harness.processes import children
 from tests.harness.system import TIMEOUT, System
 
-# QEMU's reasons for its own end.
+# QEMU's reasons for its exit.
 REBOOT = "guest-reset"
 POWEROFF = "guest-shutdown"
-# udev takes its time for every device, so there are few.
+# udev takes a while for every device, so there are few.
 _BOARD = "q35,hpet=off,i8042=off,sata=off,smbus=off,vmport=off"
-# Emulated unless somebody says that KVM works: there may be a /dev/kvm on which guests hang.
+# The processor is emulated unless the user says that KVM works: guests may hang although /dev/kvm
+# exists.
 _ACCELERATOR = "kvm" if os.environ.get("NIX_AURORA_KVM") else "tcg,thread=multi"
 _HARDWARE = (
     *("-accel", _ACCELERATOR, "-cpu", "max", "-smp", "2", "-machine", _BOARD),
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-device", "virtio-rng-pci"),
 )
-# A panic is a reset, and so the end of QEMU; before that it shows what every processor is doing and
-# what is blocked, as does an NMI, which is how the harness asks. What no test looks at costs time.
-# Time limits are for real processors.
+# A panic causes a reset, and so the end of QEMU; before that, the kernel prints what every
+# processor is doing and what is blocked. It does the same for an NMI, with which the harness asks.
+# Things that no test looks at are off, since they cost time. Time limits are for real processors.
 _ARGUMENTS = (
     *("panic=-1", "loglevel=4", "mitigations=off", "lsm=capability", "8250.nr_uarts=1"),
     *("tsc=reliable", "systemd.show_status=1", "systemd.default_timeout_start_sec=300"),
@@ -52,11 +53,11 @@ _SPURIOUS_BREAKPOINT = b"Oops: int3"
 class Machine(System):
     """A host that boots from a copy, in the directory ``state``, of the image ``disk``.
 
-    The copy is made when there is none, and outlives boots and the object. QEMU gets kernel and
-    command line from us, who act as its boot loader: the entry that ostree made the default.
-    ``disks`` are further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are; ``boot``
-    is one with /boot, where the disk has none. ``memory`` is in MiB. There is no network; with
-    ``network`` it has one of its own, where only this machine reaches it, on port 22.
+    The copy is made if there is none, and outlives boots and the object. The harness acts as the
+    boot loader and passes kernel and command line of ostree's default entry to QEMU. ``disks`` are
+    further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are; ``boot`` is one with
+    /boot, if the disk has none. ``memory`` is in MiB. There is no network; with ``network`` it has
+    a network of its own, on which only this machine reaches it, on port 22.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Machine(System):
     # --- life
 
     def open(self) -> None:
-        """Copy the disk, if that has not been done; the machine is off."""
+        """Copy the disk if that has not been done; the machine is off."""
         self._path.mkdir(parents=True, exist_ok=True)
         if not self.disk.exists():
             part = self.disk.with_suffix(".part")
@@ -96,7 +97,7 @@ class Machine(System):
         self._namespace = Namespace(network=False)
 
     def boot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Start what the disk boots by default; give the seconds it took.
+        """Boot the disk's default entry; return the seconds it took.
 
         ``arguments`` are added to the kernel's, for this boot. Returns as soon as scripts can run
         or, with ``wait``, when wait_until_up() does.
@@ -116,14 +117,14 @@ class Machine(System):
         return time.monotonic() - start
 
     def reboot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Shut the guest down and boot what is the default then; see boot()."""
+        """Shut the guest down and boot the new default entry; see boot()."""
         self._ready.start(["systemctl", "reboot"])
         self.wait_for_exit(REBOOT, timeout=timeout)
         return self.boot(arguments=arguments, wait=wait, timeout=timeout)
 
     def soft_reboot(self, *, timeout: float = TIMEOUT) -> None:
-        """Let systemd start the user space anew, under the same kernel."""
-        # systemd's own count begins anew with another root directory.
+        """Let systemd restart the user space under the same kernel."""
+        # systemd's own count starts at zero again with another root directory.
         shown = "--property=ActiveEnterTimestampMonotonic"
         moment = ("/usr/bin/systemctl", "show", shown, "--value", "basic.target")
         before = self._ready.execute(moment, timeout=timeout).stdout
@@ -144,7 +145,7 @@ class Machine(System):
         self.wait_for_exit(POWEROFF, timeout=timeout)
 
     def wait_for_agent(self, *, timeout: float = TIMEOUT) -> None:
-        """Wait until scripts can run; raises ToolError when QEMU ends or the time is over."""
+        """Wait until scripts can run; raise ToolError if QEMU exits or the time is over."""
         deadline = time.monotonic() + timeout
         try:
             while not self._ready.answers(1):
@@ -154,10 +155,10 @@ class Machine(System):
             raise self.fault("booting", "the guest agent to answer", "the end of QEMU") from error
 
     def wait_for_exit(self, reason: str, *, timeout: float = TIMEOUT) -> None:
-        """Wait until the guest ends itself; raises ToolError if not for ``reason``."""
+        """Wait until the guest ends itself; raise ToolError if the reason is not ``reason``."""
         got = "none"
         if self._qemu is not None:
-            with suppress(subprocess.TimeoutExpired):  # then got stays as it is
+            with suppress(subprocess.TimeoutExpired):  # then ``got`` keeps its value
                 self._qemu.wait(timeout)
                 got = self._end_reason()
         if got != reason:
@@ -165,14 +166,15 @@ class Machine(System):
         self._switched_off()
 
     def kill(self) -> None:
-        """Cut the power: what the guest has not given to its disk is lost.
+        """Cut the power: lose all data that the guest has not written to its disk.
 
-        What it has given is kept, also where it did not ask for a flush: the write cache of this
+        Written data is kept, even if the guest did not ask for a flush: the write cache of this
         disk survives (``cache=unsafe`` leaves it to this machine's kernel).
         """
         if self._qemu is None:
             return
-        for pid in children(self._qemu.pid) or [self._qemu.pid]:  # what was started is nsenter
+        # the process that we started is nsenter
+        for pid in children(self._qemu.pid) or [self._qemu.pid]:
             with suppress(ProcessLookupError):  # it may have ended just now
                 os.kill(pid, signal.SIGKILL)
         self._qemu.wait()
@@ -191,16 +193,16 @@ class Machine(System):
 
     @property
     def network(self) -> int:
-        """Return the id of a process on whose loopback the guest's port 22 is."""
+        """Return the id of a process whose loopback has the guest's port 22."""
         if self._namespace is None:
             raise RuntimeError("the machine is not open")
         return self._namespace.pid
 
     def _come_up(self, command: list[str], timeout: float) -> bool:
-        """Start QEMU and wait for the agent; tell whether it has to be done again.
+        """Start QEMU and wait for the agent; return whether this must be repeated.
 
-        A kernel that patches itself with a breakpoint, while the other emulated processor is just
-        there, can meet one that is gone already, and panics: about once in 80 boots.
+        A kernel patches itself with a breakpoint. If the other emulated processor is there at that
+        moment, it may find the breakpoint removed, and panics: about once in 80 boots.
         """
         said = self.console.stat().st_size if self.console.exists() else 0
         self._start(command)
@@ -265,11 +267,11 @@ class Machine(System):
         self._channels = [Channel(end) for end in ours]
         self._monitor = self._channels[0]
         self._agent = Agent(self._channels[1])
-        with suppress(OSError):  # QEMU did not start: waiting for the agent tells
+        with suppress(OSError):  # QEMU did not start, which waiting for the agent reports
             self._monitor.send({"execute": "qmp_capabilities"})
 
     def _end_reason(self) -> str:
-        """Give the reason in QEMU's last words; all of them wait in the socket."""
+        """Return the reason in QEMU's last events; all of them wait in the socket."""
         reason = "none"
         with suppress(EOFError):
             while self._monitor is not None:
@@ -302,7 +304,7 @@ class Machine(System):
             raise self._autopsy(str(error)) from error
 
     def _autopsy(self, problem: str) -> ToolError:
-        """Give an error with what the processors of a guest that has stopped are doing."""
+        """Return an error that says what the processors of a stopped guest are doing."""
         if self._monitor is not None:
             with suppress(OSError):
                 self._monitor.send({"execute": "inject-nmi"})

@@ -1,4 +1,4 @@
-"""Root directories of Debian packages that have what a Fedora host has."""
+"""Root directories of Debian packages that resemble a Fedora host."""
 
 import os
 import shlex
@@ -30,22 +30,22 @@ PACKAGES = (
     ),
     *("zsh", "zstd"),
 )
-# What a few tests need: all of it together, so that there is one more root and not several.
+# Packages that few tests need; all of them together, so that there is only one more root.
 MORE = (
     *("bash-completion", "createrepo-c", "dnf5", "gir1.2-glib-2.0", "hicolor-icon-theme", "man-db"),
     *("python3-gi", "python3-xdg"),
 )
-# A layer of its own: no other host has a service that listens on its network.
+# This is a separate layer, since no other host has a service that listens on its network.
 SSH = ("git", "openssh-client", "openssh-server")
 _RECIPE = "1"
 _FEDORA = Path(__file__).parent / "fedora"
 _APT_OPTIONS = (
     'APT::Install-Recommends "false"',
     'Acquire::Languages "none"',
-    # A mirror may be frozen at some day: its signature is checked, its expiry date is not.
+    # A mirror may be frozen at some day: check its signature, but not its expiry date.
     'Acquire::Check-Valid-Until "false"',
 )
-# The root's own apt knows the mirror that the root came from, and checks its signature.
+# The root's own apt uses the mirror that the root came from, and checks its signature.
 _INSTALL = """
 export DEBIAN_FRONTEND=noninteractive
 apt-get --quiet=2 update
@@ -59,10 +59,10 @@ _LEFT_OUT = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/info/*", "/usr/
 
 
 def debian_root() -> Path:
-    """Return a root directory, from the cache or new; it is shared, so never write to it.
+    """Return a root directory, cached or new; it is shared, so never write to it.
 
-    It has Fedora's login scripts and rpm macros, and a ``wheel`` group without passwords for sudo.
-    Raises ToolError where it cannot be made.
+    It has Fedora's login scripts and rpm macros, and a ``wheel`` group that uses sudo without
+    passwords. Raises ToolError if it cannot be made.
     """
     key = digest(SUITE, *PACKAGES, _RECIPE, *_LEFT_OUT, _FEDORA)
     return cached("roots", f"{SUITE}-{key}", lambda target: _bootstrap(target, list(PACKAGES)))
@@ -71,7 +71,7 @@ def debian_root() -> Path:
 def debian_layers(*groups: tuple[str, ...]) -> tuple[Path, ...]:
     """Return overlay layers, the topmost first: debian_root() with further Debian packages.
 
-    Each of ``groups`` is a layer of its own, from the cache or new, over the ones before it: what
+    Each of ``groups`` is a separate layer, cached or new, over the ones before it, so a layer that
     roots have in common is installed once.
     """
     layers: tuple[Path, ...] = (debian_root(),)

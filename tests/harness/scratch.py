@@ -1,4 +1,4 @@
-"""A root directory to write to, thrown away in the end."""
+"""A root directory that can be changed and is thrown away at the end."""
 
 import shlex
 import tempfile
@@ -12,7 +12,7 @@ from tests.harness.closing import Closing
 from tests.harness.commands import Result, script_command
 from tests.harness.namespace import Namespace
 
-# Lower layers have to keep their meaning when they are stacked in another order or place.
+# Lower layers must keep their meaning when they are stacked in another order or place.
 OVERLAY_OPTIONS = "index=off,metacopy=off,redirect_dir=off"
 # $1 is an empty directory, $2 the options of the overlay, $3 and $4 its upper and work directory.
 _MOUNT = """
@@ -40,7 +40,7 @@ ln -s fd/2 dev/stderr
 mount -t tmpfs -o mode=0755 run run
 mount -t tmpfs -o mode=1777 tmp tmp
 """
-# The holder's root is moved, too, and with it what nsenter gives.
+# The holder's root moves, too, and with it the root that nsenter enters.
 _PIVOT = """
 set -eu
 cd "$1/root"
@@ -52,13 +52,13 @@ rmdir run/old
 
 
 class Scratch(Closing):
-    """A writable root over ``layers`` (the topmost first), in namespaces of its own.
+    """A writable root over ``layers`` (the topmost first), in separate namespaces.
 
-    Changes go to memory and are lost in the end, unless ``upper`` names a directory that keeps
-    them as an overlay layer. Mounts and daemons that a run leaves are there for the next one.
-    ``binds`` maps directories of this machine to where they are seen in the root, and ``images``
-    files with file systems to where these are mounted. There is no network but a loopback of its
-    own, unless ``network``.
+    Changes stay in memory and are lost at the end, unless ``upper`` names a directory that keeps
+    them as an overlay layer. Mounts and daemons of one run still exist in the next one. ``binds``
+    maps directories of this machine to their places in the root, and ``images`` maps files with
+    file systems to their mount points. There is no network except a separate loopback, unless
+    ``network``.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Scratch(Closing):
         self._namespace: Namespace | None = None
 
     def open(self) -> None:
-        """Make the namespaces and mount the root."""
+        """Create the namespaces and mount the root."""
         self._namespace = Namespace(network=self._network)
         try:
             self._mount(self._namespace)
@@ -125,21 +125,21 @@ class Scratch(Closing):
     def copy_in(self, source: Path, target: str) -> None:
         """Copy a file or a directory of this machine to ``target``, owned by root.
 
-        Parents are made; a directory is merged into one that is there.
+        Parents are created; a directory is merged into an existing one.
         """
         with archive_of(source) as archive:
             self._entered.execute(unpack_command(source, target), stdin=archive)
 
     def read(self, path: str) -> str:
-        """Give the text of a file in the root."""
+        """Return the text of a file in the root."""
         return self.run(f"cat -- {shlex.quote(path)}").stdout
 
     def add_user(self, name: str) -> None:
-        """Make an ordinary user with a home directory."""
+        """Create an ordinary user with a home directory."""
         self.run(f"useradd --create-home --shell /bin/bash {shlex.quote(name)}")
 
     def close(self) -> None:
-        """End all that runs in the root; changes in memory are lost."""
+        """End all processes in the root; changes in memory are lost."""
         if self._namespace is not None:
             self._namespace.close()
             self._namespace = None

@@ -1,4 +1,4 @@
-"""ssh into a guest: a real sshd in it, and a loopback that only we reach."""
+"""Use ssh to enter a guest, through a real sshd in it and a loopback that only we reach."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -30,20 +30,20 @@ done
 
 
 class Guest(Protocol):
-    """A guest that has a network: a container, or a machine that was given one."""
+    """A guest with a network: a container, or a machine with the option."""
 
     @property
     def network(self) -> int:
-        """Return the id of a process on whose loopback the guest's port 22 is."""
+        """Return the id of a process whose loopback has the guest's port 22."""
 
     def run(self, script: str, *, env: Mapping[str, str]) -> Result:
         """Run a script as root."""
 
 
 class Door:
-    """What ssh needs to know to come into ``host``, kept in the directory ``place``.
+    """The files with which ssh reaches ``host``, kept in the directory ``place``.
 
-    Until follow() is called after a boot, ssh finds nobody there.
+    After a boot, ssh fails until follow() is called.
     """
 
     def __init__(self, host: Guest, place: Path) -> None:
@@ -68,11 +68,11 @@ class Door:
         return shlex.join(["-F", "/dev/null", "-i", str(self._key), *words])
 
     def open_for(self, users: Sequence[str]) -> None:
-        """Start sshd in the guest, at each boot from now on, and let ``users`` in."""
+        """Start sshd in the guest, at each boot from now on, and let ``users`` log in."""
         script = _AUTHORIZE.format(users=shlex.join(users))
         self._host.run(script, env={"KEY": self._key.with_suffix(".pub").read_text().strip()})
         self.follow()
 
     def follow(self) -> None:
-        """Let ssh find the guest of the present boot."""
+        """Let ssh reach the guest in its current boot."""
         self._process.write_text(f"{self._host.network}\n")

@@ -1,4 +1,4 @@
-"""What a host keeps between its boots, and the mounts that it boots from."""
+"""The files that a host keeps between its boots, and the mounts that it boots from."""
 
 from collections.abc import Sequence
 from hashlib import sha256
@@ -22,7 +22,7 @@ mount -t overlay -o "lowerdir=$3,upperdir=$1/etc.upper,workdir=$1/etc.work,$4" e
 _COPY_ETC = """
 [ -n "$(ls -A etc)" ] || cp --archive root/etc/. etc/
 """
-# In a mount namespace of its own: the tree with this host's /etc and /var, before the first boot.
+# In its own mount namespace: the tree with this host's /etc and /var, before the first boot.
 _ADD_USERS = """
 set -eu
 cd "$1"
@@ -38,13 +38,13 @@ done
 
 
 class HostState:
-    """The directory ``path`` with a host's /etc and /var, and namespaces to mount things in.
+    """The directory ``path`` with a host's /etc and /var, and namespaces for its mounts.
 
-    ``root``, ``etc`` and ``var`` are what nspawn gets. ``var_size`` is in bytes; without one, /var
-    is a directory. ``cgroup`` is the control group, in the namespaces, that the host is to use.
-    With ``keep_root`` changes to ``root`` are kept, too; else it is read-only. With ``bootc``, the
-    mount source of ``root`` is composefs:DIGEST, and ``etc`` a directory, as ``var`` is, with what
-    the first tree has there.
+    ``root``, ``etc`` and ``var`` are nspawn's inputs. ``var_size`` is in bytes; without it, /var is
+    a directory. ``cgroup`` is the control group for the host, in the namespaces. With ``keep_root``
+    changes to ``root`` are kept, too; otherwise it is read-only. With ``bootc``, the mount source
+    of ``root`` is composefs:DIGEST, and ``etc`` a directory, like ``var``, with the first tree's
+    files.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class HostState:
         if not image.exists():
             with image.open("wb") as file:
                 file.truncate(size)
-            # No blocks set aside for root: full is full.
+            # No blocks are reserved for root, so that full means full.
             self.namespace.execute(["mkfs.ext4", "-q", "-m", "0", image])
         self.namespace.execute(["mount", "-o", "loop", image, self.var])
 
     def mount(self, tree: Tree) -> None:
-        """Show ``tree`` in ``root`` and its /etc with the host's changes in ``etc``."""
+        """Mount ``tree`` at ``root`` and its /etc with the host's changes at ``etc``."""
         root = ":".join(str(layer) for layer in tree.layers)
         etc = ":".join(str(layer / "etc") for layer in tree.layers if (layer / "etc").is_dir())
         script = _MOUNT_ROOT + (_COPY_ETC if self._bootc else _MOUNT_ETC)
@@ -103,18 +103,18 @@ class HostState:
         self.namespace.execute(["sh", "-c", script, "mount", *words])
 
     def unmount(self) -> None:
-        """Take ``root`` and ``etc`` away, and the control groups that the guest has left."""
+        """Unmount ``root`` and ``etc``, and remove the guest's remaining control groups."""
         mounts = [self.root] if self._bootc else [self.etc, self.root]
         self.namespace.execute(["umount", "--lazy", *mounts])
         clear_group(self.namespace, self._cgroup)
 
     def add_users(self, users: Sequence[str]) -> None:
-        """Make users, the first one in ``wheel``, where the tree is mounted and not running."""
+        """Create users, the first one in ``wheel``; the tree must be mounted and not running."""
         script = ["sh", "-c", _ADD_USERS, "users", str(self.path), *users]
         self.namespace.execute(["unshare", "--mount", *script])
 
     def close(self) -> None:
-        """End the namespaces; what the host keeps stays."""
+        """End the namespaces; the host's files stay."""
         self.namespace.close()
         for work in (self._work, self._root_work):
             remove_tree(work)

@@ -1,6 +1,6 @@
-"""strace in a root that does not have it: this machine's, with its own libraries and loader.
+"""Bring this machine's strace, with its libraries and loader, into a root that lacks it.
 
-A root's C library may be another one than this machine's; strace does not care what it traces.
+The root's C library may differ from this machine's, which does not matter to strace.
 """
 
 import re
@@ -15,7 +15,7 @@ _PLACE = "/run/strace"
 
 
 def bring_strace(scratch: Scratch) -> str:
-    """Copy strace into a root; return the command that starts it there, for a shell."""
+    """Copy strace into a root; return a shell command that starts it there."""
     with tempfile.TemporaryDirectory() as place:
         command = copy_strace(Path(place), _PLACE)
         scratch.copy_in(Path(place), _PLACE)
@@ -23,7 +23,7 @@ def bring_strace(scratch: Scratch) -> str:
 
 
 def copy_strace(directory: Path, place: str) -> str:
-    """Copy strace into ``directory``; return the command that starts it from ``place`` in a root.
+    """Copy strace into ``directory``; return a command that starts it from ``place`` in a root.
 
     ``place`` is where the caller puts the directory's files.
     """

@@ -1,4 +1,4 @@
-"""A booted system, whatever runs it: what tests do with it."""
+"""A booted system of any kind, and the operations of tests on it."""
 
 import json
 import shlex
@@ -13,14 +13,14 @@ from tests.harness.archive import archive_of, unpack_command
 from tests.harness.closing import Closing
 from tests.harness.commands import Result, script_command
 
-PAUSE = 0.03  # seconds between two looks
+PAUSE = 0.03  # seconds between two polls
 TIMEOUT = 300.0  # seconds: enough for an emulated machine that shares its processors
 
 
 class System(Closing):
     """A guest that is opened, boots, is used, and is closed.
 
-    In a ``with`` it boots, and is killed in the end.
+    In a ``with`` block it boots, and is killed at the end.
     """
 
     def __init__(self, console: Path) -> None:
@@ -29,18 +29,18 @@ class System(Closing):
 
     @abstractmethod
     def open(self) -> None:
-        """Prepare what the guest keeps; it is off."""
+        """Prepare the guest's files; it is off."""
 
     @abstractmethod
     def boot(self, *, wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Start the guest; give the seconds it took.
+        """Start the guest; return the seconds it took.
 
         Returns as soon as scripts can run or, with ``wait``, when wait_until_up() does.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Kill the guest; what it keeps stays."""
+        """Kill the guest; its files stay."""
 
     @abstractmethod
     def _execute(
@@ -54,9 +54,9 @@ class System(Closing):
         """Run ``command`` in the guest to its end, as commands.execute does."""
 
     def wait_until_up(self, *, timeout: float = TIMEOUT) -> str:
-        """Wait until the boot has no jobs left; give ``running`` or ``degraded``.
+        """Wait until the boot has no jobs left; return ``running`` or ``degraded``.
 
-        What made it degraded is in failed_units(). Raises ToolError with the jobs that are left.
+        failed_units() has the reason for degraded. Raises ToolError with the jobs that are left.
         """
         command = f"timeout {timeout} systemctl is-system-running --wait"
         deadline = time.monotonic() + timeout
@@ -79,7 +79,7 @@ class System(Closing):
     ) -> Result:
         """Run a bash script (``-euo pipefail``) as root in the guest, in ``/``.
 
-        It sees ``env`` and a minimal environment, is no login and belongs to no unit. Raises
+        It sees ``env`` and a minimal environment, has no login and belongs to no unit. Raises
         ToolError with the output for a non-zero exit code, unless ``check`` is false, and after
         ``timeout`` seconds.
         """
@@ -98,9 +98,9 @@ class System(Closing):
     ) -> Result:
         """Run a script in ``shell`` as ``user`` in the user's home.
 
-        A login gets a PAM session (logind, user manager, XDG_RUNTIME_DIR) and what login shells
-        read; without, it is a plain ``shell -c`` with a minimal environment. The script is as
-        strict as it makes itself.
+        A login gets a PAM session (logind, user manager, XDG_RUNTIME_DIR) and the files of login
+        shells; without, it is a plain ``shell -c`` with a minimal environment. The script sets its
+        own strictness.
         """
         if login:
             command = ["su", "--login", user, f"--shell=/bin/{shell}", f"--command={script}"]
@@ -110,7 +110,7 @@ class System(Closing):
         return self._execute(command, check, timeout, None, f"{user} ({shell}): {script}")
 
     def linger(self, user: str) -> None:
-        """Keep a user manager for ``user`` from now on, and wait until it is up."""
+        """Enable lingering for ``user``, and wait until the user manager is up."""
         self.run(
             f"loginctl enable-linger {shlex.quote(user)}\n"
             f"systemctl start user@$(id --user {shlex.quote(user)}).service"
@@ -119,28 +119,28 @@ class System(Closing):
     def copy_in(self, source: Path, target: str) -> None:
         """Copy a file or a directory of this machine to ``target``, owned by root.
 
-        Parents are made; a directory is merged into one that is there.
+        Parents are created; a directory is merged into an existing one.
         """
         with archive_of(source) as archive:
             command = unpack_command(source, target)
             self._execute(command, True, TIMEOUT, archive, f"copy to {target}")
 
     def read(self, path: str) -> str:
-        """Give the text of a file in the guest."""
+        """Return the text of a file in the guest."""
         return self.run(f"cat -- {shlex.quote(path)}").stdout
 
     def journal(self, unit: str | None = None) -> str:
-        """Give the messages of this boot, of ``unit`` or of all."""
+        """Return the messages of this boot, of ``unit`` or of all."""
         only = f"--unit={shlex.quote(unit)}" if unit else ""
         return self.run(f"journalctl --sync; journalctl -b --no-pager {only}").stdout
 
     def failed_units(self) -> list[str]:
-        """Give the names of the units that have failed."""
+        """Return the names of the failed units."""
         listing = self.run("systemctl --failed --output=json").stdout
         return [str(unit["unit"]) for unit in json.loads(listing)]
 
     def fault(self, what: str, expected: str, got: str, *, lines: int = 40) -> ToolError:
-        """Give an error with the last ``lines`` of the console."""
+        """Return an error with the last ``lines`` of the console."""
         tail = "\n".join(self.console.read_text(errors="replace").splitlines()[-lines:])
         return ToolError(f"{what}: {self.console.parent}: expected {expected}, got {got}\n{tail}")
 

@@ -14,9 +14,10 @@ from tests.harness.scratch import Scratch
 
 _ATOMIC = Path(__file__).parent / "atomic"
 _RPM_OSTREE = Path(__file__).parent / "rpm_ostree"
-# Fedora Atomic's layout. What Debian's packages put into /var is lost, dpkg's database included.
-# systemd starts no mount unit for up to a second after a burst of mounts (it limits the rate of
-# its monitor), and nspawn's guest begins with one: without that unit a boot takes half the time.
+# Fedora Atomic's layout. The files of Debian's packages in /var are lost, including dpkg's
+# database. systemd starts no mount unit for up to a second after a burst of mounts (it limits the
+# rate of its monitor), and nspawn's guest begins with one: without that unit a boot takes half the
+# time.
 _CONVERT = """
 rm -rf /home /root /opt /srv /mnt /media /boot /usr/local /var /usr/lib/sysimage/rpm
 ln -s var/home /home
@@ -33,9 +34,9 @@ ln -s ../../share/rpm /usr/lib/sysimage/rpm
 rm -r /etc/systemd/system/timers.target.wants
 ln -s /dev/null /etc/systemd/system/var-lib-machines.mount
 """
-# ostree gives everything mtime 0, and with /usr's, ConditionNeedsUpdate= is false on any host
-# that has booted before. A database in WAL mode cannot be read on a read-only root. Of /var,
-# commits that rpm-ostree assembles have two links: rpmostree-core.cxx:4462.
+# ostree gives everything mtime 0. With that on /usr, ConditionNeedsUpdate= is false on any host
+# that has booted before. A database in WAL mode cannot be read on a read-only root. Commits that
+# rpm-ostree assembles have two links in /var: rpmostree-core.cxx:4462.
 _FINISH = """
 cd /var
 find . -mindepth 1 ! -path ./lib ! -path ./lib/alternatives ! -path ./lib/vagrant -delete
@@ -51,12 +52,12 @@ touch -d @0 /usr
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a deployment: overlay layers, the topmost first. Nothing changes them."""
+    """The files of a deployment: overlay layers, the topmost first; nothing changes them."""
 
     layers: tuple[Path, ...]
 
     def changed(self, directory: Path, script: str) -> "Tree":
-        """Give a tree in which a bash script has run as root in the root directory.
+        """Return a tree in which a bash script has run as root in the root directory.
 
         ``directory``, which must not exist yet, becomes its topmost layer.
         """
@@ -66,15 +67,15 @@ class Tree:
         return Tree((directory, *self.layers))
 
     def scratch(self) -> Scratch:
-        """Give a root to look at the tree, and to change it without effect."""
+        """Return a root in which to look at the tree, and to change it without effect."""
         return Scratch(self.layers)
 
 
 def atomic_tree(*, nix_dir: bool = False, extra: Sequence[tuple[str, ...]] = ()) -> Tree:
-    """Give a host without packages of ours, from the cache or new.
+    """Return a host without our packages, cached or new.
 
-    Its rpm database knows what a Fedora host has (provides.FEDORA_NAMES). ``nix_dir`` puts an
-    empty ``/nix`` at the top; ``extra`` has groups of Debian packages, for debian_layers().
+    Its rpm database knows the packages of a Fedora host (provides.FEDORA_NAMES). ``nix_dir`` puts
+    an empty ``/nix`` at the top; ``extra`` has groups of Debian packages, for debian_layers().
     """
     root = debian_layers(*extra)
     modules = [Path(__file__).with_name("provides.py"), *sorted(_RPM_OSTREE.glob("*.py"))]
@@ -94,12 +95,12 @@ def _convert(root: tuple[Path, ...], layer: Path, nix_dir: bool) -> None:
 
 
 def layer_rpms(tree: Tree, rpms: Sequence[Path], directory: Path, *, sysusers: bool = True) -> Tree:
-    """Give ``tree`` with RPMs added as ``rpm-ostree install`` does; ``tree`` stays as it is.
+    """Return ``tree`` with RPMs added as ``rpm-ostree install`` does; ``tree`` stays unchanged.
 
-    ``directory``, which must not exist yet, becomes the topmost layer. An upgrade is made like
+    ``directory``, which must not exist yet, becomes the topmost layer. An upgrade is like
     rpm-ostree's: from the same base with the newer RPMs, so ``%preun`` and ``%postun`` never run.
-    ``sysusers`` runs systemd-sysusers first, as rpm-ostree does on Fedora 42 and later.
-    Raises ToolError with the message of rpm-ostree, or of rpm for relations that do not hold.
+    ``sysusers`` runs systemd-sysusers first, as rpm-ostree does on Fedora 42 and later. Raises
+    ToolError with the message of rpm-ostree, or of rpm for relations that do not hold.
     """
     _new_layer(directory)
     _add(tree.layers, rpms, directory, sysusers=sysusers)
@@ -108,7 +109,7 @@ def layer_rpms(tree: Tree, rpms: Sequence[Path], directory: Path, *, sysusers: b
 
 def _new_layer(directory: Path) -> None:
     directory.mkdir(parents=True)
-    directory.chmod(0o755)  # it is the root directory, too
+    directory.chmod(0o755)  # this also becomes the root directory
 
 
 def _add(layers: Sequence[Path], rpms: Sequence[Path], directory: Path, *, sysusers: bool) -> None:

@@ -1,4 +1,4 @@
-"""A root, not booted, with a store of another Nix, which users have packages in."""
+"""A root, not booted, with another Nix's store in which users have packages."""
 
 from tests.harness.scratch import Scratch
 from tests.host.losing import BUILD
@@ -7,7 +7,7 @@ from tests.whole import IMPORT, WHOLE, check_clean
 ADOPT = "nix-aurora adopt --yes"
 FORMER = "/var/home/nix"
 USERS = ("tester", "other")
-# All on one file system that keeps the numbers of its inodes, as an overlay need not.
+# Everything is on one file system with stable inode numbers, which an overlay may lack.
 MAKE_VAR = """
 mount -t tmpfs -o mode=0755 var /var
 mkdir -p /var/lib /var/home /var/roothome /var/tmp
@@ -53,7 +53,7 @@ rm /nix/var/nix/gcroots/{{inner,result}}
 "$nix/nix-store" --optimise 2>/dev/null
 cd /
 """
-# It becomes another Nix's; the host begins again.
+# The store becomes another Nix's; the host starts again from nothing.
 PART = f"""
 umount /nix
 mkdir -p {FORMER}
@@ -80,12 +80,12 @@ done
     $(readlink /var/home/result)
 """
 COLLECT = '"$CLOSURE_NIX/bin/nix-store" --gc >/dev/null 2>&1\n'
-# What nobody keeps is collected, and nothing else.
+# A collection must delete only paths without a root.
 CHECK_KEPT = CHECK_USERS + COLLECT + CHECK_USERS
 
 
 def check_adopted(root: Scratch) -> None:
-    """Fail unless the users have all that they had, the package is whole, and so is the store."""
+    """Fail unless users have everything as before, and package and store are whole."""
     root.run(CHECK_USERS)
     check_clean(root.run(WHOLE))
     root.run(CHECK_KEPT)
@@ -93,7 +93,7 @@ def check_adopted(root: Scratch) -> None:
     root.run("! ls -d /var/lib/nix/.nix-aurora/adopt 2>/dev/null")
 
 
-# What users keep in this host's own store.
+# The paths that users keep in this host's own store.
 IN_OURS = f"""
 {BUILD}
 build mineonly text
@@ -116,15 +116,15 @@ mount --bind /run/disk/home /var/home
 
 
 def measure(root: Scratch, place: str) -> int:
-    """Return how many bytes of a file system are in use."""
+    """Return the used bytes of a file system."""
     size, blocks, free = root.run(
         f"sync; stat --file-system --format='%S %b %f' {place}"
     ).stdout.split()
     return (int(blocks) - int(free)) * int(size)
 
 
-# On a running host: the package's store becomes one that another Nix has left. The kill fails where
-# no build of the daemon is left, which is well.
+# On a running host: turn the package's store into one that another Nix left. The kill fails if no
+# build of the daemon is left, which is fine.
 LEAVE = f"""
 systemctl stop nix-database-backup.timer nix-daemon.socket nix-daemon.service nix-setup.service
 systemctl kill --kill-whom=all nix-daemon.service 2>/dev/null || :

@@ -15,14 +15,14 @@ from tests.packages import PackageMaker, fit_for_sample
 
 
 class HostMaker(Protocol):
-    """Makes a host that is off, and is closed when the test ends."""
+    """Make a host that is off, and is closed when the test ends."""
 
     def __call__(self, tree: Tree, *, var_size: int | None = None) -> Host:
-        """Give a new host with a state of its own."""
+        """Return a new host with its own state."""
 
 
 class NixTreeMaker(Protocol):
-    """Makes trees with the real RPM, of a sample closure, layered onto them."""
+    """Make trees with the real RPM, of a sample closure, layered onto them."""
 
     def __call__(
         self,
@@ -32,10 +32,10 @@ class NixTreeMaker(Protocol):
         sysusers: bool = True,
         layout: str = "auto",
     ) -> Tree:
-        """Return such a tree, with settings fit for the sample; made once in a run.
+        """Return such a tree, with settings for the sample; made once in a run.
 
-        ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms(), ``layout`` is
-        what /etc/nix-aurora.conf asks for.
+        ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms(), ``layout`` is the
+        setting in /etc/nix-aurora.conf.
         """
 
 
@@ -63,32 +63,32 @@ def make_nix_tree(package: PackageMaker, shared: Path) -> NixTreeMaker:
 
 @pytest.fixture(scope="session")
 def tree() -> Tree:
-    """Give a stock composefs host: no /nix, and none can be made."""
+    """Return a stock composefs host, which has no /nix and cannot get one."""
     return atomic_tree()
 
 
 @pytest.fixture(scope="session")
 def tree_with_nix() -> Tree:
-    """Give a host whose image has an empty /nix."""
+    """Return a host whose image has an empty /nix."""
     return atomic_tree(nix_dir=True)
 
 
 @pytest.fixture(scope="session")
 def nix_tree(make_nix_tree: NixTreeMaker) -> Tree:
-    """Give a host whose image has an empty /nix and the package, of forky's Nix."""
+    """Return a host whose image has an empty /nix and the package, with forky's Nix."""
     return make_nix_tree("forky")
 
 
 @pytest.fixture(scope="module")
 def nix_host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host that has booted with the package, and has imported it; a module shares it."""
+    """Yield a host that has booted with the package, and has imported it; a module shares it."""
     with Host(nix_tree, tmp_path_factory.mktemp("nix") / "host") as host:
         yield host
 
 
 @pytest.fixture
 def make_host(tmp_path: Path) -> Iterator[HostMaker]:
-    """Give a maker of hosts that last as long as the test."""
+    """Yield a maker of hosts that last as long as the test."""
     with ExitStack() as stack:
 
         def make(tree: Tree, *, var_size: int | None = None) -> Host:

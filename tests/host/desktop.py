@@ -18,7 +18,7 @@ from gi.repository import Gio, GioUnix, GLib  # noqa: E402 - their versions come
 
 
 def _launch(entry: Gio.AppInfo) -> int:
-    """Start the program as a menu does; give its exit code."""
+    """Start the program as a menu does; return its exit code."""
     pids: list[int] = []
     entry.launch_uris_as_manager(
         [], None, GLib.SpawnFlags.DO_NOT_REAP_CHILD, None, None, lambda _, pid: pids.append(pid)
@@ -27,7 +27,7 @@ def _launch(entry: Gio.AppInfo) -> int:
 
 
 def look(name: str) -> dict[str, object]:
-    """Give the files of the menu's entry and of its icon, or null, and what starting it gave."""
+    """Return the files of the menu's entry and of its icon, or null, and the start's result."""
     shown = [entry for entry in Gio.AppInfo.get_all() if entry.should_show()]
     found = {entry.get_id(): entry for entry in shown}.get(f"{name}.desktop")
     if found is None:

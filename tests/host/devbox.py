@@ -29,7 +29,8 @@ _DEFAULT = Path("/nix/var/nix/profiles/default")
 _VERSION = re.compile(r"^(.+) \(.+\) (\d+)\.(\d+)\.(\d+)(\S*)$")
 _OLDEST = (2, 18, 0)
 _READ = ("NIX_PROFILES", "NIX_SSL_CERT_FILE", "PATH", "XDG_DATA_DIRS", "__ETC_PROFILE_NIX_SOURCED")
-# internal/shellgen/tmpl/flake.nix.tmpl, in its effect: a shell of what is cached and what is built.
+# internal/shellgen/tmpl/flake.nix.tmpl, reduced to its effect: a shell with a cached and a built
+# package.
 _SHELL = """
 {
   inputs = { nixpkgs.url = "path:PACKAGES"; own.url = "path:PACKAGES"; };
@@ -68,13 +69,14 @@ def _profile_files() -> list[Path]:
     state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local/state")
     tops = [_DEFAULT, home / ".nix-profile", state / "nix/profile", state / "nix/profiles/profile"]
     if found := shutil.which("nix"):
-        tops.insert(0, Path(found).parents[1])  # of /usr/bin/nix: /usr/etc, ostree's own copy
+        # the parent of /usr/bin/nix; /usr/etc is ostree's own copy
+        tops.insert(0, Path(found).parents[1])
     names = ("nix-daemon.sh", "nix-daemon.fish", "nix.sh", "nix.fish")
     return [top / "etc/profile.d" / name for name in names for top in dict.fromkeys(tops)]
 
 
 def _source_profile() -> str | None:
-    """Take over what the first profile sets that can be read, and give its name."""
+    """Apply the variables of the first readable profile, and return its name."""
     if "NIX_PROFILES" in os.environ:
         return None
     show = "\n".join(f'echo {name}="${name}"' for name in _READ)
@@ -89,7 +91,7 @@ def _source_profile() -> str | None:
 
 
 def _ensure_installed() -> str:
-    """Tell how devbox comes to believe that there is a Nix; else what it does about it."""
+    """Return how devbox detects Nix, or its installation command if it does not."""
     if shutil.which("nix"):
         return "PATH"
     try:
@@ -103,7 +105,7 @@ def _ensure_installed() -> str:
 
 
 def find() -> dict[str, object]:
-    """Give what devbox knows of Nix before its first command."""
+    """Return what devbox knows of Nix before its first command."""
     found: dict[str, object] = {"by": _ensure_installed()}
     found["sourced"] = _source_profile()
     found["nix"] = shutil.which("nix")
@@ -146,7 +148,10 @@ def _in_profile(profile: Path) -> list[str]:
 
 
 def _install(profile: Path, *paths: str) -> None:
-    """internal/nix/profiles.go: each with a priority of its own, as they may have equal files."""
+    """Install packages, each with its own priority, since they may have equal files.
+
+    internal/nix/profiles.go.
+    """
     manifest = profile / "manifest.json"
     elements = json.loads(manifest.read_text())["elements"] if manifest.exists() else {}
     priority = max([5, *(element["priority"] for element in elements.values())]) + 1
@@ -155,20 +160,23 @@ def _install(profile: Path, *paths: str) -> None:
 
 
 def _start(profile: Path, program: str) -> str:
-    """internal/nix/run.go: a script, with the project's profile first on PATH."""
+    """Run a script with the project's profile first on PATH: internal/nix/run.go."""
     done = _captured(["sh", "-c", program], PATH=f"{profile}/bin:{os.environ['PATH']}")
     return done.stdout.strip() or f"exit code {done.returncode}"
 
 
 def _wipe_history(profile: Path) -> None:
-    """internal/devbox/nixprofile.go: it removes the links of older generations by itself."""
+    """Remove the links of older generations directly: internal/devbox/nixprofile.go."""
     for link in profile.parent.iterdir():
         if link.name not in {profile.name, str(profile.readlink())}:
             link.unlink()
 
 
 def _dev_env(project: Path, system: str, packages: str, cache: str, cached: str) -> list[str]:
-    """internal/shellgen, internal/nix/nix.go: the paths in the environment of the project."""
+    """Return the paths in the environment of the project.
+
+    internal/shellgen, internal/nix/nix.go.
+    """
     flake = project / ".devbox/gen/flake"
     flake.mkdir(parents=True)
     text = _SHELL.replace("SYSTEM", system).replace("PACKAGES", packages)
@@ -179,14 +187,17 @@ def _dev_env(project: Path, system: str, packages: str, cache: str, cached: str)
 
 
 def _bash(packages: str) -> str:
-    """internal/devbox/shell.go: without SHELL it starts the bash of nixpkgs, and Nix otherwise."""
+    """Return the bash of nixpkgs, which it starts without SHELL, and Nix otherwise.
+
+    internal/devbox/shell.go.
+    """
     path = _run(["nix", "eval", "--raw", f"path:{packages}#bashInteractive", *_OPTIONS])
     _run(["nix", "build", path, "--no-link", *_OPTIONS])
     return path
 
 
 def use(project: Path, packages: str, cache: str, cached: str) -> dict[str, object]:
-    """Give what each of devbox's steps in a new project has come to."""
+    """Return the result of each of devbox's steps in a new project."""
     found = find()
     installable = f"path:{packages}#greet"
     seen: dict[str, object] = {"name": _nix("eval", "--raw", f"{installable}.name")}
@@ -218,7 +229,7 @@ def use(project: Path, packages: str, cache: str, cached: str) -> dict[str, obje
     _nix("profile", "remove", "--profile", str(profile), "--impure", cached, env=_UNFREE)
     _wipe_history(profile)
     seen["left"] = _in_profile(profile)
-    # Known to its code, and used by none of its commands at that version.
+    # The code of that version has this, but none of its commands uses it.
     seen["daemon"] = _json("store", "info", "--store", "daemon", "--json")["version"]
     seen["substituters"] = _json("show-config", "--json")["substituters"]["value"]
     return seen

@@ -1,4 +1,4 @@
-"""Doctor on hosts: what it finds, and its fixes, run as an administrator runs them."""
+"""Run doctor on hosts, and apply its fixes as an administrator does."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ _ROUNDS = 3
 
 
 class Hosts:
-    """Hosts in which all is well, one of a kind: a new one where a failed test has left it ill."""
+    """Healthy hosts, one of each kind; a host that a failed test left broken is replaced."""
 
     def __init__(self, tree: Tree, place: Path) -> None:
         self._tree = tree
@@ -34,7 +34,7 @@ class Hosts:
         return self._hosts[kind]
 
     def discard(self, host: Host) -> None:
-        """Switch off a host that is no longer well."""
+        """Switch off a host that is no longer healthy."""
         for kind, known in [*self._hosts.items()]:
             if known is host:
                 del self._hosts[kind]
@@ -47,8 +47,8 @@ class Hosts:
 
 
 def doctor(host: Host, user: str = "tester") -> list[dict[str, Any]]:
-    """Return what doctor finds, notes aside, and see that its exit code fits."""
-    # As a user whose own settings do not matter: what is looked at is a new login.
+    """Return doctor's findings without notes, and check that its exit code fits them."""
+    # The user's own settings do not matter, since a new login is checked.
     result = host.run_as(user, "nix-aurora doctor --json", login=False, check=False)
     report = json.loads(result.stdout)
     assert result.returncode == (0 if report["well"] else 1), result.output
@@ -57,14 +57,14 @@ def doctor(host: Host, user: str = "tester") -> list[dict[str, Any]]:
 
 
 def faults(output: str) -> list[dict[str, Any]]:
-    """Return the findings in doctor's JSON, notes aside."""
+    """Return the findings in doctor's JSON, without notes."""
     return [found for found in json.loads(output)["findings"] if found["severity"] != "note"]
 
 
 def build(host: Host, user: str = "tester", *, shown: bool = True) -> None:
     """Build something new as an ordinary user, through the daemon.
 
-    Where /nix is not ``shown`` to all, the result is read where it lies.
+    Unless /nix is ``shown`` to everybody, the result is read at its physical place.
     """
     expression = (
         f'derivation {{ name = "{uuid4()}"; system = builtins.currentSystem; '
@@ -76,9 +76,9 @@ def build(host: Host, user: str = "tester", *, shown: bool = True) -> None:
 
 
 def cure(host: Host, found: list[dict[str, Any]], user: str = "tester") -> None:
-    """Run the first fix as it is printed, look again, and be well within three rounds.
+    """Run the first printed fix, check again, and require health within three rounds.
 
-    On a terminal, with yes for an answer. One fix may bring another fault to light.
+    It runs on a terminal, and yes is the answer. One fix may reveal another fault.
     """
     for _ in range(_ROUNDS):
         fix = shlex.quote(found[0]["fix"])
@@ -92,7 +92,7 @@ def cure(host: Host, found: list[dict[str, Any]], user: str = "tester") -> None:
 
 
 def check(hosts: Hosts, scenario: Scenario) -> None:
-    """Make a fault, find it and nothing else, run the printed fix, and find it cured."""
+    """Cause a fault, find exactly its findings, run the printed fix, and find it cured."""
     host = hosts.healthy(scenario.host)
     try:
         host.run(scenario.script)

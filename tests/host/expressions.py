@@ -1,4 +1,4 @@
-"""What the tests of users' commands build: local expressions, for there is no network."""
+"""The expressions that the tests of users' commands build; they are local, without network."""
 
 from pathlib import Path
 
@@ -43,8 +43,8 @@ _EXPRESSIONS = {
 }
 """,
 }
-# nix develop insists on a bash as the builder, and the sandbox sees the store alone: the host's
-# own, with the libraries that it needs, started by the sandbox's shell.
+# nix develop requires a bash as the builder, but the sandbox sees only the store: so this is the
+# host's own bash with its libraries, and the sandbox's shell starts it.
 ADD_BASH = """
 set -euo pipefail
 mkdir -p ~/bash/bin ~/bash/lib
@@ -60,7 +60,7 @@ nix store add --name bash ~/bash
 
 
 def copy_expressions(host: System, place: Path) -> None:
-    """Put who.nix, greet.nix and develop.nix into /srv; ``place`` is an empty directory here."""
+    """Copy who.nix, greet.nix and develop.nix into /srv; ``place`` is an empty directory here."""
     for name, text in _EXPRESSIONS.items():
         (place / name).write_text(text)
         host.copy_in(place / name, f"/srv/{name}")

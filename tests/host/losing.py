@@ -1,4 +1,4 @@
-"""A root, not booted, with a user's store paths and a database that was copied."""
+"""A root, not booted, with a user's store paths and a copy of the database."""
 
 from tests.whole import IMPORT
 
@@ -7,7 +7,7 @@ DATABASE = "/var/lib/nix/var/nix/db/db.sqlite"
 SCHEMA = "/var/lib/nix/var/nix/db/schema"
 OWN = "/var/lib/nix/.nix-aurora"
 COPIES = f"{OWN}/database"
-# A path of a user's that refers to another, and its root.
+# A user's path that refers to another, and its root.
 BUILD = """
 export NIX_REMOTE=local
 . /usr/lib/nix-aurora/closure.env

@@ -1,8 +1,8 @@
-"""Faults, each with the findings that doctor then has: what its contract is tested with.
+"""Faults, each with doctor's expected findings: the test cases of its contract.
 
-Each kind of finding that is an error or a warning is here, or has a test of its own in ELSEWHERE,
-because its fault needs another machine. tests/lint/test_findings.py compares them with doctor's
-own list.
+Each kind of finding that is an error or a warning is here, or has a separate test in ELSEWHERE,
+because its fault needs another machine. tests/lint/test_findings.py compares them with doctor's own
+list.
 """
 
 import shlex
@@ -28,11 +28,11 @@ Description=Another Nix's daemon
 ExecStart=/bin/sleep infinity
 """
 _CLOSURE = ". /usr/lib/nix-aurora/closure.env"
-# What runs from /nix keeps it mounted.
+# A process that runs from /nix keeps it mounted.
 _END_BUILDS = "systemctl kill --kill-whom=all nix-daemon.service || :; systemctl stop nix-daemon"
 _UNMOUNT = f"{_END_BUILDS}; systemctl stop nix.mount"
 _DROP_USERS = "for n in $(seq 32); do userdel nixbld$n; done; groupdel --force nixbld || :"
-# Another Nix in the default profile: {} is the version that it has.
+# Another Nix in the default profile; {} is its version.
 _OTHER_NIX = f"""
 {_CLOSURE}
 rm -rf /tmp/own
@@ -57,7 +57,7 @@ systemctl restart nix-daemon.service
 rm -r $place
 systemctl daemon-reload
 """
-# As sssd or systemd-homed have them: not in /etc/passwd.
+# The form of sssd and systemd-homed: not in /etc/passwd.
 _USERDB = """
 mkdir -p /etc/userdb
 cat >/etc/userdb/far.user <<'END'
@@ -67,7 +67,7 @@ cp /etc/userdb/far.user /etc/userdb/60123.user
 getent passwd far
 """
 _BACKUP = "systemctl start nix-database-backup.service"
-# A store path that is not the package's, and a root that keeps it.
+# A store path that is not in the package, and a root that keeps it.
 _KEPT = f"""
 date +%N >/tmp/kept
 nix-store --realise --add-root {_STATE}/gcroots/kept $(nix-store --add /tmp/kept)
@@ -86,11 +86,10 @@ touch -d @1 $file
 
 @dataclass(frozen=True)
 class Scenario:
-    """What root does to a host, and all ids of errors and warnings that doctor then finds.
+    """A fault that root causes, and all ids of errors and warnings that doctor then finds.
 
-    Most of the time it is one; each fix is run in its turn until nothing is left. ``seen_by`` is
-    who runs doctor: some faults are root's alone to see. ``after`` puts right what the fault left
-    and no fix is for.
+    Usually there is one; the fixes run in turn until nothing is left. ``seen_by`` is the user who
+    runs doctor: only root can see some faults. ``after`` repairs damage for which no fix exists.
     """
 
     name: str
@@ -510,7 +509,7 @@ _ANOTHER_NIX = (
 
 
 def of_each_kind(scenarios: Sequence[Scenario]) -> list[Scenario]:
-    """Return a scenario for each kind of findings and a tenth of the others; all for torture."""
+    """Return a scenario for each kind of finding and a tenth of the others; all for torture."""
     return representatives(
         scenarios, lambda scenario: tuple(name.partition(":")[0] for name in scenario.ids)
     )
@@ -522,13 +521,13 @@ SCENARIOS_OF_SYSTEM = (*_MOUNTS, *_UNITS, *_STORE, *_ANOTHER_NIX)
 SCENARIOS = (*SCENARIOS_OF_USERS, *SCENARIOS_OF_SYSTEM)
 
 ELSEWHERE: Mapping[str, str] = {
-    # Bringing the package's files back takes dnf and a repository.
+    # Restoring the package's files needs dnf and a repository.
     "package-corrupt": "tests/host/test_dnf.py::test_reinstalling_cures_a_corrupt_package",
     "package-damaged": "tests/host/test_dnf.py::test_reinstalling_cures_a_damaged_description",
-    "foreign-packages": "tests/host/test_dnf.py::test_fedoras_own_nix_is_removed_by_the_fix",
-    # A file system of its own.
-    "space-full": "tests/host/test_doctor.py::test_a_full_var_is_cured_by_collecting_garbage",
-    "space-scarce": "tests/host/test_doctor.py::test_a_full_var_is_cured_by_collecting_garbage",
+    "foreign-packages": "tests/host/test_dnf.py::test_fix_removes_fedoras_own_nix",
+    # A separate file system.
+    "space-full": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
+    "space-scarce": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
     # SELinux.
     "label": "tests/ostree/test_selinux.py::test_a_store_is_labelled_again",
     # A store of another Nix.

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -I
-"""step.py STEP ACTION: import, and at a step do something else first.
+"""Run the import, with an action before one of its steps: step.py STEP ACTION.
 
 STEP is a function of the import, MODULE.NAME, or MODULE.NAME:N for its call number N (from 0).
-ACTION is for bash; the import's process is its $PPID. What a test wants to happen is then told by
-the import's own parts, and not by the text of its source.
+ACTION is for bash; the import's process is its $PPID. So a test names a function of the import, and
+does not depend on the text of its source.
 """
 
 import importlib
@@ -18,7 +18,7 @@ PACKAGE = "nix_aurora_host.importer"
 
 
 def hook(step: str, action: str) -> None:
-    """Have ``action`` come before a step."""
+    """Run ``action`` before a step."""
     path, _, number = step.partition(":")
     module, name = path.rsplit(".", 1)
     owner = importlib.import_module(f"{PACKAGE}.{module}")

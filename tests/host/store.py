@@ -1,4 +1,4 @@
-"""A root in which an upgrade of the package is about to be imported, without a boot."""
+"""A root just before an upgraded package is imported, without a boot."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.harness.commands import Result
 from tests.harness.scratch import Scratch
 from tests.whole import IMPORT, WHOLE, check_clean
 
-# A library of the packaged closure, which every program of it needs.
+# A library of the packaged closure, which every program in it needs.
 DAMAGE = "truncate --size=1000 /usr/lib/nix-aurora/store/*/lib/libc.so.6"
 STEP = Path(__file__).with_name("step.py")
 """Runs the import with something else in between."""
@@ -17,13 +17,13 @@ mkdir -p /var/home /var/roothome
 systemd-tmpfiles --create nix-aurora.conf
 mount --bind /var/lib/nix /nix
 """
-# The database that Nix closes is one file, and so a copy of all files is one of the state.
+# The database that Nix closes is a single file, so a copy of all files is a copy of the state.
 _SAVE = "cp -a /var/lib/nix /var/saved"
 RESTORE = """
 find /var/lib/nix -mindepth 1 -delete
 cp -a /var/saved/. /var/lib/nix/
 """
-# A path of a user's own, and its root.
+# A user's own path, and its root.
 _BUILD = """
 export NIX_REMOTE=local
 . /usr/lib/nix-aurora/closure.env
@@ -31,7 +31,7 @@ echo content >/run/mine
 path=$($CLOSURE_NIX/bin/nix-store --add /run/mine)
 ln -s "$path" /nix/var/nix/gcroots/mine
 """
-# $OLDER is the store path of the Nix that was there before.
+# $OLDER is the store path of the Nix before the upgrade.
 _STILL_WORKS = """
 cd /nix/store
 "$OLDER/bin/nix-store" --version
@@ -44,33 +44,33 @@ NIX_REMOTE=local "$OLDER/bin/nix-store" --check-validity "$OLDER" \
 
 @dataclass(frozen=True)
 class Store:
-    """A root where 2.26 is imported and the package of 2.34 is there: what an upgrade begins with.
+    """A root with 2.26 imported and the package of 2.34: the start of an upgrade.
 
-    ``older`` is the store path of the Nix that is imported.
+    ``older`` is the store path of the imported Nix.
     """
 
     scratch: Scratch
     older: str
 
     def restore(self) -> None:
-        """Go back to the beginning."""
+        """Return to the start."""
         self.scratch.run(RESTORE)
 
     def run_import(
         self, *, check: bool = True, at: str | None = None, action: str = KILL, before: str = ":"
     ) -> Result:
-        """Run the import; ``action`` comes before the step ``at``, as step.py has it."""
+        """Run the import; ``action`` comes before the step ``at``, as step.py defines it."""
         if at is None:
             return self.scratch.run(IMPORT, check=check)
         command = f'{before}\nexec python3 -I /run/step.py "{at}" "$ACTION"'
         return self.scratch.run(command, env={"ACTION": action}, check=check)
 
     def check_still_works(self) -> None:
-        """Fail unless the older Nix and what was made with it are as usable as they were."""
+        """Fail unless the older Nix and everything that was made with it still work."""
         self.scratch.run(_STILL_WORKS, env={"OLDER": self.older})
 
     def check_whole(self) -> None:
-        """Fail unless the packaged closure is all that it should be, and the store is sound."""
+        """Fail unless the packaged closure is complete, and the store is sound."""
         check_clean(self.scratch.run(WHOLE))
 
     def listing(self) -> str:
@@ -85,7 +85,7 @@ class Store:
 
 
 def prepare(scratch: Scratch, newer: Path) -> Store:
-    """Import the package that is there, then upgrade it to the RPM ``newer``."""
+    """Import the installed package, then upgrade it to the RPM ``newer``."""
     scratch.copy_in(STEP, "/run/step.py")
     scratch.run(f"{_PREPARE}{IMPORT}\n{_BUILD}")
     older = scratch.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_NIX").stdout.strip()

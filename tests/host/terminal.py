@@ -32,8 +32,8 @@ print(shown, "exit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
 def at_terminal(host: Host, command: str, *steps: str) -> str:
-    """Run a command as tester at a terminal; give what was on the screen, and the exit code.
+    """Run a command as tester at a terminal; return the screen's text, and the exit code.
 
-    ``steps`` are what to wait for (a regular expression) and what to type then, in turns.
+    ``steps`` alternate between a regular expression to wait for and the text to type then.
     """
     return host.run_as("tester", shlex.join(["python3", "-c", _SCRIPT, command, *steps])).stdout

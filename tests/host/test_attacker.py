@@ -1,4 +1,4 @@
-"""What an unprivileged user tries against root and others, and what they see afterwards."""
+"""Test what an unprivileged user tries against root and others, and what they then see."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ time.sleep(600)
 """
 _SOCKET = "/var/lib/nix/daemon-socket/socket"
 
-# A registered program of the user's own, which has a file name with a title, a color and a line
-# that looks like purge's own, and runs.
+# A user's own registered program, which runs. Its file name has a title, a color and a line that
+# looks like purge's own.
 _FORGER = r"""
 set -e
 mkdir -p /tmp/forger && cd /tmp/forger
@@ -54,21 +54,22 @@ def test_a_user_can_open_nothing_of_the_imports(nix_host: Host, attempt: str) ->
     assert "Permission denied" in result.stderr
 
 
-def test_what_a_user_cannot_read_is_not_called_missing(nix_host: Host) -> None:
+def test_unreadable_state_is_not_reported_as_missing(nix_host: Host) -> None:
     assert "all is well" in nix_host.run_as("other", "nix-aurora doctor").stdout
     assert "imported  yes: " in nix_host.run_as("other", "nix-aurora status").stdout
 
 
-def test_a_boot_corrects_the_modes_of_a_host_that_is_upgraded(nix_host: Host) -> None:
+def test_boot_corrects_the_modes_of_an_upgraded_host(nix_host: Host) -> None:
     nix_host.run(f"chmod 0755 {_OWN}; chmod 0644 {_OWN}/lock")
     nix_host.reboot()
-    assert nix_host.run(f"stat --format=%a {_OWN}").stdout == "700\n"  # which closes the lock, too
+    # the mode of the directory also protects the lock
+    assert nix_host.run(f"stat --format=%a {_OWN}").stdout == "700\n"
     nix_host.run(f"chmod 0755 {_OWN}; chmod 0644 {_OWN}/lock; rm {_OWN}/imported; {IMPORT}")
     modes = nix_host.run(f"stat --format=%a {_OWN} {_OWN}/lock").stdout.split()
     assert modes == ["700", "600"]
 
 
-# The import, which waits for a second where it else waits for ten minutes.
+# The import, which waits one second instead of ten minutes.
 _HASTY = """
 import sys
 sys.dont_write_bytecode = True
@@ -99,7 +100,7 @@ def test_an_import_does_not_wait_for_ever(nix_host: Host, lock: str) -> None:
 
 
 def test_what_a_build_user_plants_is_not_read(nix_host: Host) -> None:
-    """An endless file, and a directory that a build user owns, under names that are imported."""
+    """A build user owns an endless file and a directory under names that the import needs."""
     add_program(nix_host)
     script = f"""
     . /usr/lib/nix-aurora/closure.env
@@ -166,7 +167,7 @@ def test_idle_connections_of_one_user_keep_nobody_out(nix_host: Host, tmp_path: 
 
 
 def test_a_program_with_escapes_in_its_name_forges_no_line_of_purge(nix_host: Host) -> None:
-    """S5: nothing of it acts on root's terminal, and each process has one line."""
+    """S5: nothing in it controls root's terminal, and each process has one line."""
     nix_host.run_as("tester", _FORGER)
     refused = nix_host.run("nix-aurora purge --yes", check=False)
     assert refused.returncode == 1
@@ -180,7 +181,7 @@ def test_a_program_with_escapes_in_its_name_forges_no_line_of_purge(nix_host: Ho
 
 
 def test_what_is_mounted_while_purge_asks_is_kept(nix_tree: Tree, make_host: HostMaker) -> None:
-    """S9: a bind mount of the same file system, made between the question and the answer."""
+    """S9: a bind mount of the same file system appears between the question and the answer."""
     host = make_host(nix_tree)
     host.boot()
     host.run("mkdir /var/precious /var/lib/nix/inside; echo kept >/var/precious/file")

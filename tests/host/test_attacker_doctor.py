@@ -1,4 +1,4 @@
-"""What a user puts into the way of root's doctor, as the attacker does, and what root sees then."""
+"""Test traps that a user sets for root's doctor, and what root then sees."""
 
 import re
 import shlex
@@ -11,11 +11,11 @@ from tests.harness.nspawn import Host
 
 _HOME = "/var/home/tester"
 _SUDO = "sudo nix-aurora doctor"
-# Text that a terminal, or root's shell, would act upon.
+# Text that is special for a terminal, or for root's shell.
 _FORGED = r"$'\e]0;title\a\e[2J\nerror: forged [x]\n  fix: touch pwned\n'"
 
 
-# Doctor, and then the most memory that it had, in KiB.
+# Run doctor, and print the peak of its memory in KiB.
 _MEASURE = """
 import subprocess, time
 doctor = subprocess.Popen(["nix-aurora", "doctor"])
@@ -31,14 +31,14 @@ print(most)
 
 @pytest.fixture
 def host(nix_host: Host) -> Iterator[Host]:
-    """Return a host whose users' homes are theirs alone again after the test."""
+    """Yield a host whose users' homes are private again after the test."""
     nix_host.run(f"cp -a {_HOME} /tmp/kept")
     yield nix_host
     nix_host.run(f"find {_HOME} -mindepth 1 -delete; cp -a /tmp/kept/. {_HOME}; rm -r /tmp/kept")
 
 
 def _looked_at_by_root(host: Host, *, seconds: float = 90) -> str:
-    """Return what an administrator sees, who calls doctor with sudo from the attacker's account."""
+    """Return an administrator's output of doctor, called with sudo from the attacker's account."""
     start = time.monotonic()
     result = host.run_as("tester", _SUDO, login=False, check=False, timeout=seconds)
     assert time.monotonic() - start < seconds
@@ -78,7 +78,7 @@ def test_a_users_settings_name_no_file_to_root(host: Host, line: str) -> None:
 
 
 def test_what_a_user_has_written_acts_on_no_terminal(host: Host) -> None:
-    """S5: settings, values of NIX_REMOTE and names of files, with escapes and forged lines."""
+    """S5: settings, values of NIX_REMOTE and names of files contain escapes and forged lines."""
     host.run_as(
         "tester",
         f"""
@@ -113,13 +113,13 @@ def test_what_a_user_has_written_acts_on_no_terminal(host: Host) -> None:
     ],
 )
 def test_nothing_in_a_home_holds_doctor_or_fills_its_memory(host: Host, trap: str) -> None:
-    """S6: pipes, devices, endless files and endless output; bounded in time and memory."""
+    """S6: time and memory are limited for pipes, devices, endless files and endless output."""
     host.run_as("tester", trap, login=False)
     measured = shlex.join(["sudo", "python3", "-c", _MEASURE])
     said = host.run_as("tester", measured, login=False, timeout=120).output
     assert "Traceback" not in said
     assert "nix-aurora doctor: " in said
-    assert int(said.splitlines()[-1]) < 200_000  # KiB; 40,000 without a trap
+    assert int(said.splitlines()[-1]) < 200_000  # KiB; without a trap it is 40,000
     host.run("! pgrep -u tester -x cat; ! pgrep -u tester -x yes")
 
 
@@ -148,7 +148,7 @@ def test_the_name_of_a_file_runs_nothing(host: Host, name: str) -> None:
     assert host.run(f"find / -xdev -name pwned; find /var {_HOME} -xdev -name pwned").stdout == ""
 
 
-def test_a_planted_name_in_a_folder_of_roots_runs_nothing(host: Host) -> None:
+def test_planted_name_in_a_directory_of_roots_runs_nothing(host: Host) -> None:
     path = "/etc/profile.d/a b; touch pwned.sh"
     host.run(f"echo export NIX_REMOTE=local >{shlex.quote(path)}")
     (fix,) = _fixes(_looked_at_by_root(host))

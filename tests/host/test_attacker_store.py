@@ -1,4 +1,4 @@
-"""What an unprivileged user can plant in the store, and what root and others make of it."""
+"""Test what an unprivileged user can plant in the store, and how root and others treat it."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ from tests.harness.tree import Tree
 from tests.whole import add_program, check_clean, check_whole
 
 _HONEST = "honest source\\n"
-# A derivation with a known hash: what it makes is registered only where it has that.
+# A derivation with a known hash: its output is registered only if it has this hash.
 _FIXED = """
 derivation {{
   name = "source";
@@ -24,7 +24,7 @@ derivation {{
   outputHash = "{digest}";
 }}
 """
-# {content} stands for what printf makes.
+# {content} is replaced by the output of printf.
 _SCRIPTS = {
     "flat": "printf '{content}' >$out",
     "recursive": "mkdir -p $out/bin; printf '{content}' >$out/bin/tool; chmod +x $out/bin/tool",
@@ -33,7 +33,7 @@ _SCRIPTS = {
 
 @pytest.fixture(scope="module")
 def host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Return a host with a user's program, whose database has been copied."""
+    """Yield a host with a user's program, and a copy of its database."""
     with Host(nix_tree, tmp_path_factory.mktemp("attacker") / "host") as host:
         add_program(host)
         host.run("systemctl start nix-database-backup.service")
@@ -41,7 +41,7 @@ def host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 
 
 def _expression(mode: str, content: str, digest: str) -> str:
-    # Nix's own quotes: a dollar sign begins nothing in them unless a brace follows.
+    # Nix's own quotes: a dollar sign is only special in them if a brace follows.
     script = json.dumps(_SCRIPTS[mode].format(content=content))
     return shlex.quote(_FIXED.format(script=script, mode=mode, digest=digest))
 
@@ -54,7 +54,10 @@ def _honest_hash(host: Host, mode: str) -> str:
 
 
 def _plant(host: Host, mode: str) -> str:
-    """Have other build evil content at the honest path, which Nix refuses; return the path."""
+    """Let the user other build evil content at the honest path, which Nix refuses.
+
+    Return the path.
+    """
     digest = _honest_hash(host, mode)
     evil = _expression(mode, "evil content\\n", digest)
     path = host.run_as(
@@ -67,7 +70,7 @@ def _plant(host: Host, mode: str) -> str:
 
 
 def _root(host: Host, how: str, path: str) -> None:
-    """Have other turn a registered root of theirs into a link to the path."""
+    """Let the user other turn their registered root into a link to the path."""
     own = 'derivation { name = "own"; system = builtins.currentSystem; builder = "/bin/sh"; '
     own = shlex.quote(own + 'args = [ "-c" "mkdir $out" ]; }')
     if how == "result":
@@ -93,7 +96,7 @@ def _faults(host: Host) -> list[str]:
 @pytest.mark.parametrize("how", ["result", "profile"])
 @pytest.mark.parametrize("mode", ["flat", "recursive"])
 def test_planted_content_is_never_registered(host: Host, mode: str, how: str) -> None:
-    """Neither by doctor's word nor by recover; the victim builds what is honest."""
+    """Neither doctor's advice nor recover registers it; the victim builds the honest content."""
     path = _plant(host, mode)
     lies_there = host.run(f"grep -r evil {path}", check=False).returncode == 0
     _root(host, how, path)
@@ -117,7 +120,7 @@ def test_planted_content_is_never_registered(host: Host, mode: str, how: str) ->
 
 
 def test_planted_content_stays_out_after_a_loss(host: Host) -> None:
-    """The copy knew the honest content of that very path."""
+    """The copy knows the honest content of that very path."""
     digest = _honest_hash(host, "flat")
     honest = _expression("flat", _HONEST, digest)
     path = host.run_as("tester", f"nix-build --out-link ~/source --expr {honest}").stdout.strip()

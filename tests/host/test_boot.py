@@ -1,4 +1,4 @@
-"""Boots of a host with the real package: what comes up, in which order, and what faults say."""
+"""Test boots of a host with the real package: results, order, and messages about faults."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from tests.settings import FAULTY
 
 _SOCKETS = ("/var/lib/nix/var/nix/daemon-socket/socket", "/var/lib/nix/daemon-socket/socket")
 _STAMP = "/var/lib/nix/.nix-aurora/imported"
-# A display manager is ordered like this one, and nothing of ours may hold it up.
+# A display manager is ordered like this unit, and nothing of ours may delay it.
 _SLOW_IMPORT = """
 mkdir -p /etc/systemd/system/nix-setup.service.d /etc/systemd/system/graphical.target.wants
 cat >/etc/systemd/system/nix-setup.service.d/slow.conf <<'END'
@@ -31,7 +31,7 @@ ExecStart=/usr/bin/sleep infinity
 END
 ln -s ../display-manager.service /etc/systemd/system/graphical.target.wants/
 """
-# A client of the daemon: it says hello, and tells when it has connected and when it is answered.
+# A client of the daemon: it sends a greeting, and reports its connection and the answer.
 _HELLO = r"""
 import socket, struct, sys, time
 with socket.socket(socket.AF_UNIX) as client:
@@ -52,7 +52,7 @@ nix build --no-link --print-out-paths --impure --expr 'derivation {
 
 @pytest.fixture(scope="module")
 def slow_host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host that is in its first boot, and whose import takes some time."""
+    """Yield a host in its first boot, whose import takes some time."""
     place = tmp_path_factory.mktemp("slow")
     host = Host(nix_tree.changed(place / "tree", _SLOW_IMPORT), place / "host")
     host.open()
@@ -65,7 +65,7 @@ def slow_host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def _moment(host: Host, unit: str, name: str) -> int:
-    """Give one of a unit's time stamps, in microseconds since the machine was switched on."""
+    """Return one of a unit's time stamps, in microseconds since the machine was switched on."""
     moment = host.run(f"systemctl show --property={name}Monotonic --value {unit}").stdout
     assert int(moment) > 0, f"{unit}: {name}"
     return int(moment)
@@ -111,10 +111,10 @@ def test_a_first_boot_is_whole_and_a_second_imports_nothing(
 def test_a_host_that_ran_without_the_package_gets_it(
     tree_with_nix: Tree, make_nix_tree: NixTreeMaker, make_host: HostMaker, suite: str
 ) -> None:
-    """Where nothing runs systemd-sysusers: neither rpm-ostree nor, /etc being old, the boot."""
+    """Nothing runs systemd-sysusers there: neither rpm-ostree nor, since /etc is old, the boot."""
     host = make_host(tree_with_nix)
     host.boot()
-    host.run("useradd third")  # /etc/passwd is the host's own from now on
+    host.run("useradd third")  # from now on /etc/passwd is the host's own
     host.reboot(make_nix_tree(suite, sysusers=False))
     assert host.failed_units() == []
     assert len(host.run("getent group nixbld").stdout.split(",")) == 32
@@ -155,14 +155,12 @@ def test_a_first_import_holds_up_no_login(slow_host: Host) -> None:
     login = _moment(slow_host, "display-manager.service", "ActiveEnterTimestamp")
     began = _moment(slow_host, "nix-setup.service", "InactiveExitTimestamp")
     assert login < _moment(slow_host, "nix-setup.service", "ExecMainStartTimestamp")
-    assert login - began < 5e6  # not just before its end
+    assert login - began < 5e6  # and it did not happen just before the end
     assert slow_host.failed_units() == []
 
 
-def test_the_daemon_waits_where_there_is_something_to_wait_for(
-    slow_host: Host, tmp_path: Path
-) -> None:
-    """Nix looks for the build users in /etc/group, and the set-up is what brings them there."""
+def test_daemon_waits_if_build_users_are_missing(slow_host: Host, tmp_path: Path) -> None:
+    """Nix looks for the build users in /etc/group, and the set-up creates them there."""
     _bring_client(slow_host, tmp_path)
     connect = f"""
         systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
@@ -171,7 +169,7 @@ def test_the_daemon_waits_where_there_is_something_to_wait_for(
         systemctl show --property=ActiveState --value nix-setup.service"""
     slow_host.wait_until_up()
     assert slow_host.run(connect).stdout.splitlines()[-1] == "inactive"
-    # As a boot finds it: nix-layout looks, and the unit's condition is what it has found.
+    # Act like a boot: nix-layout checks the users, and the unit's condition uses its result.
     lose = "sed -i /^nixbld:/d /etc/group; systemctl restart nix-layout.service"
     lost = f"{lose}; {connect}; grep -c ^nixbld: /etc/group"
     assert slow_host.run(lost).stdout.splitlines()[-2:] == ["active", "1"]
@@ -183,10 +181,10 @@ def _bring_client(host: Host, place: Path) -> None:
     host.copy_in(hello, "/run/hello.py")
 
 
-# --- what the commands say when something is wrong
+# --- messages of commands about faults
 
 
-def test_a_failed_import_is_named_and_its_repair_works(
+def test_failed_import_is_named_and_its_repair_works(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
     host = make_host(nix_tree.changed(tmp_path / "broken", DAMAGE))
@@ -204,13 +202,13 @@ def test_a_failed_import_is_named_and_its_repair_works(
     _builds(host)
 
 
-def test_each_state_of_the_host_has_its_word_and_its_cure(nix_host: Host) -> None:
+def test_each_state_of_the_host_has_its_message_and_its_cure(nix_host: Host) -> None:
     host = nix_host
     path = host.run("readlink /var/lib/nix/var/nix/gcroots/nix-aurora/nix").stdout.strip()
     lose = f"chmod u+w /var/lib{path}; rm -r /var/lib{path}"
 
     def said() -> str:
-        """Give what the command says, and do what it hints at."""
+        """Return the command's message, and follow its hint."""
         result = host.run_as("tester", "/usr/bin/nix --version", check=False)
         assert result.returncode == 1
         first, *hints = result.stderr.splitlines()
@@ -232,8 +230,8 @@ def test_each_state_of_the_host_has_its_word_and_its_cure(nix_host: Host) -> Non
     assert host.failed_units() == []
 
 
-def test_a_slip_in_the_settings_stops_no_boot(nix_host: Host) -> None:
-    """Each of them: the boot goes on with auto, and status names it; the worst one in a boot."""
+def test_no_mistake_in_the_settings_stops_a_boot(nix_host: Host) -> None:
+    """For each of them, auto applies and status names it; the worst one is used in a boot."""
     before = nix_host.read("/etc/nix-aurora.conf")
     for name, (text, line) in FAULTY.items():
         nix_host.run(
@@ -247,7 +245,7 @@ def test_a_slip_in_the_settings_stops_no_boot(nix_host: Host) -> None:
     nix_host.run(f"cat >/etc/nix-aurora.conf <<'END'\n{before}END")
 
 
-def test_in_the_namespace_layout_the_commands_bring_a_nix(
+def test_commands_bring_a_nix_in_the_namespace_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))
@@ -255,14 +253,14 @@ def test_in_the_namespace_layout_the_commands_bring_a_nix(
     assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
-    # Nothing that does not resolve is in the environment.
+    # The environment contains no broken path.
     assert "nix" not in host.run_as("tester", "echo $PATH $NIX_PROFILES $XDG_DATA_DIRS").stdout
 
 
-def test_the_daemon_downloads_as_the_host_does(
+def test_daemon_downloads_with_the_hosts_settings(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    """The host's authorities and the proxies of its logins are in the daemon's environment."""
+    """The daemon's environment has the host's authorities and the proxies of its logins."""
     proxies = """\
 https_proxy="http://proxy.example:3128"
 NO_PROXY=localhost,.example

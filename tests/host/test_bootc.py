@@ -1,4 +1,4 @@
-"""A host of bootc without ostree: / is composefs:DIGEST, and there is no /run/ostree-booted."""
+"""Test a host of bootc without ostree: / is composefs:DIGEST, and /run/ostree-booted is missing."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def _findings(host: Host) -> dict[str, str]:
     return {each["id"]: each["fix"] for each in found if each["severity"] != "note"}
 
 
-def test_it_has_the_shape_of_bootcs_composefs(host: Host) -> None:
+def test_host_has_the_form_of_bootcs_composefs(host: Host) -> None:
     assert host.run(_SOURCE).stdout.startswith("composefs:")
     host.run("[ ! -e /run/ostree-booted ]; [ ! -w / ]; [ ! -w /usr ]; touch /etc/x /var/x")
     types = host.run("stat --file-system --format=%T / /etc /var").stdout.split()
@@ -39,8 +39,8 @@ def test_it_has_the_shape_of_bootcs_composefs(host: Host) -> None:
     assert types[1] == types[2] != "overlayfs"
 
 
-def test_the_namespace_layout_knows_the_image(host: Host) -> None:
-    """Also in its private root, whose mount has another source."""
+def test_namespace_layout_recognizes_the_image(host: Host) -> None:
+    """It also does so in its private root, whose mount has another source."""
     host.run("nix-aurora mount disable")
     host.reboot()
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
@@ -50,7 +50,7 @@ def test_the_namespace_layout_knows_the_image(host: Host) -> None:
 
 
 @pytest.mark.parametrize("kind", ["overlay", "binds"])
-def test_it_moves_and_keeps_its_source(kind: str, host: Host) -> None:
+def test_host_moves_and_keeps_its_source(kind: str, host: Host) -> None:
     host.run("nix-aurora mount disable")
     host.reboot()
     before = host.run(_SOURCE).stdout
@@ -68,14 +68,14 @@ def test_it_moves_and_keeps_its_source(kind: str, host: Host) -> None:
         allow_overlay(host)
 
 
-def test_a_transaction_on_the_running_system_starts_nothing(host: Host) -> None:
-    """As where ostree assembles the system: the next boot starts the new Nix."""
+def test_transaction_on_the_running_system_starts_nothing(host: Host) -> None:
+    """As on a system that ostree assembles, the next boot starts the new Nix."""
     before = host.run(_STARTED).stdout
     host.run((TOP / "scriptlets/posttrans.sh").read_text(encoding="utf-8"))
     assert host.run(_STARTED).stdout == before
 
 
-def test_the_advice_names_bootc(host: Host) -> None:
+def test_advice_names_bootc(host: Host) -> None:
     host.run(
         "mount -t tmpfs damaged /mnt; cp /usr/lib/nix-aurora/closure.env /mnt/;"
         " echo CLOSURE_ID=other >>/mnt/closure.env;"

@@ -1,4 +1,4 @@
-"""The ids of the build users: those of a new host, and those that a host keeps."""
+"""Test the ids of the build users: those of a new host, and those that a host keeps."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.host.doctor import doctor
 from tests.readme import commands
 from tests.whole import add_program, build, check_whole
 
-# As a boot does: nix-layout looks for the build users, and the import goes by what it has found.
+# Act like a boot: nix-layout checks the build users, and the import uses its result.
 _SETUP = "systemctl restart nix-layout.service nix-setup.service"
 # The values of Fedora's /etc/login.defs.
 _FEDORA = """
@@ -36,13 +36,13 @@ SUB_GID_MAX         600100000
 SUB_GID_COUNT           65536
 END
 """
-# The ranges with an owner in systemd's docs/UIDS-GIDS.md (752fa9b), but for people's own.
+# The ranges with an owner in systemd's docs/UIDS-GIDS.md (752fa9b), except those of people.
 _SYSTEMD = (
     *(range(1000), range(60001, 60514), range(60514, 60578), range(60578, 60706)),
     *(range(61184, 65520), range(65534, 65536), range(524288, 1879048192)),
     *(range(2147352576, 2147418112), range(2147483648, 4294967296)),
 )
-# The build users as nss-systemd's own records, and in none of the files in /etc.
+# The build users as records of nss-systemd, and in none of the files in /etc.
 _IN_USERDB = f"""
 sed -i '/^nixbld/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
 mkdir -p /usr/lib/userdb
@@ -86,7 +86,7 @@ def fedora_tree(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tre
 
 @pytest.fixture(scope="module")
 def former_tree(fedora_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Return such a tree with a package whose build users have the former ids."""
+    """Return such a tree with a package whose build users have the earlier ids."""
     return fedora_tree.changed(tmp_path_factory.mktemp("former") / "tree", FORMER)
 
 
@@ -111,7 +111,7 @@ def _group(host: Host) -> int:
 
 
 def _check_builds(host: Host) -> None:
-    """Fail unless a user's build runs, and the store has the group that the users are in."""
+    """Fail unless a user's build runs, and the store has the group of the build users."""
     assert host.failed_units() == []
     assert int(host.run("stat --format=%g /var/lib/nix/store").stdout) == _group(host)
     assert build(host)
@@ -134,7 +134,10 @@ def test_a_new_host_has_the_fixed_ids(host: Host) -> None:
 
 
 def test_the_ids_lie_in_no_range_of_others(host: Host) -> None:
-    """The ranges of Nix, login.defs and systemd; docs/security.md says what is wrong with each."""
+    """The ranges are those of Nix, login.defs and systemd.
+
+    docs/security.md explains each conflict.
+    """
     start, count = (
         int(
             host.run(
@@ -157,18 +160,18 @@ def test_the_ids_lie_in_no_range_of_others(host: Host) -> None:
     assert len(taken) == 7 + len(_SYSTEMD)
     for number in (GROUP_ID, *IDS):
         assert [each for each in taken if number in each] == []
-        assert number < 1 << 16  # a container of 65536 ids has them
+        assert number < 1 << 16  # inside a container of 65536 ids
 
 
 def test_the_first_person_gets_1000(host: Host, fedora_tree: Tree) -> None:
-    """Made in an image that has the package, and beside people who were there before."""
+    """Create the person in an image with the package, and beside people who existed before."""
     with fedora_tree.scratch() as image:
         assert image.run("useradd person; id -u person; id -g person").stdout == "1000\n1000\n"
     people = {name: int(host.run(f"id -u {name}").stdout) for name in ("tester", "other")}
     assert people == {"tester": 1000, "other": 1001}
     host.run("useradd third")
     assert host.run("id -u third").stdout == "1002\n"
-    # Who may map which ids into a container: none of ours.
+    # None of our users may map ids into a container.
     for line in host.read("/etc/subuid").splitlines():
         _, first, count = line.split(":")
         assert not set(IDS) & set(range(int(first), int(first) + int(count)))
@@ -176,17 +179,18 @@ def test_the_first_person_gets_1000(host: Host, fedora_tree: Tree) -> None:
 
 
 def test_login_screens_list_people_only(host: Host) -> None:
-    """By SDDM's and Plasma Login Manager's rule; neither can show its greeter here.
+    """Apply SDDM's and Plasma Login Manager's rules; neither can show its greeter here.
 
-    SDDM (src/greeter/UserModel.cpp) lists whom getpwent() returns from MinimumUid to MaximumUid,
-    whose defaults are UID_MIN and UID_MAX of Fedora's login.defs; the shell does not matter to it.
-    Plasma Login Manager (src/frontend/settings/models/usermodel.cpp) reads those from login.defs,
-    and adds systemd-homed's range; that it also leaves out the shell nologin is not relied on.
+    SDDM (src/greeter/UserModel.cpp) lists the users of getpwent() from MinimumUid to MaximumUid,
+    whose defaults are UID_MIN and UID_MAX of Fedora's login.defs; it ignores the shell. Plasma
+    Login Manager (src/frontend/settings/models/usermodel.cpp) reads those from login.defs, and adds
+    systemd-homed's range; it also leaves out the shell nologin, but the test does not depend on
+    that.
     """
     assert _listed(host) == {"sddm": ["tester", "other"], "plasma": ["tester", "other"]}
 
 
-# --- a host with the former ids
+# --- a host with the earlier ids
 
 
 def test_a_host_keeps_the_ids_that_it_has(
@@ -197,10 +201,11 @@ def test_a_host_keeps_the_ids_that_it_has(
     add_program(host)
     former = dict(zip(NAMES, FORMER_IDS, strict=True))
     assert (_ids(host), _group(host)) == (former, FORMER_GROUP_ID)
-    # What the new ids are for.
+    # The reason for the new ids.
     assert host.run("useradd next; id -u next; userdel next").stdout == f"{FORMER_IDS[-1] + 3}\n"
     assert {*NAMES} < {*_listed(host)["sddm"]}
-    for tree in (fedora_tree, former_tree, fedora_tree):  # an upgrade, a rollback, and back
+    # an upgrade, a rollback, and an upgrade again
+    for tree in (fedora_tree, former_tree, fedora_tree):
         host.reboot(tree)
         assert (_ids(host), _group(host)) == (former, FORMER_GROUP_ID)
         check_whole(host)
@@ -226,20 +231,20 @@ def test_a_host_changes_to_the_new_ids_by_the_documented_commands(
     check_whole(host)
 
 
-def test_former_and_new_ids_work_beside_each_other(
+def test_earlier_and_new_ids_work_together(
     former_tree: Tree, fedora_tree: Tree, make_host: HostMaker
 ) -> None:
-    """As an edited, merged or half restored /etc/passwd or /etc/group leaves them."""
+    """An edited, merged or partly restored /etc/passwd or /etc/group leaves such a mixture."""
     host = make_host(former_tree)
     host.boot()
-    # The group is the former one, and its users are new; some of them only.
+    # The group has the earlier id, and some of its users have new ones.
     for lost in (NAMES[24:], NAMES):
         host.run("\n".join(f"userdel {name}" for name in lost))
         host.reboot(fedora_tree)
         assert _group(host) == FORMER_GROUP_ID
         assert [_ids(host)[name] for name in lost] == [IDS[NAMES.index(name)] for name in lost]
         _check_builds(host)
-    # The other way round.
+    # The reverse mixture.
     host.run("sed -i /^nixbld:/d /etc/group /etc/gshadow")
     host.reboot()
     assert _group(host) == GROUP_ID
@@ -282,7 +287,7 @@ def test_builds_work_where_ids_are_taken(
 def test_a_site_can_choose_the_ids(
     tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker
 ) -> None:
-    """By a file of its own, which is there before the package."""
+    """Create a file of the site before the package is installed."""
     with nix_tree.scratch() as image:
         packaged = image.read("/usr/lib/sysusers.d/nix-aurora.conf")
     host = make_host(tree_with_nix)
@@ -297,20 +302,23 @@ def test_a_site_can_choose_the_ids(
     _check_builds(host)
 
 
-# --- a host that has lost some
+# --- a host that has lost some users
 
 
-def test_a_boot_gives_an_empty_group_its_members(host: Host) -> None:
+def test_boot_gives_an_empty_group_its_members(host: Host) -> None:
     host.run("cp -a /etc/group /run/; sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group")
     host.reboot()
     assert len(host.run("getent group nixbld").stdout.split(",")) == 32
     assert build(host)
 
 
-def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
+def test_builds_work_if_only_the_host_knows_the_build_users(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    """As under rpm-ostree with nss-altfiles: the C library of Nix's closure has no such module."""
+    """rpm-ostree with nss-altfiles is such a case.
+
+    The C library of Nix's closure lacks the module.
+    """
     host = make_host(nix_tree.changed(tmp_path / "userdb", _IN_USERDB))
     host.boot()
     assert host.failed_units() == []
@@ -320,7 +328,7 @@ def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
     users = host.run(in_files).stdout
     assert build(host)
 
-    # No account is glued to the last one, which has no newline at its end.
+    # No account is appended to the last line, which has no newline at its end.
     host.run(
         "sed -i /^nixbld/d /etc/passwd /etc/group\n"
         "for file in /etc/passwd /etc/group; do truncate --size=-1 $file; done\n"
@@ -338,9 +346,9 @@ def test_builds_work_where_the_build_users_are_known_to_the_host_alone(
     # A group without members.
     host.run(f"sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group; {_SETUP}")
     assert host.run(in_files).stdout == users
-    # As an import leaves it that is killed between the two files.
+    # An import that is killed between the two files leaves this state.
     host.run(f"sed -i '/^nixbld/d' /etc/passwd; {_SETUP}")
     assert host.run(in_files).stdout == users
-    # And where the users are there already, only the group is copied.
+    # If the users already exist, only the group is copied.
     host.run(f"sed -i '/^nixbld/d' /etc/group; {_SETUP}")
     assert host.run(in_files).stdout == users

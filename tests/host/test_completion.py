@@ -1,4 +1,4 @@
-"""Completion and man find what the package has, of ours and of Nix."""
+"""Test that completion and man find our files and Nix's."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.harness.tree import atomic_tree, layer_rpms
 from tests.host.terminal import at_terminal
 from tests.packages import PackageMaker, fit_for_sample
 
-# zsh looks there on Fedora, and users switch its completion on themselves.
+# zsh looks there on Fedora, and users enable its completion themselves.
 _ZSHRC = """
 cat >/var/home/tester/.zshrc <<'E'
 fpath=(/usr/share/zsh/site-functions $fpath)
@@ -25,7 +25,7 @@ each_shell = pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 
 @pytest.fixture(scope="module")
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host that has man and, for bash, bash-completion, as Aurora does."""
+    """Yield a host that has man and, for bash, bash-completion, like Aurora."""
     place = tmp_path_factory.mktemp("completion")
     tree = layer_rpms(atomic_tree(nix_dir=True, extra=(MORE,)), [package()], place / "rpms")
     with Host(fit_for_sample(tree, place / "settings"), place / "host") as host:
@@ -42,8 +42,8 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
         ("nix store inf\\t\\r", "Store URL: daemon"),
     ],
 )
-def test_a_line_is_completed(host: Host, shell: str, keys: str, expected: str) -> None:
-    """It ends in a command that there is, which it would not without."""
+def test_line_is_completed(host: Host, shell: str, keys: str, expected: str) -> None:
+    """The result ends in an existing command, which the line alone does not."""
     shown = at_terminal(host, f"exec {shell} -l -i", r"[$>%] ?", keys, expected, "exit\\r")
     assert shown.endswith("exit 0\n")
 

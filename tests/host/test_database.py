@@ -1,6 +1,7 @@
-"""A database in each state, and its copies, in a root that is not booted.
+"""Test a database in each state, and its copies, in a root that is not booted.
 
-What a user had is there after the next import, or the import says why not and changes nothing.
+After the next import everything of a user exists again, or the import says why not and changes
+nothing.
 """
 
 import shlex
@@ -15,7 +16,7 @@ from tests.host.losing import BACKUP, BUILD, COPIES, DATABASE, OWN, PREPARE, SCH
 from tests.host.store import RESTORE
 from tests.whole import IMPORT, WHOLE, check_clean
 
-# All that the database says of store paths, but for its own numbers.
+# All rows about store paths, without the database's own numbers.
 _ROWS = """
 import sqlite3
 database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
@@ -26,7 +27,7 @@ both = "Refs join ValidPaths a on a.id = referrer join ValidPaths b on b.id = re
 for row in database.execute(f"select a.path, b.path from {both} order by 1, 2"):
     print(row)
 """
-# Nix's client ends with the log merged into the database, as a boot finds it.
+# Nix's client merges the log into the database when it ends, so that a boot finds it merged.
 _CHECKPOINT = f"""
 python3 -c 'import sqlite3
 database = sqlite3.connect("{DATABASE}")
@@ -39,7 +40,7 @@ _DAMAGE = {
     "emptied": f"rm -f {DATABASE}-*; : >{DATABASE}; touch {OWN}/import-needed",
     "truncated": f"truncate --size=20K {DATABASE}; touch {OWN}/import-needed",
     "no database": f"head -c 64K /dev/urandom >{DATABASE}; touch {OWN}/import-needed",
-    # The timer finds it, and asks for the import.
+    # The timer finds it, and requests the import.
     "one damaged page": "head -c 4096 /dev/urandom | "
     f"dd of={DATABASE} bs=4096 seek=2 conv=notrunc; ! {BACKUP}",
 }
@@ -55,13 +56,13 @@ def prepared(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
 
 @pytest.fixture
 def root(prepared: Scratch) -> Scratch:
-    """Return the root as it was prepared."""
+    """Return the root in its prepared state."""
     prepared.run(f"{RESTORE}{_CHECKPOINT}")
     return prepared
 
 
 def _check_kept(root: Scratch, name: str = "mine") -> None:
-    """Fail unless a user's path is valid, with what it refers to, and all is whole."""
+    """Fail unless a user's path and its references are valid, and everything is whole."""
     root.run(
         f"""
         . /usr/lib/nix-aurora/closure.env
@@ -76,7 +77,7 @@ def _check_kept(root: Scratch, name: str = "mine") -> None:
 
 
 @pytest.mark.parametrize("damage", _DAMAGE)
-def test_a_broken_database_comes_back(root: Scratch, damage: str) -> None:
+def test_broken_database_is_restored(root: Scratch, damage: str) -> None:
     before = _rows(root)
     root.run(_DAMAGE[damage])
     said = root.run(IMPORT)
@@ -88,12 +89,12 @@ def test_a_broken_database_comes_back(root: Scratch, damage: str) -> None:
 
 
 def _rows(root: Scratch) -> str:
-    """Return all that the database says of store paths, with signatures."""
+    """Return all rows about store paths, with signatures."""
     return root.run('python3 -c "$SCRIPT"', env={"SCRIPT": _ROWS}).stdout
 
 
-def test_a_newer_database_is_left_alone(root: Scratch) -> None:
-    """It is whole: a rollback of the system is not a loss."""
+def test_newer_database_is_left_alone(root: Scratch) -> None:
+    """It is intact: a rollback of the system is not a loss."""
     root.run(f"printf 11 >{SCHEMA}; touch {OWN}/import-needed")
     before = _rows(root)
     failed = root.run(IMPORT, check=False)
@@ -105,13 +106,13 @@ def test_a_newer_database_is_left_alone(root: Scratch) -> None:
     found = root.run("nix-aurora doctor", check=False).stdout
     assert "has schema 11, made by a newer Nix; the packaged Nix 2.34.8 reads schema 10" in found
     assert "[database-newer]" in found
-    root.run(f"printf 10 >{SCHEMA}")  # the newer Nix of another deployment
+    root.run(f"printf 10 >{SCHEMA}")  # back in the deployment with the newer Nix
     root.run(IMPORT)
     _check_kept(root)
 
 
-def test_recover_goes_back_to_a_copy_that_this_nix_reads(root: Scratch) -> None:
-    """After asking; the newer database is kept, and without such a copy nothing changes."""
+def test_recover_restores_a_copy_that_this_nix_reads(root: Scratch) -> None:
+    """It asks first; the newer database is kept, and without such a copy nothing changes."""
     root.run(f"printf 11 >{SCHEMA}")
     newer = root.run(f"sha256sum <{DATABASE}").stdout
     said = root.run("nix-aurora recover --yes").output
@@ -135,17 +136,17 @@ def test_recover_goes_back_to_a_copy_that_this_nix_reads(root: Scratch) -> None:
     "content", ["", "x", "99999999999", r"10\n", r"\377\376", "7", r"10\0"], ids=repr
 )
 @pytest.mark.parametrize("copied", [True, False], ids=["a copy", "no copy"])
-def test_a_schema_file_that_is_no_number_is_corrected(
+def test_schema_file_without_a_number_is_corrected(
     root: Scratch, content: str, copied: bool
 ) -> None:
-    """Nix opens nothing before that; the next boot's import is enough, and the database stays."""
+    """Nix opens nothing before that. The next boot's import is enough, and the database stays."""
     before = _rows(root)
     root.run(f"printf {shlex.quote(content)} >{SCHEMA}" + ("" if copied else f"; rm -r {COPIES}"))
     ask = (
         '. /usr/lib/nix-aurora/closure.env; NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --verify'
     )
     assert root.run(ask, check=False).returncode != 0
-    # The boot does not see a byte 0; the import that doctor and the timer ask for does.
+    # The boot does not notice a byte 0, but the import that doctor and the timer request does.
     said = root.run(f"touch {OWN}/import-needed; {IMPORT}" if "\\0" in content else IMPORT).output
     assert f"nix-aurora: corrected {SCHEMA}: expected " in said
     assert "it now has 10" in said
@@ -157,7 +158,7 @@ def test_a_schema_file_that_is_no_number_is_corrected(
     assert root.run(IMPORT).output == ""
 
 
-def test_the_timer_finds_such_a_file_and_doctor_names_the_fix(root: Scratch) -> None:
+def test_timer_finds_such_a_file_and_doctor_names_the_fix(root: Scratch) -> None:
     root.run(f"printf x >{SCHEMA}")
     failed = root.run(BACKUP, check=False)
     assert failed.returncode == 1
@@ -178,7 +179,7 @@ def test_the_timer_finds_such_a_file_and_doctor_names_the_fix(root: Scratch) -> 
     ],
     ids=["settings", "temporary roots"],
 )
-def test_another_failure_of_nix_throws_no_database_away(root: Scratch, trouble: str) -> None:
+def test_another_failure_of_nix_discards_no_database(root: Scratch, trouble: str) -> None:
     root.run(f"cp /etc/nix/nix.conf /run/nix.conf; touch {OWN}/import-needed")
     before = root.run(f"sha256sum {DATABASE}").stdout
     try:
@@ -197,8 +198,8 @@ def test_another_failure_of_nix_throws_no_database_away(root: Scratch, trouble: 
     _check_kept(root)
 
 
-def test_an_old_copy_brings_back_what_was_there_then(root: Scratch) -> None:
-    """The host was off for a month, or the timer masked; what came since is named."""
+def test_old_copy_restores_its_state_and_names_the_rest(root: Scratch) -> None:
+    """The host was off for a month, or the timer was masked; newer paths are named."""
     root.run(
         f"""
         {BUILD}
@@ -216,7 +217,7 @@ def test_an_old_copy_brings_back_what_was_there_then(root: Scratch) -> None:
     _check_kept(root, "late")
 
 
-# What content-addressed derivations were built to, in the table of this Nix's revision of them.
+# The outputs of content-addressed derivations, in the table of this Nix's revision.
 _REALISED = """
 import sqlite3
 database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
@@ -247,8 +248,8 @@ built "second" (built "first" "text")
 """
 
 
-def test_recover_takes_realisations_over_from_a_copy(root: Scratch) -> None:
-    """Of content-addressed derivations, one of which needs the other."""
+def test_recover_restores_realisations_from_a_copy(root: Scratch) -> None:
+    """They belong to content-addressed derivations, one of which needs the other."""
     feature = "--option extra-experimental-features ca-derivations"
     root.run(
         f"""
@@ -278,7 +279,7 @@ def test_recover_takes_realisations_over_from_a_copy(root: Scratch) -> None:
 
 
 @pytest.mark.parametrize("state", ["deleted", "truncated", "newer schema", "one damaged page"])
-def test_a_damaged_copy_gives_way_to_the_one_before(root: Scratch, state: str) -> None:
+def test_damaged_copy_is_skipped_for_the_one_before(root: Scratch, state: str) -> None:
     newest = f"{COPIES}/1/db.sqlite"
     damage = {
         "deleted": f"rm {newest}",
@@ -305,7 +306,7 @@ def test_a_damaged_copy_gives_way_to_the_one_before(root: Scratch, state: str) -
     assert f"[{known}]" in found
 
 
-def test_changed_content_is_left_out_with_its_referrers(root: Scratch) -> None:
+def test_changed_content_is_dropped_with_its_referrers(root: Scratch) -> None:
     root.run(
         f"""
         inner=$(readlink /nix/var/nix/gcroots/inner)
@@ -324,7 +325,7 @@ def test_changed_content_is_left_out_with_its_referrers(root: Scratch) -> None:
     check_clean(root.run(WHOLE))
 
 
-def test_without_a_copy_doctor_names_recover_until_it_has_run(root: Scratch) -> None:
+def test_doctor_names_recover_without_a_copy_until_it_has_run(root: Scratch) -> None:
     root.run(f"rm -r {COPIES} {DATABASE}")
     said = root.run(IMPORT).output
     assert "and there is no copy of the former one\nhint: sudo nix-aurora recover" in said

@@ -1,7 +1,7 @@
-"""The desktop finds a program that was installed with Nix, its icon, and starts it.
+"""Test that the desktop finds a program that Nix installed, finds its icon, and starts it.
 
-The host has no display: desktop.py asks the libraries that desktops ask. It is started where they
-start a session: by a display manager's helper through the user's login shell, and by the user's
+The host has no display: desktop.py calls the libraries that desktops use. It runs in a session as
+desktops start it: by a display manager's helper through the user's login shell, and by the user's
 systemd.
 """
 
@@ -20,7 +20,7 @@ from tests.packages import PackageMaker, fit_for_sample
 _LOOK = "/usr/bin/python3 /srv/desktop.py"
 _SHARE = "/var/home/tester/.nix-profile/share"
 _HICOLOR = "icons/hicolor/48x48/apps"
-# The entry names its program without a directory, as most do: the session's PATH is needed, too.
+# The entry names its program without a directory, as most do, so the session's PATH is needed, too.
 _EXPRESSION = r"""
 { name }: derivation {
   inherit name;
@@ -49,11 +49,11 @@ Type=oneshot
 ExecStart={_LOOK} %i
 StandardOutput=file:%t/%i
 """
-# What comes between a display manager's helper and the session, in its effect, with the session
-# as its arguments. The scripts of sddm and plasmalogin take what a login fish has into their own
-# shell. sddm's reads the other shells' files by itself (sddm/sddm data/scripts/wayland-session at
-# 0befd90d61b001308ec95837454c66a7ce487336), plasmalogin's starts them as login shells
-# (KDE/plasma-login-manager data/scripts/wayland-session at
+# The steps between a display manager's helper and the session, reduced to their effect, with the
+# session as their arguments. The scripts of sddm and plasmalogin copy the variables of a login fish
+# into their own shell. sddm's reads the other shells' files directly (sddm/sddm
+# data/scripts/wayland-session at 0befd90d61b001308ec95837454c66a7ce487336), plasmalogin's starts
+# them as login shells (KDE/plasma-login-manager data/scripts/wayland-session at
 # 22d859c96bf30aee54a8ab5aecf2bf106c570869).
 _FISH = r"""
 . /etc/profile
@@ -76,15 +76,15 @@ case ${{SHELL##*/}} in
     bash | zsh) exec "$SHELL" --login -c 'exec "$@"' "$SHELL" "$@" ;;
 esac
 {_FISH}"""
-# gdm leaves it to gnome-session, which starts itself again in a login shell
-# (GNOME/gnome-session gnome-session/leader-main.c at 5b4be980136da08022dd21b5a602860d5d0f73ac).
+# gdm leaves this to gnome-session, which restarts itself in a login shell (GNOME/gnome-session
+# gnome-session/leader-main.c at 5b4be980136da08022dd21b5a602860d5d0f73ac).
 _GDM = """exec bash -c 'exec -l "$SHELL" -c "$*"' bash exec "$@" """
 _MANAGERS = {"sddm": _SDDM, "plasmalogin": _PLASMALOGIN, "gdm": _GDM}
 
 
 @pytest.fixture(scope="module")
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host with the libraries, whose user has added the program ``first``."""
+    """Yield a host with the libraries, whose user has added the program ``first``."""
     place = tmp_path_factory.mktemp("desktop")
     tree = layer_rpms(atomic_tree(nix_dir=True, extra=(MORE,)), [package()], place / "rpms")
     with Host(fit_for_sample(tree, place / "settings"), place / "host") as host:
@@ -102,7 +102,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def _looked(output: str, name: str) -> dict[str, str]:
-    """Check that all of ``name`` was found in the user's profile; give the session's variables."""
+    """Check that every part of ``name`` was found in the user's profile; return the variables."""
     *said, seen = output.splitlines()
     found = json.loads(seen)
     env = found.pop("env")
@@ -118,7 +118,7 @@ def _looked(output: str, name: str) -> dict[str, str]:
 
 
 def _login(host: Host, manager: str, shell: str, command: str) -> str:
-    """Give the output of a session of tester's: a PAM session, then the manager's script."""
+    """Return the output of a session of tester's: a PAM session, then the manager's script."""
     settings = ("PAMName=login", "WorkingDirectory=~", "StandardInput=null")
     host.run(f"usermod --shell /usr/bin/{shell} tester")
     begin = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=tester"]
@@ -128,22 +128,24 @@ def _login(host: Host, manager: str, shell: str, command: str) -> str:
 
 
 def _start(host: Host, name: str) -> dict[str, str]:
-    """Look for the program in a unit of the user's systemd; give the unit's variables."""
+    """Look for the program in a unit of the user's systemd; return the unit's variables."""
     script = f"systemctl --user start look@{name} && cat $XDG_RUNTIME_DIR/{name}"
     return _looked(host.run_as("tester", script).stdout, name)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize("manager", _MANAGERS)
-def test_a_display_managers_session_finds_it(host: Host, manager: str, shell: str) -> None:
+def test_session_of_a_display_manager_finds_the_program(
+    host: Host, manager: str, shell: str
+) -> None:
     env = _looked(_login(host, manager, shell, f"{_LOOK} first"), "first")
     assert env["XDG_DATA_DIRS"].startswith("/usr/local/share:/usr/share:")
-    assert env["XDG_SESSION_ID"]  # it is a session of logind's
+    assert env["XDG_SESSION_ID"]  # this is a session of logind
 
 
-def test_the_users_systemd_finds_it_and_what_comes_later(host: Host) -> None:
+def test_users_systemd_finds_the_program_and_later_ones(host: Host) -> None:
     host.linger("tester")
-    # The login after the first package: the manager is a new one.
+    # A login after the first package starts a new manager.
     host.run("systemctl restart user@$(id --user tester).service")
     shown = host.run_as("tester", "systemctl --user --output=json show-environment").stdout
     env = _start(host, "first")
@@ -154,7 +156,7 @@ def test_the_users_systemd_finds_it_and_what_comes_later(host: Host) -> None:
         assert later[name] == env[name]
 
 
-def test_nothing_finds_it_without_the_sessions_variables(host: Host) -> None:
+def test_program_is_not_found_without_the_sessions_variables(host: Host) -> None:
     script = f"env --unset=XDG_DATA_DIRS {_LOOK} first"
     found = json.loads(host.run_as("tester", script).stdout)
     assert (found["entry"], found["icon"]) == (None, None)

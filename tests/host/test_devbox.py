@@ -1,7 +1,7 @@
-"""devbox finds Nix and uses it. devbox.py takes its steps, and says after which of its sources.
+"""Test that devbox finds Nix and uses it; devbox.py performs its steps, and names their sources.
 
-They are taken without a network: a flake of the user's own and a binary cache on the loopback stand
-for nixpkgs and cache.nixos.org.
+There is no network: a user's own flake and a binary cache on the loopback replace nixpkgs and
+cache.nixos.org.
 """
 
 import json
@@ -21,12 +21,12 @@ _DEFAULT = "/nix/var/nix/profiles/default"
 _DAEMON_SH = f"{_DEFAULT}/etc/profile.d/nix-daemon.sh"
 _PROJECT = "/var/home/tester/project"
 _PROFILE = f"{_PROJECT}/.devbox/nix/profile/default"
-# How a user starts a devbox that came from Nix; nix shell and nix run do the same to it.
+# A user starts a devbox that Nix installed like this; nix shell and nix run have the same effect.
 _STARTS = {
     "mount": [""],
     "namespace": ["nix-aurora shell ", "nix shell --file /srv/greet.nix --command "],
 }
-# A deployment keeps there what the packages have in /etc.
+# A deployment keeps the packages' original /etc there.
 _IMAGE = "mkdir -p /usr/etc; cp -a /etc/profile.d /usr/etc/"
 _FLAKE = r"""
 {
@@ -57,7 +57,7 @@ mkdir packages
 mv bash packages/
 sed "s/SYSTEM/$(uname -m)-linux/" /srv/flake.nix >packages/flake.nix
 """
-# A path that the cache alone has, which the host trusts.
+# A path that only the cache has; the host trusts the cache.
 _ADD_CACHE = f"""
 cd /srv
 nix key generate-secret --key-name cache-1 >key
@@ -79,7 +79,7 @@ echo "$path"
 
 @pytest.fixture(scope="module", params=["mount", "namespace"])
 def layout(request: pytest.FixtureRequest) -> str:
-    """Give the layout of the module's host."""
+    """Return the layout of the module's host."""
     return str(request.param)
 
 
@@ -87,7 +87,7 @@ def layout(request: pytest.FixtureRequest) -> str:
 def host(
     layout: str, make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """Give a host where tester has a flake, and whose cache has what the store has not."""
+    """Yield a host where tester has a flake, and whose cache has a path that the store lacks."""
     place = tmp_path_factory.mktemp(f"devbox-{layout}")
     tree = make_nix_tree(nix_dir=False, layout=layout).changed(place / "image", _IMAGE)
     with Host(tree, place / "host") as host:
@@ -104,12 +104,12 @@ def host(
 
 @pytest.fixture(scope="module")
 def cached(host: Host) -> str:
-    """Give the store path that only the cache has."""
+    """Return the store path that only the cache has."""
     return host.run(_ADD_CACHE).stdout.strip()
 
 
 def _find(host: Host, script: str, *, shell: str = "bash") -> dict[str, str | None]:
-    """Give what devbox sees where tester starts it like this: how it knew, read, and found."""
+    """Return how devbox, if tester starts it like this, recognized, read, and found Nix."""
     found = json.loads(host.run_as("tester", f"{script}{_DEVBOX} find", shell=shell).stdout)
     version = host.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_VERSION").stdout.strip()
     machine = host.run("uname -m").stdout.strip()
@@ -122,7 +122,7 @@ def _in_path(nix: str, sourced: str | None = None) -> dict[str, str | None]:
     return {"by": "PATH", "sourced": sourced, "nix": nix}
 
 
-# --- where it looks
+# --- detection
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -143,7 +143,7 @@ def test_what_is_no_login_finds_it_too(host: Host, layout: str, begin: str) -> N
     )
 
 
-def test_a_program_of_a_private_root_finds_it(host: Host) -> None:
+def test_program_of_a_private_root_finds_nix(host: Host) -> None:
     assert _find(host, "nix-aurora shell ") == _in_path(f"{_DEFAULT}/bin/nix")
     found = _find(host, "nix shell --file /srv/greet.nix --command ")
     assert found in (
@@ -159,7 +159,7 @@ def test_the_default_profile_leads_to_it_where_path_does_not(host: Host, layout:
         assert found == {"by": "profile", "sourced": None, "nix": f"{_DEFAULT}/bin/nix"}
 
 
-# --- what it does
+# --- use
 
 
 def test_its_steps_in_a_project(host: Host, layout: str, cached: str) -> None:
@@ -185,7 +185,7 @@ def test_its_steps_in_a_project(host: Host, layout: str, cached: str) -> None:
 def test_outside_of_a_private_root_only_the_programs_are_missing(
     host: Host, layout: str, cached: str
 ) -> None:
-    """A devbox that came otherwise: its commands work, but what they bring does not start."""
+    """Use a devbox that Nix did not install: its commands work, but the programs do not start."""
     seen = _use(host, "", cached)
     assert len(seen["installed"]) == 2
     assert ("exit code 127" in seen["started"]) == (layout == "namespace")

@@ -1,4 +1,4 @@
-"""An ordinary Fedora: the real dnf5, a repository, and packages that exclude each other."""
+"""Test an ordinary Fedora: the real dnf5, a repository, and packages that exclude each other."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from tests.whole import add_program, check_whole, version
 
 _FEDORA = read_fedora_packages(TOP)
 
-# Fedora's dnf is a link, too; Debian's package leaves it out.
+# Fedora's dnf is also a link, which Debian's package lacks.
 _REPOSITORY = """
 ln -s dnf5 /usr/bin/dnf
 createrepo_c --quiet /srv/repository
@@ -28,7 +28,7 @@ baseurl=file:///srv/repository
 gpgcheck=0
 END
 """
-# The store has lost its Nix, and the package cannot give it back.
+# The store has lost its Nix, and the package cannot restore it.
 _CORRUPT = """
 . /usr/lib/nix-aurora/closure.env
 rm -r "/usr/lib/nix-aurora/store/${CLOSURE_NIX##*/}/bin"
@@ -40,7 +40,7 @@ _VERSIONS = {"trixie": "2.26.3", "forky": "2.34.8"}
 
 @pytest.fixture(scope="module")
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host with a repository of two versions of the package, and of Fedora's own Nix."""
+    """Yield a host with a repository of two versions of the package, and of Fedora's own Nix."""
     place = tmp_path_factory.mktemp("dnf")
     tree = atomic_tree(extra=(MORE,))
     with Host(tree, place / "host", ordinary=True) as host:
@@ -53,7 +53,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def _dnf(host: Host, words: str, *, check: bool = True) -> str:
-    # Nobody else changes packages five times in ten seconds, which is systemd's limit for starts.
+    # systemd's limit for starts is five in ten seconds, which only a test reaches.
     host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
     done = host.run(f"dnf --assumeyes {words}", check=check)
     assert check or done.returncode != 0
@@ -61,7 +61,7 @@ def _dnf(host: Host, words: str, *, check: bool = True) -> str:
 
 
 def _check(host: Host, suite: str) -> None:
-    """Fail unless the host is whole with that version, and rpm finds nothing changed."""
+    """Fail unless the host is whole with that version, and rpm finds no changes."""
     host.run(LIVE_SETTINGS)
     check_whole(host)
     assert version(host) == _VERSIONS[suite]
@@ -69,7 +69,7 @@ def _check(host: Host, suite: str) -> None:
     assert [line.split()[-2:] for line in changed] == [["c", "/etc/nix/nix.custom.conf"]]
 
 
-def test_a_life_with_dnf(host: Host) -> None:
+def test_package_is_installed_upgraded_and_removed_by_dnf(host: Host) -> None:
     _dnf(host, f"install 'nix-aurora-{_VERSIONS['trixie']}'")
     assert host.run("rpm --verify nix-aurora").output == ""
     host.run(LIVE_SETTINGS)
@@ -88,7 +88,7 @@ def test_a_life_with_dnf(host: Host) -> None:
 
 
 def test_reinstalling_cures_a_corrupt_package(host: Host) -> None:
-    """With doctor's own words, to the real dnf5, whose question is answered with yes."""
+    """Run doctor's own command with the real dnf5, and answer yes."""
     host.run(_CORRUPT)
     found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     faults = {finding["id"]: finding["fix"] for finding in found}
@@ -109,8 +109,8 @@ def test_reinstalling_cures_a_damaged_description(host: Host) -> None:
     _check(host, "forky")
 
 
-def test_fedoras_own_nix_is_removed_by_the_fix(host: Host) -> None:
-    """However it came: dnf refuses it beside ours."""
+def test_fix_removes_fedoras_own_nix(host: Host) -> None:
+    """However it was installed: dnf refuses it beside ours."""
     host.run("rpm --install --nodeps --nosignature /srv/repository/nix-core.rpm")
     found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     fix = {finding["id"]: finding["fix"] for finding in found}["foreign-packages"]
@@ -121,7 +121,7 @@ def test_fedoras_own_nix_is_removed_by_the_fix(host: Host) -> None:
 
 
 def test_fedoras_own_nix_and_ours_exclude_each_other(host: Host) -> None:
-    """Whichever is there first, dnf refuses the other and names both; nothing is changed."""
+    """dnf refuses the second one, names both, and changes nothing."""
     before = host.run("rpm --query --all | sort").stdout
     for name in _FEDORA:
         said = _dnf(host, f"install {name}", check=False)

@@ -1,4 +1,4 @@
-"""nix-aurora doctor finds each fault, and the fix that it names, run literally, cures it."""
+"""Test that nix-aurora doctor finds each fault, and that its fix, run literally, cures it."""
 
 import json
 from collections.abc import Iterator
@@ -23,11 +23,11 @@ def hosts(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def host(hosts: Hosts) -> Host:
-    """Give a host in which all is well."""
+    """Return a healthy host."""
     return hosts.healthy()
 
 
-def test_all_is_well(host: Host) -> None:
+def test_healthy_host_has_no_findings(host: Host) -> None:
     for user in ("tester", "other"):
         assert doctor(host, user) == []
     assert "nix-aurora doctor: all is well\n" in host.run("nix-aurora doctor").stdout
@@ -37,11 +37,11 @@ def test_all_is_well(host: Host) -> None:
 @pytest.mark.parametrize(
     "scenario", of_each_kind(SCENARIOS_OF_USERS), ids=lambda scenario: scenario.name
 )
-def test_a_fault_is_found_and_its_fix_cures_it(hosts: Hosts, scenario: Scenario) -> None:
+def test_fault_is_found_and_its_fix_cures_it(hosts: Hosts, scenario: Scenario) -> None:
     check(hosts, scenario)
 
 
-def test_the_line_that_nix_refuses_becomes_a_comment_and_a_copy_is_kept(host: Host) -> None:
+def test_line_that_nix_refuses_becomes_a_comment_with_a_copy(host: Host) -> None:
     own = "/etc/nix/nix.custom.conf"
     host.run(f"cp {own} /tmp/custom; printf 'max-jobs = lots\\ncores = 1\\n' >>{own}")
     line = len(host.read(own).splitlines()) - 1
@@ -58,7 +58,7 @@ def test_the_line_that_nix_refuses_becomes_a_comment_and_a_copy_is_kept(host: Ho
 
 
 def test_looking_starts_no_daemon_that_fails(host: Host) -> None:
-    """By any user, as often as they like; and once the file is right, all is well at once."""
+    """Any user may run it repeatedly; once the file is corrected, everything is well at once."""
     own = "/etc/nix/nix.custom.conf"
     host.run(f"systemctl stop nix-daemon.service; cp {own} /tmp/custom; echo bad >>{own}")
     cursor = host.run("journalctl --sync; journalctl --show-cursor --lines=0").stdout
@@ -74,7 +74,7 @@ def test_looking_starts_no_daemon_that_fails(host: Host) -> None:
     build(host)
 
 
-def test_a_private_file_of_settings_is_a_note(host: Host) -> None:
+def test_private_settings_file_is_a_note(host: Host) -> None:
     own = "/etc/nix/nix.custom.conf"
     host.run(f"chmod 0600 {own}; systemctl stop nix-daemon.service")
     result = host.run_as("other", "nix-aurora doctor --json", login=False)
@@ -82,7 +82,7 @@ def test_a_private_file_of_settings_is_a_note(host: Host) -> None:
     assert "nix-conf-private" in {found["id"] for found in json.loads(result.stdout)["findings"]}
 
 
-def test_the_store_may_lie_behind_a_link(nix_tree: Tree, make_host: HostMaker) -> None:
+def test_store_may_be_behind_a_link(nix_tree: Tree, make_host: HostMaker) -> None:
     """/var/lib/nix is a link to another disk."""
     host = make_host(nix_tree)
     host.boot()
@@ -105,7 +105,7 @@ def test_notes_are_no_faults(host: Host) -> None:
     host.run("cp /usr/lib/nix-aurora/etc/nix/nix.conf /etc/nix/nix.conf")
 
 
-def test_a_stale_remote_in_the_environment_is_unset(host: Host) -> None:
+def test_stale_remote_in_the_environment_is_unset(host: Host) -> None:
     script = "export NIX_REMOTE=local; {}nix-aurora doctor --json"
     result = host.run_as("tester", script.format(""), login=False, check=False)
     (found,) = faults(result.stdout)
@@ -113,21 +113,21 @@ def test_a_stale_remote_in_the_environment_is_unset(host: Host) -> None:
     host.run_as("tester", script.format(found["fix"] + "; "), login=False)
 
 
-def test_under_sudo_the_user_s_logins_are_looked_at(host: Host) -> None:
+def test_doctor_under_sudo_checks_the_users_logins(host: Host) -> None:
     host.run("echo 'export NIX_REMOTE=local' >>/var/home/tester/.zshenv")
     result = host.run_as("tester", "sudo nix-aurora doctor", login=False, check=False)
     assert "[nix-remote:/var/home/tester/.zshenv]" in result.stdout
-    assert host.run("nix-aurora doctor").returncode == 0  # root's own are well
+    assert host.run("nix-aurora doctor").returncode == 0  # root's own logins have no fault
     host.run("rm /var/home/tester/.zshenv")
 
 
 @pytest.mark.parametrize(
     ("size", "left", "kind"), [(400, 20, "space-full"), (1200, 90, "space-scarce")]
 )
-def test_a_full_var_is_cured_by_collecting_garbage(
+def test_full_var_is_cured_by_collecting_garbage(
     nix_tree: Tree, make_host: HostMaker, size: int, left: int, kind: str
 ) -> None:
-    """``size`` MiB, of which all but ``left`` are in store paths that nothing refers to."""
+    """``size`` MiB, of which all but ``left`` are in store paths without a reference."""
     host = make_host(nix_tree, var_size=size << 20)
     host.boot()
     assert doctor(host) == []
@@ -142,13 +142,13 @@ def test_a_full_var_is_cured_by_collecting_garbage(
     build(host)
 
 
-def test_a_corrupt_package_is_found_and_a_whole_one_in_its_place_cures_it(
+def test_corrupt_package_is_cured_by_an_intact_one_in_its_place(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    """What the fix does needs rpm-ostree or bootc, and a registry, which this host has not.
+    """The fix needs rpm-ostree or bootc, and a registry, which this host does not have.
 
-    A boot into the good tree stands for the deployment that they make: nothing else is needed. On
-    an ordinary host the fix is run as it is printed, in test_ordinary.
+    A boot into the intact tree replaces the deployment that they would make. On an ordinary host
+    the printed fix runs, in test_ordinary.
     """
     host = make_host(nix_tree.changed(tmp_path / "corrupt", DAMAGE))
     host.boot()
@@ -156,18 +156,18 @@ def test_a_corrupt_package_is_found_and_a_whole_one_in_its_place_cures_it(
     found = {finding["id"]: finding["fix"] for finding in doctor(host)}
     assert set(found) == {"unit-failed:nix-setup.service", "package-corrupt", "import-missing"}
     (fix,) = set(found.values())
-    # An image-baked package: this host has no rpm-ostree that would know of a layered one.
+    # The package is part of the image: this host has no rpm-ostree that could have layered it.
     assert fix == "sudo ostree fsck --delete; sudo bootc upgrade"
     host.reboot(nix_tree)
     assert doctor(host) == []
     build(host)
 
 
-def test_a_host_that_cannot_have_nix_is_told_so(tree: Tree, nix_tree: Tree) -> None:
-    """Where there is no Nix at all, nothing is there to ask."""
+def test_host_that_cannot_have_nix_is_told_so(tree: Tree, nix_tree: Tree) -> None:
+    """Without any Nix, no other check can run."""
     with tree.scratch() as scratch:
         assert scratch.run("command -v nix-aurora", check=False).returncode == 1
-    with nix_tree.scratch() as scratch:  # installed, and never booted
+    with nix_tree.scratch() as scratch:  # installed, but never booted
         result = scratch.run("nix-aurora doctor", check=False)
         assert result.returncode == 1
         assert "[systemd-silent]" in result.stdout

@@ -1,4 +1,4 @@
-"""What users find in their environment: the same in every shell and in the desktop session."""
+"""Test users' environments: the same in every shell and in the desktop session."""
 
 import json
 import shlex
@@ -12,7 +12,7 @@ _DEFAULT = "/nix/var/nix/profiles/default"
 _HOME = "/var/home/tester"
 _OWN = f"{_HOME}/.nix-profile"
 _SYSTEM = "/usr/local/share:/usr/share"
-_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # this host's
+_BUNDLE = "/etc/ssl/certs/ca-certificates.crt"  # the bundle of this host
 _NAMES = "PATH|NIX_PROFILES|XDG_DATA_DIRS|NIX_SSL_CERT_FILE|LD_LIBRARY_PATH"
 _SHOW = f"/usr/bin/env | /usr/bin/grep -E '^({_NAMES})=' || :"
 _ENV = "/run/nix-aurora/env"
@@ -20,7 +20,7 @@ _FISH = "/usr/share/fish/vendor_conf.d/nix-aurora.fish"
 _GENERATOR = "/usr/lib/systemd/user-environment-generators/60-nix-aurora"
 _BREW_PATH = "/home/linuxbrew/.linuxbrew/bin"
 
-# The shells' ways to read the file, as strictly as they can, and twice: that changes nothing.
+# Each shell reads the file in its strictest mode, and twice, which must change nothing.
 _TWICE = f". /etc/profile.d/nix.sh; . /etc/profile.d/nix.sh; {_SHOW}"
 _READ = {
     "dash": ["/usr/bin/dash", "-euc", _TWICE],
@@ -30,13 +30,13 @@ _READ = {
     "zsh as Fedora's": ["/usr/bin/zsh", "-feuc", f"f() {{ emulate -L ksh; {_TWICE}; }}; f"],
     "fish": ["/usr/bin/fish", "--no-config", "-c", f"source {_FISH}; source {_FISH}; {_SHOW}"],
 }
-# A profile that has programs and data.
+# A profile with programs and data.
 _PROFILE = f"""
 mkdir -p {_HOME}/stand-in/bin {_HOME}/stand-in/share
 ln -s stand-in {_OWN}
 """
-# What Universal Blue's brew.sh and ublue-brew.fish do to PATH (ublue-os/brew, 2026): Homebrew
-# comes after the system, and in interactive shells only.
+# The changes of PATH by Universal Blue's brew.sh and ublue-brew.fish (ublue-os/brew, 2026):
+# Homebrew comes after the system, and in interactive shells only.
 _BREW = f"""
 cat >/etc/profile.d/brew.sh <<'END'
 if [ "${{-#*i}}" != "$-" ]; then
@@ -55,7 +55,7 @@ _NO_BREW = "rm -r /etc/profile.d/brew.sh /etc/fish/conf.d/ublue-brew.fish /var/h
 
 @pytest.fixture
 def host(nix_host: Host) -> Iterator[Host]:
-    """Give a host whose first user has a profile for the time of a test."""
+    """Yield a host whose first user has a profile during a test."""
     nix_host.run(_PROFILE)
     yield nix_host
     nix_host.run(f"rm -r {_HOME}/stand-in {_OWN}")
@@ -66,7 +66,7 @@ def _parse(output: str) -> dict[str, str]:
 
 
 def _expected(path: str = "/usr/bin") -> dict[str, str]:
-    """Give what the user with the profile has in a shell that began with ``path``."""
+    """Return the variables of the user with the profile, in a shell that began with ``path``."""
     return {
         "PATH": f"{_OWN}/bin:{_DEFAULT}/bin:{path}",
         "NIX_PROFILES": f"{_DEFAULT} {_OWN}",
@@ -76,7 +76,7 @@ def _expected(path: str = "/usr/bin") -> dict[str, str]:
 
 
 def _read(host: Host, **variables: str) -> dict[str, str]:
-    """Give what the file makes of ``variables``, in every shell the same."""
+    """Return the file's effect on ``variables``, which must be the same in every shell."""
     pairs = [f"{name}={value}" for name, value in variables.items()]
     seen = {
         shell: _parse(host.run(shlex.join(["env", "-i", *pairs, *command])).stdout)
@@ -89,11 +89,11 @@ def _read(host: Host, **variables: str) -> dict[str, str]:
 # --- the files
 
 
-def test_a_profile_is_found(host: Host) -> None:
+def test_profile_is_found(host: Host) -> None:
     assert _read(host, PATH="/usr/bin", HOME=_HOME) == _expected()
 
 
-def test_what_the_user_has_set_stays(host: Host) -> None:
+def test_users_own_variables_stay(host: Host) -> None:
     own = {
         "PATH": f"/first:{_OWN}/bin:/last",
         "NIX_PROFILES": "/elsewhere",
@@ -108,7 +108,7 @@ def test_what_the_user_has_set_stays(host: Host) -> None:
     }
 
 
-def test_only_directories_that_are_there_are_added(host: Host) -> None:
+def test_only_existing_directories_are_added(host: Host) -> None:
     host.run(f"rmdir {_HOME}/stand-in/share; mv {_OWN} {_HOME}/away; ln -s nowhere {_OWN}")
     try:
         dangling = _read(host, PATH="/usr/bin", HOME=_HOME)
@@ -122,7 +122,7 @@ def test_only_directories_that_are_there_are_added(host: Host) -> None:
         host.run(f"mkdir {_HOME}/stand-in/share")
 
 
-def test_a_profile_in_the_xdg_place_is_preferred(host: Host) -> None:
+def test_profile_in_the_xdg_place_is_preferred(host: Host) -> None:
     for state, variables in (
         (f"{_HOME}/.local/state", {}),
         (f"{_HOME}/my state", {"XDG_STATE_HOME": f"{_HOME}/my state"}),
@@ -133,7 +133,7 @@ def test_a_profile_in_the_xdg_place_is_preferred(host: Host) -> None:
         assert seen["PATH"] == f"{state}/nix/profile/bin:{_DEFAULT}/bin:/usr/bin"
 
 
-def test_a_home_may_be_missing_or_have_spaces(host: Host) -> None:
+def test_home_may_be_missing_or_contain_spaces(host: Host) -> None:
     seen = _read(host, PATH="/usr/bin")
     assert seen["PATH"] == f"{_DEFAULT}/bin:/usr/bin"
     host.run("mkdir -p '/run/a home/.nix-profile/bin'")
@@ -142,7 +142,7 @@ def test_a_home_may_be_missing_or_have_spaces(host: Host) -> None:
     assert seen["NIX_PROFILES"] == _DEFAULT  # a list that is split at spaces
 
 
-def test_the_hosts_bundle_comes_before_the_packaged_one(host: Host) -> None:
+def test_hosts_bundle_has_priority_over_the_packaged_one(host: Host) -> None:
     fedora = "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem"
     boot = "systemctl restart nix-layout.service"
     host.run(f"mkdir -p {fedora.rpartition('/')[0]}; echo authorities >{fedora}; {boot}")
@@ -156,11 +156,11 @@ def test_the_hosts_bundle_comes_before_the_packaged_one(host: Host) -> None:
         fedora,
         f"{_DEFAULT}/etc/ssl/certs/ca-bundle.crt",
     ]
-    assert "NIX_SSL_CERT_FILE" not in lost  # what is not there is not named
+    assert "NIX_SSL_CERT_FILE" not in lost  # a missing bundle is not named
 
 
 def test_every_reader_finds_the_same_layout(host: Host) -> None:
-    """sh, zsh, systemd and Python, each with its own way to read lines of KEY=VALUE."""
+    """sh, zsh, systemd and Python each parse the lines of KEY=VALUE differently."""
     code = (
         "import sys; sys.path.insert(0, '/usr/lib/nix-aurora')\n"
         "from nix_aurora_host import layouts\n"
@@ -184,8 +184,8 @@ def test_every_reader_finds_the_same_layout(host: Host) -> None:
     assert host.run(f"stat --format=%U:%a {_ENV}").stdout == "root:644\n"
 
 
-def test_the_mount_layout_holds_where_no_boot_has_chosen_one(host: Host) -> None:
-    """In a container, and in the build of an image."""
+def test_mount_layout_is_the_default_without_a_boot(host: Host) -> None:
+    """This is the case in a container, and in the build of an image."""
     before = _read(host, HOME=_HOME, PATH="/usr/bin")
     host.run(f"mv {_ENV} {_ENV}.away")
     try:
@@ -193,11 +193,11 @@ def test_the_mount_layout_holds_where_no_boot_has_chosen_one(host: Host) -> None
         assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
     finally:
         host.run(f"mv {_ENV}.away {_ENV}")
-    del before["NIX_SSL_CERT_FILE"]  # Fedora's place of it is the one that is tried then
+    del before["NIX_SSL_CERT_FILE"]  # Fedora's place for the bundle is tried in this case
     assert after == before
 
 
-def test_nothing_is_left_behind_in_a_shell(host: Host) -> None:
+def test_no_helper_variables_remain_in_a_shell(host: Host) -> None:
     count = "set | grep -c -e ^__nix -e ^NIX_AURORA || :"
     for command in (["dash"], ["bash"], ["/usr/bin/zsh", "-f"]):
         script = shlex.join([*command, "-c", f". /etc/profile.d/nix.sh; {count}"])
@@ -214,13 +214,13 @@ def test_a_login_shell_has_it(host: Host, shell: str) -> None:
     assert start.startswith("/usr/local/bin:/usr/bin:")
     assert "nix" not in start
     assert seen == _expected(start)
-    # A shell in the shell finds it all, and adds nothing.
+    # A nested shell finds the same, and adds nothing.
     inner = f"{shell} -lc {shlex.quote(_SHOW)}"
     assert _parse(host.run_as("tester", inner, shell=shell).stdout) == seen
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_an_interactive_shell_that_is_no_login_has_it(host: Host, shell: str) -> None:
+def test_interactive_shell_without_a_login_has_it(host: Host, shell: str) -> None:
     script = f"export PATH=/usr/bin; {shell} -ic {shlex.quote(_SHOW)}"
     seen = _parse(host.run_as("tester", script, login=False).stdout)
     assert seen == _expected()
@@ -253,7 +253,7 @@ def test_the_users_manager_and_its_units_have_it(host: Host) -> None:
     assert "LD_LIBRARY_PATH" not in of_unit
 
 
-def test_the_generator_quotes(host: Host) -> None:
+def test_generator_quotes_values(host: Host) -> None:
     home = '/run/a "$HOME" `\\'
     host.run(f"mkdir -p {shlex.quote(home)}/.nix-profile/bin")
     lines = host.run(_GENERATOR, env={"HOME": home, "PATH": "/usr/bin"}).stdout.splitlines()
@@ -264,7 +264,7 @@ def test_the_generator_quotes(host: Host) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
-def test_a_first_package_is_found_in_the_running_shell(nix_host: Host, shell: str) -> None:
+def test_first_package_is_found_in_the_running_shell(nix_host: Host, shell: str) -> None:
     script = f"""
     touch ~/.zshrc
     {shell} -il <<'END' 2>/dev/null
@@ -284,8 +284,8 @@ END
     assert output.count(f"{_OWN}/bin") == 1
 
 
-def test_a_first_package_is_found_in_a_running_fish(nix_host: Host) -> None:
-    # Without a terminal it has no prompts of its own.
+def test_first_package_is_found_in_a_running_fish(nix_host: Host) -> None:
+    # Without a terminal fish prints no prompts itself.
     script = """fish -ic '
         emit fish_prompt; contains ~/.nix-profile/bin $PATH; and echo early
         mkdir -p ~/.nix-profile/bin

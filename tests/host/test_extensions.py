@@ -1,4 +1,4 @@
-"""Extensions of /usr and /etc that systemd merges, on a host that has moved."""
+"""Test systemd's extensions of /usr and /etc on a host that has moved."""
 
 from collections.abc import Iterator
 
@@ -25,7 +25,7 @@ echo ID=_any >$etc/extension-release.d/extension-release.site
 echo merged >$etc/site.conf
 systemctl enable systemd-sysext.service systemd-confext.service
 """
-# As the initrd of systemd 262 does, before this host's own units start.
+# The initrd of systemd 262 does this before this host's own units start.
 _MERGE_EARLY = """
 cat >/etc/systemd/system/merge.service <<'END'
 [Unit]
@@ -60,7 +60,7 @@ def host(
 
 
 def _check(host: Host) -> None:
-    """Fail unless the boot has moved and has merged, and extensions come and go."""
+    """Fail unless the boot has moved and merged, and extensions can be removed and merged again."""
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     assert host.run("one; cat /etc/site.conf").stdout == "from one\nmerged\n"
     check_works(host)
@@ -71,14 +71,14 @@ def _check(host: Host) -> None:
 
 
 def test_extensions_merge_after_the_move(host: Host) -> None:
-    """The merged /etc is read-only; the boot is noted as good all the same."""
+    """The merged /etc is read-only, but the boot is still recorded as good."""
     host.reboot()
     _check(host)
     host.run(f"[ ! -w /etc ]; systemd-confext unmerge; [ ! -e {_PENDING} ]")
 
 
-def test_an_extension_that_was_merged_before_the_move_can_go(host: Host) -> None:
-    """Below it is the host's own /usr, and not what the new root has there."""
+def test_extension_merged_before_the_move_can_be_removed(host: Host) -> None:
+    """Below it is the host's own /usr, not the one in the new root."""
     host.run(f"systemd-confext unmerge; {_MERGE_EARLY}")
     host.reboot()
     _check(host)

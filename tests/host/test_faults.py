@@ -1,4 +1,4 @@
-"""Whatever goes wrong on a host: what was there still works, and the next boot is whole."""
+"""Test faults on a host: everything still works afterwards, and the next boot is whole."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.host.store import DAMAGE, KILL, STEP
 from tests.whole import add_program, build, check_profile, check_whole, derivation
 
 _SOCKET = "/var/lib/nix/daemon-socket/socket"
-# A client that greets the daemon, again and again for some seconds, until it is answered.
+# A client that greets the daemon repeatedly for some seconds, until it gets an answer.
 _CLIENT = """
 import socket, struct, sys, time
 deadline = time.monotonic() + float(sys.argv[2])
@@ -43,7 +43,7 @@ ln -s ../noexec.service /usr/lib/systemd/system/nix-layout.service.wants/
 
 @pytest.fixture
 def upgraded(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
-    """Give a host with 2.26 and a user's profile, off, before it boots into 2.34."""
+    """Return a host with 2.26 and a user's profile, off, before it boots into 2.34."""
     host = make_host(make_nix_tree("trixie"))
     host.boot()
     add_program(host)
@@ -52,8 +52,13 @@ def upgraded(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
     return host
 
 
-def test_power_is_lost_during_the_import(upgraded: Host, make_nix_tree: NixTreeMaker) -> None:
-    """Three times; then a rollback is whole, and so is the newer one after it."""
+def test_boot_is_whole_after_power_loss_during_the_import(
+    upgraded: Host, make_nix_tree: NixTreeMaker
+) -> None:
+    """Cut the power three times.
+
+    Then a rollback is whole, and so is the newer deployment after it.
+    """
     newer = make_nix_tree("forky")
     for number, step in enumerate(("syscalls.sync", "run.place", "roots.add_roots")):
         hooked = newer.changed(
@@ -105,8 +110,10 @@ def test_a_corrupt_package_leaves_the_older_nix_running(
 
 
 @pytest.mark.parametrize("left", [0, 20], ids=["no space", "too little"])
-def test_a_full_disk(tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, left: int) -> None:
-    """The host boots without Nix; with space again, Nix comes."""
+def test_host_with_a_full_disk_boots_and_recovers(
+    tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, left: int
+) -> None:
+    """It boots without Nix; with free space again, Nix is imported."""
     host = make_host(tree_with_nix, var_size=300 << 20)
     host.boot()
     host.run(
@@ -125,7 +132,7 @@ def test_a_full_disk(tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, 
     check_whole(host)
 
 
-def test_a_noexec_mount_is_named_and_the_hint_works_while_a_client_waits(
+def test_noexec_mount_is_named_and_its_hint_works_while_a_client_waits(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
     host = make_host(nix_tree.changed(tmp_path / "noexec", _NOEXEC))
@@ -154,7 +161,7 @@ def test_a_noexec_mount_is_named_and_the_hint_works_while_a_client_waits(
 def test_connections_do_not_spin_a_daemon_whose_settings_are_wrong(
     nix_host: Host, tmp_path: Path
 ) -> None:
-    """In 20 s it is started four times at most, and it is there again once they are right."""
+    """It starts at most four times in 20 s, and works again once the settings are corrected."""
     (tmp_path / "client.py").write_text(_CLIENT)
     nix_host.copy_in(tmp_path / "client.py", "/run/client.py")
     client = f"setpriv --reuid=other --clear-groups python3 /run/client.py {_SOCKET}"
@@ -174,8 +181,8 @@ def test_connections_do_not_spin_a_daemon_whose_settings_are_wrong(
     check_whole(nix_host)
 
 
-def test_a_good_database_is_not_moved_away_for_another_fault(nix_host: Host) -> None:
-    """Nix cannot open it for a reason of the moment: the hint keeps it."""
+def test_good_database_is_not_moved_for_another_fault(nix_host: Host) -> None:
+    """Nix cannot open it for a temporary reason: the hint keeps it."""
     database = "/nix/var/nix/db"
     nix_host.run(
         "systemctl stop nix-daemon.service; rm /var/lib/nix/.nix-aurora/imported\n"
@@ -193,7 +200,7 @@ def test_a_good_database_is_not_moved_away_for_another_fault(nix_host: Host) -> 
     check_whole(nix_host)
 
 
-def test_disable_changes_nothing_where_the_image_has_a_nix(nix_host: Host) -> None:
+def test_disable_changes_nothing_if_the_image_has_a_nix(nix_host: Host) -> None:
     before = nix_host.read("/etc/nix-aurora.conf")
     result = nix_host.run("nix-aurora mount disable")
     assert result.stderr == "mount: the root directory has its own /nix: nothing was changed\n"
@@ -208,8 +215,8 @@ def test_disable_changes_nothing_where_the_image_has_a_nix(nix_host: Host) -> No
     ],
     ids=["alone", "with its children"],
 )
-def test_the_daemon_is_killed_during_a_build(nix_host: Host, kill: str, code: int) -> None:
-    """Its builds are processes of their own; without them, the next build starts afresh."""
+def test_build_works_after_the_daemon_was_killed(nix_host: Host, kill: str, code: int) -> None:
+    """Its builds are separate processes; once they have ended, the next build starts anew."""
     add_program(nix_host)
     log = "/var/home/tester/build.log"
     held = derivation("trap 'echo >$out; exit' USR1; echo started; while :; do :; done")

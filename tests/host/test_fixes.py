@@ -1,4 +1,4 @@
-"""Faults of the system: doctor finds each, and the fix that it names, run literally, cures it."""
+"""Test faults of the system: doctor finds each, and its fix, run literally, cures it."""
 
 from collections.abc import Iterator
 
@@ -19,5 +19,5 @@ def hosts(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.mark.parametrize(
     "scenario", of_each_kind(SCENARIOS_OF_SYSTEM), ids=lambda scenario: scenario.name
 )
-def test_a_fault_is_found_and_its_fix_cures_it(hosts: Hosts, scenario: Scenario) -> None:
+def test_fault_is_found_and_its_fix_cures_it(hosts: Hosts, scenario: Scenario) -> None:
     check(hosts, scenario)

@@ -1,4 +1,4 @@
-"""The collector takes what nobody has rooted, and nothing else."""
+"""Test that the collector deletes paths without a root, and nothing else."""
 
 import pytest
 
@@ -10,10 +10,10 @@ _DAEMON = "systemctl show --property=MainPID --value nix-daemon.service"
 
 @pytest.fixture(scope="module")
 def rooted(nix_host: Host) -> list[str]:
-    """Give the store paths that tester has rooted by links: at home, by both names, and on disks.
+    """Return the store paths that tester has rooted by links: at home, by both names, and on disks.
 
-    The disks were mounted after the daemon had started. It sees them nevertheless, or it would
-    take their links for dangling ones and remove its own.
+    The disks were mounted after the daemon had started. The daemon must see them, or it would take
+    their links for dangling ones and remove its own.
     """
     build(nix_host)
     daemon = nix_host.run(_DAEMON).stdout
@@ -46,9 +46,7 @@ def rooted(nix_host: Host) -> list[str]:
     ],
     ids=["by a user", "by root", "by root past the daemon", "after a restart of the daemon"],
 )
-def test_what_is_rooted_survives(
-    nix_host: Host, rooted: list[str], user: str, command: str
-) -> None:
+def test_rooted_paths_survive(nix_host: Host, rooted: list[str], user: str, command: str) -> None:
     garbage = build(nix_host)
     done = nix_host.run_as(user, command)
     assert done.returncode == 0
@@ -59,7 +57,7 @@ def test_what_is_rooted_survives(
     assert nix_host.run(IMPORT).output == ""
 
 
-def test_a_root_that_is_given_up_is_collected(nix_host: Host) -> None:
+def test_path_is_collected_after_its_root_is_removed(nix_host: Host) -> None:
     path = build(nix_host, "--out-link /home/tester/given-up")
     nix_host.run("rm /home/tester/given-up; nix-collect-garbage")
     assert nix_host.run(f"test -e {path}", check=False).returncode == 1

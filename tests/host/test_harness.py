@@ -1,4 +1,4 @@
-"""The harness itself: what the other tests of this tier lean on."""
+"""Test the harness itself, on which the other tests of this tier depend."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ echo lost >/var/tmp/lost
 %files
 {owns}/sample
 """
-# Of /var, what commits that rpm-ostree assembles have.
+# The content of /var in commits that rpm-ostree assembles.
 _KEPT_IN_VAR = "./lib/alternatives\n./lib/vagrant\n"
 
 
@@ -46,7 +46,7 @@ def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
 
 
 def _build(directory: Path, owns: str) -> Path:
-    """Build the sample RPM and its source RPM in a scratch root, and give the former's copy."""
+    """Build the sample RPM and its source RPM in a scratch root, and return a copy of the RPM."""
     spec = directory / "sample.spec"
     spec.write_text(_SPEC.format(owns=owns))
     with Scratch(debian_root(), binds={directory: "/mnt"}) as scratch:
@@ -58,7 +58,7 @@ def _build(directory: Path, owns: str) -> Path:
 # --- scratch roots
 
 
-def test_a_scratch_root_keeps_mounts_between_runs_and_nothing_after(tmp_path: Path) -> None:
+def test_scratch_root_keeps_mounts_between_runs_but_not_afterwards(tmp_path: Path) -> None:
     (tmp_path / "note").write_text("hello")
     with Scratch(debian_root()) as scratch:
         scratch.copy_in(tmp_path / "note", "/opt/deep/note")
@@ -68,17 +68,17 @@ def test_a_scratch_root_keeps_mounts_between_runs_and_nothing_after(tmp_path: Pa
     assert not (debian_root() / "nix").exists()
 
 
-def test_a_scratch_root_runs_as_a_user_and_without_network() -> None:
+def test_scratch_root_runs_as_a_user_and_without_network() -> None:
     with Scratch(debian_root()) as scratch:
         scratch.add_user("tester")
         assert scratch.run("id -un; echo $HOME", user="tester").stdout == "tester\n/home/tester\n"
         links = scratch.run("ip -brief link").stdout.splitlines()
         assert [link.split()[0] for link in links] == ["lo"]
-        # What Nix and the namespace layout need.
+        # Nix and the namespace layout need these.
         scratch.run("bwrap --unshare-all --ro-bind / / --proc /proc true", user="tester")
 
 
-def test_a_failed_script_tells_its_output() -> None:
+def test_failed_script_reports_its_output() -> None:
     with Scratch(debian_root()) as scratch:
         with pytest.raises(ToolError, match=r"(?s)expected exit code 0, got 3.*the reason"):
             scratch.run("echo the reason; (exit 3); echo never")
@@ -87,7 +87,7 @@ def test_a_failed_script_tells_its_output() -> None:
             scratch.run("sleep 60", timeout=1)
 
 
-def test_an_rpm_is_built_installed_and_erased_in_a_scratch_root(tmp_path: Path) -> None:
+def test_rpm_is_built_installed_and_erased_in_a_scratch_root(tmp_path: Path) -> None:
     rpm = _build(tmp_path, owns="/usr/lib/sample")
     with Scratch(debian_root()) as scratch:
         scratch.copy_in(provides_rpm(tmp_path), "/run/rpms/host-provides.rpm")
@@ -110,14 +110,14 @@ def test_layering_makes_a_new_tree_and_loses_var(tree: Tree, tmp_path: Path) -> 
         assert before.run("ls /usr/lib/sample", check=False).returncode != 0
 
 
-def test_layering_refuses_what_rpm_ostree_refuses(tree: Tree, tmp_path: Path) -> None:
+def test_layering_refuses_the_same_as_rpm_ostree(tree: Tree, tmp_path: Path) -> None:
     rpm = _build(tmp_path, owns="/nix/store")
     with pytest.raises(ToolError, match="/nix/store/sample"):
         layer_rpms(tree, [rpm], tmp_path / "layer")
 
 
-def test_layering_tells_what_rpm_says(tree: Tree, tmp_path: Path) -> None:
-    rpm = provides_rpm(tmp_path)  # the tree has it already
+def test_layering_reports_rpms_message(tree: Tree, tmp_path: Path) -> None:
+    rpm = provides_rpm(tmp_path)  # the tree already has it
     with pytest.raises(ToolError, match="already installed"):
         layer_rpms(tree, [rpm], tmp_path / "layer")
 
@@ -125,7 +125,7 @@ def test_layering_tells_what_rpm_says(tree: Tree, tmp_path: Path) -> None:
 # --- booted hosts
 
 
-def test_a_host_looks_like_fedora_atomic(host: Host) -> None:
+def test_host_looks_like_fedora_atomic(host: Host) -> None:
     assert host.failed_units() == []
     assert host.run("systemctl is-system-running").stdout == "running\n"
     for path in ("/x", "/usr/x", "/nix"):
@@ -142,14 +142,14 @@ def test_a_host_looks_like_fedora_atomic(host: Host) -> None:
     assert "New seat" in host.journal("systemd-logind.service")
 
 
-def test_a_round_trip_is_quick(host: Host) -> None:
+def test_short_script_returns_quickly(host: Host) -> None:
     start = time.monotonic()
     for _ in range(10):
         host.run("true")
-    assert time.monotonic() - start < 2  # 0.2 s on an idle machine
+    assert time.monotonic() - start < 2  # it takes 0.2 s on an idle machine
 
 
-def test_an_image_may_have_nix(tree_with_nix: Tree, make_host: HostMaker) -> None:
+def test_image_may_have_nix(tree_with_nix: Tree, make_host: HostMaker) -> None:
     host = make_host(tree_with_nix)
     host.boot()
     host.run("mkdir /var/lib/nix && mount --bind /var/lib/nix /nix && touch /nix/x")
@@ -157,7 +157,7 @@ def test_an_image_may_have_nix(tree_with_nix: Tree, make_host: HostMaker) -> Non
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 @pytest.mark.parametrize("user", ["tester", "other"])
-def test_a_login_shell_has_a_session_and_reads_profile_d(host: Host, user: str, shell: str) -> None:
+def test_login_shell_has_a_session_and_reads_profile_d(host: Host, user: str, shell: str) -> None:
     host.run("echo 'export FROM_PROFILE=yes' >/etc/profile.d/harness.sh")
     lines = host.run_as(
         user, "id -un; pwd; echo $XDG_RUNTIME_DIR; printenv FROM_PROFILE || echo none", shell=shell
@@ -168,7 +168,7 @@ def test_a_login_shell_has_a_session_and_reads_profile_d(host: Host, user: str, 
     assert lines == [user, f"/var/home/{user}", f"/run/user/{uid}", profile]
 
 
-def test_a_plain_shell_reads_nothing(host: Host) -> None:
+def test_plain_shell_reads_nothing(host: Host) -> None:
     result = host.run_as("tester", "pwd; echo ${XDG_RUNTIME_DIR-unset}", login=False)
     assert result.stdout == "/var/home/tester\nunset\n"
 
@@ -178,7 +178,7 @@ def test_only_the_first_user_is_an_administrator(host: Host) -> None:
     assert host.run_as("other", "sudo -n id -u", check=False).returncode != 0
 
 
-def test_a_lingering_user_has_a_manager(host: Host) -> None:
+def test_lingering_user_has_a_manager(host: Host) -> None:
     host.linger("other")
     assert host.run_as("other", "systemctl --user is-system-running").stdout == "running\n"
 
@@ -189,7 +189,7 @@ def test_failed_units_are_named(host: Host) -> None:
     host.run("systemctl reset-failed")
 
 
-def test_a_reboot_keeps_etc_and_var_and_may_change_the_tree(
+def test_reboot_keeps_etc_and_var_and_may_change_the_tree(
     tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
     host = make_host(tree)
@@ -205,7 +205,7 @@ def test_a_reboot_keeps_etc_and_var_and_may_change_the_tree(
     host.run("[ -e /etc/kept ] && [ ! -e /usr/newer ] && [ ! -e /etc/newer ]")
 
 
-def test_a_killed_host_boots_again(tree: Tree, make_host: HostMaker) -> None:
+def test_killed_host_boots_again(tree: Tree, make_host: HostMaker) -> None:
     host = make_host(tree)
     host.boot()
     host.run("echo kept >/var/kept; sleep 1000 >/dev/null 2>&1 &")
@@ -217,7 +217,7 @@ def test_a_killed_host_boots_again(tree: Tree, make_host: HostMaker) -> None:
     assert host.failed_units() == []
 
 
-def test_a_small_var_fills_up(tree: Tree, make_host: HostMaker) -> None:
+def test_small_var_becomes_full(tree: Tree, make_host: HostMaker) -> None:
     host = make_host(tree, var_size=64 << 20)
     host.boot()
     result = host.run("dd if=/dev/zero of=/var/big bs=1M", check=False)
@@ -226,7 +226,7 @@ def test_a_small_var_fills_up(tree: Tree, make_host: HostMaker) -> None:
     assert int(host.run("stat -c %s /var/big").stdout) > 16 << 20
 
 
-def test_nothing_outlives_tests_that_are_killed(tree: Tree, tmp_path: Path) -> None:
+def test_nothing_outlives_killed_tests(tree: Tree, tmp_path: Path) -> None:
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
@@ -246,13 +246,13 @@ def test_nothing_outlives_tests_that_are_killed(tree: Tree, tmp_path: Path) -> N
 
 
 def _traces(state: Path) -> list[str]:
-    """Give the processes and loop devices that have to do with ``state``."""
+    """Return the processes and loop devices that belong to ``state``."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.fsencode(state) in (process / "cmdline").read_bytes():
                 found.append(process.name)
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
         if str(state) in backing.read_text():

@@ -1,6 +1,6 @@
-"""The import, in a root that is not booted: whatever happens to it, the next run makes it whole.
+"""Test the import in a root that is not booted: after any fault, the next run completes it.
 
-An import takes half a second there, where a boot takes many.
+An import takes half a second there, but a boot takes many.
 """
 
 import re
@@ -24,14 +24,14 @@ systemd-tmpfiles --create nix-aurora.conf
 
 @pytest.fixture(scope="module")
 def prepared(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Store]:
-    """Give the store, once."""
+    """Yield the store; it is prepared once."""
     with make_nix_tree("trixie").scratch() as scratch:
         yield prepare(scratch, package("forky"))
 
 
 @pytest.fixture
 def store(prepared: Store) -> Store:
-    """Give the store in its first state."""
+    """Return the store in its first state."""
     prepared.restore()
     return prepared
 
@@ -39,7 +39,7 @@ def store(prepared: Store) -> Store:
 # --- killed
 
 
-# What an import has done, and the step that it begins next.
+# The finished steps of an import, and the step that follows.
 _STAGES = {
     "begun": "run.stage",
     "cloned": "clone.clone:20",
@@ -59,7 +59,7 @@ _STAGES = {
 
 @pytest.mark.parametrize("stage", _STAGES)
 def test_killed_at_a_stage(store: Store, stage: str) -> None:
-    """Each from the same beginning; the next run finishes the work."""
+    """Each kill has the same start; the next run finishes the work."""
     killed = store.run_import(at=_STAGES[stage], check=False)
     assert killed.returncode == _KILLED
     assert f"reached: {_STAGES[stage]}" in killed.stdout
@@ -69,8 +69,8 @@ def test_killed_at_a_stage(store: Store, stage: str) -> None:
     store.check_still_works()
 
 
-def test_killed_with_its_children_at_any_time(store: Store) -> None:
-    """As systemd and a power cut do; each run starts where the last one was stopped."""
+def test_import_resumes_after_kills_of_all_its_processes_at_any_time(store: Store) -> None:
+    """systemd and a power cut do this; each run starts where the last one was stopped."""
     chooser = generator()
     # An import takes about half a second.
     for delay in chosen([chooser.uniform(0.05, 0.6) for _ in range(8)]):
@@ -86,8 +86,8 @@ def test_killed_with_its_children_at_any_time(store: Store) -> None:
 
 @pytest.mark.parametrize("step", ["nix.load", "profile._install"])
 @pytest.mark.parametrize("delay", [0.01, 0.03])
-def test_killed_while_nix_is_at_work(store: Store, step: str, delay: float) -> None:
-    """The database has its own journal; all processes are killed while it may be at it."""
+def test_import_resumes_after_a_kill_while_nix_works(store: Store, step: str, delay: float) -> None:
+    """The database has its own journal; all processes are killed while Nix may be writing."""
     killed = store.scratch.run(
         f'setsid --wait python3 -I /run/step.py {step} "(sleep {delay}; kill -KILL 0) &"',
         check=False,
@@ -102,15 +102,15 @@ def test_killed_while_nix_is_at_work(store: Store, step: str, delay: float) -> N
 @pytest.mark.parametrize(
     "step", ["database.read", "run.place", "syscalls.rename_new:30", "roots.add_roots"]
 )
-def test_killed_before_anything_was_imported(store: Store, step: str) -> None:
-    """The first import of all has no older Nix to lean on."""
+def test_first_import_resumes_after_a_kill(store: Store, step: str) -> None:
+    """It has no older Nix to use."""
     store.scratch.run(_EMPTY)
     assert store.run_import(at=step, check=False).returncode == _KILLED
     store.run_import()
     store.check_whole()
 
 
-def test_two_at_once(store: Store) -> None:
+def test_two_imports_at_once_succeed(store: Store) -> None:
     done = store.scratch.run(f"{IMPORT} >/run/first & {IMPORT}; wait $!; cat /run/first")
     assert done.stdout.count("another import is running: waiting for it") == 1
     assert done.stdout.count("imported Nix") == 1
@@ -127,8 +127,8 @@ def test_two_at_once(store: Store) -> None:
         *("state.prepare", "state.remember"),
     ],
 )
-def test_the_disk_fills_up(store: Store, step: str) -> None:
-    """Somebody else takes the space that the import has counted on."""
+def test_import_resumes_after_the_disk_is_full(store: Store, step: str) -> None:
+    """Another process uses the space that the import had checked."""
     store.scratch.run("mount -t tmpfs -o mode=0755,size=250m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
@@ -148,12 +148,12 @@ def test_the_disk_fills_up(store: Store, step: str) -> None:
 
 
 @pytest.mark.parametrize("size", chosen([80 + 8 * number for number in range(20)]))
-def test_a_disk_of_any_size(store: Store, size: int) -> None:
-    """Whatever the import has room for, the older Nix works, and with more space it is whole."""
+def test_older_nix_works_on_a_disk_of_any_size(store: Store, size: int) -> None:
+    """However much the import can write, the older Nix works; more space completes the import."""
     store.scratch.run(f"mount -t tmpfs -o mode=0755,size={size}m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
-        # The check of the free space passes, so that a write fails.
+        # The check of the free space passes, so that a write fails later.
         lie = "mount -o remount,size=1g /var/lib/nix"
         truth = f"mount -o remount,size={size}m /var/lib/nix"
         done = store.run_import(at="clone.clone", action=truth, check=False, before=lie)
@@ -168,7 +168,7 @@ def test_a_disk_of_any_size(store: Store, size: int) -> None:
         store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
 
 
-def test_too_little_space_is_told_before_anything_is_done(store: Store) -> None:
+def test_lack_of_space_is_reported_before_any_change(store: Store) -> None:
     store.scratch.run("mount -t tmpfs -o mode=0755,size=150m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
@@ -184,7 +184,7 @@ def test_too_little_space_is_told_before_anything_is_done(store: Store) -> None:
         store.scratch.run("umount /nix /var/lib/nix; mount --bind /var/lib/nix /nix")
 
 
-def test_a_read_only_store_is_told(store: Store) -> None:
+def test_read_only_store_is_reported(store: Store) -> None:
     store.scratch.run("mount --bind -o ro /var/lib/nix /var/lib/nix; umount /nix")
     store.scratch.run("mount --bind /var/lib/nix /nix")
     try:
@@ -239,7 +239,7 @@ def damaged(store: Store) -> Iterator[Store]:
 def test_a_damaged_package_is_refused(
     damaged: Store, damage: str, message: str, first: bool
 ) -> None:
-    if first:  # with no older Nix to lean on
+    if first:  # there is no older Nix to use
         damaged.scratch.run(_EMPTY)
     damaged.scratch.run(
         f"""
@@ -267,7 +267,7 @@ def test_a_damaged_package_is_refused(
 @pytest.mark.parametrize(
     "damage", ["truncate --size=-9", "truncate --size=0", "sed -i s/1/2/", "rm"]
 )
-def test_a_damaged_description_is_refused(damaged: Store, damage: str) -> None:
+def test_damaged_description_is_refused(damaged: Store, damage: str) -> None:
     damaged.scratch.run(f"{damage} {_PACKAGE}/closure.json")
     before = damaged.listing()
     failed = damaged.run_import(check=False)
@@ -280,7 +280,7 @@ def test_a_damaged_description_is_refused(damaged: Store, damage: str) -> None:
     damaged.check_still_works()
 
 
-def test_what_is_too_much_beside_the_packaged_paths_is_left_out(damaged: Store) -> None:
+def test_extra_files_beside_the_packaged_paths_are_left_out(damaged: Store) -> None:
     damaged.scratch.run(f"mkdir {_PACKAGE}/store/more")
     damaged.run_import()
     damaged.scratch.run(f"rmdir {_PACKAGE}/store/more")
@@ -292,7 +292,7 @@ def test_what_is_too_much_beside_the_packaged_paths_is_left_out(damaged: Store) 
 
 @pytest.fixture
 def imported(store: Store) -> Store:
-    """Give the store after an import."""
+    """Return the store after an import."""
     store.run_import()
     return store
 
@@ -311,7 +311,7 @@ def imported(store: Store) -> Store:
         ("rm -r /nix/var/nix/db /nix/var/nix/gcroots", 64),
     ],
 )
-def test_lost_state_is_made_again(imported: Store, damage: str, missing: int) -> None:
+def test_lost_state_is_recreated(imported: Store, damage: str, missing: int) -> None:
     imported.scratch.run(damage)
     done = imported.run_import()
     assert f"{missing} of 64 store paths were missing" in done.stdout
@@ -332,15 +332,15 @@ def test_lost_state_is_made_again(imported: Store, damage: str, missing: int) ->
     ],
     ids=["emptied", "a file", "a link", "gone", "another content"],
 )
-def test_a_damaged_path_is_replaced(imported: Store, damage: str) -> None:
+def test_damaged_path_is_replaced(imported: Store, damage: str) -> None:
     """The database says that it is valid."""
     imported.scratch.run(f". /usr/lib/nix-aurora/closure.env; {damage}")
     imported.run_import()
     imported.check_whole()
 
 
-def test_a_path_that_is_half_there_is_replaced(store: Store) -> None:
-    """Nobody knows it, and what it was is kept."""
+def test_unregistered_half_path_is_replaced(store: Store) -> None:
+    """The old content is kept."""
     store.scratch.run(
         """
         . /usr/lib/nix-aurora/closure.env
@@ -356,8 +356,8 @@ def test_a_path_that_is_half_there_is_replaced(store: Store) -> None:
     assert kept == "half\n"
 
 
-def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(store: Store) -> None:
-    """A build may make it between the last look and the renaming."""
+def test_path_that_appears_meanwhile_is_not_taken_for_ours(store: Store) -> None:
+    """A build may create it between the last check and the renaming."""
     failed = store.run_import(
         at="syscalls.rename_new",
         action="cd /nix/.nix-aurora/unpack/store; set -- *; mkdir /nix/store/$2; echo taken: $2",
@@ -374,8 +374,8 @@ def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(store: Store) -> None
     store.check_whole()
 
 
-def test_a_variant_that_was_built_here_is_left_alone(store: Store) -> None:
-    """Valid in the database, by a hash of its own."""
+def test_variant_that_was_built_here_is_left_alone(store: Store) -> None:
+    """It is valid in the database, with its own hash."""
     store.scratch.run(
         """
         . /usr/lib/nix-aurora/closure.env
@@ -400,8 +400,8 @@ def test_a_variant_that_was_built_here_is_left_alone(store: Store) -> None:
 # --- collections
 
 
-def test_collections_go_on_during_an_import(store: Store) -> None:
-    """One after the other, from before it to after it, four times."""
+def test_collections_succeed_during_an_import(store: Store) -> None:
+    """They run one after the other, from before it to after it, four times."""
     for _ in range(4):
         store.restore()
         done = store.scratch.run(
@@ -428,8 +428,8 @@ def test_collections_go_on_during_an_import(store: Store) -> None:
         store.check_whole()
 
 
-def test_a_collection_between_the_look_and_the_lock(store: Store) -> None:
-    """It takes what the import has found to be there: the import unpacks that, too."""
+def test_path_collected_before_the_lock_is_unpacked_again(store: Store) -> None:
+    """The import had found it, and then a collection deleted it."""
     store.run_import()
     store.scratch.run(
         """
@@ -444,8 +444,8 @@ def test_a_collection_between_the_look_and_the_lock(store: Store) -> None:
     store.check_whole()
 
 
-def test_an_import_waits_for_a_collection(store: Store) -> None:
-    """Nix's own lock tells."""
+def test_import_waits_for_a_collection(store: Store) -> None:
+    """Nix's own lock shows the collection."""
     done = store.scratch.run(
         f"""
         exec 7>>/nix/var/nix/gc.lock
@@ -467,7 +467,7 @@ def test_an_import_waits_for_a_collection(store: Store) -> None:
 
 # --- the default profile
 
-# What an administrator does to the default profile with nix-env and with nix profile. $OLDER is
+# An administrator's changes to the default profile, with nix-env and with nix profile. $OLDER is
 # the packaged Nix.
 _ADD = {
     "nix-env": "nix-env --profile $PROFILE --install {}",
@@ -496,8 +496,8 @@ def _administer(store: Store, script: str) -> None:
     store.scratch.run(_ADMIN + script, env={"OLDER": store.older, "PROFILE": _PROFILE})
 
 
-def test_the_packaged_profile_is_the_one_that_nix_env_makes(store: Store) -> None:
-    """The first import of all has linked to it; it has the same links, and the same manifest."""
+def test_packaged_profile_is_the_same_as_nix_envs(store: Store) -> None:
+    """The first import has linked to it; it has the same links, and the same manifest."""
     _administer(
         store,
         """
@@ -515,8 +515,8 @@ def test_the_packaged_profile_is_the_one_that_nix_env_makes(store: Store) -> Non
 
 
 @pytest.mark.parametrize("way", list(_ADD))
-def test_what_an_administrator_has_added_stays(store: Store, way: str) -> None:
-    """The packaged Nix moves on beside it."""
+def test_administrators_additions_stay(store: Store, way: str) -> None:
+    """The packaged Nix beside them is upgraded."""
     _administer(store, _ADD[way].format('"$(package tool "echo a tool")"'))
     store.run_import()
     store.check_whole()
@@ -527,8 +527,8 @@ def test_what_an_administrator_has_added_stays(store: Store, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", list(_ADD))
-def test_an_own_nix_of_the_administrator_stays(store: Store, way: str) -> None:
-    """With whatever else is in the profile; what runs by default is the packaged one."""
+def test_administrators_own_nix_stays(store: Store, way: str) -> None:
+    """Everything else in the profile stays, too; the packaged Nix is still the default."""
     _administer(
         store,
         f"""

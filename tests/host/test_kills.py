@@ -1,6 +1,6 @@
-"""Import, recover and backup, killed at any time, while builds and collections go on.
+"""Test import, recover and backup with kills at any time, during builds and collections.
 
-And the import killed at system calls that are spread over it.
+The import is also killed at system calls that are spread over its run.
 """
 
 import random
@@ -27,12 +27,12 @@ _PROGRAMS = {
     "mending import": f"printf x >{SCHEMA}; exec {IMPORT}",
     "going back": f"printf 11 >{SCHEMA}; exec nix-aurora recover --yes",
 }
-# How often each is killed, at times that the seed chooses.
+# The number of kills of each program, at times that the seed chooses.
 _TIMES = {"import": 60, "restoring import": 30, "recover": 15, "backup": 15}
 _TIMES |= {"mending import": 15, "going back": 15}
 _CASES = [(name, number) for name, count in _TIMES.items() for number in range(count)]
 _CALLS = 60
-# Each on its own, until told to stop: new paths with a root, and collections.
+# Each runs on its own until stopped: new paths with a root, and collections.
 _BUILDS = f"""
 cd /run
 rm -f stop
@@ -49,8 +49,8 @@ rm -f stop
 _COLLECTIONS = """
 (until [ -e stop ]; do "$CLOSURE_NIX/bin/nix-store" --gc; sleep 0.1; done) >/dev/null 2>&1 &
 """
-# A database is not lost under the feet of a running Nix, and a collection takes what it does not
-# know: recover is there to come before that.
+# A database is never lost while Nix has it open, and a collection deletes unknown paths, so recover
+# must run before one.
 _LOADS = {
     "import": _BUILDS + _COLLECTIONS,
     "restoring import": "",
@@ -68,12 +68,12 @@ touch /run/stop
 wait
 cat /run/said
 """
-# Seconds: about what each takes, and some more.
+# Seconds: a little more than each program takes.
 _LONGEST = {"import": 1.2, "restoring import": 1.8, "recover": 0.7, "backup": 0.6}
 _LONGEST |= {"mending import": 1.2, "going back": 2.5}
 
-# strace counts the calls of each name, and of the process alone that it has started: the others
-# are killed once that one is dead, as systemd does. If none is left, kill fails: that is no fault.
+# strace counts the calls by name, and only of the process that it started: the others are killed
+# once that one is dead, as systemd does. If none is left, kill fails, which is fine.
 _KILL_AT = """
 setsid $STRACE -qq -o /dev/null -e inject=$CALL:signal=KILL:when=$NUMBER $IMPORT >/run/said 2>&1 &
 wait $! || echo "killed: $?"
@@ -91,12 +91,12 @@ def prepared(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
 
 
 @pytest.mark.parametrize(("program", "number"), chosen(_CASES))
-def test_nothing_is_lost_whenever_it_is_killed(
+def test_nothing_is_lost_at_any_time_of_a_kill(
     prepared: Scratch, program: str, number: int
 ) -> None:
     delay = random.Random(f"{SEED} {program} {number}").uniform(0.02, _LONGEST[program])  # noqa: S311
     prepared.run(RESTORE)
-    if program == "recover":  # it finds something to do
+    if program == "recover":  # so that it has something to do
         prepared.run(
             "rm -r /nix/var/nix/db; mv /nix/.nix-aurora/database /run/database\n"
             f"{IMPORT}; mv /run/database /nix/.nix-aurora/database"
@@ -144,7 +144,7 @@ def strace(upgraded: Store) -> str:
 def calls(upgraded: Store, strace: str) -> list[tuple[str, int]]:
     """Return the system calls of an undisturbed import: each name, with its number among those.
 
-    From the import's lock on; what threads do to wait for each other differs from run to run.
+    They begin with the import's lock; the calls with which threads wait differ from run to run.
     """
     upgraded.restore()
     upgraded.scratch.run(f"{strace} -qq -o /run/trace {IMPORT}")

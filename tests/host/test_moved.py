@@ -1,4 +1,4 @@
-"""Programs that look at, bind or stack the host's root: a moved host is to them as a stock one."""
+"""Test that programs which inspect, bind or stack the host's root work the same on a moved host."""
 
 from collections.abc import Iterator
 
@@ -9,13 +9,13 @@ from tests.harness.tree import Tree, atomic_tree, layer_rpms
 from tests.nix_root import avoid_overlay
 from tests.packages import PackageMaker, fit_for_sample
 
-# Of a container's root, only what is asked for: its programs are the host's.
+# Container roots have only the requested parts: their programs are the host's.
 _BOX = """
 mkdir -p /var/box/{usr,proc,sys,dev,run,tmp,etc,var}
 for name in bin sbin lib lib64; do ln -sfn "usr/$name" "/var/box/$name"; done
 mkdir -p /var/srv/later
 """
-# As distrobox creates its containers (89luca89/distrobox distrobox-create), without a network and
+# The options of distrobox's containers (89luca89/distrobox distrobox-create), without a network and
 # without control groups, which the guest may not divide.
 _PODMAN = """
 podman run --detach --name box --rm --network=none --pids-limit=-1 --cgroups=disabled \
@@ -32,7 +32,7 @@ umount /var/srv/later
 look 'ls /run/host/var/srv/later; chroot /run/host /usr/bin/id --user'
 podman stop --time=0 box >/dev/null
 """
-# As flatpak starts a program that may see the host's files.
+# flatpak starts a program with access to the host's files like this.
 _BWRAP = """
 bwrap --unshare-user --unshare-pid --die-with-parent --ro-bind /usr /usr --symlink usr/bin /bin \
     --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp \
@@ -43,7 +43,7 @@ bwrap --unshare-user --unshare-pid --die-with-parent --ro-bind /usr /usr --symli
 bwrap --dev-bind / / --tmpfs /tmp sh -c 'ls /; ls -A /tmp; cat /etc/hostname'
 bwrap --ro-bind / / --dev /dev --proc /proc sh -c 'touch /var/tmp/x || echo read-only; id --user'
 """
-# As a chroot is made of the whole host, and taken apart again.
+# A chroot of the whole host is set up like this, and taken down again.
 _RBIND = """
 count() { wc -l </proc/self/mountinfo; }
 before=$(count)
@@ -70,7 +70,7 @@ def tree(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Tre
 def host(
     request: pytest.FixtureRequest, tree: Tree, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """Yield a host that can be moved onto a root of this kind; see _to_stock and _to_moved."""
+    """Yield a host that can move onto a root of this kind; see _to_stock and _to_moved."""
     with Host(tree, tmp_path_factory.mktemp(request.param) / "host") as host:
         if request.param == "binds":
             avoid_overlay(host)
@@ -80,7 +80,7 @@ def host(
 
 @pytest.fixture(scope="module")
 def said_before(host: Host) -> dict[str, str]:
-    """Return what the scripts say before the move; afterwards the host is moved."""
+    """Return the output of the scripts before the move; afterwards the host has moved."""
     host.run("nix-aurora mount disable")
     host.reboot()
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
@@ -92,7 +92,7 @@ def said_before(host: Host) -> dict[str, str]:
     return said
 
 
-# Each with the user that runs it.
+# Each with its user.
 _SCRIPTS = {
     "podman": (_PODMAN, "root"),
     "bwrap by root": (_BWRAP, "root"),
@@ -109,7 +109,7 @@ def _say(host: Host, name: str) -> str:
 
 
 @pytest.mark.parametrize("name", _SCRIPTS)
-def test_a_program_finds_what_it_finds_on_a_stock_host(
+def test_program_finds_the_same_as_on_a_stock_host(
     name: str, host: Host, said_before: dict[str, str]
 ) -> None:
     now = _say(host, name).splitlines()

@@ -1,4 +1,4 @@
-"""Nix on a host whose root directory has no /nix and can get none: the namespace layout."""
+"""Test Nix on a host whose root directory cannot get a /nix: the namespace layout."""
 
 import json
 import re
@@ -19,20 +19,20 @@ from tests.whole import derivation
 
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
 _INSIDE = "nix-aurora shell"
-# What an administrator may have put into the image, and a name that tables of mounts escape.
+# Additions of an administrator to the image, and a name that tables of mounts escape.
 _IMAGE = r"""
 mkdir /data '/my \data'
 echo text | tee /data/file '/my \data/file' >/.file
 ln -s data/file '/a link'
 """
-# Name, kind, mode and target of all that is in /. Owners differ: of the host's users, the
-# namespace knows its own alone.
+# Name, kind, mode and target of everything in /. Owners differ, since the namespace knows only its
+# own user.
 _TOP = "cd /; shopt -s dotglob; stat --format='%F %a %N' *"
 _COMMANDS = (
     *("nix", "nix-build", "nix-channel", "nix-collect-garbage", "nix-env", "nix-hash"),
     *("nix-instantiate", "nix-shell", "nix-store"),
 )
-# A display server, as clients find it.
+# A display server, from its clients' side.
 _LISTEN = """
 import os, socket, sys
 for path in sys.argv[1:]:
@@ -55,7 +55,7 @@ with socket.socket(socket.AF_UNIX) as client:
 
 @pytest.fixture(scope="module")
 def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Give a host without /nix, whose image has top directories of its own."""
+    """Return a host without /nix, whose image has top directories of its own."""
     return make_nix_tree(nix_dir=False, layout="namespace").changed(
         tmp_path_factory.mktemp("tree") / "image", _IMAGE
     )
@@ -63,7 +63,7 @@ def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give such a host after its first boot, with the expressions and some programs in /srv."""
+    """Yield such a host after its first boot, with the expressions and some programs in /srv."""
     place = tmp_path_factory.mktemp("namespace")
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()
@@ -77,14 +77,14 @@ def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
 
 
 def _build(host: Host, options: str = "--no-link") -> str:
-    """Build something new as tester; give the path outside of what the builder has written."""
+    """Build something new as tester; return the outside path of the builder's output."""
     command = f"nix build --impure --print-out-paths {options} --expr "
     done = host.run_as("tester", command + derivation("cat /proc/self/uid_map >$out"))
     return done.stdout.strip().replace("/nix", "/var/lib/nix", 1)
 
 
 def _both(host: Host, script: str) -> tuple[Result, Result]:
-    """Run a bash script as tester without and with the namespace."""
+    """Run a bash script as tester without and with the namespace; return both results."""
     command = shlex.join(["bash", "-c", script])
     return host.run_as("tester", command), host.run_as("tester", f"{_WITH_NIX} {command}")
 
@@ -92,7 +92,7 @@ def _both(host: Host, script: str) -> tuple[Result, Result]:
 # --- commands
 
 
-def test_it_is_the_layout(host: Host) -> None:
+def test_namespace_layout_is_chosen(host: Host) -> None:
     assert host.run("mkdir /nix", check=False).returncode == 1
     assert json.loads(host.run_as("tester", "nix-aurora status --json").stdout)["layout"] == (
         "namespace"
@@ -102,7 +102,7 @@ def test_it_is_the_layout(host: Host) -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_doctor_takes_it_for_well_and_knows_the_way_out(host: Host) -> None:
+def test_doctor_finds_it_healthy_and_knows_the_other_layouts(host: Host) -> None:
     for user in ("tester", "root"):
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}
@@ -112,9 +112,7 @@ def test_doctor_takes_it_for_well_and_knows_the_way_out(host: Host) -> None:
 
 
 @pytest.mark.parametrize("line", ["max-jobs = lots", "include missing.conf"])
-def test_a_slip_in_the_settings_is_named_with_its_line_and_the_fix_cures_it(
-    host: Host, line: str
-) -> None:
+def test_mistake_in_the_settings_is_named_and_its_fix_cures_it(host: Host, line: str) -> None:
     own = "/etc/nix/nix.custom.conf"
     host.run(f"cp {own} /srv/custom; printf '%s\\n' {shlex.quote(line)} 'cores = 1' >>{own}")
     number = len(host.read(own).splitlines()) - 1
@@ -136,7 +134,7 @@ def test_each_command_runs_by_its_plain_name(host: Host, command: str) -> None:
         assert result.stderr == ""
 
 
-def test_a_users_build_is_sandboxed_and_runs_as_a_build_user(host: Host) -> None:
+def test_users_build_is_sandboxed_and_runs_as_a_build_user(host: Host) -> None:
     inside, outside, count = host.read(_build(host)).split()
     assert (inside, count) == ("1000", "1")
     assert re.fullmatch("nixbld[0-9]+", host.run(f"id -un {outside}").stdout.strip())
@@ -160,7 +158,7 @@ def test_local_expressions_are_entered_and_run(host: Host) -> None:
     ]
 
 
-def test_sudo_goes_through_the_daemon_and_writes_where_it_is_asked(host: Host) -> None:
+def test_sudo_uses_the_daemon_and_writes_to_the_requested_place(host: Host) -> None:
     script = """
     cd && mkdir -p of-root && cd of-root
     sudo -n nix store info --json && sudo -n nix-build /srv/greet.nix && readlink result
@@ -177,7 +175,7 @@ def test_sudo_goes_through_the_daemon_and_writes_where_it_is_asked(host: Host) -
 # --- profiles
 
 
-def test_an_added_program_starts_inside_and_adding_says_so(host: Host) -> None:
+def test_added_program_starts_inside_and_a_message_says_so(host: Host) -> None:
     add = "nix profile add --file /srv/greet.nix --argstr name"
     result = host.run_as("tester", f"{add} hello")
     told = [line for line in result.stderr.splitlines() if "nix-aurora" in line]
@@ -196,9 +194,7 @@ def test_an_added_program_starts_inside_and_adding_says_so(host: Host) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_each_shell_has_the_environment_inside_and_nothing_of_it_outside(
-    host: Host, shell: str
-) -> None:
+def test_each_shell_has_the_environment_only_inside(host: Host, shell: str) -> None:
     add = f"nix profile add --file /srv/greet.nix --argstr name of-{shell}"
     host.run_as("tester", add, shell=shell)
     show = "printenv PATH NIX_PROFILES XDG_DATA_DIRS"
@@ -219,7 +215,7 @@ def test_each_shell_has_the_environment_inside_and_nothing_of_it_outside(
         assert data.endswith(f":{profile}/share:{default}/share")
 
 
-def test_an_interactive_shell_says_what_it_is(host: Host) -> None:
+def test_interactive_shell_explains_itself(host: Host) -> None:
     host.run_as("tester", "nix profile add --file /srv/greet.nix --argstr name hello")
     shown = at_terminal(
         host,
@@ -233,8 +229,8 @@ def test_an_interactive_shell_says_what_it_is(host: Host) -> None:
     assert shown.endswith("exit 4\n")
 
 
-def test_the_documented_limits_of_the_layout(host: Host) -> None:
-    """What starts outside of nix-aurora shell sees no /nix: the user's units, direnv's hook."""
+def test_documented_limits_of_the_layout_hold(host: Host) -> None:
+    """Processes outside of nix-aurora shell see no /nix: the user's units, direnv's hook."""
     host.run_as(
         "tester",
         """
@@ -251,7 +247,7 @@ def test_the_documented_limits_of_the_layout(host: Host) -> None:
     assert host.run_as("tester", f"{_INSIDE} direnv/bin/greet").stdout == "greeting from greet\n"
 
 
-# --- as if there were no namespace
+# --- the same as without the namespace
 
 
 def test_the_host_looks_the_same_inside(host: Host) -> None:
@@ -281,10 +277,10 @@ def test_environment_directory_ids_and_network_are_the_callers(host: Host) -> No
     [("closed", "sudo -n -u other"), ("gone; rmdir ../gone", "sudo -n -u other"), ("gone", "")],
     ids=["closed", "removed, for another user", "removed"],
 )
-def test_a_lost_working_directory_is_replaced_by_the_root_directory(
+def test_lost_working_directory_becomes_the_root_directory(
     host: Host, place: str, become: str
 ) -> None:
-    """Closed to the user that the command runs as, or removed while the user was in it."""
+    """It is closed to the command's user, or was removed while the user was in it."""
     enter = f"cd; mkdir -p -m 0700 closed gone; cd {place}; [ -n '{become}' ] || rmdir ../gone; "
     for start in (
         f"{_WITH_NIX} pwd",
@@ -322,13 +318,13 @@ def test_exit_codes_and_signals_pass_through(host: Host, start: str) -> None:
     assert lines == ["7", "137", "127", "got it", "9", "y", "141"]
 
 
-def test_options_of_the_command_are_its_own(host: Host) -> None:
+def test_options_of_the_command_are_passed_on(host: Host) -> None:
     assert host.run_as("tester", f"{_INSIDE} ls -d --all /nix").stdout == "/nix\n"
     assert host.run_as("tester", f"{_INSIDE} -- printf '%s|' -- --json").stdout == "--|--json|"
 
 
-def test_ctrl_c_is_for_the_program(host: Host) -> None:
-    """A parent in between would end of it, and take the program along."""
+def test_ctrl_c_reaches_only_the_program(host: Host) -> None:
+    """A parent process in between would die of it, and end the program."""
     script = """trap "echo interrupted" INT; echo ready
     until read -r line; do :; done; echo "got $line" """
     for start in (_WITH_NIX, _INSIDE):
@@ -349,7 +345,7 @@ def test_jobs_are_controlled_inside(host: Host) -> None:
     assert shown.endswith("exit 5\n")
 
 
-def test_buses_and_displays_are_reached(host: Host) -> None:
+def test_buses_and_displays_can_be_reached(host: Host) -> None:
     host.linger("tester")
     script = f"""
     export DISPLAY=:9 WAYLAND_DISPLAY=wayland-9
@@ -366,23 +362,23 @@ def test_buses_and_displays_are_reached(host: Host) -> None:
     assert host.run_as("tester", script).stdout.split() == ["active", "welcome", "welcome"]
 
 
-def test_namespaces_are_made_inside(host: Host) -> None:
+def test_namespaces_can_be_created_inside(host: Host) -> None:
     script = "unshare --user --map-root-user --mount id -u; bwrap --bind / / --unshare-all id -u"
     outside, inside = _both(host, script)
     assert outside.stdout == inside.stdout
 
 
-# --- what cannot work, and when
+# --- limits
 
 
 @pytest.mark.parametrize("command", ["sudo", "su", "pkexec", "podman", "crontab"])
-def test_a_program_that_needs_other_ids_is_explained(host: Host, command: str) -> None:
+def test_program_that_needs_other_ids_is_explained(host: Host, command: str) -> None:
     result = host.run_as("tester", f"{_INSIDE} {command} -n true", check=False)
     assert (result.returncode, result.stdout) == (1, "")
     first, *hints = result.stderr.splitlines()
     assert first.startswith(f"{command}: cannot work inside nix-aurora shell")
     assert any("sudo nix-aurora mount enable" in hint for hint in hints)
-    # root's own shell is in no user namespace.
+    # root's own shell is not in a user namespace.
     within = f"sudo -n {_INSIDE} sudo -n /usr/libexec/nix-aurora/inside/sudo -n id -u"
     assert host.run_as("tester", within).stdout == "0\n"
 
@@ -414,22 +410,22 @@ unshare --mount bash -euc '
     ],
     ids=["switched off", "forbidden", "forbidden to root"],
 )
-def test_where_no_namespace_can_be_made_the_way_out_is_named(
+def test_error_without_user_namespaces_names_the_alternative(
     host: Host, start: str, way_out: str
 ) -> None:
     result = host.run(start, check=False)
     assert (result.returncode, result.stdout) == (1, "")
-    host.run("systemctl reset-failed 'run-*'")  # the unit that ran it
+    host.run("systemctl reset-failed 'run-*'")  # this is the unit that ran it
     assert result.stderr.startswith("nix-aurora: ")
     assert way_out in result.stderr.splitlines()
 
 
-def test_root_without_the_right_to_mount_does_as_users_do(host: Host) -> None:
+def test_root_without_the_right_to_mount_uses_a_user_namespace(host: Host) -> None:
     limited = "setpriv --bounding-set=-sys_admin"
     assert host.run(f"{limited} nix --version").stdout == "nix (Nix) 2.34.8\n"
 
 
-def test_a_root_that_cannot_be_made_is_told(host: Host) -> None:
+def test_failed_root_is_reported(host: Host) -> None:
     host.run("mv /run/nix-aurora /run/away")
     result = host.run_as("tester", f"{_INSIDE} true", check=False)
     host.run("mv /run/away /run/nix-aurora")
@@ -437,18 +433,18 @@ def test_a_root_that_cannot_be_made_is_told(host: Host) -> None:
     assert result.stderr.startswith("nix-aurora: cannot make a root directory with /nix: mount: ")
 
 
-def test_mounts_of_ours_say_nothing_at_a_terminal(host: Host) -> None:
-    """mount(8) would, of an fstab that is newer than what systemd knows."""
+def test_our_mounts_print_nothing_at_a_terminal(host: Host) -> None:
+    """mount(8) would warn about an fstab that is newer than systemd's knowledge of it."""
     host.run("touch --date=tomorrow /etc/fstab")
     shown = at_terminal(host, f"{_WITH_NIX} true")
     host.run("rm /etc/fstab")
     assert shown == " exit 0\n"
 
 
-# --- what the host mounts later
+# --- later mounts of the host
 
 
-def test_later_mounts_come_and_go_in_a_long_running_shell_and_the_daemon(host: Host) -> None:
+def test_later_mounts_appear_and_disappear_in_a_running_shell_and_the_daemon(host: Host) -> None:
     host.run_as("tester", "nix store info")
     host.run("mkdir -p /mnt/later")
     for place in ("/data", "/var/mnt/later"):
@@ -475,8 +471,8 @@ def test_later_mounts_come_and_go_in_a_long_running_shell_and_the_daemon(host: H
 # --- garbage
 
 
-def test_what_is_rooted_survives_every_collection(host: Host) -> None:
-    """Also by links at home, by both names, and on disks mounted after the daemon had started."""
+def test_rooted_paths_survive_every_collection(host: Host) -> None:
+    """Roots are also links at home, by both names, and on disks mounted after the daemon."""
     _build(host)
     host.run(
         """
@@ -511,7 +507,7 @@ def test_what_is_rooted_survives_every_collection(host: Host) -> None:
     host.run("umount /mnt/disk /media/disk /var/home/tester/mounted /data")
 
 
-def test_what_a_shell_runs_survives_without_a_root(host: Host) -> None:
+def test_running_programs_survive_without_a_root(host: Host) -> None:
     """The daemon sees the processes of other namespaces."""
     host.run_as("tester", f"{{ {ADD_BASH} }} >~/sleeper")
     path = host.read("/home/tester/sleeper").strip()

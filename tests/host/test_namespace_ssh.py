@@ -1,4 +1,4 @@
-"""ssh and what uses it in the namespace layout: OpenSSH's own client and server, over loopback."""
+"""Test ssh and programs that use it in the namespace layout: OpenSSH's own client and server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,8 @@ from tests.packages import PackageMaker, fit_for_sample
 _INSIDE = "nix-aurora shell"
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
 # Settings in the forms of Fedora and systemd: links, and an Include in a block. An administrator's
-# file has a blank in its name, includes files by a relative pattern, and spells the word otherwise.
+# file has a space in its name, includes files by a relative pattern, and uses another spelling of
+# the keyword.
 _SETTINGS = r"""
 echo STORE_LAYOUT=namespace >>/etc/nix-aurora.conf
 mkdir -p /usr/share/crypto-policies/DEFAULT /etc/crypto-policies/back-ends /etc/ssh/site
@@ -65,7 +66,7 @@ def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
 
 
 def test_ssh_refuses_roots_settings_in_a_user_namespace(host: Host) -> None:
-    """The fault, without our copies; and ssh's own settings, which all the other tests rely on."""
+    """This is the fault without our copies; all other tests rely on ssh's own settings."""
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert host.run_as("tester", "ssh other@site id -un").stdout == "other\n"
     bare = host.run_as("tester", "unshare --user --map-current-user ssh other@site", check=False)
@@ -74,7 +75,7 @@ def test_ssh_refuses_roots_settings_in_a_user_namespace(host: Host) -> None:
 
 
 @pytest.mark.parametrize("start", [_INSIDE, _WITH_NIX, f"umask 0002; {_INSIDE}", f"sudo {_INSIDE}"])
-def test_ssh_logs_in_by_the_hosts_settings(host: Host, start: str) -> None:
+def test_ssh_logs_in_with_the_hosts_settings(host: Host, start: str) -> None:
     host.run("cp -a /var/home/tester/.ssh/id_ed25519 /root/.ssh/; chown root: /root/.ssh/id*")
     done = host.run_as("tester", f"{start} ssh other@site id -un")
     assert (done.stdout, done.stderr) == ("other\n", "")
@@ -96,7 +97,7 @@ def test_ssh_logs_in_by_the_hosts_settings(host: Host, start: str) -> None:
     ],
     ids=["scp", "sftp", "git", "jump"],
 )
-def test_what_starts_ssh_works(host: Host, script: str, shown: str) -> None:
+def test_programs_that_start_ssh_work(host: Host, script: str, shown: str) -> None:
     host.run_as(
         "other",
         """
@@ -110,7 +111,7 @@ def test_what_starts_ssh_works(host: Host, script: str, shown: str) -> None:
 
 
 def test_nix_copies_over_ssh(host: Host) -> None:
-    """By plain nix commands, each of which has a namespace of its own."""
+    """Plain nix commands do it, each in its own namespace."""
     script = """
     path=$(nix build --no-link --print-out-paths --file /srv/greet.nix) || exit
     nix store info --store ssh-ng://other@site 2>&1
@@ -126,7 +127,7 @@ def test_nix_copies_over_ssh(host: Host) -> None:
     assert lines[-3:] == ["there", "greet", "42"]
 
 
-def test_the_host_has_its_own_settings_still(host: Host) -> None:
+def test_host_keeps_its_own_settings(host: Host) -> None:
     job = f"{_INSIDE} bash -c 'touch ~/runs; while [ -e ~/runs ]; do sleep 0.1; done'"
     host.run(f'su --login tester --command "{job}" & until [ -e /home/tester/runs ]; do :; done')
     owners = host.run(
@@ -138,9 +139,7 @@ def test_the_host_has_its_own_settings_still(host: Host) -> None:
     assert "/etc/ssh" not in mounts
 
 
-def test_ssh_works_where_the_image_has_a_nix(
-    tree: Tree, make_host: HostMaker, tmp_path: Path
-) -> None:
+def test_ssh_works_if_the_image_has_a_nix(tree: Tree, make_host: HostMaker, tmp_path: Path) -> None:
     """Each command then binds the store on that /nix, and needs no root directory of its own."""
     host = make_host(tree.changed(tmp_path / "nix", "mkdir /nix"))
     host.boot()
@@ -160,7 +159,7 @@ def test_ssh_works_where_the_image_has_a_nix(
         "printf 'Include \\0 \\\\ ] $(touch /tmp/x) * [' >/etc/ssh/ssh_config.d/1.conf",
     ],
 )
-def test_nix_works_whatever_the_settings_of_ssh_are(host: Host, spoil: str) -> None:
+def test_nix_works_with_any_settings_of_ssh(host: Host, spoil: str) -> None:
     host.run(f"cp -a /etc/ssh /run/; {spoil}")
     done = host.run_as("tester", f"{_INSIDE} nix --version")
     host.run("rm -rf /etc/ssh; cp -a /run/ssh /etc/; rm -r /run/ssh; [ ! -e /tmp/x ]")

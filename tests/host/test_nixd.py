@@ -1,4 +1,4 @@
-"""determinate-nixd in front of Nix: how it is wired, with a stand-in for the program itself."""
+"""Test determinate-nixd in front of Nix: its sockets and settings, with a stand-in program."""
 
 import os
 import re
@@ -19,7 +19,7 @@ from tests.whole import add_program, build, check_profile, check_whole
 
 _TOP = Path(__file__).parents[2]
 _OWN, _NIXS = "determinate-nixd.socket", "nix-daemon.socket"
-# In what scriptlets say. systemctl disable --now warns that a unit's links have just changed.
+# In the output of scriptlets. systemctl disable --now warns that a unit's links have just changed.
 _FAULTS = re.compile("error|warn(?!ing: The unit file)|fail|not found", re.IGNORECASE)
 _OURS = "/usr/lib/nix-aurora/etc/nix/nix.conf"
 
@@ -38,7 +38,8 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             text=True,
             stdout=subprocess.PIPE,
         )
-    return [Path(line) for line in done.stdout.splitlines()[2:]]  # after SRPM and labels
+    # the first lines are the SRPM and the SELinux module
+    return [Path(line) for line in done.stdout.splitlines()[2:]]
 
 
 def _tree(packages: list[Path], place: Path, *, layout: str) -> Tree:
@@ -48,7 +49,7 @@ def _tree(packages: list[Path], place: Path, *, layout: str) -> Tree:
 
 
 def _nixd_serves(host: System) -> None:
-    """Fail unless both sockets are there and answered, nix.conf is nixd's, and all is well."""
+    """Fail unless both sockets exist and answer, nix.conf is nixd's, and doctor finds no fault."""
     check_whole(host)
     assert host.run_as("tester", "determinate-nixd status").stdout == ANSWER
     for unit in (_OWN, _NIXS):
@@ -56,12 +57,12 @@ def _nixd_serves(host: System) -> None:
     sockets = host.run("ls /var/lib/nix/var/determinate /var/lib/nix/var/nix/daemon-socket").stdout
     assert "determinate-nixd.socket\n" in sockets
     assert host.read("/etc/nix/nix.conf").startswith(HEADER)
-    # What was moved there from nix.conf would include itself without end.
+    # A file that was moved there from nix.conf would include itself without end.
     assert "nix.custom.conf" not in host.read("/etc/nix/nix.custom.conf")
 
 
 def _nix_serves(host: System) -> None:
-    """Fail unless nothing of nixd's is left, nix.conf is ours, and all is well."""
+    """Fail unless nothing of nixd's remains, nix.conf is ours, and doctor finds no fault."""
     check_whole(host)
     left = host.run(f"systemctl show --property=LoadState --value {_OWN}; ls /etc/nix").stdout
     assert left.split() == ["not-found", "nix.conf", "nix.custom.conf"]
@@ -71,14 +72,14 @@ def _nix_serves(host: System) -> None:
 
 
 def _rpm(host: Host, action: str) -> None:
-    """Run rpm, whose scriptlets have no complaint."""
-    # Nobody else changes packages five times in ten seconds, which is systemd's limit for starts.
+    """Run rpm; fail if its scriptlets complain."""
+    # systemd's limit for starts is five in ten seconds, which only a test reaches.
     host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
     assert not _FAULTS.search(host.run(f"rpm --nosignature {action}").output)
 
 
 @pytest.mark.parametrize("layout", ["mount", "namespace"])
-def test_it_comes_with_an_image_and_goes(
+def test_nixd_is_added_and_removed_with_an_image(
     layout: str,
     packages: list[Path],
     make_host: HostMaker,
@@ -102,10 +103,10 @@ def test_it_comes_with_an_image_and_goes(
     _nixd_serves(host)
 
 
-def test_it_comes_and_goes_while_the_host_runs(
+def test_nixd_is_added_and_removed_on_a_running_host(
     tree: Tree, packages: list[Path], tmp_path: Path
 ) -> None:
-    """As rpm and dnf do it on an ordinary host, without a reboot."""
+    """rpm and dnf do this on an ordinary host, without a reboot."""
     ours, nixd = (f"/root/{path.name}" for path in packages)
     with Host(tree, tmp_path / "host", ordinary=True) as host:
         for path in packages:
@@ -123,7 +124,7 @@ def test_it_comes_and_goes_while_the_host_runs(
 
         _rpm(host, f"--install {nixd}")
         _nixd_serves(host)
-        # The same again, as an upgrade of both does it.
+        # Do it again, like an upgrade of both packages.
         _rpm(host, f"--upgrade --replacepkgs {ours} {nixd}")
         _nixd_serves(host)
         host.reboot()

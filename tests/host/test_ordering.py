@@ -1,4 +1,4 @@
-"""What starts early and keeps the root directory that it was given: it starts after the move."""
+"""Test that units which start early and keep their root directory start after the move."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from tests.harness.tree import atomic_tree, layer_rpms
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, check_works
 
-# What a desktop has, and starts before sysinit.target.
+# Units of a desktop that start before sysinit.target.
 _EARLY = (
     *("haveged", "plymouth", "systemd-coredump", "systemd-homed", "systemd-oomd"),
     *("systemd-resolved", "systemd-timesyncd", "systemd-tpm", "systemd-userdbd", "udev"),
@@ -18,7 +18,7 @@ _EARLY = (
 _TARGET = "nix-root.target"
 # Each of them is in every boot, and nix-root.target comes before it.
 _ANCHORS = frozenset({_TARGET, "local-fs.target", "sysinit.target", "basic.target"})
-# The settings that give a service a mount namespace of its own, with the values that give it none:
+# The settings that create a mount namespace for a service, with the values that do not:
 # exec_needs_mount_namespace() in systemd's src/core/execute.c at v261.
 _NO_LIST = (
     *("BindPaths", "BindReadOnlyPaths", "ExecPaths", "ExtensionDirectories", "ExtensionImages"),
@@ -51,7 +51,7 @@ Properties = Mapping[str, str]
 
 @pytest.fixture(scope="module")
 def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Yield a host with what starts early on a desktop, moved by the boot."""
+    """Yield a host with the early units of a desktop, moved by the boot."""
     place = tmp_path_factory.mktemp("ordering")
     tree = layer_rpms(atomic_tree(extra=(_EARLY,)), [package()], place / "rpms")
     with Host(fit_for_sample(tree, place / "settings"), place / "host") as host:
@@ -59,7 +59,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def _show(host: Host, names: Sequence[str]) -> list[Properties]:
-    """Return the properties of units, as systemd has read them."""
+    """Return the properties of units, as systemd has loaded them."""
     wanted = f"--property={','.join((*_RELATIONS, *_NEUTRAL))}"
     text = host.run(f"systemctl show {wanted} -- {' '.join(names)}").stdout
     blocks = (block.splitlines() for block in text.split("\n\n"))
@@ -67,7 +67,7 @@ def _show(host: Host, names: Sequence[str]) -> list[Properties]:
 
 
 def _keeps_root(unit: Properties) -> bool:
-    """Return whether a unit's process has its own mounts, and stays."""
+    """Return whether a unit's process has its own mounts, and keeps running."""
     if unit["LoadState"] != "loaded" or unit.get("Type") == "oneshot":
         return False
     return any(unit.get(name, "") not in {"", neutral} for name, neutral in _NEUTRAL.items())
@@ -76,8 +76,8 @@ def _keeps_root(unit: Properties) -> bool:
 def _is_late(unit: Properties, others: Mapping[str, Properties]) -> bool:
     """Return whether a unit starts after the move in every boot.
 
-    An order between two units holds only if both are to be started. ``others`` has those that
-    start with the unit.
+    An order between two units holds only if both are to be started. ``others`` has those that start
+    with the unit.
     """
     after = set(unit["After"].split())
     needed = after & {*unit["Requires"].split(), *unit["BindsTo"].split()}
@@ -117,7 +117,7 @@ def test_what_keeps_its_root_starts_after_the_move(host: Host) -> None:
     assert found == {"new.service"}
 
 
-def test_nothing_has_kept_the_old_root(host: Host) -> None:
+def test_no_process_has_kept_the_old_root(host: Host) -> None:
     assert host.failed_units() == []
     status = json.loads(host.run("nix-aurora mount status --json").stdout)
     assert (status["root"], status["laggards"]) == ("overlay", [])

@@ -1,4 +1,4 @@
-"""An ordinary host: its root is writable, and rpm changes it while it runs."""
+"""Test an ordinary host: its root is writable, and rpm changes it while it runs."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from tests.harness.tree import Tree
 from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
-_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in what scriptlets say
+_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in the output of scriptlets
 _TIMER = "nix-database-backup.timer"
 _UNITS = f"nix-layout.service nix.mount nix-setup.service nix-daemon.socket {_TIMER}"
 
@@ -20,7 +20,7 @@ _UNITS = f"nix-layout.service nix.mount nix-setup.service nix-daemon.socket {_TI
 def host(
     tree: Tree, package: PackageMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """Give a host that has booted, without the package and without /nix."""
+    """Yield a host that has booted, without the package and without /nix."""
     with Host(tree, tmp_path_factory.mktemp("ordinary") / "host", ordinary=True) as host:
         for suite in ("trixie", "forky"):
             host.copy_in(package(suite), f"/root/{suite}.rpm")
@@ -28,7 +28,7 @@ def host(
 
 
 def _rpm(host: Host, action: str) -> str:
-    # Nobody else changes packages five times in ten seconds, which is systemd's limit for starts.
+    # systemd's limit for starts is five in ten seconds, which only a test reaches.
     host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
     said = host.run(f"rpm --nosignature {action}").output
     assert not _FAULTS.search(said)
@@ -40,16 +40,17 @@ def _install(host: Host, action: str, suite: str) -> None:
     host.run(f"grep -q sandbox /etc/nix/nix.custom.conf || {{ {LIVE_SETTINGS} }}")
 
 
-def test_its_life(host: Host) -> None:
-    """One host, from the first package to the last."""
-    # At once, without a reboot.
+def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -> None:
+    """One host has all states, from the first package to the last."""
+    # It works at once, without a reboot.
     _install(host, "--install", "trixie")
     assert host.run(f"systemctl is-active {_UNITS}").stdout.split() == ["active"] * 5
     add_program(host)
     check_whole(host)
     assert version(host) == "2.26.3"
 
-    # A newer one while a build runs: it ends well, and who asks next is answered by the newer.
+    # Install a newer one during a build: the build succeeds, and the next client gets the newer
+    # daemon.
     log = "/var/home/tester/build.log"
     held = derivation("trap 'echo held >$out; exit' USR1; echo started; while :; do :; done")
     host.run_as(
@@ -72,7 +73,7 @@ def test_its_life(host: Host) -> None:
     _install(host, "--upgrade --replacepkgs", "trixie")
     check_whole(host)
 
-    # Without the package the store stays, and so does what a user has built.
+    # Without the package the store stays, and so do a user's builds.
     said = host.run("rpm --erase nix-aurora").output
     assert "your store and profiles are kept in /var/lib/nix" in said
     for unit in (*_UNITS.split(), "nix-daemon.service"):
@@ -86,7 +87,7 @@ def test_its_life(host: Host) -> None:
     check_whole(host)
     assert host.run_as("tester", "cat held").stdout == "held\n"
 
-    # And it boots.
+    # The host also boots.
     host.reboot()
     check_whole(host)
     assert build(host)
@@ -102,8 +103,8 @@ def test_masked_units_stay_masked(host: Host) -> None:
     assert host.run("systemctl is-enabled nix-setup.service", check=False).stdout == "disabled\n"
 
 
-def test_where_no_system_runs_nothing_is_started(tree: Tree, package: PackageMaker) -> None:
-    """Of systemctl only what prepares the next boot is called."""
+def test_nothing_is_started_without_a_running_system(tree: Tree, package: PackageMaker) -> None:
+    """systemctl is only called to prepare the next boot."""
     rpm: Path = package("forky")
     with tree.scratch() as scratch:
         scratch.run("mkdir -p /var/home /var/roothome")
@@ -124,9 +125,9 @@ END
             assert not _FAULTS.search(done.output)
         said = scratch.run("rpm --erase --nosignature nix-aurora").output
         assert not _FAULTS.search(said)
-        assert "/var/lib/nix" not in said  # there is no store to speak of
+        assert "/var/lib/nix" not in said  # there is no store worth a message
         calls = scratch.read("/run/calls").splitlines()
         assert calls[0].startswith("--no-reload preset ")
-        # Links in /etc are all that is changed.
+        # Only links in /etc change.
         assert {call.split()[1] for call in calls} <= {"preset", "disable"}
         assert not any("--now" in call for call in calls)

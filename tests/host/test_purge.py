@@ -1,4 +1,4 @@
-"""nix-aurora purge asks, removes everything that Nix has, and nothing else."""
+"""Test that nix-aurora purge asks, removes everything of Nix, and nothing else."""
 
 from tests.harness.commands import Result
 from tests.harness.nspawn import Host
@@ -7,7 +7,7 @@ from tests.host.conftest import HostMaker
 
 _TYPED = "script --quiet --return --command '{command}' /dev/null"
 
-# purge, killed where it removes the first directory.
+# purge, killed when it removes the first directory.
 _KILLED = """
 PYTHONPATH=/usr/lib/nix-aurora python3 -c '
 import os, signal
@@ -15,7 +15,7 @@ from nix_aurora_host import cli
 os.rmdir = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["purge", "--yes"])'
 """
-# purge, with a mount that is made inside the store after Nix was stopped.
+# purge, with a mount that appears inside the store after Nix was stopped.
 _REFUSED = """
 mkdir /var/lib/nix/disk
 PYTHONPATH=/usr/lib/nix-aurora python3 -c '
@@ -39,7 +39,7 @@ def _booted(tree: Tree, make_host: HostMaker) -> Host:
 
 
 def _type(host: Host, answer: str) -> Result:
-    """Run purge on a terminal, where somebody types ``answer``."""
+    """Run purge on a terminal, on which a user types ``answer``."""
     command = _TYPED.format(command="nix-aurora purge")
     return host.run(f"(sleep 1; echo {answer}; sleep 1) | {command}", check=False)
 
@@ -48,7 +48,7 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     nix_tree: Tree, make_host: HostMaker
 ) -> None:
     host = _booted(nix_tree, make_host)
-    # What purge must not follow, and what it must not choke on.
+    # Links and files that purge must not follow, and that must not stop it.
     host.run(
         "mkdir /var/precious; echo kept >/var/precious/file\n"
         "ln -s /var/precious /var/lib/nix/link; ln -s /var/precious /var/lib/nix/store/link\n"
@@ -64,7 +64,7 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     host.run('[ ! -e /var/lib/nix ] && ! mountpoint /nix && [ -z "$(ls -A /nix)" ]')
     assert host.read("/var/precious/file") == "kept\n"
     assert host.failed_units() == []
-    host.run("nix-aurora purge --yes")  # again: nothing is there, and that is fine
+    host.run("nix-aurora purge --yes")  # a second run finds nothing, which is fine
     assert host.run(f"systemctl is-active {_TIMER}").stdout == "active\n"
 
     line = next(line for line in result.stderr.splitlines() if "systemctl start" in line)
@@ -72,9 +72,7 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     assert host.run("nix-aurora doctor").stdout.endswith("nix-aurora doctor: all is well\n")
 
 
-def test_what_a_refused_purge_has_stopped_is_started_again(
-    nix_tree: Tree, make_host: HostMaker
-) -> None:
+def test_refused_purge_restarts_what_it_stopped(nix_tree: Tree, make_host: HostMaker) -> None:
     host = _booted(nix_tree, make_host)
     host.run_as("tester", "nix store info")
     refused = host.run(_REFUSED, check=False)
@@ -87,7 +85,7 @@ def test_what_a_refused_purge_has_stopped_is_started_again(
     assert host.run("nix-aurora doctor").stdout.endswith("nix-aurora doctor: all is well\n")
 
 
-def test_the_boot_after_a_purge_imports_again(nix_tree: Tree, make_host: HostMaker) -> None:
+def test_boot_after_a_purge_imports_again(nix_tree: Tree, make_host: HostMaker) -> None:
     host = _booted(nix_tree, make_host)
     host.run("nix-aurora purge --yes")
     host.reboot()
@@ -106,7 +104,7 @@ def test_purge_asks(nix_tree: Tree, make_host: HostMaker) -> None:
     host.run("[ ! -e /var/lib/nix ]")
 
 
-def test_purge_refuses(nix_host: Host) -> None:
+def test_purge_refuses_unsafe_stores(nix_host: Host) -> None:
     nobody = nix_host.run("nix-aurora purge", check=False)
     assert nobody.returncode == 2
     assert (
@@ -135,7 +133,7 @@ def test_purge_refuses(nix_host: Host) -> None:
     assert nix_host.run("nix-aurora doctor").stdout.endswith("nix-aurora doctor: all is well\n")
 
 
-def test_a_link_to_another_disk_is_refused_before_nix_is_stopped(
+def test_link_to_another_disk_is_refused_before_nix_is_stopped(
     nix_tree: Tree, make_host: HostMaker
 ) -> None:
     host = _booted(nix_tree, make_host)
@@ -151,12 +149,12 @@ def test_a_link_to_another_disk_is_refused_before_nix_is_stopped(
     host.run("systemctl is-active nix.mount nix-daemon.socket; nix-store --verify")
 
 
-def test_a_purge_that_was_killed_is_repeated_or_the_next_boot_imports_anew(
+def test_killed_purge_is_repeated_or_the_next_boot_imports_again(
     nix_tree: Tree, make_host: HostMaker
 ) -> None:
     host = _booted(nix_tree, make_host)
     for _ in range(2):
-        # The first directory that is removed is one of .purge/: everything has been renamed.
+        # The first removed directory is in .purge/: everything has been renamed before.
         killed = host.run(_KILLED, check=False)
         assert killed.returncode != 0
         host.run("[ -d /var/lib/nix/.purge ] && [ ! -e /var/lib/nix/store ]")

@@ -1,4 +1,7 @@
-"""A lost database on a running host: it comes back from its copy, with all that users have."""
+"""Test a lost database on a running host.
+
+It is restored from its copy, with everything of users.
+"""
 
 import json
 import shlex
@@ -10,7 +13,7 @@ from tests.harness.nspawn import Host
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.whole import add_program, build, check_profile, check_whole
 
-# Each result is told from the one before by its content; the last has a derivation with a root.
+# Each result differs from the one before by its content; the last has a derivation with a root.
 _CHAIN = """
 let
   built = name: script: derivation {
@@ -54,7 +57,7 @@ def _recover(host: Host, options: str = "--yes", code: int = 0) -> dict[str, Any
 
 
 def _dump(host: Host) -> str:
-    """Return all that the database says, but for its own numbers."""
+    """Return the whole content of the database, without its own numbers."""
     return host.run(
         """
         python3 -c '
@@ -83,7 +86,7 @@ def _check_kept(host: Host) -> None:
     check_whole(host)
 
 
-def test_the_timer_is_there_without_a_preset(host: Host) -> None:
+def test_timer_is_active_without_a_preset(host: Host) -> None:
     assert host.run("systemctl is-active nix-database-backup.timer").stdout == "active\n"
     assert host.run("systemctl is-enabled nix-database-backup.timer").stdout == "static\n"
     assert not host.run("find /etc/systemd/system -name '*backup*'").stdout
@@ -93,8 +96,8 @@ def test_the_timer_is_there_without_a_preset(host: Host) -> None:
     assert host.failed_units() == []
 
 
-def test_a_lost_database_comes_back_with_the_import(host: Host) -> None:
-    """To the last signature and reference; and the collector spares it."""
+def test_import_restores_a_lost_database(host: Host) -> None:
+    """It is complete to the last signature and reference; and the collector spares its paths."""
     host.run(_BACKUP)
     before = _dump(host)
     host.run(_LOSE)
@@ -113,8 +116,8 @@ def test_a_lost_database_comes_back_with_the_import(host: Host) -> None:
     assert "1" in status["copies"]
 
 
-def test_a_database_that_nix_made_anew_is_filled_by_recover(host: Host) -> None:
-    """A client makes it before anybody notices; the copies of it push no good one out."""
+def test_recover_fills_a_database_that_nix_created_anew(host: Host) -> None:
+    """A client creates it before anybody notices; copies of it replace no good copy."""
     host.run(_BACKUP)
     before = set(_dump(host).splitlines())
     host.run("rm -r /var/lib/nix/var/nix/db; NIX_REMOTE=local nix-store --verify")
@@ -132,8 +135,8 @@ def test_a_database_that_nix_made_anew_is_filled_by_recover(host: Host) -> None:
     assert _recover(host)["paths"] == []
 
 
-def test_without_a_copy_recover_lists_what_is_lost(host: Host) -> None:
-    """Nothing is registered again; building it again is the cure, and copies are made again."""
+def test_recover_without_a_copy_lists_lost_paths(host: Host) -> None:
+    """Nothing is registered again; a new build is the cure, and copies are made again."""
     host.run(f"rm -r {_COPIES}; {_LOSE}{_IMPORT}")
     assert "hint: sudo nix-aurora recover" in host.journal("nix-setup.service")
     assert _faults(host) == ["database-lost"]
@@ -157,8 +160,8 @@ def test_without_a_copy_recover_lists_what_is_lost(host: Host) -> None:
     _check_kept(host)
 
 
-def test_a_client_that_has_the_former_database_open_is_ended(host: Host) -> None:
-    """What it would register is lost, and it would take valid paths for garbage."""
+def test_client_with_the_former_database_open_is_ended(host: Host) -> None:
+    """Its registrations would be lost, and it would take valid paths for garbage."""
     host.run(_BACKUP)
     build(host)
     host.run_as("tester", "(sleep 300 | nix-store --serve --write >/dev/null 2>&1 &)")
@@ -168,7 +171,7 @@ def test_a_client_that_has_the_former_database_open_is_ended(host: Host) -> None
     _check_kept(host)
 
 
-def test_who_waits_for_the_check_sees_how_far_it_is(host: Host) -> None:
+def test_waiting_command_shows_the_progress_of_the_check(host: Host) -> None:
     line = "checking the content of the store: 1.0 GiB of 99.0 GiB"
     host.run(f"echo '{line}' >/run/nix-aurora/recovery")
     assert host.run_as("tester", "/usr/bin/nix --version").stderr == f"nix: waiting: {line}\n"
@@ -178,7 +181,7 @@ def test_who_waits_for_the_check_sees_how_far_it_is(host: Host) -> None:
 
 
 def test_recover_waits_for_a_collection(host: Host) -> None:
-    """Nix's own lock tells."""
+    """Nix's own lock shows the collection."""
     host.run(
         """
         exec 7>>/nix/var/nix/gc.lock
@@ -193,7 +196,7 @@ def test_recover_waits_for_a_collection(host: Host) -> None:
     )
 
 
-def test_a_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -> None:
+def test_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -> None:
     host.run(_BACKUP)
     before = _dump(host)
     host.run(
@@ -216,7 +219,7 @@ def test_a_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -
     _check_kept(host)
 
 
-def test_the_next_boot_restores_it_in_the_namespace_layout(
+def test_next_boot_restores_it_in_the_namespace_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))

@@ -1,4 +1,4 @@
-"""The relocated layout: Nix with a store on /run/nix/store, as the seed plan has it."""
+"""Test the relocated layout: Nix with a store on /run/nix/store, as in the seed plan."""
 
 import json
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ _PROFILE = "/var/home/tester/.local/state/nix-relocated/profile"
 
 @pytest.fixture(scope="module")
 def before(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host without /nix, whose users have used the namespace layout."""
+    """Yield a host without /nix, whose users have used the namespace layout."""
     place = tmp_path_factory.mktemp("relocated")
     tree = make_nix_tree(nix_dir=False, layout="namespace")
     with Host(tree, place / "host") as host:
@@ -47,7 +47,7 @@ def before(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def host(before: Host) -> Host:
-    """Give that host after a boot with the relocated layout."""
+    """Return that host after a boot with the relocated layout."""
     before.run(ASK)
     before.reboot()
     return before
@@ -70,7 +70,7 @@ def test_a_boot_with_it_is_whole(host: Host) -> None:
     check_whole(host)
 
 
-def test_a_lost_database_comes_back_from_its_copy(host: Host) -> None:
+def test_lost_database_is_restored_from_its_copy(host: Host) -> None:
     path = build(host, "--out-link kept")
     host.run(
         """
@@ -85,8 +85,8 @@ def test_a_lost_database_comes_back_from_its_copy(host: Host) -> None:
     check_whole(host)
 
 
-def test_a_schema_that_this_nix_does_not_read_is_found_and_cured(host: Host) -> None:
-    """A file that is no number by the import, a newer database by recover."""
+def test_unreadable_schema_is_found_and_cured(host: Host) -> None:
+    """The import corrects a file without a number, and recover replaces a newer database."""
     schema = "/var/lib/nix/relocated/var/nix/db/schema"
     own = "/var/lib/nix/relocated/.nix-aurora"
     host.run("systemctl start nix-database-backup.service")
@@ -100,7 +100,7 @@ def test_a_schema_that_this_nix_does_not_read_is_found_and_cured(host: Host) -> 
     check_whole(host)
 
 
-def test_a_later_boot_imports_nothing(host: Host) -> None:
+def test_later_boot_imports_nothing(host: Host) -> None:
     stamp = "stat --format=%y /var/lib/nix/relocated/.nix-aurora/*"
     first = host.run(stamp).stdout
     assert host.run(IMPORT).output == ""
@@ -108,8 +108,8 @@ def test_a_later_boot_imports_nothing(host: Host) -> None:
     assert host.run(stamp).stdout == first
 
 
-def test_a_host_whose_users_read_the_closed_directory_is_upgraded(host: Host) -> None:
-    """Former packages described the closure there; the same closure need not be imported again."""
+def test_host_whose_users_read_the_closed_directory_is_upgraded(host: Host) -> None:
+    """Earlier packages described the closure there; the same closure is not imported again."""
     host.run(
         "cd /var/lib/nix/relocated; chmod 0755 .nix-aurora; mv closure/* .nix-aurora/\n"
         "rmdir closure; systemctl restart nix-setup.service"
@@ -120,7 +120,7 @@ def test_a_host_whose_users_read_the_closed_directory_is_upgraded(host: Host) ->
     assert host.run(IMPORT).output == ""
 
 
-def test_status_tells_what_it_cannot_do(host: Host) -> None:
+def test_status_names_its_limits(host: Host) -> None:
     for user in ("tester", "root"):
         text = host.run_as(user, "nix-aurora status").stdout
         assert "relocated: /var/lib/nix/relocated/store, on /run/nix/store\n" in text
@@ -138,14 +138,14 @@ def test_status_tells_what_it_cannot_do(host: Host) -> None:
     nix = f"/run{env['CLOSURE_NIX']}"
     assert state["packaged"]["nix"] == state["commands_run"] == nix
     assert state["daemon"]["program"] == f"{nix}/bin/nix-daemon"
-    assert state["imported"] == {"id": None, "current": True}  # the stamp is root's
+    assert state["imported"] == {"id": None, "current": True}  # the stamp is only for root
     of_root = json.loads(host.run("nix-aurora status --json").stdout)
     assert of_root["imported"] == {"id": env["CLOSURE_ID"], "current": True}
     assert list(state["sockets"].values()) == [True, True]
     assert state["store"]["paths"] >= count_packaged(host)
 
 
-def test_doctor_takes_it_for_well_and_knows_the_way_back(host: Host) -> None:
+def test_doctor_finds_it_healthy_and_knows_the_way_back(host: Host) -> None:
     for user in ("tester", "root"):
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}
@@ -185,7 +185,7 @@ def test_what_a_user_installs_starts_by_its_bare_name(host: Host, shell: str) ->
     assert profiles == _PROFILE
     assert data.endswith(f":{_PROFILE}/share")
     assert (store, socket) == ("/run/nix/store", "/var/lib/nix/daemon-socket/socket")
-    # Nothing of other layouts, nothing that does not resolve, and no libraries for host programs.
+    # There is nothing of other layouts, no broken path, and no library path for host programs.
     assert not any("/nix/var" in line for line in everything)
     assert not any(line.startswith("LD_") for line in everything)
     host.run_as("tester", f"test -d {path.split(':')[0]}")
@@ -230,7 +230,7 @@ def test_root_goes_through_the_daemon_and_reaches_the_store_itself(host: Host) -
     assert host.read(path) == "content\n"
 
 
-def test_builders_break_no_build(host: Host) -> None:
+def test_unreachable_builders_break_no_build(host: Host) -> None:
     check_builders(host)
 
 
@@ -251,11 +251,11 @@ def test_a_collection_spares_what_runs_and_what_is_rooted(
     assert host.run(IMPORT).output == ""
 
 
-# --- from layout to layout
+# --- changes of the layout
 
 
 def test_namespace_relocated_namespace(host: Host) -> None:
-    """What was made in either layout is there again, and neither has touched the other."""
+    """The paths of each layout are there again, and neither has changed the other."""
     path = build(host, "--out-link /home/tester/of-relocated")
     host.run(ASK_NO_MORE)
     host.reboot()
@@ -327,7 +327,7 @@ path=$(NIX_REMOTE=local nix-store --add /run/mine)
 ln -s "$path" /var/lib/nix/relocated/var/nix/gcroots/mine
 """
 _SAVE = "cp -a /var/lib/nix/relocated /var/saved"
-# The directory of the store stays: it is what is mounted.
+# The directory of the store stays, since it is the source of the mount.
 _RESTORE = """
 cd /var/lib/nix/relocated
 find store .nix-aurora var -mindepth 1 -delete
@@ -339,7 +339,7 @@ nix-store --version
 nix-store --check-validity $(readlink /var/lib/nix/relocated/var/nix/gcroots/{mine,nix-aurora/nix})
 [ "$(cat /var/lib/nix/relocated/var/nix/gcroots/mine)" = content ]
 """
-# Where an import dies: a step of it, as step.py has it.
+# The step of an import before which it dies, as step.py defines it.
 _POINTS = {
     "before cloning": "run.stage",
     "while cloning": "clone.clone:20",
@@ -356,7 +356,7 @@ _POINTS = {
 
 @pytest.fixture(scope="module")
 def upgraded(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Store]:
-    """Give a root where 2.26 is imported, relocated, and the package of 2.34 is there."""
+    """Yield a root where 2.26 is imported, relocated, and the package of 2.34 is installed."""
     with make_nix_tree("trixie", nix_dir=False).scratch() as scratch:
         scratch.copy_in(STEP, "/run/step.py")
         scratch.run(_PREPARE)
@@ -366,7 +366,7 @@ def upgraded(make_nix_tree: NixTreeMaker, package: PackageMaker) -> Iterator[Sto
 
 
 @pytest.mark.parametrize("point", _POINTS)
-def test_an_import_that_is_killed_is_finished_by_the_next(upgraded: Store, point: str) -> None:
+def test_killed_import_is_finished_by_the_next(upgraded: Store, point: str) -> None:
     upgraded.scratch.run(_RESTORE)
     killed = upgraded.run_import(at=_POINTS[point], check=False)
     assert killed.returncode == -9
@@ -379,8 +379,8 @@ def test_an_import_that_is_killed_is_finished_by_the_next(upgraded: Store, point
     assert upgraded.run_import().output == ""
 
 
-def test_a_damaged_program_is_replaced(upgraded: Store) -> None:
-    """The loader that the last import named is of no use: the package's own takes its place."""
+def test_damaged_program_is_replaced(upgraded: Store) -> None:
+    """The loader of the last import cannot be used, so the package's own replaces it."""
     upgraded.scratch.run(_RESTORE)
     upgraded.run_import()
     done = upgraded.scratch.run(

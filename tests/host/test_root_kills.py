@@ -1,4 +1,4 @@
-"""nix-root killed at system calls that are spread over it: each boot is whole all the same."""
+"""Test nix-root with kills at system calls that are spread over its run: each boot is whole."""
 
 import random
 import re
@@ -45,7 +45,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 def calls(host: Host, kind: str) -> list[tuple[str, int]]:
     """Return the system calls of an undisturbed run: each name, with its number among those.
 
-    From its first look at a file of its own on: before that, nothing is done.
+    They begin with its first access to a file of its own, since it does nothing before that.
     """
     _KINDS[kind](host)
     trace_nix_root(host, f"-o {_TRACE}")
@@ -65,7 +65,7 @@ def calls(host: Host, kind: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("kind", "number"), chosen(_CASES), indirect=["kind"])
-def test_a_boot_is_whole_at_whatever_system_call_nix_root_dies(
+def test_boot_is_whole_at_whatever_system_call_nix_root_dies(
     host: Host, kind: str, calls: list[tuple[str, int]], number: int
 ) -> None:
     position = (number + random.Random(f"{SEED} {kind} {number}").random()) / _KILLS  # noqa: S311

@@ -1,7 +1,7 @@
-"""The import on btrfs, as the installers of Fedora's desktops make it: blocks are shared.
+"""Test the import on btrfs, in the layout of Fedora's desktop installers: blocks are shared.
 
-/sysroot and /var are subvolumes of one file system, and /usr is none of it: a root that ostree has
-put together by composefs, as far as the import looks at it.
+/sysroot and /var are subvolumes of one file system, and /usr is not on it: to the import, this is a
+root that ostree has assembled with composefs.
 """
 
 from collections.abc import Iterator
@@ -41,8 +41,8 @@ with open("/run/ostree-booted", "wb") as file: # as ostree-prepare-root writes i
     file.write(key + bytes(-len(key) % 8) + value + b"\\0(tt)\\x1a")
 END
 """
-# In bytes: what an import has added to the file system, and how large its store is. What Nix keeps
-# for a full disk is not the closure's.
+# In bytes: the growth of the file system through an import, and the size of its store. The space
+# that Nix reserves for a full disk does not count.
 _MEASURE = f"""
 used() {{
     local size blocks free
@@ -59,7 +59,7 @@ echo "$(($(used) - before)) $(du --bytes --summarize /nix/store | cut -f 1)"
 
 @pytest.fixture
 def host(make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Scratch]:
-    """Return a host with an empty store, on a file system of its own."""
+    """Return a host with an empty store, on a separate file system."""
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(1 << 30)
@@ -71,19 +71,19 @@ def host(make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Scratch]:
 
 
 def _import(host: Scratch) -> float:
-    """Import; return which part of the closure's size that took on the disk."""
+    """Import; return the used disk space as a part of the closure's size."""
     added, size = host.run(_MEASURE).stdout.split()[-2:]
     check_clean(host.run(WHOLE))
     print(f"{added} of {size}")
     return int(added) / int(size)
 
 
-def test_the_store_shares_its_blocks_with_the_deployment(host: Scratch) -> None:
+def test_store_shares_its_blocks_with_the_deployment(host: Scratch) -> None:
     assert _import(host) <= 0.05
 
 
 @pytest.mark.parametrize("lose", ["rm /run/ostree-booted", ": >/run/ostree-booted"])
-def test_where_no_deployment_is_found_everything_is_copied(host: Scratch, lose: str) -> None:
+def test_everything_is_copied_without_a_deployment(host: Scratch, lose: str) -> None:
     host.run(lose)
     assert _import(host) > 0.5
 
@@ -97,13 +97,13 @@ def test_where_no_deployment_is_found_everything_is_copied(host: Scratch, lose: 
         "rm store/*/lib/libc.so.6; mkfifo $(ls -d store/*glibc*/lib)/libc.so.6",
     ],
 )
-def test_what_differs_in_the_deployment_comes_from_usr(host: Scratch, damage: str) -> None:
+def test_files_that_differ_in_the_deployment_come_from_usr(host: Scratch, damage: str) -> None:
     host.run(f"cd {_DEPLOYMENT}/usr/lib/nix-aurora; {damage}")
     assert _import(host) < 0.5
 
 
-def test_a_purge_leaves_nothing(host: Scratch) -> None:
-    """What it has set aside appears in no list of a directory that was opened before."""
+def test_purge_leaves_nothing(host: Scratch) -> None:
+    """The directory was opened before, so its listing does not show what purge sets aside."""
     _import(host)
     host.run("nix-aurora purge --yes")
     assert host.run(f"ls --almost-all {_DISK}/var/nix").stdout == ""

@@ -1,4 +1,4 @@
-"""nix-aurora status tells what is there, to any user, and the command itself behaves."""
+"""Test that nix-aurora status shows the state to any user, and test the command itself."""
 
 import json
 import time
@@ -21,9 +21,9 @@ nix-env --profile $profile --set "$path"
 """
 
 
-def test_status_tells_the_state_of_a_good_host(nix_host: Host) -> None:
+def test_status_shows_the_state_of_a_healthy_host(nix_host: Host) -> None:
     for user in ("tester", "other", "root"):
-        root = user == "root"  # what the import leaves is root's alone to read
+        root = user == "root"  # the import's files are only for root
         state = json.loads(nix_host.run_as(user, "nix-aurora status --json").stdout)
         env = dict(
             line.split("=", 1)
@@ -65,10 +65,10 @@ def test_status_is_readable_without_a_terminal_and_quick(nix_host: Host) -> None
     assert "which /usr/bin/nix and the daemon run" in text
     start = time.monotonic()
     nix_host.run("nix-aurora status")
-    assert time.monotonic() - start < 3  # 0.15 s on an idle machine
+    assert time.monotonic() - start < 3  # it takes 0.15 s on an idle machine
 
 
-def test_an_administrator_s_nix_is_told_from_ours(nix_tree: Tree, make_host: HostMaker) -> None:
+def test_administrators_nix_differs_from_ours(nix_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(nix_tree)
     host.boot()
     host.run(_ADMINISTRATOR_S)
@@ -80,7 +80,7 @@ def test_an_administrator_s_nix_is_told_from_ours(nix_tree: Tree, make_host: Hos
     assert json.loads(host.run("nix-aurora status --json").stdout)["profile"] == state["profile"]
 
 
-def test_usage(nix_host: Host) -> None:
+def test_wrong_usage_is_refused(nix_host: Host) -> None:
     assert nix_host.run("nix-aurora --version").stdout.startswith("nix-aurora 2.")
     assert "examples:" in nix_host.run("nix-aurora --help").stdout
     for arguments in ("", "nonsense", "status --nonsense", "doctor --js"):
@@ -89,7 +89,7 @@ def test_usage(nix_host: Host) -> None:
         assert "usage: nix-aurora" in result.stderr
 
 
-def test_the_command_leaves_no_bytecode_and_trusts_no_directory(nix_host: Host) -> None:
+def test_command_writes_no_bytecode_and_trusts_no_directory(nix_host: Host) -> None:
     nix_host.run(
         "mkdir /tmp/trap; cd /tmp/trap; echo 'raise SystemExit(9)' | tee json.py argparse.py;"
         "PYTHONPATH=/tmp/trap nix-aurora --version"

@@ -1,4 +1,4 @@
-"""Newer packages, older ones, none, and what stays through all of it."""
+"""Test newer packages, older ones, none, and the state that stays through all of it."""
 
 import re
 
@@ -11,7 +11,7 @@ _OLDER, _NEWER = "2.26.3", "2.34.8"
 
 
 def _imported(host: Host) -> str:
-    """Give how many store paths this boot's import has unpacked, as "N of M"; "" without one."""
+    """Return how many store paths this boot's import has unpacked, as "N of M"; "" without one."""
     said = re.findall(r": (\d+ of \d+) store paths", host.journal("nix-setup.service"))
     return "".join(said)
 
@@ -21,13 +21,13 @@ def _generations(host: Host) -> list[str]:
 
 
 def _running(host: Host) -> str:
-    """Give the executable of the daemon."""
+    """Return the executable of the daemon."""
     pid = "systemctl show --property=MainPID --value nix-daemon.service"
     return host.run(f"readlink /proc/$({pid})/exe").stdout
 
 
 def _follows(host: Host, expected: str) -> None:
-    """Fail unless all is of the packaged version, and whole."""
+    """Fail unless everything is of the packaged version, and whole."""
     check_whole(host)
     assert version(host) == expected
     assert expected in _running(host)
@@ -49,7 +49,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert _generations(host)[0] == first[0]
     assert len(_generations(host)) == len(first) + 1
 
-    # Back and forth: everything is there.
+    # An upgrade and a rollback keep everything.
     host.reboot(older)
     assert _imported(host) == "0 of 65"
     _follows(host, _OLDER)
@@ -57,7 +57,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert _imported(host) == "0 of 64"
     _follows(host, _NEWER)
 
-    # The older one goes, but for what a user has rooted.
+    # The older one is collected, except the paths that a user has rooted.
     kept = host.run_as(
         "tester",
         """
@@ -72,7 +72,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert len(_generations(host)) == 1
     check_whole(host)
 
-    # A rollback brings it back by itself, and no more of it than is missing.
+    # A rollback imports it again, and only the missing paths.
     host.reboot(older)
     assert _imported(host) == f"{65 - len(kept)} of 65"
     assert len(kept) in range(1, 10)
@@ -80,7 +80,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert host.read(f"/proc/self/root{result}")
 
 
-def test_away_to_another_image_and_back(
+def test_rebase_to_another_image_and_back_keeps_everything(
     nix_tree: Tree, tree_with_nix: Tree, make_host: HostMaker
 ) -> None:
     host = make_host(nix_tree)

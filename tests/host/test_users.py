@@ -1,4 +1,4 @@
-"""What ordinary users do with Nix, on a booted host with the real package."""
+"""Test what ordinary users do with Nix, on a booted host with the real package."""
 
 import re
 import shlex
@@ -10,13 +10,13 @@ from tests.harness.nspawn import Host
 from tests.host.expressions import ADD_BASH, copy_expressions
 
 _SHELLS = ["bash", "zsh", "fish"]
-_SANDBOX = "bin build dev etc nix proc tmp"  # its top directories: nothing else of the host
+_SANDBOX = "bin build dev etc nix proc tmp"  # only these top directories, and no others of the host
 _PEOPLE = ("tester", "other")
 
 
 @pytest.fixture(scope="module")
 def host(nix_host: Host, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Give a host with the expressions in /srv."""
+    """Yield a host with the expressions in /srv."""
     copy_expressions(nix_host, tmp_path_factory.mktemp("expressions"))
     yield nix_host
     assert nix_host.failed_units() == []
@@ -30,12 +30,12 @@ def _build(name: str, *, seconds: int = 0) -> str:
 
 
 def _facts(host: Host, path: str) -> dict[str, str]:
-    """Give what the builder of a who.nix wrote down, by its kind."""
+    """Return the facts that the builder of a who.nix recorded, by their kind."""
     return dict(line.split(" ", 1) for line in host.read(path).splitlines())
 
 
 def _builder(host: Host, facts: dict[str, str]) -> str:
-    """Give the name of the user that a build ran as on the host, told from its uid_map."""
+    """Return the host's name for the user of a build, according to its uid_map."""
     inside, outside, count = facts["map"].split()
     assert (inside, count) == ("1000", "1")
     return host.run(f"id -un {outside}").stdout.strip()
@@ -45,7 +45,7 @@ def _builder(host: Host, facts: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("shell", _SHELLS)
-def test_a_build_is_sandboxed_and_runs_as_a_build_user(host: Host, shell: str) -> None:
+def test_build_is_sandboxed_and_runs_as_a_build_user(host: Host, shell: str) -> None:
     output = host.run_as("tester", _build(f"who-{shell}"), shell=shell).stdout
     facts = _facts(host, output.strip())
     assert re.fullmatch(r"nixbld[0-9]+", _builder(host, facts))
@@ -62,7 +62,7 @@ def test_an_added_program_starts_by_its_name(host: Host, shell: str) -> None:
     )
 
 
-def test_the_older_commands_work(host: Host) -> None:
+def test_older_commands_work(host: Host) -> None:
     script = """
     nix-env --file /srv/greet.nix --install && greet_path=$(nix-build --no-out-link /srv/greet.nix)
     nix-store --query --references "$greet_path"
@@ -72,7 +72,7 @@ def test_the_older_commands_work(host: Host) -> None:
     assert host.run_as("other", "greet").stdout == "greeting from greet\n"
 
 
-def test_the_older_nix_shell_enters_a_local_expression(host: Host) -> None:
+def test_older_nix_shell_enters_a_local_expression(host: Host) -> None:
     script = """NIX_BUILD_SHELL=/bin/bash nix-shell /srv/greet.nix --run 'echo "$greeting"'"""
     assert host.run_as("tester", script).stdout == "from greet\n"
 
@@ -88,7 +88,7 @@ def test_nix_shell_starts_a_program(host: Host) -> None:
     assert host.run_as("other", script).stdout == "greeting from greet\n"
 
 
-def test_a_flake_is_built(host: Host) -> None:
+def test_flake_is_built(host: Host) -> None:
     script = """
     mkdir -p flake && cp /srv/greet.nix flake/ && cd flake
     echo '{ outputs = _: { packages.x86_64-linux.default = import ./greet.nix { }; }; }' >flake.nix
@@ -98,7 +98,7 @@ def test_a_flake_is_built(host: Host) -> None:
     assert host.run_as("tester", script).stdout == "greeting from greet\n"
 
 
-# --- many at once
+# --- many builds at once
 
 
 def test_two_users_build_at_once(host: Host) -> None:
@@ -112,7 +112,7 @@ def test_two_users_build_at_once(host: Host) -> None:
     assert max(start for start, _ in spans) < min(end for _, end in spans)
 
 
-def test_twenty_builds_at_once(host: Host) -> None:
+def test_twenty_builds_at_once_succeed(host: Host) -> None:
     one = _build("twenty-$number", seconds=1)
     script = f"""
     for number in $(seq 20); do {one} >twenty-$number & done 2>twenty.log
@@ -127,7 +127,7 @@ def test_twenty_builds_at_once(host: Host) -> None:
 # --- caches
 
 
-def test_a_local_cache_is_used(host: Host) -> None:
+def test_local_cache_is_used(host: Host) -> None:
     path = host.run_as("tester", _build("cached")).stdout.strip()
     before = host.read(path)
     host.run(f"""
@@ -138,7 +138,7 @@ def test_a_local_cache_is_used(host: Host) -> None:
     nix store delete {path}
     [ ! -e {path} ]""")
     try:
-        # nix build asks no cache by itself where it sees no network.
+        # nix build contacts no cache by default if it sees no network.
         result = host.run_as("tester", f"{_build('cached')} --option substitute true")
         assert "copying path" in result.stderr
         assert "building" not in result.stderr
@@ -160,7 +160,7 @@ def test_a_user_cannot_bring_a_cache_or_lift_the_sandbox(host: Host) -> None:
     assert _facts(host, path)["top"] == _SANDBOX
 
 
-# --- what is not allowed
+# --- forbidden actions
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,15 @@ def test_sudo_goes_through_the_daemon(host: Host) -> None:
         "nix-store --verify",
     ):
         host.run_as("tester", f"sudo -n {command}")
-    # What root asks for by itself, it gets.
+    # root gets everything that it requests itself.
     direct = host.run("NIX_REMOTE=local nix store info --json").stdout
     assert '"url":"local"' in direct
 
 
-# --- what a reboot finds
+# --- after a reboot
 
 
-def test_a_lingering_users_unit_in_the_store_starts_with_the_host(host: Host) -> None:
+def test_lingering_users_unit_in_the_store_starts_with_the_host(host: Host) -> None:
     host.run_as(
         "other",
         """

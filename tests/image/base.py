@@ -9,11 +9,11 @@ from tests.harness.roots import MORE
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree, atomic_tree
 
-RELEASE = 44  # Fedora's
+RELEASE = 44  # Fedora's release
 _AURORA = Path(__file__).parent / "aurora"
-# systemd-sysusers knows Fedora's users. Debian's come from a package's script, so they are declared
-# as they are. And rpm's plugin that makes namespaces, which a build in a container must not, is a
-# package of its own in Fedora.
+# systemd-sysusers must know Fedora's users. Debian's users come from a package's script, so they
+# are declared as they are. rpm's plugin that creates namespaces, which a build in a container must
+# not use, is a separate package in Fedora.
 _SCRIPT = """
 rpm --install --nosignature /run/release.rpm
 rm /usr/lib/rpm/macros.d/macros.transaction_unshare
@@ -29,14 +29,14 @@ find /var -mindepth 1 -delete
 
 
 def base_tree(directory: Path, authority: Path) -> Tree:
-    """Give a host with dnf5, as a bootc base image has it; ``directory`` becomes its top layer.
+    """Return a host with dnf5, like a bootc base image; ``directory`` becomes its top layer.
 
-    It trusts the certificate ``authority``, is Aurora of Fedora RELEASE to dnf5, and has for bootc
-    what bootc_lint.py is.
+    It trusts the certificate ``authority``, looks like Aurora of Fedora RELEASE to dnf5, and has
+    bootc_lint.py in place of bootc.
     """
     tree = atomic_tree(extra=(MORE,))
     directory.mkdir()
-    directory.chmod(0o755)  # it is the root directory, too
+    directory.chmod(0o755)  # this also becomes the root directory
     with (
         TemporaryDirectory() as place,
         Scratch(tree.layers, upper=directory) as scratch,

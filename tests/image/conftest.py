@@ -1,4 +1,4 @@
-"""The base image, the network that builds see, and the images that the README's commands build."""
+"""The base image, the network of builds, and the images that the README's commands build."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -18,9 +18,8 @@ from tests.readme import every_command
 from tests.rpm.builder import TOP, build_py
 
 BASE = "localhost/base"
-TAG = "aurora-nix"  # the README's
-# By what the package comes from: an image of the packages, a COPR project, a repository of one's
-# own.
+TAG = "aurora-nix"  # the tag in the README
+# The sources of the package: an image of the packages, a COPR project, a repository of one's own.
 _COMMANDS = {
     "image" if "PACKAGES=" in line else "own" if "SOURCE=https:" in line else "copr": line
     for page in ("README.md", "docs/building.md")
@@ -34,7 +33,7 @@ ImageMaker = Callable[[str], Path]
 
 @pytest.fixture(scope="session")
 def keyring() -> Iterator[Keyring]:
-    """Give the key that the repository is signed with."""
+    """Yield the key that signs the repository."""
     with new_keyring() as keyring:
         yield keyring
 
@@ -43,7 +42,7 @@ def keyring() -> Iterator[Keyring]:
 def repository(
     package: PackageMaker, keyring: Keyring, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """Give a signed repository with the real package, as ``make repo`` makes it."""
+    """Return a signed repository with the real package, like the one of ``make repo``."""
     directory = tmp_path_factory.mktemp("repository") / "repo"
     words = ("--out", package().parent, "--key", keyring.fingerprint)
     url = ("--baseurl", f"https://{OWN}/nix-aurora")
@@ -54,13 +53,13 @@ def repository(
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Give who has signed the certificate of all hosts that builds reach."""
+    """Return the authority that signed the certificate of all hosts that builds reach."""
     return trustme.CA()
 
 
 @pytest.fixture(scope="session")
 def base(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Give what the base image is made of."""
+    """Return the tree of the base image."""
     place = tmp_path_factory.mktemp("base")
     authority.cert_pem.write_to_path(str(place / "authority.pem"))
     return base_tree(place / "layer", place / "authority.pem")
@@ -68,7 +67,7 @@ def base(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Tre
 
 @pytest.fixture(scope="session")
 def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory that all hosts show; see site.py."""
+    """Return the directory that all hosts serve; see site.py."""
     site = tmp_path_factory.mktemp("site")
     add_copr_project(site, repository)
     (site / "nix-aurora").symlink_to(repository)
@@ -79,7 +78,7 @@ def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def podman(
     base: Tree, site: Path, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Podman]:
-    """Give podman with the base image, and the COPR, where it is offline otherwise."""
+    """Yield podman with the base image, and a COPR; it is offline otherwise."""
     place = tmp_path_factory.mktemp("podman")
     hosts = (HUB, RESULTS, OWN)
     authority.issue_cert(*hosts).private_key_and_cert_chain_pem.write_to_path(
@@ -106,9 +105,9 @@ def project(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def image(podman: Podman, project: Path) -> ImageMaker:
-    """Give a maker of images, by one of SOURCES; it gives the root directory.
+    """Return a maker of images, by one of SOURCES; it returns the root directory.
 
-    Each is what the README's command builds, with another base.
+    Each image is built by the README's command, with another base.
     """
 
     @cache
@@ -122,5 +121,5 @@ def image(podman: Podman, project: Path) -> ImageMaker:
 
 
 def from_base(command: str) -> str:
-    """Give a command of the README with the test's base image."""
+    """Return a command of the README with the test's base image."""
     return command.replace("podman build ", f"podman build --build-arg BASE={BASE} ", 1)

@@ -1,6 +1,6 @@
-"""What the Containerfile is to find in the network: a COPR project, and a repository of one's own.
+"""The network for the Containerfile: a COPR project, and a repository of one's own.
 
-All hosts show the same directory: their paths differ.
+All hosts serve the same directory: their paths differ.
 """
 
 import json
@@ -12,16 +12,16 @@ from tests.image.base import RELEASE
 HUB = "copr.fedorainfracloud.org"
 RESULTS = f"download.{HUB}"
 OWN = "example.org"
-PROJECT = "you/nix-aurora"  # the README's
+PROJECT = "you/nix-aurora"  # the project in the README
 _CHROOT = f"fedora-{RELEASE}"
 
 
 def add_copr_project(site: Path, repository: Path, project: str = PROJECT) -> None:
-    """Show a repository as a project at COPR.
+    """Serve a repository as a project at COPR.
 
-    What the hub answers to dnf5 is what fedora-copr/copr has in coprs/views/apiv3_ns/
-    apiv3_rpmrepo.py get_project_rpmrepo_metadata() at commit 5d37cd838218, and its
-    tests/test_apiv3/test_rpmrepo.py show. Where packages and key lie: dnf5 5.4,
+    The hub's answer to dnf5 is the one of fedora-copr/copr in coprs/views/apiv3_ns/apiv3_rpmrepo.py
+    get_project_rpmrepo_metadata() at commit 5d37cd838218, and in its
+    tests/test_apiv3/test_rpmrepo.py. The places of packages and key are from dnf5 5.4,
     dnf5-plugins/copr_plugin/copr_repo.cpp CoprRepo::CoprRepo().
     """
     answer = {

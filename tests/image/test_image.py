@@ -1,4 +1,4 @@
-"""The example Containerfiles, built by podman and dnf5 with the commands of the pages."""
+"""Test the example Containerfiles, built by podman and dnf5 with the commands of the pages."""
 
 import re
 import stat
@@ -21,8 +21,9 @@ from tests.whole import add_program, check_whole
 
 each_source = pytest.mark.parametrize("source", SOURCES)
 
-# Where dnf5 has a repository that it was told of, and where it has disabled it. The image of the
-# packages has the policy module; from a repository it comes only where there is a policy.
+# The place of a repository's file in dnf5, and of its record that the repository is disabled. The
+# image of the packages contains the policy module; from a repository it comes only if there is a
+# policy.
 _OF_THE_SOURCE = {
     "copr": {"/etc/yum.repos.d/_copr:copr.fedorainfracloud.org:you:nix-aurora.repo"},
     "own": {
@@ -35,8 +36,8 @@ _OF_THE_SOURCE = {
         "/usr/share/selinux/packages/targeted/nix-aurora.cil",
     },
 }
-# dnf5's record of what it has installed, the copies that systemd-sysusers makes, what podman and
-# systemd's own tmpfiles.d know of, and directories that are those of Fedora's package filesystem.
+# dnf5's record of installed packages, the copies that systemd-sysusers makes, files that podman and
+# systemd's own tmpfiles.d know, and directories of Fedora's package filesystem.
 _ADDED = re.compile(
     r"/usr/lib/sysimage/libdnf5(/.*)?|/etc/(passwd|group|shadow|gshadow)-"
     r"|/run/systemd(/resolve(/stub-resolv\.conf)?)?|/var/(cache|lib|log)|/usr/share/man/man[158]"
@@ -57,12 +58,12 @@ _WANTS = {
     "/etc/systemd/system/multi-user.target.wants/nix-setup.service",
     "/etc/systemd/system/sockets.target.wants/nix-daemon.socket",
 }
-# What ostree makes of an image: its /var is no host's, and all has the same age.
+# The changes that ostree makes to an image: /var is empty, and all times are equal.
 _DEPLOY = "find /var -mindepth 1 -delete; touch -d @0 /usr"
 
 
 def entries(root: Path) -> dict[str, tuple[object, ...]]:
-    """Give what is in a root directory by path: mode, owners, size and link."""
+    """Return the content of a root directory by path: mode, owners, size and link."""
     found: dict[str, tuple[object, ...]] = {}
     for path in root.rglob("*"):
         status = path.lstat()
@@ -73,15 +74,15 @@ def entries(root: Path) -> dict[str, tuple[object, ...]]:
     return found
 
 
-def test_the_base_image_is_sound(podman: Podman) -> None:
+def test_base_image_passes_the_lint(podman: Podman) -> None:
     assert lint(podman.root(BASE)) == {}
 
 
 @each_source
-def test_what_an_image_has_more_than_its_base(
+def test_image_adds_only_the_package_and_its_requirements(
     source: str, image: ImageMaker, podman: Podman
 ) -> None:
-    """The package, what it asks for, and nothing that dnf would leave behind."""
+    """Nothing remains that dnf would leave behind."""
     before, after = entries(podman.root(BASE)), entries(image(source))
     with Scratch(image(source)) as scratch:
         owned = set(scratch.run("rpm --query --list nix-aurora").stdout.splitlines())
@@ -95,12 +96,12 @@ def test_what_an_image_has_more_than_its_base(
 
 
 @each_source
-def test_bootc_has_nothing_to_say(source: str, image: ImageMaker) -> None:
+def test_bootc_lint_finds_nothing(source: str, image: ImageMaker) -> None:
     assert lint(image(source)) == {}
 
 
 @each_source
-def test_nix_is_there_and_empty(source: str, image: ImageMaker) -> None:
+def test_nix_is_an_empty_directory(source: str, image: ImageMaker) -> None:
     nix = image(source) / "nix"
     assert stat.filemode(nix.lstat().st_mode) == "drwxr-xr-x"
     assert list(nix.iterdir()) == []
@@ -121,13 +122,13 @@ def test_users_have_their_own_ids(source: str, image: ImageMaker) -> None:
 
 
 @each_source
-def test_units_are_as_the_preset_says(source: str, image: ImageMaker) -> None:
+def test_units_are_enabled_by_the_preset(source: str, image: ImageMaker) -> None:
     with Scratch(image(source)) as scratch:
         found = scratch.run(f"systemctl is-enabled {' '.join(UNITS)} || :").stdout.split()
     states = dict(zip(UNITS, found, strict=True))
     assert states == {
         **dict.fromkeys(UNITS, "enabled"),
-        # The package links the timer into timers.target: hosts that are upgraded have it, too.
+        # The package links the timer into timers.target, so that upgraded hosts have it, too.
         **dict.fromkeys(
             ("nix-daemon.service", "nix-database-backup.timer", "nix-database-backup.service"),
             "static",
@@ -143,8 +144,8 @@ def test_no_repository_of_ours_stays_enabled(source: str, image: ImageMaker) -> 
     assert ("nix-aurora" in known) == (source != "image")
 
 
-def test_a_lint_that_fails_ends_the_build(podman: Podman, project: Path, tmp_path: Path) -> None:
-    """As it does where dnf's leftovers stay; which they are is known by what it says."""
+def test_failed_lint_ends_the_build(podman: Podman, project: Path, tmp_path: Path) -> None:
+    """dnf's leftovers make it fail; its message names them."""
     text = (TOP / "examples/Containerfile").read_text()
     left = re.sub(r"^ *rm -rf /var/cache/.*$", "    true", text, flags=re.MULTILINE)
     assert left != text
@@ -162,7 +163,7 @@ def test_a_lint_that_fails_ends_the_build(podman: Podman, project: Path, tmp_pat
 
 
 def test_a_host_of_the_image(image: ImageMaker, tmp_path: Path) -> None:
-    """It boots, and its users build and install."""
+    """Boot it, and let its users build and install."""
     deployed = Tree((image("image"),)).changed(tmp_path / "deployed", _DEPLOY)
     with Host(fit_for_sample(deployed, tmp_path / "settings"), tmp_path / "host") as host:
         assert host.read("/run/nix-aurora/layout") == "mount\n"

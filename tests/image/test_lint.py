@@ -1,4 +1,4 @@
-"""What stands for bootc finds what bootc would: each of its rules is broken once."""
+"""Test that the stand-in for bootc finds faults as bootc does: each of its rules is broken once."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import bootc_lint
 
-# Root directories are small here. As bootc's own tests have it: lints.rs passing_fixture().
+# Small root directories, like those of bootc's own tests: lints.rs passing_fixture().
 _SOUND = """
 mkdir -p dev proc sys run tmp var/lib boot sysroot etc usr/lib/{ostree,sysusers.d,tmpfiles.d}
 mkdir -p usr/lib/modules/6.1
@@ -69,7 +69,7 @@ def _run(root: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def lint(root: Path) -> dict[str, str]:
-    """Judge a root directory, where warnings are faults; give one by each rule that is broken."""
+    """Check a root directory, with warnings as faults; return one fault for each broken rule."""
     done = _run(root, "--fatal-warnings")
     *lines, total = done.stdout.splitlines() or [""]
     faults = dict(line.split(": ", 2)[1:] for line in lines)
@@ -84,24 +84,24 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_each_rule_is_broken_once() -> None:
+def test_each_rule_has_a_broken_example() -> None:
     assert set(_BROKEN) == set(bootc_lint.LINTS)
 
 
 @pytest.mark.parametrize("rule", _BROKEN)
-def test_a_rule(root: Path, rule: str) -> None:
+def test_rule_finds_its_fault(root: Path, rule: str) -> None:
     assert lint(root) == {}
     subprocess.run(["bash", "-euc", _BROKEN[rule]], cwd=root, check=True)
     assert list(lint(root)) == [rule]
     assert _run(root).returncode == bootc_lint.LINTS[rule].fatal
 
 
-def test_what_is_fine(root: Path) -> None:
+def test_sound_root_has_no_faults(root: Path) -> None:
     subprocess.run(["bash", "-euc", _FINE], cwd=root, check=True)
     assert lint(root) == {}
 
 
-def test_beside_the_leftovers_of_podman(root: Path) -> None:
+def test_leftovers_of_podman_hide_no_fault(root: Path) -> None:
     """They hide nothing."""
     script = "mkdir -p run/systemd/resolve; touch run/systemd/resolve/{stub-resolv.conf,other}"
     subprocess.run(["bash", "-euc", script], cwd=root, check=True)
@@ -111,7 +111,7 @@ def test_beside_the_leftovers_of_podman(root: Path) -> None:
     ]
 
 
-def test_unknown_words() -> None:
+def test_unknown_words_do_not_pass_for_a_check() -> None:
     """They must not pass for a check."""
     for words in (["container"], ["container", "lint", "--skip=utf8"], ["upgrade"], ["status"]):
         program = [sys.executable, bootc_lint.__file__, *words]

@@ -1,4 +1,4 @@
-"""What dnf5 does not install: whatever is not as its maker has signed it."""
+"""Test that dnf5 refuses everything that differs from what its author signed."""
 
 import shutil
 import sys
@@ -32,7 +32,7 @@ Change = Callable[[Path, Path, Path], object]
 
 @pytest.fixture
 def copy(repository: Path, tmp_path: Path) -> Path:
-    """Give the signed repository to change, with a .repo file for where dnf5 will see it."""
+    """Return a copy of the signed repository, with a .repo file for its future place in dnf5."""
     shutil.copytree(repository, tmp_path / "repository")
     definition = tmp_path / "repository" / REPO_FILE
     url = f"https://{OWN}/nix-aurora"
@@ -42,7 +42,7 @@ def copy(repository: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def other(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the same repository, signed by somebody else."""
+    """Return the same repository, signed by somebody else."""
     directory = tmp_path_factory.mktemp("other") / "repository"
     with new_keyring() as keyring:
         words = ("--out", package().parent, "--key", keyring.fingerprint)
@@ -52,7 +52,7 @@ def other(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def install(base: Tree, copy: Path) -> Result:
-    """Have dnf5 install the package from a repository, and tell whether it is there in the end."""
+    """Let dnf5 install the package from a repository, and return whether it is installed."""
     with Scratch(base.layers, binds={copy: _PLACE}) as scratch:
         done = scratch.run(_INSTALL, check=False)
         query = scratch.run("rpm --query nix-aurora && ls /usr/bin/nix", check=False)
@@ -73,7 +73,7 @@ def flip(path: Path) -> None:
 
 
 def describe_anew(copy: Path) -> None:
-    """Make new metadata for the package as it is now; the signature is that of the former."""
+    """Create new metadata for the changed package; the signature stays that of the original."""
     signature = (copy / _SIGNATURE).read_bytes()
     program = Path(sys.executable).with_name("createrepo_c")
     run([program, "--quiet", "--no-database", "--general-compress-type", "gz", copy])
@@ -95,8 +95,8 @@ def change_and_describe(copy: Path) -> None:
     describe_anew(copy)
 
 
-# What is done to a repository, and what dnf5 says to it. A change is told of the repository, of
-# somebody else's, and of the package as it was before it was signed.
+# Changes of a repository, with dnf5's message. A change gets the repository, somebody else's, and
+# the package before it was signed.
 _METADATA: dict[str, tuple[Change, str]] = {
     "a package changed": (
         lambda copy, *_: flip(rpm(copy)),
@@ -140,12 +140,12 @@ _PACKAGES: dict[str, tuple[Change, str]] = {
 
 
 def leave_metadata_unsigned(copy: Path) -> None:
-    """As COPR does: the package's own signature is what is left."""
+    """Do as COPR does: only the package itself stays signed."""
     definition = copy / REPO_FILE
     definition.write_text(definition.read_text().replace("repo_gpgcheck=1", "repo_gpgcheck=0"))
 
 
-def test_what_is_as_it_should_be(base: Tree, copy: Path) -> None:
+def test_intact_repository_is_accepted(base: Tree, copy: Path) -> None:
     assert install(base, copy).returncode == 0
     leave_metadata_unsigned(copy)
     describe_anew(copy)
@@ -153,7 +153,7 @@ def test_what_is_as_it_should_be(base: Tree, copy: Path) -> None:
 
 
 @pytest.mark.parametrize("name", _METADATA)
-def test_a_repository_whose_metadata_is_signed(
+def test_changed_repository_with_signed_metadata_is_refused(
     name: str, base: Tree, copy: Path, other: Path, package: PackageMaker
 ) -> None:
     change, message = _METADATA[name]
@@ -164,7 +164,7 @@ def test_a_repository_whose_metadata_is_signed(
 
 
 @pytest.mark.parametrize("name", _PACKAGES)
-def test_a_repository_whose_metadata_is_not_signed(
+def test_changed_package_with_unsigned_metadata_is_refused(
     name: str, base: Tree, copy: Path, other: Path, package: PackageMaker
 ) -> None:
     leave_metadata_unsigned(copy)
@@ -176,8 +176,8 @@ def test_a_repository_whose_metadata_is_not_signed(
     assert done.returncode != 0
 
 
-def test_no_image_comes_of_it(podman: Podman, site: Path, copy: Path) -> None:
-    """The Containerfile's way, from a COPR project whose package has been changed."""
+def test_no_image_is_built_from_a_changed_package(podman: Podman, site: Path, copy: Path) -> None:
+    """Use the Containerfile with a COPR project whose package was changed."""
     change_and_describe(copy)
     add_copr_project(site, copy, "other/nix-aurora")
     words = "--file examples/Containerfile.repository --build-arg SOURCE=other/nix-aurora"
@@ -189,7 +189,7 @@ def test_no_image_comes_of_it(podman: Podman, site: Path, copy: Path) -> None:
     assert exists.returncode == 1
 
 
-def test_a_package_from_nowhere(podman: Podman) -> None:
+def test_package_from_an_unknown_source_is_refused(podman: Podman) -> None:
     words = "--file examples/Containerfile.repository"
     line = from_base(f"podman build --tag nowhere {words} examples")
     done = podman.shell(line, cwd=TOP, check=False)

@@ -1,4 +1,4 @@
-"""The project's shell files, as the linters and the host see them: rendered, with their dialect."""
+"""The project's shell files as linters and hosts see them: rendered, with their dialect."""
 
 import json
 import re
@@ -20,12 +20,12 @@ from nix_aurora.run import run
 from tests.closures import CACERT, MANUAL, NIX
 
 TOP = Path(__file__).resolve().parents[2]
-# Where the scripts lie that run on a host; the others run where the project is built.
+# The scripts here run on a host; the others run where the project is built.
 _HOST = ("payload/", "payload-nixd/", "scriptlets/")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(bash|sh)\b")
 _SOURCED = re.compile(r"^ *\. (/\S+)$", re.MULTILINE)
 _PREFIXES = frozenset({"builtin", "command", "exec"})  # builtins that run their argument
-_RUNNERS = frozenset({"unshare"})  # programs that run what comes after ``--``
+_RUNNERS = frozenset({"unshare"})  # programs that run the words after ``--``
 
 
 @dataclass(frozen=True)
@@ -34,19 +34,20 @@ class Script:
 
     path: str
     text: str
-    dialect: str  # as shellcheck calls it: bash or sh
+    dialect: str  # in shellcheck's spelling: bash or sh
 
     @property
     def shfmt_dialect(self) -> str:
-        """The dialect as shfmt calls it."""
+        """Return the dialect in shfmt's spelling."""
         return {"bash": "bash", "sh": "posix"}[self.dialect]
 
 
 @dataclass(frozen=True)
 class Calls:
-    """What a script runs: names and absolute paths; ``functions`` are all that it may call.
+    """The commands of a script: names and absolute paths; ``functions`` are those that it may call.
 
-    These are its own and its sources'. What is sourced may call those of whoever sources it.
+    The functions are its own and those of the files that it sources. A sourced file may call the
+    functions of the scripts that source it.
     """
 
     commands: frozenset[str]
@@ -54,27 +55,28 @@ class Calls:
 
 
 def tool(name: str) -> str:
-    """Give the path of a linter: the one beside our python, else the one in PATH."""
+    """Return the path of a linter: the one beside our python, else the one in PATH."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
-    if found is None:  # on CI as anywhere: what is not run has not passed
+    # a missing tool is a failure, on CI and elsewhere: a skipped check has not passed
+    if found is None:
         raise FileNotFoundError(f"{name}: expected it to be installed, got nothing: make setup")
     return found
 
 
 def project_files() -> list[str]:
-    """Give every file of the project, new ones that git does not track yet included."""
+    """Return every file of the project, including new ones that git does not track yet."""
     listed = run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=TOP)
     return sorted(name for name in set(listed.split("\0")) if name and (TOP / name).is_file())
 
 
 def shell_paths() -> list[str]:
-    """Give the shell files among them, told by shebang or suffix."""
+    """Return the shell files among them, recognized by shebang or suffix."""
     return [name for name in project_files() if _dialect(name) is not None]
 
 
 def host_paths() -> list[str]:
-    """Give the shell files that run on a host."""
+    """Return the shell files that run on a host."""
     return [name for name in shell_paths() if name.startswith(_HOST)]
 
 
@@ -95,7 +97,7 @@ def load(name: str) -> Script:
 
 
 def synthetic_closure() -> Closure:
-    """Give what templates are rendered with."""
+    """Return a closure with which templates are rendered."""
     return Closure(
         version="3.22.1",
         system="x86_64-linux",
@@ -110,7 +112,7 @@ def synthetic_closure() -> Closure:
 
 
 def calls(script: Script) -> Calls:
-    """Give what a script calls, by its syntax tree."""
+    """Return what a script calls, by its syntax tree."""
     tree = _parse(script.text, script.shfmt_dialect)
     functions = _functions(script)
     for name in host_paths() if script.path.endswith(".bash") else ():
@@ -135,7 +137,7 @@ def _functions(script: Script) -> set[str]:
 
 
 def _sources(script: Script) -> list[str]:
-    """Give the project's files that a script sources."""
+    """Return the project's files that a script sources."""
     names = [f"payload{name}" for name in _SOURCED.findall(script.text)]
     return [name for name in names if (TOP / name).exists()]
 
@@ -180,7 +182,7 @@ def _commands(tree: object, dialect: str) -> Iterator[str]:
 
 
 def _called(words: list[str | None], dialect: str) -> Iterator[str]:
-    """Give what a simple command runs; None is a word that only its run time knows."""
+    """Yield what a simple command runs; None is a word that is known only at run time."""
     while words and words[0] in _PREFIXES:
         yield words[0] or ""
         del words[0]
@@ -196,7 +198,7 @@ def _called(words: list[str | None], dialect: str) -> Iterator[str]:
 
 
 def _literal(word: dict[str, Any]) -> str | None:
-    """Give a word's text where nothing in it is expanded."""
+    """Return a word's text if nothing in it is expanded, else None."""
     text = ""
     for part in word["Parts"]:
         if part["Type"] in {"Lit", "SglQuoted"}:

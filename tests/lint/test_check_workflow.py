@@ -1,4 +1,4 @@
-"""check.yml runs what "make check" runs: each tier in a job of its own."""
+"""Test that check.yml runs the same as "make check": each tier in a separate job."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from tests.lint.shell import TOP
 from tests.lint.workflows import MAKE, load, make_calls
 
 _ONE_MAKE = re.compile(r"(?:sudo (?:\w+=\S+ )*)?make [^|;&\n]*")
-# Steps of check.yml that prepare GitHub's machine. All others run make.
+# Steps of check.yml that prepare GitHub's machine; all others run make.
 _PREPARATIONS = {
     "Let users create namespaces",
     "Let QEMU use KVM",
@@ -59,14 +59,14 @@ def test_a_release_needs_every_job_of_the_check() -> None:
     assert all(job["needs"] == "check" for name, job in jobs.items() if name != "check")
 
 
-def test_the_check_runs_only_make() -> None:
+def test_check_runs_only_make() -> None:
     for job in _jobs().values():
         for step in job["steps"]:
             if "run" in step and step.get("name") not in _PREPARATIONS:
                 assert _ONE_MAKE.fullmatch(step["run"].strip()), step
 
 
-def test_the_ostree_tier_has_kvm() -> None:
+def test_ostree_tier_has_kvm() -> None:
     """Without KVM, QEMU emulates the processor."""
     steps = _tier_steps()
     kvm = next(index for index, step in enumerate(steps) if step.get("name") == "Let QEMU use KVM")
@@ -75,16 +75,16 @@ def test_the_ostree_tier_has_kvm() -> None:
     assert kvm < steps.index(_make_step())
 
 
-def test_the_cache_is_where_the_tests_look_for_it() -> None:
+def test_cache_is_where_the_tests_look_for_it() -> None:
     home = _jobs()["tests"]["env"]["XDG_CACHE_HOME"]
     paths = _cache_step()["with"]["path"].replace("${{ env.XDG_CACHE_HOME }}", home)
     assert paths.split() == [f"{home}/nix-aurora/sample", f"{home}/nix-aurora/samples"]
     assert 'XDG_CACHE_HOME="$XDG_CACHE_HOME" NIX_AURORA_KVM=1 make' in _make_step()["run"]
 
 
-def test_the_cache_is_keyed_by_what_it_is_made_from() -> None:
+def test_cache_key_covers_its_inputs() -> None:
     options = _cache_step()["with"]
-    assert "${{ matrix.tier }}" in options["key"]  # a tier saves only what it needs
+    assert "${{ matrix.tier }}" in options["key"]  # a tier saves only the files that it needs
     assert "restore-keys" not in options
     match = re.search(r"hashFiles\((.*?)\)", options["key"])
     assert match
@@ -94,8 +94,8 @@ def test_the_cache_is_keyed_by_what_it_is_made_from() -> None:
         assert any(TOP.glob(pattern)), pattern
 
 
-def test_a_release_is_built_without_a_cache() -> None:
-    """What another run saved cannot get into the packages."""
+def test_release_is_built_without_a_cache() -> None:
+    """Files that another run saved cannot get into the packages."""
     uses = [step.get("uses", "") for step in _jobs()["packages"]["steps"]]
     assert uses
     assert not [action for action in uses if "cache" in action]

@@ -1,4 +1,4 @@
-"""The declared dependencies are those that are imported: none is missing, unused or said twice."""
+"""Test that the declared dependencies are exactly the imported ones, each declared once."""
 
 import ast
 import re
@@ -12,11 +12,11 @@ from tests.lint.shell import TOP, project_files
 
 _OURS = frozenset({"accept", "bench", "nix_aurora", "nix_aurora_host", "sample", "tests"})
 _BUILDER = ("build.py", "nix_aurora/", "sample/", "bench/", "accept/")
-# Its program is run, which comes with the wheel.
+# Only the program in the wheel is used.
 _RUN_BY_BUILDER = frozenset({"createrepo_c"})
-# Imported by what tests run on a host, which has them from its own packages.
+# Programs that tests run on a host import these, from the host's own packages.
 _ON_HOST = frozenset({"gi", "xdg"})
-# Plugins of pytest, stubs for mypy, and programs of which the tests run each.
+# Plugins of pytest, stubs for mypy, and programs that the tests run.
 _NOT_IMPORTED = frozenset(
     {
         *(
@@ -54,9 +54,9 @@ def _all_requirements() -> list[str]:
 
 
 def _module(requirement: str) -> str:
-    """Return what is imported of a requirement: ``requests_toolbelt`` of ``requests-toolbelt>=1``.
+    """Return the module of a requirement: ``requests_toolbelt`` of ``requests-toolbelt>=1``.
 
-    Of ``ruamel.yaml`` that is ``ruamel``.
+    For ``ruamel.yaml`` it is ``ruamel``.
     """
     match = _REQUIREMENT.match(requirement)
     assert match, requirement
@@ -81,18 +81,18 @@ def _sources(prefixes: tuple[str, ...]) -> Iterator[Path]:
 
 
 def _foreign(prefixes: tuple[str, ...]) -> set[str]:
-    """Return what the project's files import that is neither ours nor of Python itself."""
+    """Return the imports in the project's files that are neither ours nor Python's own."""
     imported = {name for path in _sources(prefixes) for name in _imports(path.read_text())}
     return imported - _OURS - sys.stdlib_module_names
 
 
-def test_the_builder_declares_what_it_imports() -> None:
+def test_builder_declares_its_imports() -> None:
     declared = {_module(each) for each in _project()["project"]["dependencies"]}
     assert _foreign(_BUILDER) == declared - _RUN_BY_BUILDER
     assert declared >= _RUN_BY_BUILDER
 
 
-def test_the_tests_declare_what_they_import() -> None:
+def test_tests_declare_their_imports() -> None:
     declared = {_module(each) for each in _all_requirements()}
     imported = _foreign(("tests/", *_BUILDER))
     assert imported - declared == _ON_HOST
@@ -116,7 +116,7 @@ def test_tox_takes_the_dependencies_from_the_project() -> None:
     assert [env for env, settings in tox["env"].items() if "deps" in settings] == []
 
 
-def test_the_reader_of_imports_finds_them_all() -> None:
-    """What the tests above stand on."""
+def test_every_form_of_import_is_found() -> None:
+    """The tests above depend on this."""
     text = "import a.b, c\nfrom d.e import f\nfrom . import g\ndef h():\n    import i\n"
     assert _imports(text) == {"a", "c", "d", "i"}

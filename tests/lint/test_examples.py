@@ -1,4 +1,4 @@
-"""examples/recipe.yml has what BlueBuild's schema allows, and does what the Containerfile does."""
+"""Test that examples/recipe.yml fits BlueBuild's schema, and does the same as the Containerfile."""
 
 import re
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 
 from tests.lint.shell import TOP
 
-# What https://schema.blue-build.org/recipe-v1.json has for a recipe and for the modules that ours
-# uses, as github.com/blue-build/cli has it at commit 4184afad5e3c: test-files/schema/recipe-v1.json
+# The keys that https://schema.blue-build.org/recipe-v1.json has for a recipe and for the modules in
+# ours, as github.com/blue-build/cli has it at commit 4184afad5e3c: test-files/schema/recipe-v1.json
 # and modules/{containerfile,signing}-v1.json. No other key is allowed.
 _RECIPE = {
     **dict.fromkeys(("name", "description", "base-image", "image-version", "modules"), True),
@@ -31,7 +31,7 @@ def _recipe() -> dict[str, Any]:
 
 
 def _wrong_keys(found: dict[str, Any], known: dict[str, bool], place: str) -> list[str]:
-    """Return the keys that are not known, and those that are required and missing."""
+    """Return the unknown keys, and the missing required ones."""
     required = {key for key, is_required in known.items() if is_required}
     return [f"{place}: {key}" for key in (found.keys() - known.keys()) | (required - found.keys())]
 
@@ -50,12 +50,12 @@ def _faults(recipe: dict[str, Any]) -> list[str]:
 
 
 def _instructions(text: str) -> list[str]:
-    """Return a Containerfile's instructions, continued lines joined."""
+    """Return a Containerfile's instructions, with continued lines joined."""
     joined = re.sub(r"\\\n\s*", "", re.sub(r"(?m)^#.*\n", "", text))
     return [line.strip() for line in joined.splitlines() if line.strip()]
 
 
-def test_the_recipe_is_one_that_bluebuild_takes() -> None:
+def test_recipe_fits_the_schema() -> None:
     assert _faults(_recipe()) == []
 
 
@@ -69,19 +69,19 @@ def test_the_recipe_is_one_that_bluebuild_takes() -> None:
         (lambda recipe: recipe["modules"][1].update(type="sign"), "module sign: type"),
     ],
 )
-def test_a_fault_in_a_recipe_is_found(change: Callable[[Any], Any], fault: str) -> None:
+def test_faulty_recipe_is_found(change: Callable[[Any], Any], fault: str) -> None:
     recipe = _recipe()
     change(recipe)
     assert any(fault in found for found in _faults(recipe))
 
 
-def test_the_recipe_does_what_the_containerfile_does() -> None:
-    """So what the tests show of a host of the one holds for the other."""
+def test_recipe_does_the_same_as_the_containerfile() -> None:
+    """So the tests of a host of one also apply to the other."""
     containerfile = (TOP / "examples/Containerfile").read_text()
     packages, base = re.findall(r"^ARG (?:PACKAGES|BASE)=(\S+)$", containerfile, re.MULTILINE)
     recipe = _recipe()
     assert f"{recipe['base-image']}:{recipe['image-version']}" == base
     runs = [line for line in _instructions(containerfile) if line.startswith("RUN ")]
     snippets = [line for text in recipe["modules"][0]["snippets"] for line in _instructions(text)]
-    # The last one is how the Containerfile ends: without leftovers, and with the lint.
+    # The Containerfile ends with this: without leftovers, and with the lint.
     assert snippets == [line.replace("from=packages,", f"from={packages},") for line in runs[:-1]]

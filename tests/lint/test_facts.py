@@ -1,4 +1,4 @@
-"""Facts that several languages need stand in one file each, which the others read."""
+"""Test that each fact that several languages need is in one file, which the others read."""
 
 import re
 
@@ -7,14 +7,14 @@ import pytest
 from nix_aurora.package.lists import read_fedora_packages, read_units
 from tests.lint.shell import TOP, project_files
 
-# What is installed, and what makes it. Tests and pages may repeat what they speak of.
+# The installed files and their generators. Tests and pages may repeat facts.
 _SOURCES = ("payload/", "payload-nixd/", "scriptlets/", "nix_aurora/", "sample/", "tools/")
 _SPEC = "nix-aurora.spec.in"
 _LISTS = "payload/usr/lib/nix-aurora"
 
 
 def _texts(*leave_out: str) -> dict[str, str]:
-    """Return the text of every source, but not of files below ``leave_out``."""
+    """Return the text of every source, except files below ``leave_out``."""
     names = [name for name in project_files() if name.startswith(_SOURCES) or name == _SPEC]
     return {
         name: (TOP / name).read_text(encoding="utf-8")
@@ -24,7 +24,7 @@ def _texts(*leave_out: str) -> dict[str, str]:
 
 
 def _lists(text: str, names: list[str]) -> list[str]:
-    """Return which of ``names`` the text has close to one another: as a list, however written."""
+    """Return those of ``names`` that are close to each other in the text, in any kind of list."""
     word = "|".join(re.escape(name) for name in names)
     run = rf"""(?<![\w.-])(?:{word})(?:['",\s\\(){{}}]+(?:\w+ )?(?:{word})){{2,}}(?![\w.-])"""
     return re.findall(run, text)
@@ -49,28 +49,28 @@ def test_fedora_packages_are_listed_once() -> None:
 
 
 def test_build_users_are_numbered_once() -> None:
-    """Their number and their ids are in sysusers.d, from where bash and Python read them."""
+    """Their number and their ids are in sysusers.d, which bash and Python read."""
     fact = re.compile(r"nixbld\d|61120|61121|seq 32\b|range\(1, 33\)")
     found = {name for name, text in _texts().items() if fact.search(text)}
     assert found == {"payload/usr/lib/sysusers.d/nix-aurora.conf.in"}
 
 
 @pytest.mark.parametrize("bundle", (TOP / _LISTS / "ca-bundles").read_text().splitlines())
-def test_a_ca_bundle_is_named_once(bundle: str) -> None:
+def test_ca_bundle_is_named_once(bundle: str) -> None:
     found = {name for name, text in _texts().items() if bundle in text}
     assert found == {f"{_LISTS}/ca-bundles"}
 
 
-def test_the_default_profile_is_named_once() -> None:
+def test_default_profile_is_named_once() -> None:
     fact = re.compile(r"^[^#\n]*/nix/var/nix/profiles/default", re.MULTILINE)
     found = {name for name, text in _texts().items() if fact.search(text)}
     assert {name for name in found if "/man/" not in name} == {f"{_LISTS}/layouts/mount"}
 
 
-def test_the_places_of_the_relocated_layout_are_named_once() -> None:
+def test_places_of_the_relocated_layout_are_named_once() -> None:
     """Its mount unit repeats two of them, which tests/unit/host/test_layouts.py compares.
 
-    And tmpfiles.d has one, for what older packages left.
+    tmpfiles.d has one, for leftovers of older packages.
     """
     fact = re.compile(r"^[^#\n]*(/run/nix/store|/var/lib/nix/relocated|nix-relocated)", re.M)
     unit = "payload/usr/lib/systemd/system/run-nix-store.mount"
@@ -79,7 +79,7 @@ def test_the_places_of_the_relocated_layout_are_named_once() -> None:
     assert {name for name in found if "/man/" not in name} == {f"{_LISTS}/layouts/relocated"}
 
 
-def test_the_cache_directory_is_chosen_in_one_place() -> None:
+def test_cache_directory_is_chosen_in_one_place() -> None:
     found = {
         name
         for name in project_files()
@@ -102,7 +102,7 @@ def test_apt_is_asked_for_its_mirror_in_one_place() -> None:
         "enable a.service\nenable b.mount\nenable c.socket\n",
     ],
 )
-def test_a_second_list_is_found(text: str) -> None:
-    """What the tests above stand on."""
+def test_second_list_is_found(text: str) -> None:
+    """The tests above depend on this."""
     assert _lists(text, ["a.service", "b.mount", "c.socket"])
     assert not _lists("a.service, then b.mount", ["a.service", "b.mount", "c.socket"])

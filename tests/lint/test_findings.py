@@ -1,4 +1,4 @@
-"""Doctor's contract: each finding that is an error or a warning has a scenario that cures it."""
+"""Test doctor's contract: each error and each warning has a scenario that its fix cures."""
 
 import ast
 from collections import Counter
@@ -12,7 +12,7 @@ from tests.host.scenarios import ELSEWHERE, SCENARIOS
 from tests.lint.shell import TOP
 
 _CHECKS = TOP / "payload/usr/lib/nix-aurora/nix_aurora_host/checks"
-_HELPERS = {"__init__", "everything", "fixes", "kind"}  # the modules that check nothing
+_HELPERS = {"__init__", "everything", "fixes", "kind"}  # modules without checks
 _NAMES = [kind.name for kind in KINDS]
 _FAULTS = sorted(kind.name for kind in KINDS if kind.severity is not Severity.NOTE)
 _CURED = {identifier.partition(":")[0] for scenario in SCENARIOS for identifier in scenario.ids}
@@ -27,7 +27,7 @@ def test_each_fault_has_a_scenario(kind: str) -> None:
     assert kind in _CURED | ELSEWHERE.keys()
 
 
-def test_each_test_elsewhere_is_there_and_is_needed() -> None:
+def test_each_test_elsewhere_exists_and_is_needed() -> None:
     assert ELSEWHERE.keys() <= set(_FAULTS)
     assert not ELSEWHERE.keys() & _CURED
     for kind, place in ELSEWHERE.items():
@@ -37,13 +37,13 @@ def test_each_test_elsewhere_is_there_and_is_needed() -> None:
         assert kind in test, f"{place} does not name {kind}"
 
 
-def test_scenarios_are_of_known_kinds_and_have_names_of_their_own() -> None:
+def test_scenarios_have_known_kinds_and_unique_names() -> None:
     assert set(_NAMES) >= _CURED
     names = [scenario.name for scenario in SCENARIOS]
     assert len(names) == len(set(names))
 
 
-def test_a_kind_is_declared_once() -> None:
+def test_each_kind_is_declared_once() -> None:
     assert [name for name, count in Counter(_NAMES).items() if count > 1] == []
 
 
@@ -55,7 +55,7 @@ def test_each_module_with_checks_is_in_the_ordered_list() -> None:
 
 @pytest.mark.parametrize("path", _checks(), ids=lambda path: path.stem)
 def test_each_declared_kind_is_found_by_its_module(path: Path) -> None:
-    """By a call of found(), whose first argument names it, or one of two."""
+    """A call of found() names it, or one of two, in its first argument."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     declared = {

@@ -1,4 +1,4 @@
-"""The linters, as tests, and what they cannot know: which programs a host has to have."""
+"""Run the linters, and check which programs a host must have."""
 
 import os
 import re
@@ -15,7 +15,7 @@ _COLUMNS = 100
 _PAYLOAD = TOP / "payload"
 _PROGRAMS = ("payload/", "payload-nixd/", ".ci/", "build.py")
 _SHFMT = ("-i", "4", "-ci", "-bn")
-# POSIX.1-2024, section 2.15, and the utilities that every /bin/sh has built in.
+# POSIX.1-2024, section 2.15, and the utilities that are built into every /bin/sh.
 _POSIX_BUILTINS = frozenset(
     (
         *(":", ".", "[", "alias", "break", "cd", "command", "continue", "echo", "eval", "exec"),
@@ -70,8 +70,8 @@ def test_mandoc(path: Path) -> None:
     _feed(load(str(path.relative_to(TOP))), "mandoc", "-T", "lint", "-W", "warning")
 
 
-def test_what_is_a_program_can_be_executed() -> None:
-    """It is packaged with the mode that it has here."""
+def test_programs_are_executable() -> None:
+    """The package has them with the mode that they have here."""
     for name in project_files():
         path = TOP / name
         if not path.is_symlink() and name.startswith(_PROGRAMS):
@@ -79,18 +79,18 @@ def test_what_is_a_program_can_be_executed() -> None:
             assert os.access(path, os.X_OK) == has_shebang, name
 
 
-def test_scripts_stop_at_faults() -> None:
+def test_scripts_stop_at_failures() -> None:
     without = {
         path
         for path in host_paths()
         if (script := load(path)).text.startswith("#!") and not _STRICT.search(script.text)
     }
-    # It only assigns, tests and execs: nothing in it could fail halfway.
+    # It only assigns, tests and execs, so nothing in it can fail halfway.
     assert without <= {"payload/usr/bin/nix.in"}
 
 
 @every_host_script
-def test_every_command_is_one_that_the_package_requires(path: str) -> None:
+def test_every_command_is_in_a_required_package(path: str) -> None:
     script = load(path)
     found = calls(script)
     known = {*TOOLS, *found.functions, *_builtins(script.dialect)}
@@ -100,7 +100,7 @@ def test_every_command_is_one_that_the_package_requires(path: str) -> None:
             assert (_PAYLOAD / name[1:]).exists() or Path(name).name in TOOLS, name
 
 
-def test_units_run_what_the_package_has_or_requires() -> None:
+def test_units_run_packaged_or_required_programs() -> None:
     for name in _run_by_units():
         assert (_PAYLOAD / name[1:]).exists() or Path(name).name in TOOLS, name
 
@@ -126,8 +126,8 @@ def _builtins(dialect: str) -> frozenset[str]:
     return frozenset(run(["bash", "-c", "compgen -b"]).split())
 
 
-def test_the_reader_of_commands_finds_them_all() -> None:
-    """What the two tests above stand on."""
+def test_every_form_of_command_is_found() -> None:
+    """The two tests above depend on this."""
     text = """\
 f() { a | b; }
 x=$(c <(d)) e && ! g || { h; }

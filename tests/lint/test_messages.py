@@ -1,7 +1,7 @@
-"""Every message says first what failed, and every hint that is a command is one of the host's.
+"""Test that every message first says what failed, and that every hint names a command.
 
-writing.md's rule for messages, checked in the source: each error that the builder or the host's
-command raises, with ``{}`` for what is filled in.
+This checks the sources: each error that the builder or the host's command raises, with ``{}`` for
+inserted values.
 """
 
 import ast
@@ -39,9 +39,9 @@ _KNOWN_TO_BUILDER = _KNOWN | {"git", "gpg", "rm"}
 
 
 class Message(NamedTuple):
-    """An error as the source has it; ``hint`` is None where there is none.
+    """An error in the source; ``hint`` is None if there is none.
 
-    ``on_host`` says that the host's command raises it, whose hints are all commands.
+    ``on_host`` means that the host's command raises it, whose hints are all commands.
     """
 
     place: str
@@ -51,7 +51,7 @@ class Message(NamedTuple):
 
 
 def _template(node: ast.expr | None) -> str | None:
-    """Return the text of a string, with ``{}`` for each value that is filled in."""
+    """Return the text of a string, with ``{}`` for each inserted value."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.JoinedStr):
@@ -72,7 +72,7 @@ def _messages(path: Path, root: Path) -> Iterator[Message]:
         if node.func.id not in _ERRORS or not node.args:
             continue
         text = _template(node.args[0])
-        if text is None:  # a variable, whose text another call makes
+        if text is None:  # a variable, whose text another call creates
             continue
         hints = [word.value for word in node.keywords if word.arg == "hint"]
         hint = _template(next(iter([*hints, *node.args[1:2]]), None))
@@ -88,7 +88,7 @@ def _all() -> Iterator[tuple[str, Message]]:
 
 
 def _faults(message: Message) -> list[str]:
-    """Return what is wrong with a message, nothing where it is as it should be."""
+    """Return what is wrong with a message, an empty list if nothing is."""
     faults = []
     if not (_CANNOT.fullmatch(message.text) or _EXPECTED.fullmatch(message.text)):
         faults.append(f"{message.place}: does not say first what failed: {message.text}")
@@ -107,13 +107,13 @@ def test_messages_have_the_form() -> None:
 
 
 def test_messages_are_found() -> None:
-    """A collector that finds nothing would agree with everything."""
+    """A collector that finds nothing would pass the test above."""
     modules = {module for module, _ in _all()}
     assert {*(f"commands/{name}" for name in ("purge", "mount", "recover", "relabel"))} <= modules
     assert {"closure/unpack", "release/network", "run"} <= modules
 
 
-def test_a_hint_of_the_hosts_command_is_a_command() -> None:
+def test_hint_of_the_hosts_command_is_a_command() -> None:
     sentence = Message("here", "cannot read the file: x: gone", "check the file", on_host=True)
     assert _faults(sentence)
     assert not _faults(sentence._replace(on_host=False))

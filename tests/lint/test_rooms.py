@@ -1,4 +1,4 @@
-"""Rooms, from the imports: each uses those before it, and nothing goes in circles."""
+"""Test the rooms by their imports: each uses only those before it, and there is no cycle."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -11,21 +11,21 @@ from nix_aurora_host.cli import COMMANDS
 
 from tests.lint.shell import TOP
 
-_LINES = 250  # of a module
+_LINES = 250  # lines of a module
 _LINES_OF_FUNCTION = 50
-_BASE = ""  # the modules beside the rooms
+_BASE = ""  # the room of modules beside the rooms
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package with its rooms, in the order in which data passes them; cli is one by itself."""
+    """A package with its rooms, in the order in which data passes them; cli is a room by itself."""
 
     folder: Path
     rooms: tuple[str, ...]
 
     @property
     def name(self) -> str:
-        """The name that modules import it by."""
+        """Return the name under which modules import it."""
         return self.folder.name
 
     def room(self, module: str) -> str:
@@ -51,12 +51,12 @@ class Package:
             for name in names:
                 package, _, below = name.partition(".")
                 if package == self.name:
-                    # What is imported from a module is not a module itself.
+                    # A name that is imported from a module is not a module itself.
                     found.add(below if below in modules else below.rpartition(".")[0])
         return found
 
     def graph(self) -> dict[str, set[str]]:
-        """Return the modules, each with those that it imports."""
+        """Return the modules, each with its imports."""
         sources = {self.module(path): path.read_text() for path in self.folder.rglob("*.py")}
         modules = frozenset(sources)
         return {name: self.imports(text, modules) for name, text in sources.items()}
@@ -96,15 +96,15 @@ def test_there_is_no_cycle(package: Package) -> None:
 
 
 def _commands(package: Package) -> set[str]:
-    if package is HOST:  # its cli loads them by their names
+    if package is HOST:  # cli loads its commands by name
         return {f"commands.{name.replace('-', '_')}" for name in COMMANDS}
     imported = {name for name in package.graph()["cli"] if name.startswith("commands.")}
     return imported - {"commands.command"}
 
 
 @each_package
-def test_commands_do_not_know_each_other(package: Package) -> None:
-    """What two of them share has a module of its own."""
+def test_commands_do_not_import_each_other(package: Package) -> None:
+    """Code that two of them share has a module of its own."""
     graph, commands = package.graph(), _commands(package)
     assert len(commands) >= 7
     assert commands <= graph.keys()
@@ -112,13 +112,13 @@ def test_commands_do_not_know_each_other(package: Package) -> None:
         assert graph[name] & commands == set(), name
 
 
-def test_each_module_in_the_hosts_room_of_commands_is_a_command() -> None:
+def test_each_module_in_the_room_of_commands_is_a_command() -> None:
     found = {name for name in HOST.graph() if name.startswith("commands.")}
     assert found == _commands(HOST) | {"commands.command"}
 
 
 @each_package
-def test_every_folder_is_a_room_that_says_what_it_is_for(package: Package) -> None:
+def test_every_folder_is_a_room_with_a_docstring(package: Package) -> None:
     folders = {path.parent.name: path for path in package.folder.glob("*/__init__.py")}
     assert set(folders) == set(package.rooms) - {_BASE, "cli"}
     assert set(folders) == {path.parent.name for path in package.folder.glob("*/*.py")}
@@ -149,8 +149,8 @@ def test_modules_and_functions_are_short(package: Package) -> None:
     assert long == []
 
 
-def test_the_reader_of_imports_finds_them_all() -> None:
-    """What the tests above stand on."""
+def test_every_form_of_import_is_found() -> None:
+    """The tests above depend on this."""
     assert {"errors", "store.hashes"} <= BUILDER.graph()["store.reginfo"]
     assert {"paths", "database.nar"} <= HOST.graph()["importer.stage"]
     text = "def f():\n    from nix_aurora.store import nar\nimport nix_aurora.closure.stage\n"
@@ -170,7 +170,7 @@ def test_the_reader_of_imports_finds_them_all() -> None:
         (HOST, "system", "database.nar"),
     ],
 )
-def test_a_wrong_import_is_found(package: Package, module: str, imported: str) -> None:
+def test_wrong_import_is_found(package: Package, module: str, imported: str) -> None:
     assert package.backward({module: {imported}, imported: set()})
     with pytest.raises(CycleError):
         TopologicalSorter({module: {imported}, imported: {module}}).prepare()

@@ -1,7 +1,7 @@
-"""tools/setup names packages that Ubuntu and Fedora have, by recorded metadata of theirs.
+"""Test that tools/setup names packages that Ubuntu and Fedora have, by their recorded metadata.
 
-The tests install on no Fedora and no Ubuntu, so packages/*.tsv says what those have, and from where
-that is known.
+The tests install neither Fedora nor Ubuntu, so packages/*.tsv lists their packages, with the source
+of each entry.
 """
 
 import re
@@ -12,11 +12,11 @@ import pytest
 
 from tests.lint.shell import TOP
 
-# Rows that a distribution does not have. An entry that excuses nothing fails, so that the list
-# only gets shorter.
+# Rows that a distribution does not have. An unnecessary entry fails, so that the list only gets
+# shorter.
 MISSING = {
     "ubuntu": frozenset[str](),
-    "fedora": frozenset({"-"}),  # mmdebstrap: tests/harness takes Debian's
+    "fedora": frozenset({"-"}),  # tests/harness downloads Debian's mmdebstrap
 }
 
 _TABLE = re.compile(r"<<'TABLE'\n(.*?)^TABLE$", re.DOTALL | re.MULTILINE)
@@ -56,7 +56,7 @@ def _recorded(distribution: str) -> dict[str, set[str]]:
     return recorded
 
 
-def test_the_tables_are_parsed() -> None:
+def test_tables_are_parsed() -> None:
     assert Need("/usr/bin/rpmbuild", "rpm", "rpm-build") in _needs()
     assert Need("/usr/bin/git", "git", "git-core") in _needs()
     assert parse_needs("cat <<'TABLE'\na  b   c\nTABLE\ncat <<'TABLE'\nd e f\nTABLE\n") == [
@@ -66,13 +66,13 @@ def test_the_tables_are_parsed() -> None:
 
 
 @each_distribution
-def test_setup_names_packages_that_exist(distribution: str) -> None:
+def test_setup_names_existing_packages(distribution: str) -> None:
     named = {need.package(distribution) for need in _needs()}
     assert named - set(_recorded(distribution)) == MISSING[distribution]
 
 
 @each_distribution
-def test_the_packages_have_the_files_that_setup_looks_for(distribution: str) -> None:
+def test_packages_have_the_files_that_setup_checks(distribution: str) -> None:
     recorded = _recorded(distribution)
     for need in _needs():
         files = recorded.get(need.package(distribution), {"-"})
@@ -81,7 +81,7 @@ def test_the_packages_have_the_files_that_setup_looks_for(distribution: str) -> 
 
 
 @each_distribution
-def test_the_record_says_when_and_from_where(distribution: str) -> None:
+def test_record_has_its_date_and_source(distribution: str) -> None:
     text = (TOP / f"tests/lint/packages/{distribution}.tsv").read_text()
     assert re.search(r"^# Recorded \d{4}-\d\d-\d\d\b", text, re.MULTILINE)
     rows = [line for line in text.splitlines() if not line.startswith("#")]

@@ -1,4 +1,4 @@
-"""GitHub's workflows: what actionlint finds in them, and what it cannot know of this project."""
+"""Test GitHub's workflows with actionlint, and the rules of this project for them."""
 
 import os
 import re
@@ -14,7 +14,7 @@ from tests.lint.workflows import WORKFLOWS, load, make_calls
 
 _PINNED = re.compile(r"uses: (\./\.github/workflows/\S+|\S+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*)")
 
-# Stand-ins: what GitHub would do is noted, and the pins are those of the directory.
+# Stand-ins: they record what GitHub would do, and the pins are those of the directory.
 _GH = """\
 #!/bin/sh
 echo "$*" >>"$HOME/gh"
@@ -35,7 +35,7 @@ def _actionlint(*words: str | Path, text: str | None = None) -> subprocess.Compl
     return subprocess.run(command, cwd=TOP, input=text, capture_output=True, text=True, check=False)
 
 
-def test_actionlint() -> None:
+def test_actionlint_finds_nothing() -> None:
     done = _actionlint(*WORKFLOWS)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -58,7 +58,7 @@ def test_actionlint_finds_faults(right: str, wrong: str, finding: str) -> None:
 
 
 @each_workflow
-def test_what_they_make_can_be_made(path: Path) -> None:
+def test_targets_of_make_exist(path: Path) -> None:
     for words in make_calls(load(path)["jobs"]):
         run(["make", "--dry-run", *words], cwd=TOP)
 
@@ -73,8 +73,8 @@ def test_actions_are_pinned(path: Path) -> None:
 
 
 @each_workflow
-def test_they_get_no_more_than_they_need(path: Path) -> None:
-    """Read access, where a job does not say more; an end; one at a time."""
+def test_permissions_and_times_are_limited(path: Path) -> None:
+    """Jobs may only read unless they say more, end after a time, and run one at a time."""
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
@@ -86,7 +86,7 @@ def test_they_get_no_more_than_they_need(path: Path) -> None:
 
 
 class Clone:
-    """A clone whose pins were updated, and the last step of update.yml in it."""
+    """A clone with updated pins, and the last step of update.yml in it."""
 
     def __init__(self, home: Path) -> None:
         self._home = home
@@ -125,7 +125,7 @@ class Clone:
         (self._home / "pull-requests").write_text(f"{number}\n")
 
     def propose(self) -> list[str]:
-        """Run the step; give the calls of gh."""
+        """Run the step; return the calls of gh."""
         (self._home / "gh").write_text("")
         steps = load(TOP / ".github/workflows/update.yml")["jobs"]["pins"]["steps"]
         script = self._home / "step"
@@ -162,7 +162,7 @@ def test_update_proposes_each_release_once(tmp_path: Path) -> None:
     ]
     body = clone.body()
     assert body.startswith("Measured by update.yml.")
-    # Nobody knows on which Nix that release is based.
+    # It is unknown on which Nix that release is based.
     assert "\n- GHSA-jm6c-h95p-6qhj may apply to Determinate Nix 9.9.9, " in body
 
 

@@ -1,4 +1,4 @@
-"""A host that the acceptance script is run against, over ssh, and what a run says."""
+"""A host against which the acceptance script runs over ssh, and the result of a run."""
 
 import json
 import subprocess
@@ -21,10 +21,10 @@ from tests.lint.shell import TOP
 
 Host = TypeVar("Host", Deployment, Machine)
 
-# What no run here shows, and what a run does not show unless it is asked to.
+# Checks that no run can show here, and checks that a run shows only on request.
 ELSEWHERE = frozenset({"labels", "denials", "rpm-ostree", "bootc", "upgrade"})
 UNASKED = frozenset({"network", "collect", "reboot", "rollback", "back"})
-# All that a user's home and the temporary directories have, and the generation of the profile.
+# Everything in a user's home and the temporary directories, and the generation of the profile.
 _TRACES = """
 find /tmp /var/home /run/user -name '*accept*'
 find /var/home/tester -path '*/.cache' -prune -o -print | sort
@@ -34,7 +34,7 @@ find /var/lib/nix/store -maxdepth 1 -name '*accept-*' ! -name '*.lock'
 
 
 class Run(NamedTuple):
-    """What a run of the script left: its exit code, its output, and the checks of its report."""
+    """The result of a run: its exit code, its output, and the checks of its report."""
 
     code: int
     stdout: str
@@ -47,20 +47,20 @@ class Run(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Guest(Generic[Host]):
-    """A host, and the way in."""
+    """A host, and the ssh access to it."""
 
     host: Host
     door: Door
     place: Path
 
     def command(self, *options: str, user: str = "tester") -> list[str]:
-        """Return the command line that runs the script against the host."""
+        """Return the command that runs the script against the host."""
         report = f"--json={self.place / 'report.json'}"
         words: list[str] = [f"--ssh={self.door.options}", report, *options, "--", f"{user}@aurora"]
         return [sys.executable, "-m", "accept", *words]
 
     def make_command(self) -> list[str]:
-        """Return the command line that runs it by make."""
+        """Return the command that runs the script through make."""
         flags = f"FLAGS=--json={self.place / 'report.json'}"
         return ["make", "accept", "HOST=tester@aurora", f"SSH={self.door.options}", flags]
 
@@ -69,7 +69,7 @@ class Guest(Generic[Host]):
         return self.run(self.command(*options, user=user))
 
     def run(self, command: Sequence[str]) -> Run:
-        """Run a command line that makes the report."""
+        """Run a command that writes the report."""
         done = subprocess.run(command, cwd=TOP, capture_output=True, text=True, check=False)
         print(done.stdout, done.stderr)
         report = json.loads((self.place / "report.json").read_text())
@@ -80,17 +80,17 @@ class Guest(Generic[Host]):
         return Run(done.returncode, done.stdout, checks)
 
     def reboot(self) -> None:
-        """Reboot the host, and find the way in again."""
+        """Reboot the host, and let ssh reach it again."""
         self.host.reboot()
         self.door.follow()
 
     def traces(self) -> str:
-        """Return what a run could have left."""
+        """Return everything that a run could have left."""
         return self.host.run(_TRACES).stdout
 
 
 def check_green(run: Run, kind: str, not_shown: Sequence[str] = ()) -> None:
-    """Fail unless all is ok but ``not_shown``, and what nobody asked for or can show here."""
+    """Fail unless all checks are ok except ``not_shown`` and the ones that cannot be shown here."""
     assert run.named(Result.FAILED) == set()
     assert run.named(Result.NOT_SHOWN) == {*ELSEWHERE, *UNASKED, *not_shown}
     assert set(run.checks) == set(PROMISES)
@@ -99,7 +99,7 @@ def check_green(run: Run, kind: str, not_shown: Sequence[str] = ()) -> None:
 
 
 def judge_selinux(host: System) -> tuple[Outcome, Outcome]:
-    """Return what the script makes of labels and denials, where ssh does not reach the host."""
+    """Return the script's verdicts about labels and denials, for a host that ssh does not reach."""
 
     def seen(name: str) -> Records:
         return Records(host.run('sh -c "$SCRIPT"', env={"SCRIPT": load(name)}, check=False).stdout)
@@ -108,7 +108,7 @@ def judge_selinux(host: System) -> tuple[Outcome, Outcome]:
 
 
 def let_in(host: Host, place: Path) -> Guest[Host]:
-    """Open the way in for the users of a host that is on; ``place`` keeps the keys."""
+    """Give the users of a running host access over ssh; ``place`` keeps the keys."""
     door = Door(host, place / "ssh")
     door.open_for(["tester", "other"])
     return Guest(host, door, place)

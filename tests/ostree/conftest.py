@@ -18,33 +18,33 @@ from tests.packages import PackageMaker, fit_for_sample
 
 
 class DiskMaker(Protocol):
-    """Makes disks with all branches in their repository."""
+    """Make disks with all branches in their repository."""
 
     def __call__(self, branch: str, *, arguments: str = "") -> Path:
-        """Return the image that boots ``branch`` and never has; made once in a session.
+        """Return the image that boots ``branch`` for the first time; made once in a session.
 
         All its boots have the kernel's ``arguments``.
         """
 
 
 class MachineMaker(Protocol):
-    """Makes machines that are off, and whose disks are gone when the test ends."""
+    """Make machines that are off, and whose disks are removed when the test ends."""
 
     def __call__(self, branch: str, *, disks: Sequence[Path] = (), arguments: str = "") -> Machine:
-        """Return a new machine that is to boot ``branch``, always with the kernel's ``arguments``.
+        """Return a new machine that boots ``branch``, always with the kernel's ``arguments``.
 
         ``disks`` are Machine's.
         """
 
 
 class DeploymentMaker(Protocol):
-    """Makes deployments that are off, and whose disks are gone when the test ends."""
+    """Make deployments that are off, and whose disks are removed when the test ends."""
 
     def __call__(self, branch: str, *, arguments: str = "") -> Deployment:
-        """Return a new host that is to boot ``branch``, always with the kernel's ``arguments``."""
+        """Return a new host that boots ``branch``, always with the kernel's ``arguments``."""
 
 
-# What every boot of a host has, by the kind of root directory that it gets.
+# The kernel arguments of every boot of a host, by the kind of root directory that it gets.
 KINDS = {"overlay": "", "binds": TAKE_BINDS}
 # Layers of a branch's tree, the topmost first, over those of its base.
 _LAYERS = ("settings", "rpms")
@@ -52,10 +52,10 @@ _LAYERS = ("settings", "rpms")
 
 @pytest.fixture(scope="session")
 def branches(package: PackageMaker, shared: Path) -> Mapping[str, Tree]:
-    """Give the trees of the commits that every disk has.
+    """Return the trees of the commits that every disk has.
 
-    ``base`` is without the package. The others have it: ``nix-forky`` and ``nix-trixie`` of the
-    suite's Nix, layered; ``nix-dir`` of forky's, with a /nix in the image.
+    ``base`` is without the package. The others have it: ``nix-forky`` and ``nix-trixie`` with the
+    suite's Nix, layered; ``nix-dir`` with forky's, with a /nix in the image.
     """
     base = bootable_tree()
 
@@ -97,7 +97,7 @@ def disk(branches: Mapping[str, Tree], shared: Path) -> DiskMaker:
 
 @pytest.fixture(scope="module")
 def nix_machine(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Give a machine that has booted with the package layered; a module shares it."""
+    """Yield a machine that has booted with the package layered; a module shares it."""
     with Machine(disk("nix-forky"), tmp_path_factory.mktemp("machine")) as machine:
         yield machine
     machine.disk.unlink()
@@ -105,7 +105,7 @@ def nix_machine(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> It
 
 @pytest.fixture
 def make_machine(disk: DiskMaker, tmp_path: Path) -> Iterator[MachineMaker]:
-    """Give a maker of machines that last as long as the test."""
+    """Yield a maker of machines that last as long as the test."""
     with ExitStack() as stack:
 
         def make(branch: str, *, disks: Sequence[Path] = (), arguments: str = "") -> Machine:
@@ -122,7 +122,7 @@ def make_machine(disk: DiskMaker, tmp_path: Path) -> Iterator[MachineMaker]:
 
 @pytest.fixture
 def make_deployment(disk: DiskMaker, tmp_path: Path) -> Iterator[DeploymentMaker]:
-    """Return a maker of deployments that last as long as the test."""
+    """Yield a maker of deployments that last as long as the test."""
     with ExitStack() as stack:
 
         def make(branch: str, *, arguments: str = "") -> Deployment:

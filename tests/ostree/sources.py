@@ -1,4 +1,4 @@
-"""Where an import on ostree reads the packaged store paths."""
+"""Check from where an import on ostree reads the packaged store paths."""
 
 from tests.harness.system import System
 
@@ -14,9 +14,9 @@ ls -d /sysroot/ostree/deploy/default/deploy/*.0
 
 
 def check_sources(host: System) -> None:
-    """Fail unless the only deployment's checkout comes first, and has what /usr has.
+    """Fail unless the only deployment's checkout comes first, with the same content as /usr.
 
-    No file system shares blocks with the overlay that /usr is.
+    No file system shares blocks with the overlay on /usr.
     """
     best, other, deployment = host.run(_SOURCES).stdout.split()
     assert (best, other) == (f"{deployment}{other}", "/usr/lib/nix-aurora/store")

@@ -1,7 +1,7 @@
-"""The acceptance script over ssh: green where the promises hold, red where one is broken.
+"""Test the acceptance script over ssh: green if the promises hold, red if one is broken.
 
-ssh reaches a real sshd on the loopback of the guest. What Debian does not have (rpm-ostree, bootc)
-and what a container cannot have (SELinux) is not shown.
+ssh reaches a real sshd on the loopback of the guest. Checks of programs that Debian does not have
+(rpm-ostree, bootc) and of SELinux, which a container cannot have, are not shown.
 """
 
 import signal
@@ -50,7 +50,7 @@ END
 
 
 class Fault(NamedTuple):
-    """A promise broken on purpose: what breaks it, what mends it, and the lines that are red."""
+    """A promise broken on purpose: the fault, its repair, and the lines that are red."""
 
     name: str
     script: str
@@ -114,9 +114,9 @@ def guest(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     host.disk.unlink()
 
 
-def test_an_overlay_is_green_and_nothing_is_left(guest: Guest[Deployment]) -> None:
+def test_overlay_is_green_and_nothing_remains(guest: Guest[Deployment]) -> None:
     guest.host.run(_FLAKE)
-    # fish makes directories at its first login, which doctor looks at.
+    # fish creates directories at its first login, which doctor examines.
     guest.host.run_as("tester", "fish --login --command true")
     before = guest.traces()
     run = guest.accept("--collect", "--network=path:/var/srv/flake#offline")
@@ -128,7 +128,7 @@ def test_an_overlay_is_green_and_nothing_is_left(guest: Guest[Deployment]) -> No
     assert guest.traces() == before
 
 
-def test_a_profile_stays_and_the_report_is_fit_for_an_issue(guest: Guest[Deployment]) -> None:
+def test_profile_stays_and_the_report_is_masked(guest: Guest[Deployment]) -> None:
     add_program(guest.host)
     before = guest.traces()
     guest.accept()
@@ -141,7 +141,7 @@ def test_a_profile_stays_and_the_report_is_fit_for_an_issue(guest: Guest[Deploym
 
 
 @pytest.mark.parametrize("fault", _FAULTS, ids=[fault.name for fault in _FAULTS])
-def test_a_broken_promise_is_red(fault: Fault, guest: Guest[Deployment]) -> None:
+def test_broken_promise_is_red(fault: Fault, guest: Guest[Deployment]) -> None:
     guest.host.run(fault.script)
     try:
         run = guest.accept()
@@ -154,11 +154,11 @@ def test_a_broken_promise_is_red(fault: Fault, guest: Guest[Deployment]) -> None
         assert run.checks[name]["next"]
 
 
-def test_without_root_some_is_not_shown(guest: Guest[Deployment]) -> None:
+def test_checks_that_need_root_are_not_shown_without_it(guest: Guest[Deployment]) -> None:
     check_green(guest.accept(user="other"), "mount", ("read-only", "doctor-root", "sudo", "ostree"))
 
 
-def test_interrupted_it_cleans_up(guest: Guest[Deployment]) -> None:
+def test_interrupted_run_cleans_up(guest: Guest[Deployment]) -> None:
     before = guest.traces()
     with subprocess.Popen(guest.command(), cwd=TOP, stderr=subprocess.PIPE, text=True) as process:
         guest.host.run("until ls /run/user/*/nix-aurora-accept-*/pid; do sleep 0.05; done")
@@ -176,7 +176,7 @@ def test_binds_are_green(guest: Guest[Deployment]) -> None:
     allow_overlay(guest.host)
 
 
-def test_a_namespace_is_green_within_its_promises(guest: Guest[Deployment]) -> None:
+def test_namespace_is_green_within_its_promises(guest: Guest[Deployment]) -> None:
     guest.host.run("nix-aurora mount disable")
     guest.reboot()
     run = guest.accept()
@@ -189,7 +189,7 @@ def test_reboots_and_a_rollback_are_green(guest: Guest[Deployment]) -> None:
     guest.reboot()
 
     def boot_again() -> None:
-        """Do what a real machine does when it reboots: three times."""
+        """Act like a real machine that reboots: three times."""
         for _ in range(3):
             guest.host.wait_for_exit(REBOOT)
             guest.host.boot(wait=False)
@@ -207,7 +207,7 @@ def test_reboots_and_a_rollback_are_green(guest: Guest[Deployment]) -> None:
     check_profile(guest.host)
 
 
-def test_an_image_with_nix_is_green_by_make(
+def test_image_with_nix_is_green_through_make(
     make_deployment: DeploymentMaker, tmp_path: Path
 ) -> None:
     host = make_deployment("nix-dir")

@@ -1,4 +1,4 @@
-"""The acceptance script over ssh on a machine with a kernel of its own."""
+"""Test the acceptance script over ssh on a machine with its own kernel."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ done
 """
 
 
-def test_a_machine_is_green(disk: DiskMaker, tmp_path: Path) -> None:
+def test_machine_is_green(disk: DiskMaker, tmp_path: Path) -> None:
     with Machine(disk("nix-forky"), tmp_path / "machine", network=True) as machine:
         machine.run(_NETWORK)
         check_green(let_in(machine, tmp_path).accept(), "mount: / is an overlay")

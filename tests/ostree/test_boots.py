@@ -1,4 +1,4 @@
-"""Machines of the harness between their boots: what the other tests of this tier lean on."""
+"""Test the harness's machines between their boots, on which the other tests of this tier depend."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from tests.harness.qemu import REBOOT
 from tests.ostree.conftest import MachineMaker
 
 
-def test_a_power_cut_loses_what_is_not_on_the_disk(make_machine: MachineMaker) -> None:
+def test_power_cut_loses_data_that_is_not_on_the_disk(make_machine: MachineMaker) -> None:
     machine = make_machine("base")
     machine.boot(arguments="harness.word=one")
     assert "harness.word=one" in machine.read("/proc/cmdline").split()
@@ -24,7 +24,7 @@ def test_a_power_cut_loses_what_is_not_on_the_disk(make_machine: MachineMaker) -
         machine.wait_for_exit(REBOOT)
 
 
-def test_a_host_that_does_not_start_tells_its_console(make_machine: MachineMaker) -> None:
+def test_failed_start_reports_the_console(make_machine: MachineMaker) -> None:
     machine = make_machine("base")
     with pytest.raises(ToolError, match=r"(?s)the end of QEMU.*panic"):
         machine.boot(arguments="rdinit=/none")

@@ -1,6 +1,6 @@
-"""Btrfs whose / and /var are separate subvolumes, as the installer of Kinoite makes them.
+"""Test Btrfs with separate subvolumes for / and /var, the layout of Kinoite's installer.
 
-The store that is imported shares its blocks with the deployment.
+The imported store shares its blocks with the deployment.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,10 +20,10 @@ for place in / /sysroot /var /boot; do
     findmnt --noheadings --raw --output FSTYPE,FSROOT --mountpoint $place
 done
 """
-# In bytes: all of the store's data, and what of it no other file shares.
+# In bytes: all of the store's data, and the part that no other file shares.
 _SHARES = "btrfs filesystem du --raw --summarize /var/lib/nix/store | tail -n 1"
-# In bytes: what an import adds to the file system, metadata included, and how large its store is.
-# What Nix keeps for a full disk is not the closure's.
+# In bytes: the growth of the file system through an import, including metadata, and the size of its
+# store. The space that Nix reserves for a full disk does not count.
 _IMPORT_ANEW = """
 used() {
     local size blocks free
@@ -67,7 +67,7 @@ def _check_shared(host: System) -> None:
     assert exclusive <= 0.05 * data
 
 
-def test_a_first_boot_shares_the_deployments_blocks(machine: Machine) -> None:
+def test_first_boot_shares_the_deployments_blocks(machine: Machine) -> None:
     mounts = machine.run(_MOUNTS).stdout.splitlines()
     assert mounts == ["overlay /", "btrfs /root", "btrfs /var", "ext4 /"]
     check_sources(machine)
@@ -76,14 +76,14 @@ def test_a_first_boot_shares_the_deployments_blocks(machine: Machine) -> None:
     check_whole(machine)
 
 
-def test_an_import_adds_little_to_the_disk(machine: Machine) -> None:
+def test_import_adds_little_to_the_disk(machine: Machine) -> None:
     added, size = map(int, machine.run(_IMPORT_ANEW).stdout.split()[-2:])
     print(f"{added} of {size}")
     assert added <= 0.05 * size
     _check_shared(machine)
 
 
-def test_a_reboot_imports_nothing(machine: Machine) -> None:
+def test_reboot_imports_nothing(machine: Machine) -> None:
     add_program(machine)
     before = machine.run(_SETUP).stdout.splitlines()
     machine.reboot()

@@ -1,4 +1,4 @@
-"""Deployments come and go; the store, profiles and builds stay."""
+"""Test upgrades and rollbacks of deployments: the store, profiles and builds stay."""
 
 import pytest
 
@@ -10,9 +10,9 @@ from tests.ostree.sources import check_sources
 from tests.ostree.upgrades import check_upgrades
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
-# What rpm-ostree's apply-live does: /usr gets a writable overlay, on which the new files appear,
-# /etc gets what is new there, and tmpfiles.d is applied; sysusers is not.
-# https://github.com/coreos/rpm-ostree rust/src/live.rs
+# The steps of rpm-ostree's apply-live: /usr gets a writable overlay with the new files, /etc gets
+# its new files, and tmpfiles.d is applied; sysusers is not. https://github.com/coreos/rpm-ostree
+# rust/src/live.rs
 _APPLY_LIVE = """
 ostree admin deploy --os=default nix-forky
 for new in /ostree/deploy/default/deploy/*.0; do
@@ -24,7 +24,7 @@ tar --create --directory="$new" --no-recursion --files-from=/run/added | tar --e
 cp --archive --update=none "$new/usr/etc/." /etc/
 systemd-tmpfiles --create || [ $? = 65 ] # there is no build group yet, for one line of ours
 """
-# An upgrade brings a newer commit of the same branch.
+# An upgrade is a newer commit of the same branch.
 _NEWER = """
 unshare --mount sh -euc '
 mount -o remount,rw /sysroot
@@ -35,7 +35,7 @@ _README = "systemctl start nix.mount nix-setup.service nix-daemon.socket"
 
 
 def _switch(host: Deployment, branch: str) -> None:
-    """Boot another image, as an upgrade and a rebase do, and see that it is the booted one."""
+    """Boot another image, like an upgrade or a rebase, and check that it is the booted one."""
     host.run(f"ostree admin switch {branch}")
     host.reboot()
     booted = "ostree admin status | sed -n 's/.*origin refspec: //p' | head -n 1"
@@ -71,7 +71,7 @@ def test_nix_goes_along_with_the_deployment(kind: str, make_deployment: Deployme
 
 
 @pytest.mark.parametrize(("branch", "arguments"), [("nix-dir", ""), ("nix-forky", TRANSIENT)])
-def test_an_image_that_can_have_nix_does_not_move(
+def test_image_with_a_nix_directory_does_not_move(
     branch: str, arguments: str, make_deployment: DeploymentMaker
 ) -> None:
     host = make_deployment(branch)
@@ -88,7 +88,7 @@ def test_an_image_that_can_have_nix_does_not_move(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_applied_to_a_running_system_it_takes_one_command(
+def test_package_applied_live_needs_one_command(
     kind: str, make_deployment: DeploymentMaker
 ) -> None:
     host = make_deployment("base")

@@ -1,4 +1,4 @@
-"""A machine of the harness, while it is on: what the other tests of this tier lean on."""
+"""Test a running machine of the harness, on which the other tests of this tier depend."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ _BOOTED = "ostree admin status | sed -n 's/.*origin refspec: //p' | head -n 1"
 
 @pytest.fixture(scope="module")
 def machine(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """Give a booted host without the package, with one more disk."""
+    """Yield a booted host without the package, with one more disk."""
     place = tmp_path_factory.mktemp("base")
     (place / "more.img").write_bytes(b"more".ljust(1 << 20))
     with Machine(disk("base"), place / "machine", disks=[place / "more.img"]) as machine:
@@ -24,7 +24,7 @@ def machine(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     machine.disk.unlink()
 
 
-def test_the_root_is_composefs_and_takes_no_nix(machine: Machine) -> None:
+def test_root_is_composefs_and_cannot_get_nix(machine: Machine) -> None:
     assert machine.failed_units() == []
     assert machine.run("findmnt -no FSTYPE,SOURCE /").stdout.split() == ["overlay", "composefs"]
     for path in ("/nix", "/x", "/usr/x", "/sysroot/x"):
@@ -39,7 +39,7 @@ def test_the_root_is_composefs_and_takes_no_nix(machine: Machine) -> None:
     assert machine.run(_BOOTED).stdout == "base\n"
 
 
-def test_a_script_tells_its_output_and_exit_code(machine: Machine) -> None:
+def test_script_returns_its_output_and_exit_code(machine: Machine) -> None:
     result = machine.run("echo out; echo $WORD >&2; exit 3", check=False, env={"WORD": "err"})
     assert (result.returncode, result.stdout, result.stderr) == (3, "out\n", "err\n")
     assert machine.run("false | true", check=False).returncode == 1
@@ -49,18 +49,18 @@ def test_a_script_tells_its_output_and_exit_code(machine: Machine) -> None:
     assert many == "x" * 4000000
 
 
-def test_a_script_that_takes_too_long_is_ended_with_its_children(machine: Machine) -> None:
+def test_slow_script_is_ended_with_its_children(machine: Machine) -> None:
     with pytest.raises(ToolError, match=r"(?s)got nothing for 5 s.*begun"):
         machine.run("echo begun; sleep 98765 & sleep 98765; true", timeout=5)
     assert machine.run("pgrep -f '^sleep 98765'", check=False).stdout == ""
 
 
-def test_a_daemon_that_a_script_leaves_does_not_hold_it(machine: Machine) -> None:
+def test_script_does_not_wait_for_its_daemon(machine: Machine) -> None:
     machine.run("sleep 1000 & echo $! >/run/left")
     machine.run("kill $(cat /run/left)")
 
 
-def test_scripts_run_beside_each_other(machine: Machine) -> None:
+def test_scripts_run_in_parallel(machine: Machine) -> None:
     with ThreadPoolExecutor() as threads:
         waiting = threads.submit(
             machine.run, "until [ -e /run/go ]; do sleep 0.1; done; cat /run/go", timeout=100
@@ -80,7 +80,7 @@ def test_further_disks_are_found_by_name(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("user", ["tester", "other"])
-def test_a_login_has_a_session(machine: Machine, user: str) -> None:
+def test_login_has_a_session(machine: Machine, user: str) -> None:
     lines = machine.run_as(user, "id -un; pwd; echo $XDG_RUNTIME_DIR").stdout.splitlines()
     uid = {"tester": 1000, "other": 1001}[user]
     assert lines == [user, f"/var/home/{user}", f"/run/user/{uid}"]
@@ -88,7 +88,7 @@ def test_a_login_has_a_session(machine: Machine, user: str) -> None:
     assert sudo.stdout == ("0\n" if user == "tester" else "")
 
 
-def test_a_soft_reboot_keeps_the_kernel(machine: Machine) -> None:
+def test_soft_reboot_keeps_the_kernel(machine: Machine) -> None:
     first = machine.read("/proc/sys/kernel/random/boot_id")
     machine.run("systemd-run --quiet --unit=ended sleep 1000")
     machine.soft_reboot()
@@ -97,10 +97,10 @@ def test_a_soft_reboot_keeps_the_kernel(machine: Machine) -> None:
     assert machine.failed_units() == []
 
 
-def test_a_guest_that_stops_tells_what_it_was_doing(
+def test_stopped_guest_reports_its_processors(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The last test of this machine."""
+    """This must be the last test of this machine."""
     monkeypatch.setattr(qemu, "_PATIENCE", 5.0)
     with pytest.raises(ToolError, match=r"(?s)guest-exec-status.*NMI.*Call Trace"):
         machine.run("kill -STOP $(pidof qemu-ga)", timeout=5)

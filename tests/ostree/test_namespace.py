@@ -1,4 +1,4 @@
-"""Stock composefs in the layouts that leave its root as it is: namespace and relocated."""
+"""Test stock composefs in the layouts that do not change its root: namespace and relocated."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ nix develop --impure --expr "import /srv/develop.nix {{ bash = \\"$bash\\"; }}" 
 
 @pytest.fixture(scope="module")
 def host(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """Return a host in its first boot with the package, without the move to another root."""
+    """Yield a host in its first boot with the package, without the move to another root."""
     host = Deployment(disk("nix-forky"), tmp_path_factory.mktemp("namespace") / "host")
     host.open()
     try:
@@ -33,7 +33,7 @@ def host(disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     host.disk.unlink()
 
 
-def test_a_first_boot_is_whole(host: Deployment) -> None:
+def test_first_boot_is_whole(host: Deployment) -> None:
     assert host.run("findmnt --noheadings --output FSTYPE /").stdout == "overlay\n"
     assert "composefs" in host.run("findmnt --noheadings --output SOURCE,OPTIONS /").stdout
     assert "Read-only file system" in host.run("mkdir /nix", check=False).stderr
@@ -51,8 +51,8 @@ def test_users_develop_and_run(host: Deployment, tmp_path: Path) -> None:
     assert host.run_as("tester", "nix-aurora shell sh -c 'exit 7'", check=False).returncode == 7
 
 
-def test_a_collection_takes_what_nobody_has_rooted(host: Deployment) -> None:
-    """A link on a disk that was mounted after the daemon had started is a root, too."""
+def test_collection_deletes_paths_without_a_root(host: Deployment) -> None:
+    """A link on a disk that was mounted after the daemon started is a root, too."""
     host.run("mkdir -p /mnt/disk; mount -t tmpfs disk /mnt/disk; chown tester: /mnt/disk")
     links = ("/home/tester/result", "/mnt/disk/result")
     rooted = [build(host, f"--out-link {link}") for link in links]
@@ -66,7 +66,7 @@ def test_a_collection_takes_what_nobody_has_rooted(host: Deployment) -> None:
 
 
 def test_relocated_nix_needs_neither_nix_nor_a_private_root(host: Deployment) -> None:
-    """And what was there before is there again afterwards."""
+    """Check that everything from before is there again afterwards."""
     rooted = build(host, "--out-link /home/tester/of-namespace")
     host.run(ASK)
     host.reboot()

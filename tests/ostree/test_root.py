@@ -1,4 +1,4 @@
-"""What a root directory of ours may not change, beside the stock host: a deployment in nspawn."""
+"""Test that a root directory of ours keeps the stock host's properties, on a deployment."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.test_mount import check_everywhere, is_as_before
 from tests.whole import add_program, check_profile
 
-# What installers write for /, for systemd-remount-fs.service to remount it by.
+# The line that installers write for /, with which systemd-remount-fs.service remounts it.
 _LINES = {
     "defaults": "LABEL=root / ext4 defaults 0 1",
     "btrfs": "LABEL=root / btrfs subvol=root,compress=zstd:1 0 0",
@@ -22,8 +22,8 @@ def _mount_of_root(host: Deployment) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_root_is_mounted_as_before(kind: str, make_deployment: DeploymentMaker) -> None:
-    """Source, type and options of the mount are those of the stock host; so are failed units."""
+def test_root_keeps_its_mount(kind: str, make_deployment: DeploymentMaker) -> None:
+    """Source, type and options of the mount, and the failed units, are those of the stock host."""
     host = make_deployment("nix-forky", arguments=KINDS[kind])
     host.boot(arguments=ROOT_OFF)
     stock = _mount_of_root(host)
@@ -44,7 +44,7 @@ def test_the_root_is_mounted_as_before(kind: str, make_deployment: DeploymentMak
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_disabled_it_is_as_before_and_enabled_it_moves(
+def test_disable_restores_the_root_and_enable_moves_it(
     kind: str, make_deployment: DeploymentMaker
 ) -> None:
     host = make_deployment("nix-forky", arguments=KINDS[kind])

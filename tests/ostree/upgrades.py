@@ -1,11 +1,11 @@
-"""What status says of upgrades on a real deployment, with origins as rpm-ostree writes them."""
+"""Check status's words about upgrades on a real deployment, with origins like rpm-ostree's."""
 
 import json
 import shlex
 
 from tests.harness.system import System
 
-# doctor exits with 1 where it finds a fault: its notes are what is looked at.
+# doctor exits with 1 if it finds a fault; only its notes matter here.
 _STATUS = """
 set -eu
 origin=$(ls /sysroot/ostree/deploy/default/deploy/*.0.origin)

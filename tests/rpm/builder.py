@@ -1,4 +1,4 @@
-"""build.py and rpmbuild as users run them, and what they have built as tests look at it."""
+"""Run build.py and rpmbuild as users do, and read what they built."""
 
 import os
 import subprocess
@@ -10,14 +10,14 @@ from pathlib import Path
 from nix_aurora.run import run
 
 TOP = Path(__file__).resolve().parents[2]
-PACKAGED = "/usr/lib/nix-aurora"  # where the RPM has the closure
+PACKAGED = "/usr/lib/nix-aurora"  # the place of the closure in the RPM
 
 
 @dataclass(frozen=True)
 class Built:
-    """What one run of ``build.py rpm`` gave: the SRPM, the RPMs by architecture, ``--out``.
+    """The result of one run of ``build.py rpm``: the SRPM, the RPMs by architecture, ``--out``.
 
-    ``built_in`` is what ``--out`` was then.
+    ``built_in`` is the original ``--out``.
     """
 
     out: Path
@@ -27,14 +27,14 @@ class Built:
 
     @classmethod
     def of(cls, out: Path, names: Sequence[str], *, built_in: str) -> "Built":
-        """Return it from the names of the packages in ``out``, in the order of the output."""
+        """Return the result for the names of the packages in ``out``, in the output's order."""
         srpm, *rpms = (out / name for name in names)
         by_arch = {path.suffixes[-2].lstrip("."): path for path in rpms}
         return cls(out, srpm, by_arch, built_in)
 
     @property
     def paths(self) -> list[Path]:
-        """All packages, the SRPM first."""
+        """Return all packages, the SRPM first."""
         return [self.srpm, *self.rpms.values()]
 
 
@@ -54,7 +54,7 @@ def build_py(
 
 
 def build(out: Path, sources: Sequence[Path], *options: str | Path) -> Built:
-    """Build into ``out`` what ``sources`` give, with little compression, for it is quick."""
+    """Build ``sources`` into ``out``, with little compression to save time."""
     words = [word for source in sources for word in ("--source", source)]
     done = build_py("rpm", *words, "--out", out, "--level", "3", *options)
     assert done.returncode == 0, done.stderr
@@ -64,12 +64,12 @@ def build(out: Path, sources: Sequence[Path], *options: str | Path) -> Built:
 
 
 def query(rpm: Path, form: str) -> str:
-    """Give ``rpm -qp --queryformat``."""
+    """Return the output of ``rpm -qp --queryformat``."""
     return run(["rpm", "-qp", "--nosignature", "--queryformat", form, rpm])
 
 
 def files(rpm: Path) -> list[str]:
-    """Give all that a package says about its files, a line each."""
+    """Return everything that a package records about its files, a line each."""
     form = (
         "[%{FILEMODES:perms} %{FILEUSERNAME}:%{FILEGROUPNAME} %{FILEFLAGS} %{LONGFILESIZES} "
         "%{FILEMTIMES} %{FILENAMES} %{FILEDIGESTS} -> %{FILELINKTOS}\\n]"
@@ -78,7 +78,7 @@ def files(rpm: Path) -> list[str]:
 
 
 def unpack(rpm: Path, directory: Path) -> Path:
-    """Unpack a package's payload into a new directory, and give it."""
+    """Unpack a package's payload into a new directory, and return it."""
     directory.mkdir()
     with rpm.open("rb") as package:
         archive = subprocess.run(

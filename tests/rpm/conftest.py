@@ -25,19 +25,19 @@ def built() -> Built:
 
 @pytest.fixture(scope="session")
 def older() -> Built:
-    """Return the packages of an older Nix, for x86_64 alone."""
+    """Return the packages of an older Nix, only for x86_64."""
     return packages("trixie")
 
 
 @pytest.fixture(scope="session")
 def provides(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the RPM that says what a Debian host has, in Fedora's names."""
+    """Return the RPM that provides the packages of a Debian host, in Fedora's names."""
     return provides_rpm(tmp_path_factory.mktemp("provides"))
 
 
 @pytest.fixture
 def anywhere() -> Iterator[Path]:
-    """Yield a directory that every user may write to; a test's own are for root alone."""
+    """Yield a directory that every user may write to; pytest's own are only for root."""
     with TemporaryDirectory() as place:
         Path(place).chmod(0o777)
         yield Path(place)

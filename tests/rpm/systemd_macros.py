@@ -1,4 +1,4 @@
-"""systemd's own rpm macros, from its source package, as its build makes them."""
+"""Get systemd's own rpm macros from its source package, rendered like its build does."""
 
 import re
 import tarfile
@@ -13,7 +13,7 @@ from tests.harness.cache import cached
 
 _SUITE = "forky"
 _FILES = ("macros.systemd.in", "systemd-update-helper.in")
-# What meson fills in on Fedora.
+# Meson's values on Fedora.
 _VALUES = {
     "BINDIR": "/usr/bin",
     "BINFMT_DIR": "/usr/lib/binfmt.d",
@@ -43,10 +43,10 @@ _VALUES = {
 
 
 class _Sources(Archive):
-    """The source packages of a suite; the archive's signature is checked as for the others."""
+    """The source packages of a suite; the archive's signature is checked as for other packages."""
 
     def source(self, name: str, destination: Path) -> Path:
-        """Give the upstream tarball of a source package, downloaded into ``destination``."""
+        """Return the upstream tarball of a source package, downloaded into ``destination``."""
         for folder in (self._lists / "partial", self._state / "cache/archives/partial"):
             folder.mkdir(parents=True, exist_ok=True)
         options = f"signed-by={require_keyring()} target=Sources"
@@ -62,7 +62,7 @@ class _Sources(Archive):
 
 
 def systemd_macros() -> Path:
-    """Give a directory with ``macros.systemd`` and systemd's ``systemd-update-helper``."""
+    """Return a directory with ``macros.systemd`` and systemd's ``systemd-update-helper``."""
     return cached("systemd-macros", _SUITE, _make)
 
 
@@ -81,5 +81,5 @@ def _make(directory: Path) -> None:
 
 
 def _fill_in(template: str) -> str:
-    # Jinja would do it, too, but for its delimiters: the macros are full of other braces.
+    # Jinja's delimiters do not work here: the macros are full of other braces.
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda match: _VALUES[match[1]], template)

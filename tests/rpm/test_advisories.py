@@ -1,4 +1,7 @@
-"""A release that a reviewed advisory affects: refused, or built and said in the package."""
+"""Test a release that a reviewed advisory affects.
+
+It is refused, or built with a notice in the package.
+"""
 
 import json
 from pathlib import Path
@@ -37,13 +40,13 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def accepted(planted: Path) -> Built:
-    """Return the packages that are built all the same."""
+    """Return the packages that are built in spite of it."""
     words = ("--advisories", planted / "advisories.toml", "--accept", _ID)
     return build(planted / "out", [planted / "nix.tar.xz"], *words)
 
 
 @pytest.mark.parametrize("command", ["srpm", "rpm", "release"])
-def test_it_is_refused(planted: Path, tmp_path: Path, command: str) -> None:
+def test_affected_release_is_refused(planted: Path, tmp_path: Path, command: str) -> None:
     words = ("--source", planted / "nix.tar.xz", "--advisories", planted / "advisories.toml")
     done = build_py(command, *words, "--out", tmp_path / "out")
     assert (done.returncode, done.stdout) == (5, "")
@@ -54,13 +57,13 @@ def test_it_is_refused(planted: Path, tmp_path: Path, command: str) -> None:
     assert not list(tmp_path.rglob("*.rpm"))
 
 
-def test_accepted_it_is_said_in_every_changelog(accepted: Built) -> None:
+def test_accepted_advisory_is_in_every_changelog(accepted: Built) -> None:
     for package in accepted.paths:
         text = query(package, "[%{CHANGELOGTEXT}\\n]")
         assert f"\n- Accept the security advisory {_ID}\n" in text, package.name
 
 
-def test_accepted_it_is_in_the_description_that_the_host_reads(
+def test_accepted_advisory_is_in_the_description_for_the_host(
     accepted: Built, tmp_path: Path
 ) -> None:
     root = unpack(accepted.rpms["x86_64"], tmp_path / "root")
@@ -68,10 +71,10 @@ def test_accepted_it_is_in_the_description_that_the_host_reads(
     assert description["acceptedAdvisories"] == [_ID]
 
 
-def test_accepted_it_is_in_what_is_rebuilt_from_the_source_package(
+def test_accepted_advisory_is_kept_by_a_rebuild_of_the_source_package(
     accepted: Built, tmp_path: Path
 ) -> None:
-    """As COPR does it, which has no advisories.toml."""
+    """COPR rebuilds it, without an advisories.toml."""
     rebuild = ("rpmbuild", "--rebuild", "--define", f"_topdir {tmp_path}", accepted.srpm)
     run([*rebuild, "--target", "x86_64-linux"])
     (rebuilt,) = tmp_path.rglob("nix-aurora-3*.x86_64.rpm")

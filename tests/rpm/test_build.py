@@ -1,4 +1,4 @@
-"""One build, in the ways in which other people would do it again."""
+"""Test that a build can be repeated in the ways in which other people would do it."""
 
 import json
 import os
@@ -17,8 +17,8 @@ from nix_aurora.run import run
 from tests.rpm.builder import PACKAGED, TOP, Built, build, build_py, query, unpack
 
 _NOBODY = "65534"
-# The first bytes of a package, of which rpm reads no more than its kind. They have a number for the
-# architecture that rpmbuild was run for, also in a noarch package.
+# The first bytes of a package, of which rpm reads only the kind. They contain the number of the
+# architecture that rpmbuild ran for, also in a noarch package.
 _LEAD = 96
 
 
@@ -34,7 +34,9 @@ def _rebuild(
     return result
 
 
-def test_it_prints_the_paths_alone(built: Built, tarballs: dict[str, Path], tmp_path: Path) -> None:
+def test_only_the_paths_are_printed(
+    built: Built, tarballs: dict[str, Path], tmp_path: Path
+) -> None:
     assert [path.parent for path in built.paths] == [built.out] * 4
     assert [path.name.partition("-1.")[2] for path in built.paths] == [
         "src.rpm",
@@ -50,7 +52,7 @@ def test_it_prints_the_paths_alone(built: Built, tarballs: dict[str, Path], tmp_
     assert done.stdout == f"{tmp_path / built.srpm.name}\n"
 
 
-def test_nothing_else_is_left(built: Built) -> None:
+def test_nothing_else_remains(built: Built) -> None:
     kept = {"closure", "logs", "stage", "rpmbuild", "rpm-x86_64", "rpm-aarch64"}
     assert {path.name for path in built.out.iterdir()} == kept | {p.name for p in built.paths}
 
@@ -58,7 +60,7 @@ def test_nothing_else_is_left(built: Built) -> None:
 def test_a_second_build_is_the_same(
     built: Built, tarballs: dict[str, Path], tmp_path: Path
 ) -> None:
-    """In another place, with the sources in another order, and under another umask."""
+    """Use another directory, another order of sources, and another umask."""
     before = os.umask(0o077)
     try:
         again = build(tmp_path / "elsewhere" / "out", list(reversed(tarballs.values())))
@@ -69,10 +71,10 @@ def test_a_second_build_is_the_same(
     }
 
 
-def test_a_build_for_one_architecture(
+def test_build_for_one_architecture_has_the_same_rpm(
     built: Built, tarballs: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Its SRPM is another, its RPM the same but for the name of its source."""
+    """Its SRPM differs, its RPM only in the name of its source."""
     single = build(tmp_path / "out", [tarballs["aarch64"]])
     assert query(single.srpm, "[%{SOURCE} ]") == "payload-aarch64.tar closure-aarch64.tar.xz "
     assert query(single.srpm, "[%{EXCLUSIVEARCH} ]") == "aarch64 "
@@ -81,15 +83,15 @@ def test_a_build_for_one_architecture(
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_plain_rpmbuild_gives_the_same(built: Built, arch: str, tmp_path: Path) -> None:
+def test_plain_rpmbuild_builds_the_same(built: Built, arch: str, tmp_path: Path) -> None:
     result = _rebuild(built.srpm, tmp_path, "--target", f"{arch}-linux")
     assert sha256_file(result) == sha256_file(built.rpms[arch])
     (noarch,) = result.parents[1].glob("noarch/*.rpm")
     assert noarch.read_bytes()[_LEAD:] == built.rpms["noarch"].read_bytes()[_LEAD:]
 
 
-def test_plain_rpmbuild_of_another_user_gives_the_same(built: Built, anywhere: Path) -> None:
-    """Whatever their umask, time zone, language and the machine's name are."""
+def test_plain_rpmbuild_of_another_user_builds_the_same(built: Built, anywhere: Path) -> None:
+    """Change the umask, the time zone, the language and the machine's name."""
     srpm = anywhere / built.srpm.name
     shutil.copyfile(built.srpm, srpm)
     srpm.chmod(0o644)
@@ -104,7 +106,7 @@ def test_plain_rpmbuild_of_another_user_gives_the_same(built: Built, anywhere: P
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: Path) -> None:
-    """The one from ``out/stage``, with what ``out/closure`` says of it, byte for byte."""
+    """Compare it with ``out/stage`` and with its description in ``out/closure``, byte for byte."""
     packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
     staged = built.out / "stage" / arch / "var/lib/nix/store"
     run(["diff", "--recursive", "--no-dereference", staged, packaged / "store"])
@@ -122,10 +124,8 @@ def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: P
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_the_source_package_has_the_release_as_it_was(
-    built: Built, arch: str, tmp_path: Path
-) -> None:
-    """Byte for byte what was given as ``--source``; and the spec knows its digest."""
+def test_source_package_has_the_unchanged_release(built: Built, arch: str, tmp_path: Path) -> None:
+    """It is the file of ``--source``, byte for byte; and the spec has its digest."""
     sources = unpack(built.srpm, tmp_path / "sources")
     described = json.loads((built.out / "closure" / arch / "closure.json").read_text())
     digest = described["source"]["sha256"]
@@ -135,11 +135,11 @@ def test_the_source_package_has_the_release_as_it_was(
     )
 
 
-def test_another_tarball_than_the_proven_one_is_not_built(built: Built, tmp_path: Path) -> None:
-    """By plain rpmbuild, which says which of them it is."""
+def test_tarball_other_than_the_proven_one_is_refused(built: Built, tmp_path: Path) -> None:
+    """Plain rpmbuild refuses it, and names it."""
     sources = unpack(built.srpm, tmp_path / "sources")
     with (sources / "closure-aarch64.tar.xz").open("ab") as file:
-        file.write(b"\0" * 4)  # which xz takes for padding
+        file.write(b"\0" * 4)  # xz takes these for padding
     words = ("--define", f"_topdir {tmp_path}", "--define", f"_sourcedir {sources}")
     done = subprocess.run(
         ["rpmbuild", "-bb", *words, sources / "nix-aurora.spec"],
@@ -153,7 +153,7 @@ def test_another_tarball_than_the_proven_one_is_not_built(built: Built, tmp_path
 
 
 @pytest.mark.parametrize("processors", [1, 2])
-def test_the_number_of_processors_does_not_show(
+def test_number_of_processors_does_not_change_the_package(
     built: Built, tmp_path: Path, processors: int
 ) -> None:
     """rpm compresses with as many threads as it may run at once."""
@@ -162,15 +162,15 @@ def test_the_number_of_processors_does_not_show(
     assert sha256_file(result) == sha256_file(built.rpms["x86_64"])
 
 
-def test_nothing_of_this_machine_is_in_the_headers(built: Built) -> None:
+def test_headers_contain_nothing_of_this_machine(built: Built) -> None:
     for path in built.paths:
-        # An SRPM has the spec with its macros expanded.
+        # The SRPM contains the spec with expanded macros.
         assert built.built_in not in run(["rpm", "-qp", "--nosignature", "--xml", path])
         assert query(path, "%{BUILDHOST} %{PACKAGER} %{VENDOR} %{DISTRIBUTION}") == (
             "nix-aurora (none) (none) (none)"
         )
         assert query(path, "%{SIGPGP:pgpsig}") == "(none)"
-        # The changelog's time is noon of the day in pins.toml; nothing has the time of the build.
+        # The changelog's time is noon of the day in pins.toml; no header has the time of the build.
         assert query(path, "%{BUILDTIME:day}") == query(path, "%{CHANGELOGTIME:day}")
         (mtime,) = set(query(path, "[%{FILEMTIMES} ]").split())
         assert 0 <= int(query(path, "%{CHANGELOGTIME}")) - int(mtime) < 86400
@@ -180,10 +180,10 @@ def test_nothing_of_this_machine_is_in_the_headers(built: Built) -> None:
 @pytest.mark.parametrize(
     "moment", ["Describing the closure", "Building the SRPM", "Building the RPM"]
 )
-def test_an_interrupted_build_leaves_no_half_made_package(
+def test_interrupted_build_leaves_no_partial_package(
     tarballs: dict[str, Path], tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
-    """Signalled as a terminal does, with all that it runs, or alone, as by a supervisor."""
+    """The signal reaches the whole process group, as from a terminal, or only build.py."""
     words: list[str | Path] = ["rpm", "--source", tarballs["x86_64"], "--out", tmp_path]
     process = subprocess.Popen(
         [sys.executable, TOP / "build.py", *words, "--level", "3"],
@@ -198,7 +198,7 @@ def test_an_interrupted_build_leaves_no_half_made_package(
         for line in process.stderr:
             if line.startswith(moment):
                 break
-        time.sleep(0.1)  # into the middle of it
+        time.sleep(0.1)  # so that the build is in progress
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
         else:

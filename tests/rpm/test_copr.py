@@ -1,4 +1,4 @@
-"""COPR's make_srpm method, called as COPR's builder does, and what the SRPM is good for."""
+"""Test COPR's make_srpm method, called as COPR's builder does, and the resulting SRPM."""
 
 import os
 import shutil
@@ -17,7 +17,7 @@ from tests.rpm.builder import TOP, query
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the project's files alone: nothing that was installed or built in it."""
+    """Return a clone of the project, with nothing installed or built in it."""
     top = tmp_path_factory.mktemp("clone") / "nix-aurora"
     for name in project_files():
         target = top / name
@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give what stands in for the release, which hosts without internet do not reach."""
+    """Return flags with a stand-in for the release, which hosts without internet do not reach."""
     top = tmp_path_factory.mktemp("tarballs")
     x86_64 = make_tarball(top / "nix-3.22.1-x86_64-linux.tar.xz")
     aarch64 = make_tarball(top / "nix-3.22.1-aarch64-linux.tar.xz", mutate=for_aarch64)
@@ -62,7 +62,7 @@ def test_one_source_package_for_both_architectures(srpm: Path) -> None:
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_it_builds_in_a_clean_root_without_network(arch: str, srpm: Path) -> None:
+def test_srpm_builds_in_a_clean_root_without_network(arch: str, srpm: Path) -> None:
     with Scratch(debian_root()) as scratch:
         scratch.copy_in(srpm, "/run/nix-aurora.src.rpm")
         words = f"--define '_topdir /run/built' --target {arch}-linux"
@@ -72,8 +72,8 @@ def test_it_builds_in_a_clean_root_without_network(arch: str, srpm: Path) -> Non
     assert f"/usr/lib/nix-aurora/store/{SCRIPT}" in listing.splitlines()
 
 
-def test_what_packit_takes(clone: Path, srpm: Path, flags: str) -> None:
-    """The spec, and beside it every source that it names."""
+def test_packit_finds_the_spec_and_its_sources(clone: Path, srpm: Path, flags: str) -> None:
+    """They are beside each other."""
     done = make(clone, "packit", f"FLAGS={flags}")
     assert done.returncode == 0, done.stdout + done.stderr
     names = {path.name for path in (clone / "out/packit").iterdir()}
@@ -81,14 +81,14 @@ def test_what_packit_takes(clone: Path, srpm: Path, flags: str) -> None:
     assert names == set(listed)
 
 
-def test_without_an_outdir(clone: Path) -> None:
+def test_missing_outdir_is_reported(clone: Path) -> None:
     done = make(clone, "srpm")
     assert done.returncode == 2
     assert "outdir: expected a directory for the SRPM" in done.stderr
 
 
-def test_what_is_missing_is_installed_by_dnf(clone: Path, tmp_path: Path) -> None:
-    """On a host that has no apt and no rpmbuild, in its mount namespace alone."""
+def test_missing_packages_are_installed_by_dnf(clone: Path, tmp_path: Path) -> None:
+    """In a separate mount namespace, the host has no apt and no rpmbuild."""
     dnf = tmp_path / "dnf"
     dnf.write_text('#!/bin/sh\necho "dnf $*" >&2\nexit 1\n')
     dnf.chmod(0o755)

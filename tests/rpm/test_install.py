@@ -1,4 +1,4 @@
-"""The RPM installed by rpm into a root like a host's, and the Nix that comes out of it."""
+"""Test the RPM installed by rpm into a root like a host's, and the Nix in it."""
 
 import base64
 import json
@@ -20,9 +20,9 @@ _RPMS = "/run/rpms"
 _VERIFY = "rpm --verify nix-aurora"
 _STATE = "stat --format '%n %i %y %z' /usr/bin/nix"
 _IMPORT = "/usr/libexec/nix-aurora/import"
-_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in what scriptlets say
-# Which modules have no compiled form that Python compares with the source, and which compiled ones
-# have no source. The second word of a compiled module is 3 in that form: PEP 552.
+_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in the output of scriptlets
+# Print modules without a compiled form that Python compares with the source, and compiled ones
+# without a source. The second word of a compiled module is 3 in that form: PEP 552.
 _UNCOMPILED = """
 python3 -I - <<'END'
 import importlib.util, pathlib, struct
@@ -33,9 +33,9 @@ wanted = {pathlib.Path(importlib.util.cache_from_source(str(path))) for path in 
 print(len(wanted) > 100, sorted(map(str, wanted ^ checked)), sorted(map(str, compiled - wanted)))
 END
 """
-# As nix.mount does, and a host's boot before it.
+# The steps of nix.mount, and of a host's boot before it.
 _MOUNT = "systemd-tmpfiles --create nix-aurora.conf; mount --bind /var/lib/nix /nix"
-# The sample's Nix has no /bin/sh of its own for builds: it is in the closure's sandbox.conf.
+# The sample's Nix contains no /bin/sh for builds: the closure's sandbox.conf names one.
 _DAEMON = """
 . /usr/lib/nix-aurora/closure.env
 echo "!include $CLOSURE_NIX/etc/nix/sandbox.conf" >>/etc/nix/nix.custom.conf
@@ -78,7 +78,7 @@ def _post_again(scratch: Scratch, built: Built) -> str:
 
 @pytest.fixture
 def host(built: Built, provides: Path) -> Iterator[Scratch]:
-    """Give a host with the package installed, and nothing more."""
+    """Yield a host with the package installed, and nothing more."""
     with _host(provides, built.rpms["x86_64"]) as scratch:
         scratch.run(f"rpm --install --nosignature {_RPMS}/{provides.name}")
         assert not _FAULTS.search(_install(scratch, built))
@@ -87,7 +87,7 @@ def host(built: Built, provides: Path) -> Iterator[Scratch]:
 
 @pytest.fixture(scope="module")
 def ready(built: Built, provides: Path) -> Iterator[Scratch]:
-    """Give a host with everything in place and a user alice; its tests leave it so."""
+    """Yield a host with everything in place and a user alice; its tests leave it so."""
     with _host(provides, built.rpms["x86_64"]) as scratch:
         scratch.run(f"rpm --install --nosignature {_RPMS}/{provides.name}")
         _install(scratch, built)
@@ -118,7 +118,7 @@ def test_modules_are_compiled_by_the_host(host: Scratch) -> None:
 
 
 def test_every_unit_is_sound(host: Scratch) -> None:
-    """By systemd's own check, as installed, with the programs that they run."""
+    """systemd checks the installed units, with the programs that they run."""
     done = host.run(f"systemd-analyze verify --man=no --recursive-errors=no {' '.join(UNITS)}")
     assert done.output == ""
 
@@ -131,7 +131,7 @@ def test_the_preset_enables_what_a_boot_needs(host: Scratch) -> None:
         assert host.run(f"systemctl is-enabled {unit}").stdout == "enabled\n"
 
 
-def test_post_again_changes_nothing(host: Scratch, built: Built) -> None:
+def test_second_post_changes_nothing(host: Scratch, built: Built) -> None:
     before = host.run(_STATE).stdout
     users = host.run("sha256sum /etc/passwd /etc/group").stdout
     assert _post_again(host, built) == ""
@@ -142,7 +142,7 @@ def test_post_again_changes_nothing(host: Scratch, built: Built) -> None:
 
 @pytest.mark.parametrize("where", ["^nix=.*", "^nix=.*-"])
 def test_post_repairs_a_wrapper(host: Scratch, built: Built, where: str) -> None:
-    """One that names another path is replaced as a whole, never written in place."""
+    """A wrapper that names another path is replaced as a whole, never written in place."""
     host.run(f"sed -i 's|{where}|nix=/nix/store/another|' /usr/bin/nix")
     assert "/usr/bin/nix" in host.run(_VERIFY, check=False).stdout
     before = host.run("stat --format %i /usr/bin/nix").stdout
@@ -163,7 +163,7 @@ def test_post_repairs_a_wrapper(host: Scratch, built: Built, where: str) -> None
     ],
     ids=["ordinary", "ostree"],
 )
-def test_a_wrapper_beyond_repair_is_named(host: Scratch, prepare: str, cure: str) -> None:
+def test_wrapper_beyond_repair_is_named(host: Scratch, prepare: str, cure: str) -> None:
     host.run(f"{prepare}; echo '#!/bin/sh' >/usr/bin/nix")
     done = host.run("/usr/libexec/nix-aurora/patch-wrapper", check=False)
     assert (done.returncode, done.stdout) == (1, "")
@@ -174,7 +174,7 @@ def test_a_wrapper_beyond_repair_is_named(host: Scratch, prepare: str, cure: str
     assert host.run("ls /usr/bin/nix.*", check=False).stdout == ""
 
 
-def test_before_the_import_nix_says_what_to_do(host: Scratch) -> None:
+def test_nix_names_the_next_step_before_the_import(host: Scratch) -> None:
     done = host.run("nix-build --version", check=False)
     assert done.returncode != 0
     assert done.stdout == ""
@@ -182,7 +182,7 @@ def test_before_the_import_nix_says_what_to_do(host: Scratch) -> None:
     assert re.search(r"^hint: ", done.stderr, re.MULTILINE)
 
 
-# --- using it
+# --- use
 
 
 def test_the_user_of_the_wrapper_gets_the_packaged_nix(ready: Scratch, built: Built) -> None:
@@ -195,8 +195,8 @@ def test_the_user_of_the_wrapper_gets_the_packaged_nix(ready: Scratch, built: Bu
         assert done.stdout.splitlines()[0].endswith(version), link
 
 
-def test_a_user_builds_through_the_daemon(ready: Scratch) -> None:
-    """In the sandbox, as a build user; the store belongs to root."""
+def test_user_builds_through_the_daemon(ready: Scratch) -> None:
+    """The build runs in the sandbox, as a build user; the store belongs to root."""
     script = f"cd; cat >x.nix <<'END'\n{_DERIVATION}\nEND\nnix-build --no-out-link x.nix"
     path = ready.run(script, user="alice", env={"HOME": "/home/alice"}).stdout.strip()
     assert re.fullmatch(r"/nix/store/\w{32}-greeting", path)
@@ -211,14 +211,14 @@ def test_root_goes_through_the_daemon(ready: Scratch) -> None:
     assert "Store URL: local\n" in ready.run("NIX_REMOTE=local nix store info 2>&1").stdout
 
 
-def test_the_store_is_what_nix_expects(ready: Scratch) -> None:
+def test_nix_verifies_the_store(ready: Scratch) -> None:
     done = ready.run("NIX_REMOTE=local nix-store --verify --check-contents")
     assert "error" not in done.output
     assert "not valid" not in done.output
 
 
-def test_the_hashes_are_those_of_nix(ready: Scratch) -> None:
-    """Of every path: what the manifest says, the database says, and nix-store --dump gives."""
+def test_hashes_are_the_same_as_nixs(ready: Scratch) -> None:
+    """Compare the manifest, the database, and nix-store --dump for every path."""
     manifest = json.loads(ready.read("/usr/lib/nix-aurora/closure.json"))
     script = """
 for path; do
@@ -239,27 +239,27 @@ done
         assert int(shown[len(paths) + index]) == entry["narSize"], entry["path"]
 
 
-def test_the_default_profile_has_nix(ready: Scratch) -> None:
+def test_default_profile_has_nix(ready: Scratch) -> None:
     done = ready.run("bash -lc 'command -v nix; echo $NIX_PROFILES'", user="alice")
     assert "/nix/var/nix/profiles/default" in done.stdout
     assert ready.run("test -x /nix/var/nix/profiles/default/bin/nix").output == ""
 
 
-def test_import_again_changes_nothing(ready: Scratch) -> None:
+def test_second_import_changes_nothing(ready: Scratch) -> None:
     listing = "find /var/lib/nix/store /var/lib/nix/.nix-aurora -printf '%p %i %T@ %C@\\n' | sort"
     before = ready.run(listing).stdout
     assert ready.run(_IMPORT).output == ""
     assert ready.run(listing).stdout == before
 
 
-def test_the_packaged_nix_survives_a_collection(ready: Scratch) -> None:
+def test_packaged_nix_survives_a_collection(ready: Scratch) -> None:
     ready.run("nix-collect-garbage -d")
     assert ready.run("/usr/bin/nix --version", user="alice").stdout.startswith("nix (Nix)")
     assert ready.run("nix-store --verify --check-contents 2>&1").stdout.count("missing") == 0
 
 
 def test_all_of_that_left_the_package_as_it_was(ready: Scratch) -> None:
-    """But for the settings that the tests have edited."""
+    """Ignore the settings that the tests have edited."""
     assert ready.run(_VERIFY, check=False).output.split() == [
         *("S.5....T.", "c", "/etc/nix/nix.custom.conf")
     ]
@@ -281,12 +281,14 @@ def test_erase_keeps_the_store_and_says_so(host: Scratch) -> None:
     assert host.run("systemctl is-enabled nix.mount 2>&1", check=False).stdout != "enabled\n"
 
 
-def test_erase_without_a_store_says_nothing(host: Scratch) -> None:
+def test_erase_without_a_store_prints_nothing(host: Scratch) -> None:
     assert "kept" not in host.run("rpm --erase nix-aurora").output
 
 
-def test_upgrade_and_downgrade(built: Built, older: Built, provides: Path) -> None:
-    """Both Nixes get into the store; the wrapper follows the package, and so do roots."""
+def test_upgrade_and_downgrade_import_both_nixes(
+    built: Built, older: Built, provides: Path
+) -> None:
+    """The wrapper and the roots follow the package."""
     with _host(provides, built.rpms["x86_64"], older.rpms["x86_64"]) as scratch:
         scratch.run(f"rpm --install --nosignature {_RPMS}/{provides.name}")
         assert not _FAULTS.search(_install(scratch, older))

@@ -1,4 +1,4 @@
-"""The licences of a real closure, in real packages, and by SPDX's own reader."""
+"""Test the licences of a real closure, in real packages, and with SPDX's own reader."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ _STORE = "/nix/store/"
 
 @pytest.fixture(scope="module")
 def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the root of an unpacked package."""
+    """Return the root of an unpacked package."""
     return unpack(built.rpms["x86_64"], tmp_path_factory.mktemp("licences") / "root")
 
 
@@ -28,8 +28,8 @@ def listing(unpacked: Path) -> str:
     return (unpacked / _DIRECTORY[1:] / "CLOSURE-LICENSES").read_text(encoding="ascii")
 
 
-def test_rpm_knows_the_licences(built: Built) -> None:
-    """As ``rpm -qL`` shows them, which is what --nodocs leaves in place."""
+def test_rpm_lists_the_licences(built: Built) -> None:
+    """``rpm -qL`` shows them, and --nodocs installs them."""
     texts = ("GCC-exception-3.1", "GPL-2.0", "GPL-3.0", "LGPL-2.1", "LGPL-3.0")
     names = ["CLOSURE-LICENSES", "LICENSE", "SOURCE-OFFER", *(f"{name}.txt" for name in texts)]
     for arch in ("x86_64", "aarch64"):
@@ -48,7 +48,7 @@ def test_every_path_is_listed(unpacked: Path, listing: str) -> None:
     assert "LicenseRef-nix-aurora-closure" in listing
 
 
-def test_every_file_is_there_and_what_is_said(built: Built, listing: str) -> None:
+def test_every_licence_file_is_installed_and_listed(built: Built, listing: str) -> None:
     found = re.findall(r"^File: (.*)\nSHA256: (.*)$", listing, re.MULTILINE)
     assert len(found) > 50
     store = built.out / "stage/x86_64/var/lib/nix/store"
@@ -57,8 +57,8 @@ def test_every_file_is_there_and_what_is_said(built: Built, listing: str) -> Non
         assert hashlib.sha256(content).hexdigest() == sha256, path
 
 
-def test_what_is_known_of_debians_packages(listing: str) -> None:
-    """As their copyright files have it, which people have written."""
+def test_debians_packages_have_known_licences(listing: str) -> None:
+    """Their copyright files name them."""
     told = {
         match[1]: match[2]
         for match in re.finditer(r"^Name: (.*)\n(?:Version: .*\n)?License: (.*)$", listing, re.M)
@@ -72,15 +72,15 @@ def test_what_is_known_of_debians_packages(listing: str) -> None:
     assert re.search(r"^Names: .*\bLGPL-2\.1\+; ", paragraph, re.MULTILINE)
 
 
-def test_no_text_is_there_twice(unpacked: Path) -> None:
-    """Those of the closure are in the closure alone."""
+def test_no_text_is_installed_twice(unpacked: Path) -> None:
+    """Texts of the closure are only in the closure."""
     files = [path for path in unpacked.rglob("*") if path.is_file() and not path.is_symlink()]
     digests = Counter(path.read_bytes() for path in files if "license" in path.as_posix().lower())
     assert set(digests.values()) == {1}
 
 
-def test_spdx_reads_the_sbom(unpacked: Path) -> None:
-    """And finds every expression and every reference in it valid."""
+def test_spdx_reader_accepts_the_sbom(unpacked: Path) -> None:
+    """It finds every expression and every reference valid."""
     document = unpacked / PACKAGED[1:] / "closure.spdx.json"
     program = Path(sys.executable).with_name("pyspdxtools")
     done = subprocess.run(
@@ -102,8 +102,8 @@ def test_spdx_reads_the_sbom(unpacked: Path) -> None:
     assert all(len(package["externalRefs"]) == 2 for package in versioned)
 
 
-def test_the_source_offer(unpacked: Path) -> None:
-    """The sample is no release: only its maker knows what it was made from."""
+def test_source_offer_leaves_the_sample_to_its_maker(unpacked: Path) -> None:
+    """The sample is not a release: only its maker knows its sources."""
     text = (unpacked / _DIRECTORY[1:] / "SOURCE-OFFER").read_text(encoding="ascii")
     manifest = json.loads((unpacked / PACKAGED[1:] / "closure.json").read_text())
     assert f"    {manifest['source']['name']}\n" in text

@@ -1,4 +1,4 @@
-"""The tests' roots are made by mmdebstrap, Debian's own where the distribution has none."""
+"""Test the tests' roots with Debian's own mmdebstrap, for distributions without one."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.harness.roots import SUITE
 
 @pytest.fixture
 def without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have a PATH with all that this machine's has but mmdebstrap, and a cache that is empty."""
+    """Set a PATH with all programs of this machine except mmdebstrap, and an empty cache."""
     programs = tmp_path / "programs"
     programs.mkdir()
     for directory in reversed(os.environ["PATH"].split(":")):
@@ -27,12 +27,12 @@ def without(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without")
-def test_where_there_is_none_it_comes_from_debian_and_makes_a_root(tmp_path: Path) -> None:
+def test_mmdebstrap_is_downloaded_from_debian_and_makes_a_root(tmp_path: Path) -> None:
     program = mmdebstrap(SUITE)
     assert program.is_relative_to(tmp_path / "cache")
     assert mmdebstrap(SUITE) == program
     assert run([program, "--version"]).startswith("mmdebstrap ")
-    # A root of one package: its index and its file are downloaded and checked.
+    # A root of one package is enough: its index and its file are downloaded and checked.
     root = tmp_path / "root"
     words = ("--quiet", "--mode=root", "--variant=extract", "--include=base-files", SUITE, root)
     aged = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror may be frozen at some day

@@ -1,4 +1,4 @@
-"""``--with nixd``: a package of its own, from its pin, which never gets to COPR."""
+"""Test ``--with nixd``: a separate package, from its pin, that never reaches COPR."""
 
 import re
 import shlex
@@ -21,14 +21,14 @@ from tests.rpm.builder import TOP, build_py, files, query, unpack
 _PROGRAM = "/usr/libexec/nix-aurora-nixd/determinate-nixd"
 _SETTINGS = "/usr/libexec/nix-aurora/nix-conf"
 _OURS = "/usr/lib/nix-aurora/etc/nix/nix.conf"
-# It goes with the package of the same build, and has no manual that we could pack. Its program here
-# is a script in place of the real one.
+# It requires the package of the same build, and has no manual. Its program here is a script that
+# replaces the real one.
 _BY_DESIGN = {
     "no-binary",
     "requires-on-release nix-aurora = 3.22.1-1",
     "no-manual-page-for-binary determinate-nixd",
 }
-# The closure here has no manual, from which Nix's pages come, and of programs only their headers.
+# The closure here has no manual, which contains Nix's pages, and its programs are only headers.
 _OF_THE_CLOSURE = {
     *("no-manual-page-for-binary nix-build", "no-manual-page-for-binary nix-store"),
     "no-binary",
@@ -49,7 +49,7 @@ def nixd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pinned]:
 
 @pytest.fixture(scope="module")
 def tarballs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Give small closures for both architectures."""
+    """Return small closures for both architectures."""
     top = tmp_path_factory.mktemp("tarballs")
     return [
         make_tarball(top / "nix-3.22.1-x86_64-linux.tar.xz"),
@@ -69,7 +69,7 @@ def _build(nixd: Pinned, tarballs: list[Path], out: Path, *options: str) -> list
 def packages(
     nixd: Pinned, tarballs: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
-    """Give the SRPM, the noarch package, then package and nixd's for each architecture."""
+    """Return the SRPM, the noarch package, then package and nixd's for each architecture."""
     (command,) = commands("determinate-nixd", "docs/building.md")
     options = shlex.split(command.removeprefix(".venv/bin/python build.py rpm "))
     assert options == ["--with", "nixd"]
@@ -78,7 +78,7 @@ def packages(
 
 @pytest.fixture
 def host(packages: list[Path], provides: Path) -> Iterator[Scratch]:
-    """Give a root with both packages installed."""
+    """Yield a root with both packages installed."""
     with Scratch(debian_root()) as scratch:
         for rpm in (provides, *packages[2:4]):
             scratch.copy_in(rpm, f"/run/rpms/{rpm.name}")
@@ -86,13 +86,13 @@ def host(packages: list[Path], provides: Path) -> Iterator[Scratch]:
         yield scratch
 
 
-# --- building it
+# --- builds
 
 
-def test_without_the_flag_there_is_nothing_of_it(
+def test_build_without_the_flag_has_no_nixd(
     nixd: Pinned, tarballs: list[Path], tmp_path: Path
 ) -> None:
-    """Neither in the SRPM nor in the spec, and nothing is downloaded."""
+    """Neither the SRPM nor the spec mentions it, and nothing is downloaded."""
     before = len(nixd.server.requests)
     srpm, *rpms = _build(nixd, tarballs, tmp_path / "out")
     assert len(nixd.server.requests) == before
@@ -104,7 +104,7 @@ def test_without_the_flag_there_is_nothing_of_it(
         assert not [line for line in files(rpm) if "nixd" in line]
 
 
-def test_it_is_a_package_of_its_own(packages: list[Path], nixd: Pinned, tmp_path: Path) -> None:
+def test_nixd_is_a_separate_package(packages: list[Path], nixd: Pinned, tmp_path: Path) -> None:
     assert [path.name for path in packages] == [
         "nix-aurora-3.22.1-1.src.rpm",
         "nix-aurora-selinux-3.22.1-1.noarch.rpm",
@@ -134,10 +134,10 @@ def test_it_is_a_package_of_its_own(packages: list[Path], nixd: Pinned, tmp_path
     assert build_py("verify", *packages).returncode == 0
 
 
-def test_a_second_build_and_plain_rpmbuild_give_the_same(
+def test_second_build_and_plain_rpmbuild_build_the_same(
     packages: list[Path], nixd: Pinned, tarballs: list[Path], tmp_path: Path
 ) -> None:
-    """The second one needs no network: the cache has what the pin names."""
+    """The second one needs no network: the cache has the pinned file."""
     before = len(nixd.server.requests)
     again = _build(nixd, tarballs[::-1], tmp_path / "out", "--with", "nixd", "--offline")
     assert len(nixd.server.requests) == before
@@ -150,7 +150,7 @@ def test_a_second_build_and_plain_rpmbuild_give_the_same(
     assert rebuilt == {name: digests[name] for name in digests if name.endswith(kinds)}
 
 
-def test_other_bytes_than_the_pinned_ones(
+def test_bytes_other_than_pinned_are_refused(
     nixd: Pinned, tarballs: list[Path], tmp_path: Path
 ) -> None:
     words = ("--pins", nixd.pins("0" * 64), "--source", tarballs[0], "--out", tmp_path / "out")
@@ -176,11 +176,11 @@ def test_rpmlint(packages: list[Path]) -> None:
             assert set(found) <= _OF_THE_CLOSURE
 
 
-# --- where it must not get
+# --- channels that must not have it
 
 
 def test_publish_refuses_it(packages: list[Path], tmp_path: Path) -> None:
-    """Before it looks for a token."""
+    """It does so before it looks for a token."""
     words = ("publish", "--project", "me/nix-aurora", "--config", tmp_path / "none")
     done = build_py(*words, "--srpm", packages[0])
     assert (done.returncode, done.stdout) == (5, "")
@@ -190,7 +190,7 @@ def test_publish_refuses_it(packages: list[Path], tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("flags", ["--with nixd", "--level 1 --with=nixd"])
 def test_coprs_makefile_refuses_it(flags: str, tmp_path: Path) -> None:
-    """At once: nothing is installed or built."""
+    """It does so at once, and installs and builds nothing."""
     words = ("make", "-f", TOP / ".copr/Makefile", "srpm", f"outdir={tmp_path}", f"FLAGS={flags}")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -198,10 +198,10 @@ def test_coprs_makefile_refuses_it(flags: str, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-# --- installing it
+# --- installation
 
 
-def test_install_and_erase(host: Scratch) -> None:
+def test_nixd_is_installed_and_erased(host: Scratch) -> None:
     assert host.run("rpm --verify nix-aurora nix-aurora-nixd").output == ""
     units = "determinate-nixd.socket nix-daemon.service nix-daemon.socket"
     check = f"systemd-analyze verify --man=no --recursive-errors=no {units}"
@@ -210,24 +210,24 @@ def test_install_and_erase(host: Scratch) -> None:
     assert host.run("rpm --erase nix-aurora", check=False).returncode != 0
     assert "error" not in host.run("rpm --erase nix-aurora-nixd").output
     assert host.run("rpm --verify nix-aurora").output == ""
-    store = "/usr/lib/nix-aurora/store"  # of the other package: its Nix is called so
+    store = "/usr/lib/nix-aurora/store"  # of the main package, whose Nix has this name
     names = "-name '*determinate*' -o -name '*before-nixd*'"
     done = host.run(f"find /etc /usr -xdev -path {store} -prune -o \\( {names} \\) -print")
     assert done.stdout == ""
 
 
-# --- who writes nix.conf
+# --- the author of nix.conf
 
 
-def test_ours_goes_and_comes_back(host: Scratch) -> None:
-    """As the package then has it, be it a newer one."""
+def test_packaged_nix_conf_is_removed_and_restored(host: Scratch) -> None:
+    """It is restored from the package, which may be newer."""
     for _ in range(2):
         host.run(f"{_SETTINGS} nixd")
         assert host.run("ls /etc/nix").stdout.split() == ["nix.conf.before-nixd", "nix.custom.conf"]
     host.run("echo '# written by nixd' >/etc/nix/nix.conf")
     host.run(f"{_SETTINGS} nixd")
     assert host.read("/etc/nix/nix.conf") == "# written by nixd\n"
-    # A reinstallation: what nixd would take for the administrator's goes again.
+    # A reinstallation: nixd would take this file for the administrator's, so it is removed again.
     host.run(f"cp {_OURS} /etc/nix/nix.conf; {_SETTINGS} nixd")
     assert host.run("test -e /etc/nix/nix.conf", check=False).returncode != 0
 
@@ -238,7 +238,7 @@ def test_ours_goes_and_comes_back(host: Scratch) -> None:
     assert host.run("ls /etc/nix").stdout.split() == ["nix.conf", "nix.custom.conf"]
 
 
-def test_an_administrators_goes_and_comes_back(host: Scratch) -> None:
+def test_administrators_nix_conf_is_moved_and_restored(host: Scratch) -> None:
     host.run("echo 'cores = 3' >/etc/nix/nix.conf")
     said = host.run(f"{_SETTINGS} nixd").output
     assert "yours is /etc/nix/nix.conf.before-nixd now\n" in said

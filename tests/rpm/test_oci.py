@@ -1,4 +1,4 @@
-"""The image of the packages: what skopeo reads in it, and that it is always the same one."""
+"""Test the image of the packages: skopeo reads it, and it always has the same bytes."""
 
 import datetime
 import json
@@ -26,7 +26,7 @@ _COMMIT = {
     **{f"GIT_{who}_EMAIL": "tests@example.org" for who in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{who}_DATE": "2026-12-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")},
 }
-# Another user, to whom all that is root's is their own, on another day, in another place.
+# Another user who is root in a namespace, another day, another directory.
 _ELSEWHERE = (
     *("unshare", "--user", "--map-user=1234", "--map-group=1234", "--"),
     *("faketime", "2031-02-03 04:05:06"),
@@ -55,7 +55,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def small(sources: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Return the packages of that closure, and beside them an image without a commit."""
+    """Return the packages of that closure, and an image without a commit beside them."""
     built = build(tmp_path_factory.mktemp("small") / "out", sources)
     assert oci(built.out).returncode == 0
     return built
@@ -105,7 +105,7 @@ def _make_in(
 
 
 def test_two_clones_give_the_same_image(sources: list[Path], tmp_path: Path) -> None:
-    """Of different users with different umasks, on different days."""
+    """Change the user, the umask, and the day."""
     listed = run([*_GIT, "ls-files", "-z", "-co", "--exclude-standard"], cwd=TOP)
     origin = tmp_path / "origin"
     for name in listed.split("\0"):
@@ -128,8 +128,10 @@ def test_two_clones_give_the_same_image(sources: list[Path], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("arch", "other"), [("x86_64", "amd64"), ("aarch64", "arm64")])
-def test_what_an_image_has(arch: str, other: str, small: Built, tmp_path: Path) -> None:
-    """For each architecture the package and the one for all, as they were built, and root's."""
+def test_image_has_the_packages_of_each_architecture(
+    arch: str, other: str, small: Built, tmp_path: Path
+) -> None:
+    """It has the package and the noarch one, as they were built, owned by root."""
     source = f"oci-archive:{small.out / ARCHIVE}"
     found = json.loads(inspect(f"--override-arch={other}", source))
     assert (found["Architecture"], found["Os"], len(found["Layers"])) == (other, "linux", 1)
@@ -145,7 +147,7 @@ def test_what_an_image_has(arch: str, other: str, small: Built, tmp_path: Path) 
         assert [c.read() for c in contents if c] == [path.read_bytes() for path in packages]
 
 
-def test_what_the_image_says_of_itself(small: Built) -> None:
+def test_image_has_annotations(small: Built) -> None:
     source = f"oci-archive:{small.out / ARCHIVE}"
     labels = json.loads(inspect(source))["Labels"]
     index = json.loads(inspect("--raw", source))
@@ -162,8 +164,8 @@ def test_what_the_image_says_of_itself(small: Built) -> None:
     assert platforms == [{"architecture": arch, "os": "linux"} for arch in ("arm64", "amd64")]
 
 
-def test_a_registry_gets_it_byte_for_byte(small: Built, tmp_path: Path) -> None:
-    """And what is pushed is named by its digest."""
+def test_registry_gets_the_image_byte_for_byte(small: Built, tmp_path: Path) -> None:
+    """The printed name has its digest."""
     with running_registry() as registry:
         env = registry.environment(tmp_path)
         done = oci(small.out, "--registry", f"{registry.host}/me", env=env)
@@ -185,7 +187,7 @@ def test_nothing_is_pushed_unless_a_registry_is_named(small: Built) -> None:
     assert "cannot start skopeo: No such file" in done.stderr
 
 
-def test_one_architecture_gives_an_image_for_it(small: Built, tmp_path: Path) -> None:
+def test_one_architecture_has_an_image_for_it(small: Built, tmp_path: Path) -> None:
     out = copied(tmp_path / "out", small.rpms["x86_64"], small.rpms["noarch"])
     assert oci(out).returncode == 0
     index = json.loads(inspect("--raw", f"oci-archive:{out / ARCHIVE}"))
@@ -202,7 +204,7 @@ def test_packages_of_two_versions_are_refused(small: Built, tmp_path: Path) -> N
     assert not (out / ARCHIVE).exists()
 
 
-def test_a_proprietary_package_is_refused(small: Built, tmp_path: Path) -> None:
+def test_proprietary_package_is_refused(small: Built, tmp_path: Path) -> None:
     out = copied(tmp_path / "out", *small.rpms.values())
     package = tiny_rpm(out, name="nix-aurora-nixd")
     done = oci(out)
@@ -211,13 +213,13 @@ def test_a_proprietary_package_is_refused(small: Built, tmp_path: Path) -> None:
     assert not (out / ARCHIVE).exists()
 
 
-def test_no_packages(tmp_path: Path) -> None:
+def test_missing_packages_are_reported(tmp_path: Path) -> None:
     done = oci(tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert f"{tmp_path}: expected built packages, got none\nhint: make rpm ARCH=" in done.stderr
 
 
-def test_a_damaged_package_leaves_the_former_image(small: Built, tmp_path: Path) -> None:
+def test_damaged_package_leaves_the_earlier_image(small: Built, tmp_path: Path) -> None:
     out = copied(tmp_path / "out", small.out / ARCHIVE, *small.rpms.values())
     before = sha256_file(out / ARCHIVE)
     package = out / small.rpms["x86_64"].name

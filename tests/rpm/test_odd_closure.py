@@ -1,4 +1,4 @@
-"""A closure whose names, modes and links are as odd as an RPM can carry, built and installed."""
+"""Test a closure with the oddest names, modes and links of an RPM, built and installed."""
 
 import shlex
 import shutil
@@ -18,7 +18,7 @@ from tests.rpm.tiny import tiny_rpm
 _NOBODY = "65534"
 _STORE = "usr/lib/nix-aurora/store"
 _NAMES = ["-rf", " ", "a%b", "%{nil}", "%(id)", "[x]*?", "{a,b}", "\"'\\", "$x`y`", "é\u202e\x85"]
-# Of the modes, a store knows the owner's right to execute alone.
+# Nix knows only one part of a mode: the owner's right to execute.
 _MODES = {"closed": 0o000, "open": 0o666, "ours": 0o100, "of-others": 0o055}
 
 
@@ -35,7 +35,7 @@ def _odd(sample: Sample) -> None:
 
 
 def _change(members: list[Member]) -> None:
-    """Give members other modes and times than a store's, and make ``copy`` a hard link."""
+    """Change modes and times of members, and make ``copy`` a hard link."""
     for each in members:
         name = each.info.name.removeprefix(f"{TOP}/store/{LIBC}/")
         each.info.mode = _MODES.get(name, each.info.mode)
@@ -55,7 +55,7 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build(work / "out", [make_tarball(work / "odd.tar.xz", mutate=_odd)])
 
 
-def test_it_is_installed_as_it_was_staged(odd: Built, tmp_path: Path) -> None:
+def test_closure_is_installed_as_staged(odd: Built, tmp_path: Path) -> None:
     words = ("rpm", "--root", tmp_path / "root", "--dbpath", "/db")
     run([*words, "--install", "--nodeps", "--noscripts", "--nosignature", odd.rpms["x86_64"]])
     staged = odd.out / "stage/x86_64/var/lib/nix/store"
@@ -74,7 +74,7 @@ def test_modes_are_those_of_the_package(odd: Built) -> None:
 
 
 def test_another_user_builds_the_same(odd: Built, anywhere: Path) -> None:
-    """Who cannot look into a closed directory until it is open."""
+    """This user cannot read a closed directory until it is opened."""
     srpm = Path(shutil.copy(odd.srpm, anywhere))
     srpm.chmod(0o644)
     user = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
@@ -84,14 +84,14 @@ def test_another_user_builds_the_same(odd: Built, anywhere: Path) -> None:
     assert sha256_file(rpm) == sha256_file(odd.rpms["x86_64"])
 
 
-# --- what the builder refuses, as rpm itself would; names.py and links.py
+# --- refusals of the builder, the same as rpm's own; names.py and links.py
 
 
 _MAKE = "import os; os.chdir(os.environ['RPM_BUILD_ROOT'] + '/usr/lib/tiny');"
 
 
 def _tiny(directory: Path, command: str) -> Path:
-    """Build a package of /usr/lib/tiny, with a regular file x and what ``command`` makes in it."""
+    """Build a package of /usr/lib/tiny, with a regular file x and the results of ``command``."""
     install = f"python3 -c {shlex.quote(_MAKE + command)}"
     content = {"/usr/lib/tiny/x": ""}
     return tiny_rpm(directory, content=content, install=install, files="/usr/lib/tiny")
@@ -109,14 +109,18 @@ def _tiny(directory: Path, command: str) -> Path:
         ("os.symlink('y' * 256, 'l')", "(File name too long)"),
     ],
 )
-def test_rpmbuild_stops(tmp_path: Path, command: str, message: str) -> None:
+def test_rpmbuild_stops_at_unsupported_names_and_links(
+    tmp_path: Path, command: str, message: str
+) -> None:
     with pytest.raises(ToolError) as caught:
         _tiny(tmp_path, command)
     assert message in "\n".join(caught.value.details)
 
 
 @pytest.mark.parametrize(("length", "installs"), [(246, True), (247, False)])
-def test_the_longest_name_that_rpm_installs(tmp_path: Path, length: int, installs: bool) -> None:
+def test_longest_name_that_rpm_installs_is_accepted(
+    tmp_path: Path, length: int, installs: bool
+) -> None:
     rpm = _tiny(tmp_path, f"open('n' * {length}, 'x')")
     words = ("rpm", "--root", tmp_path / "root", "--dbpath", "/db", "--install", "--nosignature")
     if installs:
@@ -128,7 +132,9 @@ def test_the_longest_name_that_rpm_installs(tmp_path: Path, length: int, install
 
 
 @pytest.mark.parametrize(("length", "expected"), [(1024, ""), (1025, "L")])
-def test_the_longest_target_that_rpm_verifies(tmp_path: Path, length: int, expected: str) -> None:
+def test_longest_target_that_rpm_verifies_is_accepted(
+    tmp_path: Path, length: int, expected: str
+) -> None:
     target = ("t/" * 600)[: length - 1] + "t"
     rpm = _tiny(tmp_path, f"os.symlink({target!r}, 'l')")
     words = ("rpm", "--root", tmp_path / "root", "--dbpath", "/db")

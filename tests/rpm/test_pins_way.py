@@ -1,4 +1,4 @@
-"""The whole way from pins to packages, over TLS, from an installer that hides its tarball."""
+"""Test a build from pins to packages, over TLS, from an installer that hides its tarball."""
 
 import os
 import socket
@@ -48,7 +48,7 @@ def server(authority: trustme.CA, installer: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def environment(authority: trustme.CA, tmp_path: Path) -> Mapping[str, str]:
-    """Give what a user of a company's own authority has set, and a cache of its own."""
+    """Return the environment of a user with a company's own authority, with a separate cache."""
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(str(bundle))
     cleared = {name: "" for name in os.environ if name.lower().endswith("_proxy")}
@@ -61,7 +61,7 @@ def environment(authority: trustme.CA, tmp_path: Path) -> Mapping[str, str]:
 
 
 def _write_pins(path: Path, url: str, installer: Path, sha256: str | None = None) -> Path:
-    """Write pins that name one file for all that is pinned."""
+    """Write pins that name one file for everything that is pinned."""
     size, sha256 = installer.stat().st_size, sha256 or sha256_file(installer)
     entry = f'url = "{url}"\nsize = {size}\nsha256 = "{sha256}"\n'
     path.write_text(
@@ -75,14 +75,14 @@ def _write_pins(path: Path, url: str, installer: Path, sha256: str | None = None
     return path
 
 
-def test_from_pins_to_packages(
+def test_packages_are_built_from_pins(
     server: Server,
     installer: Path,
     tarballs: dict[str, Path],
     environment: Mapping[str, str],
     tmp_path: Path,
 ) -> None:
-    """It ends in the same closure as ``--source`` with the tarball that the installer hides."""
+    """The closure is the same as with ``--source`` and the tarball that the installer hides."""
     pins = _write_pins(tmp_path / "pins.toml", server.url(_PATH), installer)
     words = ("rpm", "--pins", pins, "--arch", "x86_64", "--level", "3")
     before = len(server.requests)
@@ -107,7 +107,7 @@ def test_from_pins_to_packages(
     ]
     assert {sha256_file(closure) for closure in closures} == {sha256_file(tarballs["x86_64"])}
 
-    # Once it is in the cache, no network is needed: the same packages come out of it.
+    # Once it is in the cache, no network is needed: the result is the same packages.
     again = build_py(*words, "--offline", "--out", tmp_path / "offline", env=environment)
     assert again.returncode == 0, again.stderr
     assert len(server.requests) == before + 1
@@ -116,7 +116,7 @@ def test_from_pins_to_packages(
         assert sha256_file(tmp_path / "offline" / name) == sha256_file(tmp_path / "pinned" / name)
 
 
-def test_other_bytes_than_the_pinned_ones(
+def test_bytes_other_than_pinned_are_refused(
     server: Server, installer: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     pins = _write_pins(tmp_path / "pins.toml", server.url(_PATH), installer, sha256="0" * 64)
@@ -130,7 +130,7 @@ def test_other_bytes_than_the_pinned_ones(
     assert [path.suffix for path in kept if path.stat().st_size] == []
 
 
-def test_an_authority_that_is_not_trusted(
+def test_untrusted_authority_is_reported(
     server: Server, installer: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     pins = _write_pins(tmp_path / "pins.toml", server.url(_PATH), installer)
@@ -144,12 +144,12 @@ def test_an_authority_that_is_not_trusted(
     assert len(server.requests) == before
 
 
-def test_a_host_that_cannot_be_reached(
+def test_unreachable_host_is_reported_with_an_alternative(
     installer: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """It says so within seconds, and what to do instead, and does not do that by itself."""
+    """The message comes within seconds; build.py does not take the alternative itself."""
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and nobody listens
+        unused.bind(("127.0.0.1", 0))  # nobody listens on the port
         url = f"https://127.0.0.1:{unused.getsockname()[1]}{_PATH}"
         pins = _write_pins(tmp_path / "pins.toml", url, installer)
         start = time.monotonic()
@@ -164,7 +164,7 @@ def test_a_host_that_cannot_be_reached(
     assert not (tmp_path / "out").exists()
 
 
-def test_offline_with_nothing_in_the_cache(
+def test_offline_build_with_an_empty_cache_is_refused(
     server: Server, installer: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
     pins = _write_pins(tmp_path / "pins.toml", server.url(_PATH), installer)

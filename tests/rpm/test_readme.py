@@ -1,6 +1,6 @@
-"""What README and docs say of a repository, of COPR and of layering, run as it is written.
+"""Run the commands of README and docs for a repository, COPR and layering as they are written.
 
-Added are the release, for which a small closure stands, and another place for what is built.
+Only the release, a small closure here, and the output directory are added.
 """
 
 import os
@@ -25,7 +25,7 @@ from tests.unit.httpserver import running
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give the directory for what is built, with a release of both architectures beside it."""
+    """Return the output directory, with a release of both architectures beside it."""
     place = tmp_path_factory.mktemp("readme")
     make_tarball(place / "x86_64.tar.xz")
     make_tarball(place / "aarch64.tar.xz", mutate=for_aarch64)
@@ -35,7 +35,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _make(
     command: str, place: Path, *arches: str, env: Mapping[str, str] | None = None
 ) -> list[str]:
-    """Run a ``make`` of the README; give the paths that it prints."""
+    """Run a ``make`` of the README; return the paths that it prints."""
     assert command.startswith("make ")
     sources = " ".join(str(place / f"{arch}.tar.xz") for arch in arches)
     words = [f"OUT={place / 'out'}", "FLAGS=--level 1", *([f"SOURCE={sources}"] if arches else [])]
@@ -51,7 +51,7 @@ def _make(
     return done.stdout.splitlines()
 
 
-def test_a_repository_of_your_own(place: Path) -> None:
+def test_own_repository_is_made_and_named_in_its_file(place: Path) -> None:
     rpm, repo, fetch, install = commands("A repository of your own", "docs/building.md")
     _, module, package = _make(rpm, place, "x86_64")
     with new_keyring() as keyring:
@@ -63,14 +63,14 @@ def test_a_repository_of_your_own(place: Path) -> None:
         Path(package).name,
     }
     settings = Path(file).read_text().splitlines()
-    # What hosts then fetch is where that file says, and of the name that they install.
+    # Hosts download from the URL in that file, under the name that they install.
     assert f" {settings[2].removeprefix('baseurl=')}/{Path(file).name}" in fetch
     assert {"gpgcheck=1", "repo_gpgcheck=1"} <= set(settings)
     assert f"install {query(Path(package), '%{NAME}')} " in install
 
 
 def _layer(command: str, place: Path) -> list[str]:
-    """Return the words after ``rpm-ostree install``, with the shell's idea of what they name."""
+    """Return the words after ``rpm-ostree install``, expanded by the shell."""
     words = command.partition("&&")[0].removeprefix("sudo rpm-ostree install ")
     named = subprocess.run(
         ["bash", "-euc", f"echo {words}"], cwd=place, capture_output=True, text=True, check=True
@@ -78,8 +78,8 @@ def _layer(command: str, place: Path) -> list[str]:
     return named.stdout.split()
 
 
-def test_layered_on_a_host(place: Path) -> None:
-    """By the rules of rpm-ostree."""
+def test_files_are_layered_on_a_host(place: Path) -> None:
+    """This applies rpm-ostree's rules."""
     rpm, *_, install, _, _ = commands("Install")
     _, module, package = _make(rpm, place, "x86_64")
     rpms = [place / path for path in _layer(install, place)]
@@ -90,7 +90,7 @@ def test_layered_on_a_host(place: Path) -> None:
 
 
 def test_layered_files_are_upgraded(place: Path) -> None:
-    """In one transaction with the removal of the former ones: it has each name once."""
+    """The old ones are removed in the same transaction, so each name occurs once."""
     rpm = commands("Install")[0]
     _, module, package = _make(rpm, place, "x86_64")
     upgrade, *_ = commands("Upgrade, rollback, uninstall")
@@ -101,8 +101,8 @@ def test_layered_files_are_upgraded(place: Path) -> None:
     assert [former, former_module] == names
 
 
-def test_an_image(place: Path) -> None:
-    """The README's, and the other page's in a registry."""
+def test_image_is_built_and_pushed(place: Path) -> None:
+    """Run the README's command, and the other page's with a registry."""
     rpm, oci = commands("Install")[:2]
     _make(rpm, place, "x86_64")
     (archive,) = _make(oci, place)
@@ -117,7 +117,7 @@ def test_an_image(place: Path) -> None:
     assert name.startswith(f"{registry.host}/{repository}@sha256:")
 
 
-def test_copr(place: Path) -> None:
+def test_packages_are_published_at_copr(place: Path) -> None:
     srpm, publish = commands("COPR", "docs/building.md")
     assert {srpm, publish} <= set(commands("Install"))
     _make(srpm, place, "x86_64", "aarch64")
@@ -133,7 +133,7 @@ def test_copr(place: Path) -> None:
         assert copr.asked()[:4] == ["chroots", "project", "check", "upload"]
 
 
-def test_a_release(place: Path) -> None:
+def test_release_files_are_made(place: Path) -> None:
     command, *_ = commands("A release of the packages", "docs/contributing.md")
     version = f"3.22.1-{load(TOP / 'pins.toml').package_release}"
     words = re.sub(r"TAG=v\S+", f"TAG=v{version}", command)

@@ -1,4 +1,4 @@
-"""``build.py verify`` and packages that break the policy, each in one way; built by rpmbuild."""
+"""Test ``build.py verify`` with packages that rpmbuild built, each with one fault."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ _STORE: dict[str, Node] = {
     _NAME: {"bin": {"nix": File(b"#!/bin/sh\n", executable=True)}, "empty": {}, "x": Link("bin")},
     "1" * 32 + "-data": File(b"data"),
 }
-_SHOWN = "/nix/store/" + "1" * 32  # as messages call its path
+_SHOWN = "/nix/store/" + "1" * 32  # its path in messages
 _DATA = "/usr/lib/nix-aurora/store/" + "1" * 32 + "-data"
 _MODES = f"chmod 0444 %{{buildroot}}{_DATA}"
 
@@ -77,7 +77,7 @@ done
 
 @dataclass(frozen=True)
 class Spec:
-    """A spec of a package that passes, and what is added to break it."""
+    """A spec of a package that passes, and additions that break it."""
 
     macros: str = ""
     source: str = ""
@@ -315,7 +315,7 @@ def _build(spec: Spec, directory: Path, *, source: bool = False) -> Path:
 
 
 def _refused(path: Path) -> str:
-    """Run verify, and give its complaint; rpm itself may have had a word before."""
+    """Run verify, and return its complaint; rpm itself may print lines before it."""
     done = build_py("verify", "-q", path)
     assert (done.returncode, done.stdout) == (5, ""), done.stderr
     assert "Traceback" not in done.stderr
@@ -325,12 +325,12 @@ def _refused(path: Path) -> str:
     return complaint
 
 
-def test_what_all_of_these_are_made_of_passes(tmp_path: Path) -> None:
+def test_base_of_the_broken_packages_passes(tmp_path: Path) -> None:
     assert build_py("verify", _build(_GOOD, tmp_path)).returncode == 0
 
 
 def test_hard_links_in_the_store_pass(tmp_path: Path) -> None:
-    """rpm has the content of such files once, behind the last of them."""
+    """rpm stores the content of such files once, with the last of them."""
     twin = _DATA.replace("1", "2")
     paths = [*_PATHS, *_paths({Path(twin).name: File(b"data")})]
     spec = replace(
@@ -345,12 +345,12 @@ def test_hard_links_in_the_store_pass(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", _REFUSED)
-def test_refused(name: str, tmp_path: Path) -> None:
+def test_broken_package_is_refused(name: str, tmp_path: Path) -> None:
     spec, message = _REFUSED[name]
     assert message in _refused(_build(spec, tmp_path))
 
 
-def test_the_first_of_several_that_is_refused_is_named(built: Built, tmp_path: Path) -> None:
+def test_first_of_several_broken_packages_is_named(built: Built, tmp_path: Path) -> None:
     spec, message = _REFUSED["setuid"]
     done = build_py("verify", "-q", built.srpm, _build(spec, tmp_path), built.rpms["x86_64"])
     assert (done.returncode, done.stdout) == (5, "")
@@ -360,7 +360,7 @@ def test_the_first_of_several_that_is_refused_is_named(built: Built, tmp_path: P
 # --- source packages
 
 
-# What the tarball has, and what build.py adds to it.
+# The content of the tarball, and build.py's additions.
 _RELEASED, _ADDED = list(_STORE)
 
 
@@ -388,12 +388,12 @@ def _release(path: Path, *names: str) -> bytes:
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of a package that passes, and what is changed to break it."""
+    """The sources of a package that passes, and changes that break it."""
 
     payload: bytes = _payload()
     released: tuple[str, ...] = (_RELEASED,)
     tags: str = "Source0: closure-x86_64.tar.xz\nSource1: payload-x86_64.tar"
-    digest: str | None = None  # in place of the tarball's
+    digest: str | None = None  # replaces the tarball's
 
 
 _SOURCES_REFUSED = {
@@ -449,33 +449,33 @@ def _build_sources(sources: Sources, directory: Path) -> Path:
     return _build(spec, directory, source=True)
 
 
-def test_what_all_of_the_source_packages_are_made_of_passes(tmp_path: Path) -> None:
+def test_base_of_the_broken_source_packages_passes(tmp_path: Path) -> None:
     done = build_py("verify", _build_sources(Sources(), tmp_path))
     assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("name", _SOURCES_REFUSED)
-def test_source_package_refused(name: str, tmp_path: Path) -> None:
+def test_broken_source_package_is_refused(name: str, tmp_path: Path) -> None:
     sources, message = _SOURCES_REFUSED[name]
     assert message in _refused(_build_sources(sources, tmp_path))
 
 
-# --- bytes that are not what they were
+# --- changed bytes
 
 
 @pytest.mark.parametrize("content", [b"", b"not a package\n" * 100, b"\xed\xab\xee\xdb"])
-def test_not_a_package(content: bytes, tmp_path: Path) -> None:
+def test_file_that_is_not_a_package_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "x.rpm"
     path.write_bytes(content)
     assert "expected a readable RPM, got" in _refused(path)
 
 
-def test_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     assert "expected a readable RPM, got" in _refused(tmp_path / "x.rpm")
 
 
 @pytest.mark.parametrize("part", [0.001, 0.01, 0.5, 0.999])
-def test_truncated(built: Built, part: float, tmp_path: Path) -> None:
+def test_truncated_package_is_refused(built: Built, part: float, tmp_path: Path) -> None:
     path = tmp_path / "x.rpm"
     content = built.rpms["x86_64"].read_bytes()
     path.write_bytes(content[: int(len(content) * part)])
@@ -483,8 +483,8 @@ def test_truncated(built: Built, part: float, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("part", [0.0005, 0.2, 0.5, 0.99])
-def test_a_bit_flipped(built: Built, part: float, tmp_path: Path) -> None:
-    """In the header and in the payload."""
+def test_flipped_bit_is_refused(built: Built, part: float, tmp_path: Path) -> None:
+    """It is in the header or in the payload."""
     path = tmp_path / "x.rpm"
     content = bytearray(built.rpms["x86_64"].read_bytes())
     content[int(len(content) * part)] ^= 1
@@ -492,8 +492,8 @@ def test_a_bit_flipped(built: Built, part: float, tmp_path: Path) -> None:
     _refused(path)
 
 
-def test_a_file_changed_in_a_payload_that_can_be_read(tmp_path: Path) -> None:
-    """Packed again by somebody who left the header as it was."""
+def test_changed_file_in_a_valid_payload_is_refused(tmp_path: Path) -> None:
+    """The payload was packed again, with the old header."""
     good = _build(replace(_GOOD, macros="%global _binary_payload w.ufdio"), tmp_path)
     content = good.read_bytes()
     assert content.count(b"\nnix=/nix") == 1

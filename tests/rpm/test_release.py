@@ -1,4 +1,4 @@
-"""``make release-files``, as the workflow of a release runs it."""
+"""Test ``make release-files``, run as the workflow of a release runs it."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ FILES = sorted(
 
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Give SOURCE: a small closure of each architecture."""
+    """Return SOURCE: a small closure of each architecture."""
     folder = tmp_path_factory.mktemp("sources")
     tarballs = (
         make_tarball(folder / "x86_64.tar.xz"),
@@ -46,7 +46,7 @@ def _make(variables: Mapping[str, str | Path]) -> subprocess.CompletedProcess[st
     )
 
 
-def test_what_a_release_has(sources: str, tmp_path: Path) -> None:
+def test_release_has_packages_sboms_and_checksums(sources: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     stale = out / "release" / "nix-aurora-3.21.0-1.src.rpm"
     stale.parent.mkdir(parents=True)
@@ -65,7 +65,7 @@ def test_what_a_release_has(sources: str, tmp_path: Path) -> None:
         assert arch in document["name"]
 
 
-def test_a_tag_of_another_version(sources: str, tmp_path: Path) -> None:
+def test_tag_of_another_version_is_refused(sources: str, tmp_path: Path) -> None:
     done = _make({"SOURCE": sources, "OUT": tmp_path / "out", "TAG": "v3.22.1-99"})
     assert (done.returncode, done.stdout) == (2, "")
     assert f"--tag: expected v3.22.1-{RELEASE}, as the packages are, got v3.22.1-99" in done.stderr

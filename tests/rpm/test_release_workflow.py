@@ -1,4 +1,4 @@
-"""What release.yml pushes and lists for signing, with a registry of the tests for GitHub's."""
+"""Test what release.yml pushes and lists for signing, with a test registry instead of GitHub's."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def _step() -> str:
 
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a directory with what check.yml hands over: ``packages`` and ``image``."""
+    """Return a directory with check.yml's artifacts: ``packages`` and ``image``."""
     place = tmp_path_factory.mktemp("artifacts")
     sources = [
         make_tarball(place / "x86_64.tar.xz"),
@@ -50,8 +50,8 @@ def _listed(path: Path) -> dict[str, str]:
     return {digest: name for digest, name in lines}  # noqa: C416 - pairs, for the type checker
 
 
-def test_what_a_release_signs(artifacts: Path, tmp_path: Path) -> None:
-    """Every file, the image, and with the SBOM of its architecture each package and image."""
+def test_release_signs_every_file_and_image(artifacts: Path, tmp_path: Path) -> None:
+    """Each package and image is signed with the SBOM of its architecture."""
     version = next(
         path.name.removeprefix("nix-aurora-").removesuffix(".src.rpm")
         for path in (artifacts / "packages").glob("*.src.rpm")
@@ -95,7 +95,7 @@ def test_what_a_release_signs(artifacts: Path, tmp_path: Path) -> None:
         assert (artifacts / f"{output['sbom']}.{arch}.spdx.json").is_file()
 
 
-def test_a_damaged_artifact_is_not_pushed(artifacts: Path, tmp_path: Path) -> None:
+def test_damaged_artifact_is_not_pushed(artifacts: Path, tmp_path: Path) -> None:
     """The step ends at the first command that fails."""
     shutil.copytree(artifacts / "packages", tmp_path / "packages")
     (tmp_path / "image").mkdir()

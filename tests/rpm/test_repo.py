@@ -1,4 +1,7 @@
-"""A repository as its users get it: real packages, a real key, rpm and createrepo_c's reader."""
+"""Test a repository as its users get it.
+
+It has real packages and a real key; rpm and createrepo_c's reader check it.
+"""
 
 import configparser
 import os
@@ -21,7 +24,7 @@ KEY_NAME = "RPM-GPG-KEY-nix-aurora"
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Built:
-    """Give the packages of a small closure, as build.py makes them."""
+    """Return the packages of a small closure, built by build.py."""
     top = tmp_path_factory.mktemp("small")
     return build(top / "out", [make_tarball(top / "nix-3.22.1-x86_64-linux.tar.xz")])
 
@@ -51,7 +54,7 @@ def settings(file: Path) -> dict[str, str]:
 
 
 def checksig(package: Path, key: Path | None, database: Path) -> subprocess.CompletedProcess[str]:
-    """Look at a package as dnf does with gpgcheck=1: a missing signature is a fault, too."""
+    """Check a package as dnf does with gpgcheck=1: a missing signature is an error, too."""
     rpmkeys = ("rpmkeys", "--dbpath", database)
     if key:
         run([*rpmkeys, "--import", key])
@@ -80,7 +83,7 @@ def signed(small: Built, keyring: Keyring, tmp_path_factory: pytest.TempPathFact
     return directory
 
 
-def test_what_is_in_it(signed: Path, small: Built) -> None:
+def test_repository_has_all_binary_packages(signed: Path, small: Built) -> None:
     names = {path.name for path in signed.iterdir()}
     packages = {path.name for path in small.rpms.values()}
     assert names == {*packages, "nix-aurora.repo", KEY_NAME, "repodata"}
@@ -104,7 +107,7 @@ def test_packages_are_signed(signed: Path, small: Built, tmp_path: Path) -> None
     assert checksig(package, signed / KEY_NAME, tmp_path / "original").returncode != 0
 
 
-def test_a_tampered_package_is_found(signed: Path, small: Built, tmp_path: Path) -> None:
+def test_tampered_package_is_detected(signed: Path, small: Built, tmp_path: Path) -> None:
     tampered = tmp_path / small.rpms["x86_64"].name
     content = bytearray((signed / tampered.name).read_bytes())
     content[-100] ^= 1
@@ -113,7 +116,7 @@ def test_a_tampered_package_is_found(signed: Path, small: Built, tmp_path: Path)
 
 
 def test_metadata_is_signed(signed: Path, keyring: Keyring, tmp_path: Path) -> None:
-    """Checked with the exported key alone, in a gpg home that has no other."""
+    """The check uses only the exported key, in a gpg home without other keys."""
     key = tmp_path / "key.gpg"
     run(["gpg", "--batch", "--dearmor", "--output", key, signed / KEY_NAME])
     repomd = signed / "repodata/repomd.xml"
@@ -130,7 +133,7 @@ def test_metadata_is_signed(signed: Path, keyring: Keyring, tmp_path: Path) -> N
     )
 
 
-def test_metadata_tells_of_the_signed_packages(signed: Path, small: Built) -> None:
+def test_metadata_lists_the_signed_packages(signed: Path, small: Built) -> None:
     reader = createrepo_c.RepositoryReader.from_path(str(signed))
     packages = sorted(reader.iter_packages(), key=lambda package: package.name)
     names = [small.rpms[arch].name for arch in ("x86_64", "noarch")]
@@ -146,8 +149,8 @@ def test_metadata_tells_of_the_signed_packages(signed: Path, small: Built) -> No
         assert record.checksum == sha256_file(signed / record.location_href)
 
 
-def test_a_repository_is_replaced_whole(small: Built, keyring: Keyring, tmp_path: Path) -> None:
-    """And what replaces it need not be asked for by the fingerprint: an address will do."""
+def test_repository_is_replaced_as_a_whole(small: Built, keyring: Keyring, tmp_path: Path) -> None:
+    """The second one names its key by an address instead of the fingerprint."""
     directory = tmp_path / "new folder" / "repo"
     for _ in range(2):
         words = ("--key", "tests@nix-aurora.invalid")
@@ -158,12 +161,12 @@ def test_a_repository_is_replaced_whole(small: Built, keyring: Keyring, tmp_path
         assert done.returncode == 0, done.stderr
         assert not (directory / "left-over.rpm").exists()
     assert [path.name for path in directory.parent.iterdir()] == ["repo"]
-    # A space in the path is one in the URL of the file, too.
+    # A space in the path is also a space in the URL of the file.
     url = settings(directory / "nix-aurora.repo")["baseurl"]
     assert url == f"file://{tmp_path}/new%20folder/repo"
 
 
-def test_without_a_signature_only_where_that_is_said(small: Built, tmp_path: Path) -> None:
+def test_unsigned_repository_needs_the_option(small: Built, tmp_path: Path) -> None:
     directory = tmp_path / "repo"
     done = repo(small, directory)
     refused(done, 2, "--key: expected a key to sign with, got none\nhint: gpg --list-secret-keys")
@@ -183,12 +186,12 @@ def test_without_a_signature_only_where_that_is_said(small: Built, tmp_path: Pat
     assert repo(small, directory, "--unsigned", "--key", "x").returncode == 2
 
 
-def test_the_same_packages_give_the_same_repository(small: Built, tmp_path: Path) -> None:
+def test_same_packages_make_the_same_repository(small: Built, tmp_path: Path) -> None:
     url = ("--baseurl", "https://example.org/nix")
     copies = tmp_path / "copies"
     copies.mkdir()
     for path in small.rpms.values():
-        os.utime(shutil.copyfile(path, copies / path.name), (1, 1))  # of another time
+        os.utime(shutil.copyfile(path, copies / path.name), (1, 1))  # with another time
     first, second = tmp_path / "first", tmp_path / "second"
     assert repo(small, first, "--unsigned", *url).returncode == 0
     assert build_py("repo", second, "--out", copies, "--unsigned", *url).returncode == 0
@@ -199,13 +202,13 @@ def test_the_same_packages_give_the_same_repository(small: Built, tmp_path: Path
 
 
 @pytest.mark.parametrize("key", ["0123456789ABCDEF0123456789ABCDEF01234567", "nobody@x.invalid"])
-def test_a_key_that_is_not_there(key: str, small: Built, keyring: Keyring, tmp_path: Path) -> None:
+def test_missing_key_is_reported(key: str, small: Built, keyring: Keyring, tmp_path: Path) -> None:
     done = repo(small, tmp_path / "repo", "--key", key, env=keyring.environment)
     refused(done, 2, f"--key {key}: expected a secret key of yours, got none\nhint: gpg --list-sec")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_public_key_alone_does_not_sign(signed: Path, small: Built, tmp_path: Path) -> None:
+def test_public_key_alone_does_not_sign(signed: Path, small: Built, tmp_path: Path) -> None:
     with gpg_home() as home:
         env = {"GNUPGHOME": str(home)}
         run(["gpg", "--batch", "--quiet", "--import", signed / KEY_NAME], env=env)
@@ -214,14 +217,14 @@ def test_a_public_key_alone_does_not_sign(signed: Path, small: Built, tmp_path: 
     assert not (tmp_path / "repo").exists()
 
 
-def test_no_packages(tmp_path: Path) -> None:
-    (tmp_path / "nix-aurora-1-1.src.rpm").touch()  # is not for hosts
+def test_missing_packages_are_reported(tmp_path: Path) -> None:
+    (tmp_path / "nix-aurora-1-1.src.rpm").touch()  # a source package is not for hosts
     done = build_py("repo", tmp_path / "repo", "--out", tmp_path, "--unsigned")
     refused(done, 2, f"{tmp_path}: expected built packages, got none\nhint: make rpm")
     assert not (tmp_path / "repo").exists()
 
 
-def test_a_broken_package_leaves_the_former_repository(small: Built, tmp_path: Path) -> None:
+def test_broken_package_leaves_the_earlier_repository(small: Built, tmp_path: Path) -> None:
     directory = tmp_path / "repo"
     assert repo(small, directory, "--unsigned").returncode == 0
     before = digests(directory)
@@ -235,8 +238,8 @@ def test_a_broken_package_leaves_the_former_repository(small: Built, tmp_path: P
     assert {path.name for path in tmp_path.iterdir()} == {"repo", "out"}
 
 
-def test_what_is_no_repository_is_not_replaced(small: Built, tmp_path: Path) -> None:
-    """One typing error must not cost a home directory."""
+def test_directory_that_is_not_a_repository_is_not_replaced(small: Built, tmp_path: Path) -> None:
+    """A typing error must not cost a home directory."""
     precious = tmp_path / "home" / "precious"
     precious.parent.mkdir()
     precious.write_text("words")

@@ -1,4 +1,4 @@
-"""The real package, layered as rpm-ostree does it: nothing refused, nothing lost, no fault."""
+"""Test the real package, layered like rpm-ostree does it: nothing refused, lost, or failed."""
 
 import re
 import stat
@@ -26,14 +26,14 @@ _ENABLED = "find /etc/systemd/system -name '*nix*' -printf '%P -> %l\\n' | sort"
 
 @pytest.fixture(scope="module")
 def installed(built: Built) -> Iterator[tuple[Root, dict[str, str]]]:
-    """Give a host's tree with the package, and what its scriptlets have said."""
+    """Yield a host's tree with the package, and the output of its scriptlets."""
     with base() as root:
         said = layered(root, built.rpms[_ARCH])
         yield root, said
 
 
 def test_nothing_is_refused_dropped_or_changed(built: Built, tmp_path: Path) -> None:
-    """Each file of the header is in the commit, with its bytes, its mode or its target."""
+    """Each file in the header must be in the commit, with its bytes, its mode or its target."""
     rpm = built.rpms[_ARCH]
     package = import_package(rpm, tmp_path / "commit")
     for file in package.files:
@@ -47,10 +47,10 @@ def test_nothing_is_refused_dropped_or_changed(built: Built, tmp_path: Path) -> 
     assert not (tmp_path / "commit" / TMPFILES).exists()
 
 
-def test_two_scriptlets_run_and_complain_of_nothing(
+def test_two_scriptlets_run_without_complaints(
     installed: tuple[Root, dict[str, str]],
 ) -> None:
-    """%post enables the units; the users are there before it."""
+    """%post enables the units; the users exist before it."""
     _, said = installed
     assert list(said) == ["nix-aurora.post", "nix-aurora.posttrans"]
     assert said["nix-aurora.posttrans"] == ""
@@ -60,8 +60,8 @@ def test_two_scriptlets_run_and_complain_of_nothing(
         assert _LINK.fullmatch(line)
 
 
-def test_the_tree_is_as_the_package_says(installed: tuple[Root, dict[str, str]]) -> None:
-    """But for times, which ostree sets to 0."""
+def test_tree_matches_the_package(installed: tuple[Root, dict[str, str]]) -> None:
+    """Only the times differ, which ostree sets to 0."""
     root, _ = installed
     assert root.scratch.run("rpm --verify --nomtime nix-aurora").output == ""
     found = root.scratch.run("rpm --verify nix-aurora", check=False).stdout.splitlines()
@@ -84,10 +84,10 @@ def test_users_and_units_are_in_place(installed: tuple[Root, dict[str, str]]) ->
     assert root.scratch.run("[ ! -e /nix ] && [ ! -e /var/lib/nix ]").output == ""
 
 
-def test_the_package_makes_its_users_where_rpm_does_not(
+def test_package_creates_its_users_if_rpm_does_not(
     installed: tuple[Root, dict[str, str]], built: Built
 ) -> None:
-    """Before Fedora 42; with the same ids."""
+    """This is so before Fedora 42; the ids are the same."""
     ids = installed[0].scratch.run(_IDS).stdout
     with base() as root:
         said = layered(root, built.rpms[_ARCH], sysusers=False)
@@ -98,8 +98,8 @@ def test_the_package_makes_its_users_where_rpm_does_not(
         assert root.scratch.run(_IDS).stdout == ids
 
 
-def test_users_are_below_usr_where_the_host_has_them(built: Built, tmp_path: Path) -> None:
-    """With altfiles /etc/group does not have nixbld: a Nix with a libc of its own sees none."""
+def test_users_are_below_usr_if_the_host_has_them_there(built: Built, tmp_path: Path) -> None:
+    """With altfiles /etc/group lacks nixbld, and a Nix with its own libc does not see it."""
     tree = atomic_tree().changed(tmp_path / "altfiles", ALTFILES)
     with base(tree) as root:
         layered(root, built.rpms[_ARCH])
@@ -109,10 +109,10 @@ def test_users_are_below_usr_where_the_host_has_them(built: Built, tmp_path: Pat
         ]
 
 
-def test_an_upgrade_starts_from_the_same_base(
+def test_upgrade_starts_from_the_same_base(
     installed: tuple[Root, dict[str, str]], older: Built
 ) -> None:
-    """The two trees differ in nothing but the package: no %preun, no %postun, nothing left over."""
+    """The trees differ only in the package: no %preun, no %postun, no leftovers."""
     newer_root, said = installed
     with base() as older_root:
         assert list(layered(older_root, older.rpms[_ARCH])) == list(said)
@@ -129,8 +129,8 @@ def test_an_upgrade_starts_from_the_same_base(
     assert shown[0][1] != shown[1][1]
 
 
-def test_a_deployment_of_the_commit_has_it_all(built: Built) -> None:
-    """A real commit, checked by ostree and checked out as hard links to it."""
+def test_deployment_of_the_commit_has_everything(built: Built) -> None:
+    """ostree checks a real commit, and checks it out as hard links."""
     rpm = built.rpms[_ARCH]
     with base() as root:
         layered(root, rpm)

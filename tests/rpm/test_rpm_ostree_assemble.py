@@ -1,4 +1,4 @@
-"""rpm-ostree's assembly: for each rule a package that it refuses or changes."""
+"""Test rpm-ostree's assembly: for each rule a package that it refuses or changes."""
 
 import re
 from collections.abc import Iterator
@@ -25,13 +25,13 @@ def root() -> Iterator[Root]:
 # --- files
 
 
-def test_a_file_of_the_base_is_not_replaced(root: Root, tmp_path: Path) -> None:
+def test_file_of_the_base_is_not_replaced(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(tmp_path, content={"/usr/lib/os-release": "another"})
     with pytest.raises(ToolError, match=r"^Checkout tiny-1-1.noarch: Hardlinking .*: File exists$"):
         layered(root, rpm)
 
 
-def test_the_same_file_and_a_directory_may_be_there(root: Root, tmp_path: Path) -> None:
+def test_identical_file_and_directory_are_accepted(root: Root, tmp_path: Path) -> None:
     root.scratch.run("mkdir -m 0750 /usr/lib/tiny; echo -n same >/usr/lib/tiny/x")
     layered(root, tiny_rpm(tmp_path, content={"/usr/lib/tiny/x": "same", "/bin/tiny": "x"}))
     assert root.scratch.run("stat --format %a /usr/lib/tiny").stdout == "750\n"
@@ -40,15 +40,15 @@ def test_the_same_file_and_a_directory_may_be_there(root: Root, tmp_path: Path) 
     )
 
 
-def test_a_file_below_a_dangling_link_is_refused(root: Root, tmp_path: Path) -> None:
-    """/usr/local leads into /var, which a commit does not have."""
+def test_file_below_a_dangling_link_is_refused(root: Root, tmp_path: Path) -> None:
+    """/usr/local links into /var, which a commit does not contain."""
     rpm = tiny_rpm(tmp_path, content={"/usr/local/bin/tiny": ""})
     with pytest.raises(ToolError, match=re.escape("opendir(local): No such file or directory")):
         layered(root, rpm)
 
 
 def test_opt_is_below_usr(root: Root, tmp_path: Path) -> None:
-    """Scriptlets see it at its place, and the host by a link that the boot makes."""
+    """Scriptlets see it at its place, and the host through a link that the boot creates."""
     rpm = tiny_rpm(tmp_path, content={"/opt/tiny/x": "x"}, scriptlets="%post\ncat /opt/tiny/x")
     assert layered(root, rpm) == {"tiny.post": "x"}
     assert root.scratch.read(_AUTOVAR).splitlines()[1:] == [
@@ -57,7 +57,7 @@ def test_opt_is_below_usr(root: Root, tmp_path: Path) -> None:
 
 
 def test_lines_for_tmpfiles_are_merged(root: Root, tmp_path: Path) -> None:
-    """Sorted by path, without those that the tree has lines of its own for."""
+    """They are sorted by path, without paths in the tree's own lines."""
     install = "mkdir -p %{buildroot}/var/b %{buildroot}/var/a %{buildroot}/var/known"
     rpm = tiny_rpm(
         tmp_path,
@@ -88,16 +88,14 @@ def test_relations_have_to_hold(root: Root, tmp_path: Path, tags: str, said: str
         layered(root, tiny_rpm(tmp_path, tags=tags))
 
 
-def test_a_package_gets_into_the_database_without_its_scriptlets(
-    root: Root, tmp_path: Path
-) -> None:
+def test_package_enters_the_database_without_its_scriptlets(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(tmp_path, content={"/usr/lib/tiny": "x"}, scriptlets="%post\necho >>/etc/times")
     layered(root, rpm)
     assert root.scratch.run("rpm --query tiny; wc -l </etc/times").stdout == "tiny-1-1.noarch\n1\n"
     assert root.scratch.run("rpm --verify --nomtime tiny").output == ""
 
 
-def test_a_package_of_the_base_is_not_replaced(root: Root, tmp_path: Path) -> None:
+def test_package_of_the_base_is_not_replaced(root: Root, tmp_path: Path) -> None:
     with pytest.raises(ToolError, match="is already installed"):
         layered(root, tiny_rpm(tmp_path, name="host-provides", version=2))
 
@@ -105,21 +103,21 @@ def test_a_package_of_the_base_is_not_replaced(root: Root, tmp_path: Path) -> No
 # --- users and owners
 
 
-def test_users_are_made_before_the_first_scriptlet(root: Root, tmp_path: Path) -> None:
+def test_users_are_created_before_the_first_scriptlet(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(tmp_path, content=_SYSUSERS, scriptlets="%pre\nid -u tiny")
     assert layered(root, rpm) == {"tiny.prein": "4321\n"}
 
 
-def test_users_are_not_made_where_rpm_does_not(tmp_path: Path) -> None:
-    """Before Fedora 42: the macro is not defined."""
+def test_users_are_not_created_if_rpm_does_not(tmp_path: Path) -> None:
+    """This is so before Fedora 42: the macro is not defined."""
     with base() as root:
         root.scratch.run("sed -i '/__systemd_sysusers/d' /usr/lib/rpm/macros.d/macros.*")
         layered(root, tiny_rpm(tmp_path, content=_SYSUSERS))
         assert root.scratch.run("getent passwd tiny", check=False).stdout == ""
 
 
-def test_users_go_where_the_tree_has_them(tmp_path: Path) -> None:
-    """With altfiles that is /usr/lib: /etc/passwd and /etc/group do not know them."""
+def test_users_are_created_where_the_tree_has_them(tmp_path: Path) -> None:
+    """With altfiles that is /usr/lib: /etc/passwd and /etc/group do not have them."""
     tree = atomic_tree().changed(tmp_path / "altfiles", ALTFILES)
     with base(tree) as root:
         before = root.scratch.run("cat /etc/passwd /etc/group").stdout
@@ -177,9 +175,7 @@ touch usr/lib/x/owned usr/lib/x/setuid usr/lib/x/capable usr/lib/x/ghost var/lib
         ("root,nobody-here", "Could not find group 'nobody-here' in group file"),
     ],
 )
-def test_an_owner_that_is_not_there_ends_it(
-    root: Root, tmp_path: Path, owner: str, said: str
-) -> None:
+def test_unknown_owner_ends_the_assembly(root: Root, tmp_path: Path, owner: str, said: str) -> None:
     rpm = tiny_rpm(
         tmp_path,
         install="install -D /dev/null %{buildroot}/usr/lib/tiny",

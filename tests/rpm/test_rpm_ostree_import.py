@@ -1,4 +1,4 @@
-"""rpm-ostree's importer: for each rule a package that it refuses, drops or changes."""
+"""Test rpm-ostree's importer: for each rule a package that it refuses, drops or changes."""
 
 import stat
 from pathlib import Path
@@ -13,7 +13,7 @@ _UNSUPPORTED = "Unsupported path; see https://github.com/projectatomic/rpm-ostre
 
 
 def _contents(directory: Path) -> set[str]:
-    """Give all that is in a commit but directories."""
+    """Return the content of a commit, without directories."""
     paths = (path for path in directory.rglob("*") if path.is_symlink() or not path.is_dir())
     return {str(path.relative_to(directory)) for path in paths}
 
@@ -22,8 +22,8 @@ def _contents(directory: Path) -> set[str]:
     "path",
     ["/nix/store/x", "/home/x", "/root/x", "/srv/x", "/mnt/x", "/media/x", "/data/x", "/sys/x"],
 )
-def test_a_path_is_refused(tmp_path: Path, path: str) -> None:
-    """By the word that a user sees, and with the first path that is one too many."""
+def test_path_is_refused(tmp_path: Path, path: str) -> None:
+    """The message has rpm-ostree's word, and the first refused path."""
     rpm = tiny_rpm(tmp_path, content={path: "", "/usr/lib/x": ""})
     with pytest.raises(ToolError) as caught:
         import_package(rpm, tmp_path / "commit")
@@ -31,7 +31,7 @@ def test_a_path_is_refused(tmp_path: Path, path: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/nix", "/boot", "/srv"])
-def test_a_directory_is_refused(tmp_path: Path, path: str) -> None:
+def test_directory_is_refused(tmp_path: Path, path: str) -> None:
     rpm = tiny_rpm(tmp_path, install=f"mkdir %{{buildroot}}{path}", files=f"%dir {path}")
     with pytest.raises(ToolError, match=f"Analyzing {path}: Unsupported path"):
         import_package(rpm, tmp_path / "commit")
@@ -56,7 +56,7 @@ def test_two_packages_may_have_any_path(tmp_path: Path) -> None:
         ("/var/lib/alternatives/x", "usr/lib/alternatives/x"),
     ],
 )
-def test_a_path_is_kept_or_moved(tmp_path: Path, path: str, there: str) -> None:
+def test_path_is_kept_or_moved(tmp_path: Path, path: str, there: str) -> None:
     import_package(tiny_rpm(tmp_path, content={path: "text"}), tmp_path / "commit")
     assert _contents(tmp_path / "commit") == {there}
     assert (tmp_path / "commit" / there).read_text() == "text"
@@ -66,12 +66,12 @@ def test_a_path_is_kept_or_moved(tmp_path: Path, path: str, there: str) -> None:
     "path",
     [
         *("/var/lib/x", "/var/cache/x/y", "/run/x"),
-        "/variable/x",  # by its first letters
+        "/variable/x",  # it begins with the same letters
         "/runtime/x",
         "/etc/selinux/x.LOCK",
     ],
 )
-def test_a_file_is_dropped(tmp_path: Path, path: str) -> None:
+def test_file_is_dropped(tmp_path: Path, path: str) -> None:
     import_package(tiny_rpm(tmp_path, content={path: "text"}), tmp_path / "commit")
     assert _contents(tmp_path / "commit") == set()
 
@@ -87,14 +87,14 @@ def test_devices_and_pipes_are_dropped(tmp_path: Path) -> None:
     assert _contents(tmp_path / "commit") == set()
 
 
-def test_a_ghost_is_not_seen(tmp_path: Path) -> None:
-    """Not even where its path would be refused."""
+def test_ghost_is_ignored(tmp_path: Path) -> None:
+    """It is ignored even if its path would be refused."""
     import_package(tiny_rpm(tmp_path, files="%ghost /nix/x"), tmp_path / "commit")
     assert _contents(tmp_path / "commit") == set()
 
 
 def test_state_becomes_lines_for_tmpfiles(tmp_path: Path) -> None:
-    """Directories and links in the payload's order, those for moved directories first."""
+    """Directories and links are in the payload's order, those for moved directories first."""
     rpm = tiny_rpm(
         tmp_path,
         content={"/opt/two/x": "", "/opt/one/deep/x": "", "/var/lib/tiny/file": ""},
@@ -129,8 +129,8 @@ ln -s ../../run/tiny var/lib/tiny/link
     }
 
 
-def test_modes_are_tweaked(tmp_path: Path) -> None:
-    """Directories get u+w; executables lose theirs where the treefile asks for it."""
+def test_modes_are_changed(tmp_path: Path) -> None:
+    """Directories get u+w; executables lose theirs if the treefile asks for it."""
     files = """
 %dir %attr(0555,-,-) /usr/lib/tiny
 %attr(0755,-,-) /usr/lib/tiny/run
@@ -149,7 +149,7 @@ def test_modes_are_tweaked(tmp_path: Path) -> None:
 
 
 def test_documentation_can_be_left_out(tmp_path: Path) -> None:
-    """Not that in /etc, whose name in the header is another."""
+    """Files in /etc stay, since their name in the header differs."""
     rpm = tiny_rpm(
         tmp_path,
         install="install -D /dev/null %{buildroot}/usr/x; install -D /dev/null %{buildroot}/etc/x",

@@ -1,4 +1,4 @@
-"""rpm-ostree's way with scriptlets: for each rule a package that shows it or fails on it."""
+"""Test rpm-ostree's handling of scriptlets: for each rule a package that shows it or fails."""
 
 import re
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from nix_aurora.errors import ToolError
 from tests.harness.rpm_ostree.container import Root
 from tests.rpm.tiny import base, layered, tiny_rpm
 
-_KINDS = ("prein", "post", "posttrans")  # rpm-ostree's names of them
+_KINDS = ("prein", "post", "posttrans")  # rpm-ostree's names for them
 
 
 @pytest.fixture
@@ -19,11 +19,11 @@ def root() -> Iterator[Root]:
         yield prepared
 
 
-# --- which run
+# --- scriptlets that run
 
 
 def test_install_scriptlets_run_in_order(root: Root, tmp_path: Path) -> None:
-    """All %pre, then all %post, then all %posttrans; what is required comes first."""
+    """All %pre run, then all %post, then all %posttrans; required packages come first."""
     scriptlets = "".join(
         f"{kind}\necho $1 $0; echo %{{name}} {number} >>/etc/order\n"
         for number, kind in enumerate(("%pre", "%post", "%posttrans"))
@@ -39,7 +39,7 @@ def test_install_scriptlets_run_in_order(root: Root, tmp_path: Path) -> None:
 
 
 def test_other_scriptlets_never_run(root: Root, tmp_path: Path) -> None:
-    """A program without a body is none, either; triggers on packages are not even noticed."""
+    """A program without a body does not run either; triggers on packages are ignored."""
     kinds = (
         *("%pretrans", "%preun", "%postun", "%verifyscript"),
         *("%triggerin -- bash", "%triggerprein -- bash", "%triggerun -- bash"),
@@ -56,7 +56,7 @@ def test_other_scriptlets_never_run(root: Root, tmp_path: Path) -> None:
 
 
 def _clear(root: Root) -> None:
-    """Let the next packages be the only ones."""
+    """Forget the packages so far, so that the next ones are the only ones."""
     root.scratch.run("rm -r /run/rpm-ostree/*")
 
 
@@ -76,7 +76,7 @@ def test_lua_may_ask_to_be_skipped(root: Root, tmp_path: Path) -> None:
 
 
 def test_some_lua_is_replaced(root: Root, tmp_path: Path) -> None:
-    """By the package's name. %posttrans sees what %pre left in rpm-state."""
+    """The package's name decides. %posttrans sees the files of %pre in rpm-state."""
     rpm = tiny_rpm(
         tmp_path,
         name="authselect-libs",
@@ -90,7 +90,7 @@ def test_some_scriptlets_are_ignored(root: Root, tmp_path: Path) -> None:
     assert layered(root, rpm) == {"nfs-utils.prein": "one\n"}
 
 
-def test_another_interpreter_runs_without_its_arguments(root: Root, tmp_path: Path) -> None:
+def test_other_interpreter_runs_without_its_arguments(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(
         tmp_path,
         scriptlets="%post -p /usr/bin/python3\nprint(6 * 7)\n"
@@ -99,13 +99,13 @@ def test_another_interpreter_runs_without_its_arguments(root: Root, tmp_path: Pa
     assert layered(root, rpm) == {"tiny.post": "42\n", "tiny.posttrans": "goes on\n"}
 
 
-def test_macros_are_expanded_where_the_spec_says_so(root: Root, tmp_path: Path) -> None:
+def test_macros_are_expanded_if_the_spec_says_so(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(tmp_path, scriptlets="%post -e\necho %%{_bindir}\n%posttrans\necho %%{_bindir}")
     assert layered(root, rpm) == {"tiny.post": "/usr/bin\n", "tiny.posttrans": "%{_bindir}\n"}
 
 
 @pytest.mark.parametrize("kind", _KINDS)
-def test_a_failing_scriptlet_ends_it(root: Root, tmp_path: Path, kind: str) -> None:
+def test_failed_scriptlet_ends_the_assembly(root: Root, tmp_path: Path, kind: str) -> None:
     script = f"%{kind.removesuffix('in')}\necho the reason >&2\nexit 3"
     with pytest.raises(ToolError) as caught:
         layered(root, tiny_rpm(tmp_path, scriptlets=script))
@@ -114,7 +114,7 @@ def test_a_failing_scriptlet_ends_it(root: Root, tmp_path: Path, kind: str) -> N
     )
 
 
-def test_a_tree_that_runs_nothing_ends_it(root: Root, tmp_path: Path) -> None:
+def test_tree_that_runs_nothing_ends_the_assembly(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(tmp_path, scriptlets="%post\nrm /usr/bin/true")
     with pytest.raises(ToolError, match=re.escape("bwrap(/usr/bin/true): Child process exited")):
         layered(root, rpm)
@@ -124,7 +124,7 @@ def test_a_tree_that_runs_nothing_ends_it(root: Root, tmp_path: Path) -> None:
 
 
 def test_file_triggers_of_base_and_package_run(root: Root, tmp_path: Path) -> None:
-    """At the end, with all files of the tree below a directory, and without arguments."""
+    """They run at the end, with all files below a directory, and without arguments."""
     trigger = "%transfiletriggerin -- /usr/lib/tiny /etc/tiny\necho $#; sort"
     older = tiny_rpm(tmp_path, name="older", content={"/usr/lib/tiny/a": ""}, scriptlets=trigger)
     assert layered(root, older) == {"older.transfiletriggerin": "0\n/usr/lib/tiny/a\n"}
@@ -144,13 +144,13 @@ def test_file_triggers_outside_usr_do_not_run(root: Root, tmp_path: Path) -> Non
     assert layered(root, tiny_rpm(tmp_path, content=content, scriptlets=trigger)) == {}
 
 
-def test_a_failing_file_trigger_ends_it(root: Root, tmp_path: Path) -> None:
+def test_failed_file_trigger_ends_the_assembly(root: Root, tmp_path: Path) -> None:
     body = "%transfiletriggerin -- /usr/bin\nexit 3"
     with pytest.raises(ToolError, match=r"^Executing %transfiletriggerin for tiny: bwrap\(/bin/sh"):
         layered(root, tiny_rpm(tmp_path, scriptlets=body))
 
 
-def test_the_file_triggers_of_some_are_ignored(root: Root, tmp_path: Path) -> None:
+def test_file_triggers_of_some_packages_are_ignored(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(
         tmp_path,
         name="man-db",
@@ -160,22 +160,22 @@ def test_the_file_triggers_of_some_are_ignored(root: Root, tmp_path: Path) -> No
     assert layered(root, rpm) == {}
 
 
-def test_a_file_trigger_in_lua_is_refused(root: Root, tmp_path: Path) -> None:
+def test_file_trigger_in_lua_is_refused(root: Root, tmp_path: Path) -> None:
     rpm = tiny_rpm(tmp_path, scriptlets="%transfiletriggerin -p <lua> -- /usr/bin\nprint(1)")
     with pytest.raises(ToolError, match=r"unsupported <lua> script in '%transfiletriggerin'"):
         layered(root, rpm)
 
 
-# --- what they see
+# --- the environment of scriptlets
 
 
 def _say(root: Root, directory: Path, script: str) -> str:
-    """Give what a %post says."""
+    """Return the output of a %post."""
     rpm = tiny_rpm(directory, scriptlets=f"%post -p /bin/bash\n{script}")
     return layered(root, rpm)["tiny.post"]
 
 
-def test_the_environment_is_bare(root: Root, tmp_path: Path) -> None:
+def test_environment_is_minimal(root: Root, tmp_path: Path) -> None:
     said = _say(root, tmp_path, "pwd; wc -c; env | grep -v ^_= | sort").splitlines()
     assert said == [
         *("/", "0"),
@@ -183,8 +183,8 @@ def test_the_environment_is_bare(root: Root, tmp_path: Path) -> None:
     ]
 
 
-def test_the_root_is_another(root: Root, tmp_path: Path) -> None:
-    """Only /usr, /etc and /var are the tree's, and nothing is left of what is made elsewhere."""
+def test_root_is_a_different_one(root: Root, tmp_path: Path) -> None:
+    """Only /usr, /etc and /var are the tree's, and files elsewhere are lost."""
     script = """
 ls -A / | xargs
 ls -A /run /tmp /usr/share/rpm | xargs
@@ -213,7 +213,7 @@ echo kept >/usr/lib/kept; echo kept >/etc/kept
         ("hostname -F /etc/os-release", "hostname"),
     ],
 )
-def test_what_a_scriptlet_tries_in_vain(
+def test_forbidden_actions_of_a_scriptlet_fail(
     root: Root, tmp_path: Path, command: str, reason: str
 ) -> None:
     said = _say(root, tmp_path, f"({command}) 2>&1 && echo done || :")
@@ -221,8 +221,8 @@ def test_what_a_scriptlet_tries_in_vain(
     assert "done" not in said
 
 
-def test_capabilities_are_few_and_namespaces_its_own(root: Root, tmp_path: Path) -> None:
-    """There is no network: that of the namespace has a loopback alone."""
+def test_capabilities_are_few_and_namespaces_separate(root: Root, tmp_path: Path) -> None:
+    """There is no network: the namespace has only a loopback."""
     spaces = "readlink /proc/self/ns/{cgroup,ipc,mnt,net,pid,uts}"
     script = f"sed -n 's/^CapEff:.//p' /proc/self/status; grep -c : /proc/net/dev; {spaces}"
     capabilities, interfaces, *own = _say(root, tmp_path, script).split()
@@ -233,7 +233,7 @@ def test_capabilities_are_few_and_namespaces_its_own(root: Root, tmp_path: Path)
     assert set(own).isdisjoint(root.scratch.run(spaces).stdout.split())
 
 
-def test_a_file_of_the_base_is_copied_before_it_is_written(root: Root, tmp_path: Path) -> None:
+def test_file_of_the_base_is_copied_before_it_is_written(root: Root, tmp_path: Path) -> None:
     """Its other hard link is the object in the repository."""
     root.scratch.run("echo old >/usr/lib/tiny; ln /usr/lib/tiny /usr/lib/object")
     _say(root, tmp_path, "echo new >>/usr/lib/tiny")
@@ -241,7 +241,7 @@ def test_a_file_of_the_base_is_copied_before_it_is_written(root: Root, tmp_path:
     assert root.scratch.read("/usr/lib/object") == "old\n"
 
 
-def test_systemctl_is_another(root: Root, tmp_path: Path) -> None:
+def test_systemctl_is_replaced(root: Root, tmp_path: Path) -> None:
     script = """
 systemctl daemon-reload
 systemctl --quiet is-enabled tiny.service && echo yes

@@ -1,4 +1,4 @@
-"""rpmlint on the spec, the SRPM and the RPMs: nothing is left but what rpmlint.toml explains."""
+"""Test that rpmlint finds in spec, SRPM and RPMs only what rpmlint.toml explains."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ from tests.lint.shell import tool
 from tests.rpm.builder import TOP, Built
 
 _CONFIG = TOP / "rpmlint.toml"
-_FINDING = re.compile(r"^(?!\(none\)).*: [EW]: .*$", re.MULTILINE)  # (none): rpmlint's own setup
+# (none) marks rpmlint's own setup
+_FINDING = re.compile(r"^(?!\(none\)).*: [EW]: .*$", re.MULTILINE)
 
 
 def _rpmlint(*words: str | Path) -> list[str]:
@@ -26,7 +27,7 @@ def linted(built: Built) -> list[Path]:
     return [spec, *built.paths]
 
 
-def test_rpmlint(linted: list[Path]) -> None:
+def test_rpmlint_finds_nothing_else(linted: list[Path]) -> None:
     for path in linted:
         assert _rpmlint("--config", _CONFIG, path) == [], path
 
@@ -38,6 +39,6 @@ def test_every_filter_hides_something(linted: list[Path]) -> None:
 
 
 def test_every_filter_has_its_reason() -> None:
-    """In the comment above it, or above the filters that it stands with."""
+    """It is in the comment above it, or above its group of filters."""
     lines = _CONFIG.read_text().partition("Filters = [\n")[2].splitlines()
     assert lines[0].lstrip().startswith("# ")

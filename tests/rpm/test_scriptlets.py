@@ -1,4 +1,4 @@
-"""Scriptlets come out of rpm as they went in, though rpmbuild expands macros in them, twice."""
+"""Test that rpm runs scriptlets unchanged, although rpmbuild expands macros in them twice."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ BuildArch: noarch
 
 
 def test_each_character_survives_two_builds(tmp_path: Path) -> None:
-    """From the spec to the SRPM, and from its spec to the RPM."""
+    """The builds are from the spec to the SRPM, and from its spec to the RPM."""
     source, spec = tmp_path / "post.sh", tmp_path / "x.spec"
     source.write_text(f"#!/bin/sh\n{_HARD}")
     spec.write_text(_SPEC.format(body=scriptlet(source)))
@@ -44,7 +44,7 @@ def test_each_character_survives_two_builds(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "path", sorted((TOP / "scriptlets").glob("p*.sh")), ids=lambda path: path.stem
 )
-def test_ours_are_in_the_package_as_they_are_here(built: Built, path: Path) -> None:
+def test_scriptlets_of_the_package_are_unchanged(built: Built, path: Path) -> None:
     tag = {"post": "POSTIN", "pre": "PREIN"}.get(path.stem, path.stem.upper())
     packaged = query(built.rpms["x86_64"], f"%{{{tag}}}\n")
     own = path.read_text()

@@ -1,4 +1,4 @@
-"""The SELinux module: what it labels, and that it can never keep a policy from being built."""
+"""Test the SELinux module: its labels, and that it never prevents a policy from being built."""
 
 import re
 import shlex
@@ -17,7 +17,7 @@ from tests.rpm.builder import TOP, Built
 _MODULE = TOP / "payload/usr/share/selinux/packages/targeted/nix-aurora.cil"
 _FEDORA = tomllib.loads(Path(__file__).with_name("fedora_policy.toml").read_text())
 _NAME = "0123456789abcdfghijklmnpqrsvwxyz-hello-2.12"
-# By their names below /nix and below /var/lib/nix.
+# The names are below /nix and below /var/lib/nix.
 _TABLE = {
     "bin_t": (
         *("", "store", "store/.links", "store/.links/0c1q", "store/trash", "lost+found"),
@@ -57,7 +57,7 @@ _ELSEWHERE = {
     "/run/nix/store/x": "bin_t",
     "/run/nix-aurora/layout": "var_run_t",
     "/run/nix-root/layer": "var_run_t",
-    # What is not ours stays as it is.
+    # Files of others keep their labels.
     "/nixos": "default_t",
     "/var/lib/nixos": "var_lib_t",
 }
@@ -65,10 +65,10 @@ _ELSEWHERE = {
 
 @pytest.fixture(scope="module")
 def host(built: Built) -> Iterator[Scratch]:
-    """Give a host with a policy and the package, installed by rpm."""
+    """Yield a host with a policy and the package, installed by rpm."""
     with Scratch(bootable_tree(enforcing=True).layers) as scratch:
         scratch.copy_in(built.rpms["noarch"], "/run/rpms/selinux.rpm")
-        scratch.run("mkdir -p /var/home /var/tmp")  # rpm's scriptlets have them of their own
+        scratch.run("mkdir -p /var/home /var/tmp")  # rpm's scriptlets mount their own
         said = scratch.run("rpm --install --nosignature /run/rpms/selinux.rpm").output
         assert "Failed" not in said
         yield scratch
@@ -80,7 +80,7 @@ def _types(host: Scratch, paths: list[str]) -> dict[str, str]:
     return {path: context.split(":")[2] for path, context in pairs}
 
 
-def test_both_names_of_sixty_paths(host: Scratch) -> None:
+def test_both_names_of_sixty_paths_have_the_same_label(host: Scratch) -> None:
     wanted = {
         f"{base}/{name}".rstrip("/"): kind
         for kind, names in _TABLE.items()
@@ -92,7 +92,7 @@ def test_both_names_of_sixty_paths(host: Scratch) -> None:
     assert _types(host, list(_ELSEWHERE)) == _ELSEWHERE
 
 
-def test_it_uses_names_that_fedora_has() -> None:
+def test_module_uses_only_names_that_fedora_has() -> None:
     text = re.sub(r";.*", "", _MODULE.read_text())
     contexts = re.findall(r"\((\w+) (\w+) (\w+) \(\((\w+)\) \((\w+)\)\)\)", text)
     users, roles, types, *levels = (set(column) for column in zip(*contexts, strict=True))
@@ -105,8 +105,8 @@ def test_it_uses_names_that_fedora_has() -> None:
 @pytest.mark.parametrize(
     "name", [name for kind in _FEDORA.values() if isinstance(kind, dict) for name in kind]
 )
-def test_it_loads_without_any_one_name(host: Scratch, name: str, tmp_path: Path) -> None:
-    """And what needs the name is all that is missing then."""
+def test_module_loads_without_any_one_name(host: Scratch, name: str, tmp_path: Path) -> None:
+    """Only the rules that need the name are missing then."""
     module, text = tmp_path / "nix-aurora.cil", re.sub(r";.*", "", _MODULE.read_text())
     module.write_text(re.sub(rf"\b{name}\b", "nobody_knows", text))
     blocks = text.split("(optional ")[1:]
@@ -118,8 +118,8 @@ def test_it_loads_without_any_one_name(host: Scratch, name: str, tmp_path: Path)
     host.run("semodule -n -s targeted -X 300 -r nix-aurora")
 
 
-def test_it_loads_beside_every_module_of_the_policy(host: Scratch) -> None:
-    """The guests of other tests have those alone whose programs they have."""
+def test_module_loads_beside_every_module_of_the_policy(host: Scratch) -> None:
+    """The guests of other tests load only the modules whose programs they have."""
     off = "$(ls /etc/selinux/targeted/active/modules/disabled)"
     host.run(f"semodule -n -s targeted -e {off}")
     assert "wireshark\n" in host.run("semodule -s targeted -l").stdout
@@ -128,7 +128,7 @@ def test_it_loads_beside_every_module_of_the_policy(host: Scratch) -> None:
     )
 
 
-def test_erased_it_leaves_nothing(host: Scratch) -> None:
+def test_erased_module_leaves_nothing(host: Scratch) -> None:
     host.run("rpm --erase nix-aurora-selinux")
     assert "nix-aurora" not in host.run("semodule -s targeted -l").stdout
     assert _types(host, ["/nix/store", "/var/lib/nix"]) == {
@@ -137,8 +137,8 @@ def test_erased_it_leaves_nothing(host: Scratch) -> None:
     }
 
 
-def test_fedora_s_macros_get_what_they_want(built: Built) -> None:
-    """Where a distribution has them, its own are used, and told the policy and the module."""
+def test_fedoras_macros_get_the_policy_and_the_module(built: Built) -> None:
+    """If a distribution has these macros, its own are used."""
     names = ("install", "uninstall")
     defined = [
         f"selinux_modules_{name}(s:p:) {name} %{{-s*}} %{{!-p:200}}: %{{*}}" for name in names
@@ -154,7 +154,7 @@ def test_fedora_s_macros_get_what_they_want(built: Built) -> None:
     )
 
 
-def test_a_host_without_a_policy(built: Built) -> None:
+def test_module_does_nothing_without_a_policy(built: Built) -> None:
     with Scratch(debian_root()) as scratch:
         scratch.copy_in(built.rpms["noarch"], "/run/selinux.rpm")
         assert scratch.run("rpm --install --nosignature --nodeps /run/selinux.rpm").output == ""

@@ -1,4 +1,4 @@
-"""The SRPM rebuilt by a newer rpm, and with systemd's own macros in place of our fallbacks."""
+"""Test rebuilding the SRPM with a newer rpm, and with systemd's own macros instead of ours."""
 
 import re
 import shutil
@@ -14,16 +14,16 @@ from tests.rpm.builder import Built, build_py, files, query
 from tests.rpm.systemd_macros import systemd_macros
 from tests.units import UNITS
 
-_SHARED = "/mnt"  # where the scratch root sees the test's directory
+_SHARED = "/mnt"  # the place of the test's directory in the scratch root
 _HELPER = "/usr/lib/systemd/systemd-update-helper"
-# All that a package says but for its files: what it needs, and what it runs.
+# Everything in a package except its files: its requirements and its scriptlets.
 _RELATIONS = (
     "%{NVRA} %{SUMMARY} %{LICENSE} %{URL} %{LONGSIZE} %{PAYLOADCOMPRESSOR}\n"
     "[requires %{REQUIRES:deptype} %{REQUIRENEVRS}\n][provides %{PROVIDENEVRS}\n]"
     "[conflicts %{CONFLICTNEVRS}\n]"
 )
 _SCRIPTS = "post %{POSTINPROG}\n%{POSTIN}\npreun %{PREUN}\npostun %{POSTUN}\n"
-# What Fedora's redhat-rpm-config has in these places changes files: brp-mangle-shebangs, brp-strip,
+# Fedora's redhat-rpm-config changes files with these: brp-mangle-shebangs, brp-strip,
 # add-determinism, brp-linkdupes, brp-python-bytecompile and others, and find-debuginfo.
 _FEDORA = r"""
 %fedora 44
@@ -52,7 +52,7 @@ _FEDORA = r"""
 
 @pytest.fixture
 def newer(tmp_path: Path, built: Built) -> Iterator[Scratch]:
-    """Give a root with rpm 6, without network, that sees the SRPM at ``/mnt``."""
+    """Yield a root with rpm 6, without network, that sees the SRPM at ``/mnt``."""
     shutil.copy(built.srpm, tmp_path)
     with Scratch(debian_root(), binds={tmp_path: _SHARED}) as scratch:
         yield scratch
@@ -66,15 +66,13 @@ def _rebuild(scratch: Scratch, directory: Path, *options: str) -> Path:
 
 
 def _relations(rpm: Path) -> list[str]:
-    """Give them without what rpm needs of itself, which depends on its version."""
+    """Return the relations without rpm's own, which depend on its version."""
     lines = query(rpm, _RELATIONS).splitlines()
     return [line for line in lines if " rpmlib(" not in line]
 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
-def test_a_newer_rpm_builds_the_same(
-    built: Built, newer: Scratch, tmp_path: Path, arch: str
-) -> None:
+def test_newer_rpm_builds_the_same(built: Built, newer: Scratch, tmp_path: Path, arch: str) -> None:
     assert int(newer.run("rpm --version").stdout.split()[-1].partition(".")[0]) >= 6
     ours = built.rpms[arch]
     theirs = _rebuild(newer, tmp_path, "--target", f"{arch}-linux")
@@ -86,15 +84,13 @@ def test_a_newer_rpm_builds_the_same(
     assert (done.returncode, done.stdout) == (0, f"{theirs}\n"), done.stderr
 
 
-def test_a_newer_rpm_builds_the_same_twice(newer: Scratch, tmp_path: Path) -> None:
+def test_newer_rpm_builds_the_same_twice(newer: Scratch, tmp_path: Path) -> None:
     first = _rebuild(newer, tmp_path).rename(tmp_path / "first")
     run(["cmp", first, _rebuild(newer, tmp_path)])
 
 
-def test_nothing_that_fedora_does_to_files_is_done(
-    built: Built, newer: Scratch, tmp_path: Path
-) -> None:
-    """With macros that would fail the build; neither is anything added for debuggers."""
+def test_fedoras_changes_to_files_are_off(built: Built, newer: Scratch, tmp_path: Path) -> None:
+    """These macros would fail the build; nothing is added for debuggers either."""
     macros = tmp_path / "macros.fedora"
     macros.write_text(_FEDORA)
     rpm = _rebuild(newer, tmp_path, "--nodeps", "--load", f"{_SHARED}/{macros.name}")
@@ -107,10 +103,10 @@ def test_nothing_that_fedora_does_to_files_is_done(
     assert done.returncode == 0, done.stderr
 
 
-def test_the_macros_of_systemd_take_the_place_of_ours(
+def test_macros_of_systemd_replace_ours(
     built: Built, newer: Scratch, provides: Path, tmp_path: Path
 ) -> None:
-    """They are used, the package is sound, and its scriptlets do what they should."""
+    """They are used, the package is sound, and its scriptlets work."""
     newer.copy_in(systemd_macros(), "/run/systemd-macros")
     rpm = _rebuild(newer, tmp_path, "--load", "/run/systemd-macros/macros.systemd")
     ours = built.rpms["x86_64"]
@@ -123,7 +119,7 @@ def test_the_macros_of_systemd_take_the_place_of_ours(
     for script in (post, preun, postun):
         assert "systemctl" not in script  # our fallbacks call it
         assert not re.search(r"%", script)
-    # What is ours in them is there all the same.
+    # Our own part of the scriptlets is still there.
     assert post.endswith(query(ours, "%{POSTIN}").partition("fi\n")[2])
     assert build_py("verify", rpm).returncode == 0
 

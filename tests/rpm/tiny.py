@@ -1,4 +1,4 @@
-"""Tiny RPMs made by rpmbuild, and a tree to layer them onto as rpm-ostree does."""
+"""Build tiny RPMs with rpmbuild, and layer them onto a tree like rpm-ostree."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,8 +32,8 @@ AutoReqProv: no
 %defattr(-,root,root)
 {files}
 """
-# A script that makes a tree as rpm-ostree composes many: passwd.rs:119 migrate_passwd_except_root,
-# :164 migrate_group_except_root, composepost.rs:888.
+# A script that composes a tree as rpm-ostree does for many images: passwd.rs:119
+# migrate_passwd_except_root, :164 migrate_group_except_root, composepost.rs:888.
 ALTFILES = """
 for name in passwd group; do
     grep -v ^root: /etc/$name >/usr/lib/$name
@@ -54,7 +54,7 @@ def tiny_rpm(
     scriptlets: str = "",
     tags: str = "",
 ) -> Path:
-    """Build a noarch RPM into ``directory``, and give its path.
+    """Build a noarch RPM in ``directory``, and return its path.
 
     ``content`` maps the paths of files to their text; the rest are parts of a spec.
     """
@@ -83,7 +83,7 @@ def tiny_rpm(
 
 @contextmanager
 def base(tree: Tree | None = None) -> Iterator[Root]:
-    """Give a stock host's tree, or another, to assemble one in; thrown away in the end."""
+    """Yield a stock host's tree, or another, to assemble one in; it is thrown away at the end."""
     with (
         TemporaryDirectory(prefix="rpm-ostree-") as work,
         Scratch((tree or atomic_tree()).layers, binds={Path(work): WORK}) as scratch,
@@ -92,10 +92,10 @@ def base(tree: Tree | None = None) -> Iterator[Root]:
 
 
 def outputs(ran: Sequence[Ran]) -> dict[str, str]:
-    """Give by name what scriptlets have said."""
+    """Return the output of scriptlets by name."""
     return {each.name: each.output for each in ran}
 
 
 def layered(root: Root, *rpms: Path, sysusers: bool = True) -> dict[str, str]:
-    """Layer RPMs, and give by name what their scriptlets have said."""
+    """Layer RPMs, and return the output of their scriptlets by name."""
     return outputs(layer(root, rpms, sysusers=sysusers))

@@ -1,4 +1,4 @@
-"""How bash reads the lines that text.command makes: enough of its grammar to take fixes apart."""
+"""Parse the lines that text.command makes as bash does: enough of its grammar to check fixes."""
 
 import os
 import re
@@ -11,9 +11,9 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-f]{2}|.)", re.DOTALL)
 
 
 def commands(line: str) -> list[list[str]]:
-    """Return the words of each command in ``line``; a file after >> is a command of its own.
+    """Return the words of each command in ``line``; a file after >> is a separate command.
 
-    Raises ValueError where bash would see anything but quoted words and the operators of chains.
+    Raises ValueError for anything other than quoted words and the operators of chains.
     """
     found: list[list[str]] = [[]]
     rest = line

@@ -15,7 +15,7 @@ Behaviour = Callable[["Handler"], None]
 
 
 class Server(ThreadingHTTPServer):
-    """Answers a path with the behaviours given for it, in turn; the last one for ever."""
+    """A server that answers a path with its behaviours, in turn; the last one repeats."""
 
     daemon_threads = False  # joined when the server closes
     request_queue_size = 20
@@ -36,26 +36,26 @@ class Server(ThreadingHTTPServer):
         return f"{scheme}://{host}:{self.server_port}{path}"
 
     def serve(self, path: str, *behaviours: Behaviour) -> str:
-        """Set what a path answers, and give its URL."""
+        """Set the behaviours of a path, and return its URL."""
         self.routes[path] = list(behaviours)
         return self.url(path)
 
     def get_request(self) -> tuple[Any, Any]:
         connection, address = super().get_request()
-        if self.context:  # the handshake then happens in the handler's thread
+        if self.context:  # otherwise the handshake happens in the handler's thread
             connection = self.context.wrap_socket(
                 connection, server_side=True, do_handshake_on_connect=False
             )
         return connection, address
 
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401 - as in socketserver
-        # A reset has to be the first that the client hears.
+        # The reset must be the first thing that the client receives.
         if not struct.unpack("ii", request.getsockopt(socket.SOL_SOCKET, socket.SO_LINGER, 8))[0]:
             super().shutdown_request(request)
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
-        """Say nothing: clients that hang up are what the tests are about."""
+        """Log nothing: the tests are about clients that hang up."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         behaviour(self)
 
     def do_POST(self) -> None:
-        self.do_GET()  # behaviours read the body, where they want it
+        self.do_GET()  # behaviours read the body if they need it
 
     def do_PUT(self) -> None:
         self.do_GET()
@@ -91,11 +91,11 @@ class Handler(BaseHTTPRequestHandler):
                     ends[end].sendall(data)
 
     def log_message(self, *_: object) -> None:
-        """Keep stderr for what is tested."""
+        """Log nothing: stderr is for the program under test."""
 
 
 def content(body: bytes, *, announce: int | None = -1, delay: float = 0) -> Behaviour:
-    """Send ``body``; ``announce`` is its Content-Length if not the true one, None for none."""
+    """Send ``body``; ``announce`` replaces its true Content-Length, and None omits it."""
 
     def behave(handler: Handler) -> None:
         handler.send_response(200)
@@ -126,7 +126,7 @@ def answer(code: int, body: object, **headers: str) -> Behaviour:
 
 
 def encoded(body: bytes) -> Behaviour:
-    """Send ``body`` as it is, and claim that it was compressed for the way."""
+    """Send ``body`` unchanged, and claim that it was compressed in transit."""
 
     def behave(handler: Handler) -> None:
         handler.send_response(200)
@@ -139,7 +139,7 @@ def encoded(body: bytes) -> Behaviour:
 
 
 def stall(body: bytes = b"", *, announce: int = 0) -> Behaviour:
-    """Send ``body``, or not even a status, and then nothing more."""
+    """Send ``body`` or, without one, not even a status, and then nothing more."""
 
     def behave(handler: Handler) -> None:
         if body:
@@ -151,7 +151,7 @@ def stall(body: bytes = b"", *, announce: int = 0) -> Behaviour:
 
 
 def reset(body: bytes = b"", *, announce: int = 0) -> Behaviour:
-    """Send ``body``, or not even a status, and reset the connection."""
+    """Send ``body`` or, without one, not even a status, and reset the connection."""
 
     def behave(handler: Handler) -> None:
         if body:
@@ -176,7 +176,7 @@ def status(code: int, **headers: str) -> Behaviour:
 
 
 def gated(gate: threading.Event, behaviour: Behaviour) -> Behaviour:
-    """Behave once ``gate`` is open."""
+    """Run ``behaviour`` once ``gate`` is open."""
 
     def behave(handler: Handler) -> None:
         gate.wait()
@@ -187,7 +187,7 @@ def gated(gate: threading.Event, behaviour: Behaviour) -> Behaviour:
 
 @contextmanager
 def running(context: ssl.SSLContext | None = None) -> Iterator[Server]:
-    """Run a server in a thread; with a context it speaks TLS."""
+    """Run a server in a thread; with a context it uses TLS."""
     server = Server(context)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()

@@ -27,7 +27,7 @@ version = "3.22.1"
 
 @pytest.fixture(autouse=True)
 def _private(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """Keep main from this process's signals, and from the user's cache."""
+    """Isolate main from this process's signals, and from the user's cache."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in os.environ:
         if name.lower().endswith("_proxy"):
@@ -54,7 +54,7 @@ def write_pins(path: Path, url: str) -> Path:
 
 
 def fake_rpmbuild(directory: Path, script: str) -> str:
-    """Give a PATH on which rpmbuild is a script of ours."""
+    """Return a PATH on which rpmbuild is a script of ours."""
     path = directory / "bin" / "rpmbuild"
     path.parent.mkdir()
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -109,7 +109,7 @@ def test_help_names_commands_and_exit_codes(capsys: pytest.CaptureFixture[str]) 
         assert re.search(rf"\b{code}\s[a-z]", text)
 
 
-def test_help_with_an_odd_cache_directory(
+def test_help_works_with_an_odd_cache_directory(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/100%/%s")
@@ -121,7 +121,9 @@ def test_help_with_an_odd_cache_directory(
 # --- 0: results on stdout, the rest on stderr
 
 
-def test_stage(tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_stage_prints_its_path(
+    tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert main(["stage", "--source", str(tarball), "--out", str(out)]) == 0
     output = capsys.readouterr()
@@ -129,7 +131,9 @@ def test_stage(tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert "Checking the closure ...\n" in output.err
 
 
-def test_quiet(tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_quiet_prints_only_results(
+    tarball: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     known = tmp_path / "advisories.toml"
     known.touch()
@@ -152,7 +156,7 @@ def test_verbose_shows_each_command(
     assert re.search(r"^  rpmbuild .*-bs ", capsys.readouterr().err, re.MULTILINE)
 
 
-def test_a_relative_output_directory(
+def test_relative_output_directory_is_printed_absolute(
     tarball: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -164,7 +168,7 @@ def test_a_relative_output_directory(
     assert capsys.readouterr().out == f"{tmp_path / 'o' / 'nix-aurora-3.22.1-1.src.rpm'}\n"
 
 
-def test_pins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_pins_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["pins", "--json"]) == 0
     table = json.loads(capsys.readouterr().out)
     release = pins.load(TOP / "pins.toml")
@@ -179,7 +183,7 @@ def test_pins(capsys: pytest.CaptureFixture[str]) -> None:
 # --- 2: usage
 
 
-def test_words_that_are_not_known(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     usage_error()
     usage_error("bake")
     usage_error("rpm", "--arch", "riscv64")
@@ -211,7 +215,7 @@ def test_words_that_are_not_known(capsys: pytest.CaptureFixture[str]) -> None:
         (["--source", "https://x/y"], "expected its digest as well, got none"),
     ],
 )
-def test_usage(
+def test_wrong_usage_is_refused(
     words: list[str],
     message: str,
     tarball: Path,
@@ -231,7 +235,7 @@ def test_usage(
 
 
 @pytest.mark.parametrize("content", [None, "", "[package]\nrelease = 0\n", "]"])
-def test_pins_that_cannot_be_used(
+def test_invalid_pins_end_with_3(
     content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "other.toml"
@@ -245,7 +249,7 @@ def test_pins_that_cannot_be_used(
     assert not (tmp_path / "out").exists()
 
 
-def test_fetch_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_download_ends_with_4(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_pins(tmp_path / "pins.toml", "https://127.0.0.1:1/installer")
     for words in (["fetch"], ["fetch", "--offline"], ["rpm", "--offline"]):
         assert main([*words, "--pins", str(path), "--out", str(tmp_path / "out")]) == 4
@@ -255,7 +259,9 @@ def test_fetch_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert not (tmp_path / "out").exists()
 
 
-def test_verification_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failed_verification_ends_with_5(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     def corrupt(sample: Sample) -> None:
         sample.reginfo = "nonsense\n"
         sample.store["7" * 32 + "-x"] = File(b"x")
@@ -274,7 +280,7 @@ def test_verification_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_tool_that_is_missing(
+def test_missing_tool_ends_with_6(
     tarball: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -289,7 +295,7 @@ def test_a_tool_that_is_missing(
     assert output.err.endswith("hint: make setup\n")
 
 
-def test_a_tool_that_fails(
+def test_failed_tool_ends_with_6(
     tarball: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -312,7 +318,7 @@ def test_a_tool_that_fails(
 # --- 1: files
 
 
-def test_an_output_directory_that_cannot_be_made(
+def test_unwritable_output_directory_ends_with_1(
     tarball: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["stage", "-q", "--source", str(tarball), "--out", "/proc/nowhere"]) == 1
@@ -325,8 +331,10 @@ def test_an_output_directory_that_cannot_be_made(
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_in_mid_build(tarball: Path, tmp_path: Path, number: signal.Signals) -> None:
-    """While rpmbuild runs, which has written half of a package."""
+def test_interrupt_during_a_build_leaves_nothing(
+    tarball: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """rpmbuild runs, and has written half of a package."""
     script = f"mkdir SRPMS; echo half >SRPMS/x.src.rpm; kill -{number.value} $PPID; exec sleep 60"
     out = tmp_path / "out"
     done = subprocess.run(
@@ -343,7 +351,9 @@ def test_interrupted_in_mid_build(tarball: Path, tmp_path: Path, number: signal.
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_interrupted_while_a_host_is_silent(tmp_path: Path, number: signal.Signals) -> None:
+def test_interrupt_while_a_host_is_silent_ends_the_run(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(30)
         url = f"https://127.0.0.1:{server.getsockname()[1]}/installer"
@@ -366,11 +376,11 @@ def test_interrupted_while_a_host_is_silent(tmp_path: Path, number: signal.Signa
     assert [path.suffix for path in left] == [".lock"]
 
 
-# --- without its dependencies
+# --- missing dependencies
 
 
-def test_started_without_its_dependencies() -> None:
-    """It names what is missing, and how to get it, and shows no traceback."""
+def test_missing_dependency_is_named_with_its_package() -> None:
+    """The message has no traceback."""
     done = subprocess.run(
         [sys.executable, "-S", "-E", TOP / "build.py", "--help"],
         capture_output=True,

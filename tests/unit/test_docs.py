@@ -1,4 +1,4 @@
-"""README and docs: links lead somewhere, tests and messages are there, commands can be run."""
+"""Test README and docs: links, names of tests, messages, and commands."""
 
 import contextlib
 import io
@@ -22,33 +22,34 @@ _LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
 _TEST = re.compile(r"\b(tests/[\w/]+\.py)(?:::(test_\w+))?")
 _TEXT = re.compile(r"^ *```text\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 
-# Commands that a test runs, by the words that they begin with: as they are written, with another
-# place for what they make, or as what make calls for them.
+# Commands that a test runs, by their first words: as written, with another output directory, or
+# through the command that make calls for them.
 _RUN = {
-    "make accept": "tests/ostree/test_accept.py::test_an_overlay_is_green_and_nothing_is_left",
-    "make rpm": "tests/rpm/test_readme.py::test_layered_on_a_host",
-    "make oci": "tests/rpm/test_readme.py::test_an_image",
-    "make repo": "tests/rpm/test_readme.py::test_a_repository_of_your_own",
-    "make srpm": "tests/rpm/test_readme.py::test_copr",
-    "make publish": "tests/rpm/test_readme.py::test_copr",
-    "make release-files": "tests/rpm/test_readme.py::test_a_release",
+    "make accept": "tests/ostree/test_accept.py::test_overlay_is_green_and_nothing_remains",
+    "make rpm": "tests/rpm/test_readme.py::test_files_are_layered_on_a_host",
+    "make oci": "tests/rpm/test_readme.py::test_image_is_built_and_pushed",
+    "make repo": "tests/rpm/test_readme.py::test_own_repository_is_made_and_named_in_its_file",
+    "make srpm": "tests/rpm/test_readme.py::test_packages_are_published_at_copr",
+    "make publish": "tests/rpm/test_readme.py::test_packages_are_published_at_copr",
+    "make release-files": "tests/rpm/test_readme.py::test_release_files_are_made",
     "make pins-advisories": "tests/unit/release/test_bulletin.py::"
-    "test_those_that_may_apply_are_named_once",
+    "test_advisories_that_may_apply_are_named_once",
     "make rpm FLAGS='--accept": "tests/rpm/test_advisories.py::"
-    "test_accepted_it_is_said_in_every_changelog",
-    "make pins-update": "tests/unit/release/test_bump.py::test_from_release_to_release",
+    "test_accepted_advisory_is_in_every_changelog",
+    "make pins-update": "tests/unit/release/test_bump.py::"
+    "test_second_release_replaces_the_values_of_the_first",
     ".venv/bin/python build.py rpm --with nixd": "tests/rpm/test_nixd.py::"
-    "test_it_is_a_package_of_its_own",
-    "podman build": "tests/image/test_image.py::test_nix_is_there_and_empty",
+    "test_nixd_is_a_separate_package",
+    "podman build": "tests/image/test_image.py::test_nix_is_an_empty_directory",
     **dict.fromkeys(
         ("for number in $(seq 32); do sudo userdel", "sudo groupdel nixbld"),
         "tests/host/test_build_users.py::"
         "test_a_host_changes_to_the_new_ids_by_the_documented_commands",
     ),
     "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_the_documented_way_back",
-    **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host"),
+    **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }
-# Commands that no test runs, and why. What can be told of them without running them is.
+# Commands that no test runs, with the reason. As much as possible is checked without running them.
 _NOT_RUN = {
     "make demo": "it shows what the host tier tests, on a host like that tier's",
     "make test": "it is what runs the tests",
@@ -76,7 +77,7 @@ _NOT_RUN = {
 
 @cache
 def _anchors(page: Path) -> frozenset[str]:
-    """Give the anchors of a page's headings, as GitHub makes them."""
+    """Return the anchors of a page's headings, in GitHub's form."""
     text = _FENCED.sub("", page.read_text(encoding="utf-8"))
     found: dict[str, int] = {}
     anchors = set()
@@ -89,7 +90,7 @@ def _anchors(page: Path) -> frozenset[str]:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_lead_somewhere(page: str) -> None:
+def test_links_lead_to_existing_targets(page: str) -> None:
     here = TOP / page
     for link in _LINK.findall(_FENCED.sub("", read(page))):
         if link.startswith(("https://", "mailto:")):
@@ -101,7 +102,7 @@ def test_links_lead_somewhere(page: str) -> None:
         assert not anchor or anchor in _anchors(target), link
 
 
-def test_each_page_is_reached_from_the_readme() -> None:
+def test_each_page_is_reachable_from_the_readme() -> None:
     named = {link.partition("#")[0] for link in _LINK.findall(read("README.md"))}
     assert set(PAGES) - {"README.md"} <= named
 
@@ -118,13 +119,13 @@ def _assert_there(path: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_tests_are_there(page: str) -> None:
+def test_named_tests_exist(page: str) -> None:
     for path, name in _TEST.findall(read(page)):
         _assert_there(path, name)
 
 
-def test_the_readme_names_no_advisory_that_is_done_with() -> None:
-    """Those that it names may apply to what is pinned."""
+def test_readme_names_only_current_advisories() -> None:
+    """Each may apply to the pinned release."""
     known = advisories.load(TOP / "advisories.toml")
     pinned = pins.load(TOP / "pins.toml")
     subject = Subject(pinned.version, pinned.nix)
@@ -136,7 +137,7 @@ def test_the_readme_names_no_advisory_that_is_done_with() -> None:
 
 
 def _source(path: Path) -> str:
-    """Give a source's text as it prints: pieces joined, and names with one value replaced."""
+    """Return a source's text as printed: strings joined, and constants replaced."""
     text = path.read_text(encoding="utf-8")
     if path.suffix == ".py":
         text = re.sub(r'"\s*\n\s*f?"', "", text)
@@ -158,9 +159,9 @@ def _sources() -> tuple[str, ...]:
 
 
 def _is_printed(line: str) -> bool:
-    """Tell whether a source has all fixed parts of ``line``, in their order and on one line.
+    """Return whether a source has all fixed parts of ``line``, in order and on one line.
 
-    Who says it, and the identifier that doctor puts at the end, are added where it is printed.
+    The program's name, and the identifier that doctor appends, are added where it is printed.
     """
     if found := re.search(r" \[([\w-]+)(:\S+)?\]$", line):
         line = line[: found.start()]
@@ -179,13 +180,13 @@ def _messages() -> Iterator[str]:
             yield from (line.strip() for line in block.splitlines())
 
 
-def test_messages_are_printed() -> None:
+def test_quoted_messages_are_in_the_sources() -> None:
     lines = list(_messages())
     assert len(lines) > 30
     assert [line for line in lines if not _is_printed(line)] == []
 
 
-def test_a_message_that_nothing_prints_is_found() -> None:
+def test_message_without_a_source_is_found() -> None:
     assert not _is_printed("nix: setting up Nix has succeeded.")
     assert not _is_printed("hint: sudo …, which nobody hints at")
 
@@ -194,22 +195,22 @@ def test_a_message_that_nothing_prints_is_found() -> None:
 
 
 def _entry(command: str) -> str:
-    """Give the longest entry that ``command`` begins with; "" if there is none."""
+    """Return the longest entry that ``command`` begins with; "" if there is none."""
     entries = [key for key in (*_RUN, *_NOT_RUN) if f"{command} ".startswith(f"{key} ")]
     return max(entries, key=len, default="")
 
 
-def test_commands_are_run_or_there_is_a_reason() -> None:
+def test_each_command_is_run_or_has_a_reason() -> None:
     commands = all_commands()
     assert [command for command in commands if not _entry(command)] == []
     used = {_entry(command) for command in commands}
-    assert set(_RUN) | set(_NOT_RUN) == used  # none is left over
+    assert set(_RUN) | set(_NOT_RUN) == used  # no entry is unused
     for name in _RUN.values():
         _assert_there(*name.split("::"))
 
 
 def test_commands_are_understood() -> None:
-    """Each by the parser of its program, or by the file that has to know its name."""
+    """Each is checked by its program's parser, or by the file that defines its name."""
     makefile = read("Makefile")
     folder = TOP / "payload/usr/lib/systemd/system"
     units = {path.name.removesuffix(".in") for path in folder.iterdir()}

@@ -12,7 +12,7 @@ def names(directory: Path) -> list[str]:
     return sorted(entry.name for entry in directory.iterdir())
 
 
-def test_sha256_file(tmp_path: Path) -> None:
+def test_sha256_file_is_that_of_the_content(tmp_path: Path) -> None:
     content = os.urandom((2 << 20) + 5)
     (tmp_path / "f").write_bytes(content)
     assert files.sha256_file(tmp_path / "f") == hashlib.sha256(content).hexdigest()
@@ -27,12 +27,12 @@ def test_remove_tree_opens_read_only_directories(tmp_path: Path) -> None:
     (tree / "b/c").chmod(0o555)
     (tree / "b").chmod(0o555)
     files.remove_tree(tree)
-    files.remove_tree(tree)  # not there: no fault
+    files.remove_tree(tree)  # a missing tree is not an error
     assert names(tmp_path) == ["kept"]
 
 
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
-def test_new_file(tmp_path: Path, umask: int, mode: int) -> None:
+def test_new_file_appears_complete(tmp_path: Path, umask: int, mode: int) -> None:
     final = tmp_path / "new/file"
     former = os.umask(umask)
     try:
@@ -47,7 +47,7 @@ def test_new_file(tmp_path: Path, umask: int, mode: int) -> None:
     assert names(final.parent) == ["file"]
 
 
-def test_new_file_keeps_the_former_one_after_a_fault(tmp_path: Path) -> None:
+def test_new_file_keeps_the_earlier_one_after_a_fault(tmp_path: Path) -> None:
     final = tmp_path / "file"
     final.write_text("former")
 
@@ -62,7 +62,7 @@ def test_new_file_keeps_the_former_one_after_a_fault(tmp_path: Path) -> None:
     assert names(tmp_path) == ["file"]
 
 
-def test_new_directory(tmp_path: Path) -> None:
+def test_new_directory_appears_complete(tmp_path: Path) -> None:
     final = tmp_path / "new/directory"
     with files.new_directory(final) as temporary:
         (temporary / "x").touch()
@@ -76,7 +76,7 @@ def test_new_directory(tmp_path: Path) -> None:
     assert names(final.parent) == ["directory"]
 
 
-def test_new_directory_keeps_the_former_one_after_a_fault(tmp_path: Path) -> None:
+def test_new_directory_keeps_the_earlier_one_after_a_fault(tmp_path: Path) -> None:
     final = tmp_path / "directory"
     final.mkdir()
 

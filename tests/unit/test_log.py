@@ -9,7 +9,7 @@ from nix_aurora.log import Level
 
 
 class Terminal(io.StringIO):
-    """A stderr that says it is a terminal."""
+    """A stderr that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -26,7 +26,7 @@ def _restore(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def told(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Say one of everything, and give what came out."""
+    """Print one message of each kind, and return the output."""
     monkeypatch.setattr(sys, "stderr", stream)
     log.configure(level)
     log.info("an [info]")
@@ -38,20 +38,20 @@ def told(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) -> 
     return stream.getvalue()
 
 
-def test_levels(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_levels_select_messages(monkeypatch: pytest.MonkeyPatch) -> None:
     rest = "warning: a [warning]\nerror: an [error]\nhint: a [hint]\n"
     assert told(io.StringIO(), Level.QUIET, monkeypatch) == rest
     assert told(io.StringIO(), Level.NORMAL, monkeypatch) == "an [info]\n" + rest
     assert told(io.StringIO(), Level.VERBOSE, monkeypatch) == "an [info]\n  a [detail]\n" + rest
 
 
-def test_colour_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_gets_color(monkeypatch: pytest.MonkeyPatch) -> None:
     text = told(Terminal(), Level.NORMAL, monkeypatch)
     assert "\x1b[31merror:\x1b[0m an [error]" in text
     assert "a [bar]" in text
 
 
-def test_no_color(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
     text = told(Terminal(), Level.NORMAL, monkeypatch)
     assert "\x1b[3" not in text
@@ -62,7 +62,7 @@ def test_nothing_is_drawn_when_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a [bar]" not in told(Terminal(), Level.QUIET, monkeypatch)
 
 
-def test_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_step_has_title_and_duration(monkeypatch: pytest.MonkeyPatch) -> None:
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     log.configure(Level.NORMAL)
@@ -72,7 +72,7 @@ def test_step(monkeypatch: pytest.MonkeyPatch) -> None:
     assert stream.getvalue().splitlines()[2].startswith("Doing it: done in 0.")
 
 
-def test_results_stay_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+def test_stdout_has_only_results(capsys: pytest.CaptureFixture[str]) -> None:
     log.configure(Level.VERBOSE)
     log.info("x")
     log.error("x")
@@ -80,7 +80,7 @@ def test_results_stay_alone_on_stdout(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def shown(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Show two looks at two things, and give what came out."""
+    """Show two states of two things, and return the output."""
     monkeypatch.setattr(sys, "stderr", stream)
     log.configure(level)
     with log.states("a [title]") as show:
@@ -89,8 +89,8 @@ def shown(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) ->
     return stream.getvalue()
 
 
-def test_states_are_a_line_for_each_change(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a log there is nothing to overwrite."""
+def test_each_change_of_state_is_a_line_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing can be overwritten there."""
     assert shown(io.StringIO(), Level.NORMAL, monkeypatch) == (
         "a [title]: one: running\na [title]: two: pending\na [title]: one: [odd]\n"
     )

@@ -1,4 +1,4 @@
-"""nix-root.target, after which everything starts that keeps its root directory."""
+"""Test that everything that keeps its root directory starts after nix-root.target."""
 
 import tomllib
 from pathlib import Path
@@ -19,14 +19,14 @@ def _values(unit: str, key: str) -> set[str]:
 
 
 @pytest.mark.parametrize("release", ["systemd-259", "systemd-262", "haveged"])
-def test_each_release_has_its_early_services_ordered(release: str) -> None:
+def test_early_services_of_each_release_are_ordered(release: str) -> None:
     early = tomllib.loads(_EARLY.read_text(encoding="utf-8"))[release]["units"]
     assert set(early) <= _values(_TARGET, "Before")
 
 
 @pytest.mark.parametrize("unit", ["nix-root.service", "nix-root-label.service"])
-def test_what_changes_the_root_comes_before_the_target(unit: str) -> None:
-    """Nothing else starts a passive target, and one that is not started orders nothing."""
+def test_unit_that_changes_the_root_wants_the_target(unit: str) -> None:
+    """Nothing else starts a passive target, and a target that is not started orders nothing."""
     for key in ("Wants", "Before"):
         assert _TARGET in _values(unit, key)
     for name in (unit, _TARGET):

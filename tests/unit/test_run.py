@@ -6,13 +6,13 @@ from nix_aurora.errors import ToolError
 from nix_aurora.run import run
 
 
-def test_stdout(tmp_path: Path) -> None:
+def test_stdout_is_returned(tmp_path: Path) -> None:
     assert run(["sh", "-c", "echo $PWD $X; echo no >&2"], cwd=tmp_path, env={"X": "1"}) == (
         f"{tmp_path} 1\n"
     )
 
 
-def test_log_file(tmp_path: Path) -> None:
+def test_log_file_has_the_output(tmp_path: Path) -> None:
     log_file = tmp_path / "log"
     assert run(["sh", "-c", "echo out; echo err >&2"], log_file=log_file) == ""
     assert log_file.read_text() == "out\nerr\n"
@@ -37,7 +37,7 @@ def test_failure_names_the_log_and_shows_its_end(tmp_path: Path) -> None:
     assert lines[-1] == f"log: {log_file}"
 
 
-def test_missing_tool() -> None:
+def test_missing_tool_is_reported() -> None:
     with pytest.raises(ToolError, match="cannot start no-such-tool: No such file") as caught:
         run(["no-such-tool"], env={"PATH": "/usr/bin:/bin"})
     assert caught.value.hint == "make setup"

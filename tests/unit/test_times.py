@@ -1,4 +1,4 @@
-"""The table at the end of make check, and the choice of what runs in it."""
+"""Test the table at the end of make check, and the choice of its long tests."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ _JUNIT = """\
 """
 
 
-def test_the_table_counts_tests_and_names_the_slowest(tmp_path: Path) -> None:
+def test_table_counts_tests_and_names_the_slowest(tmp_path: Path) -> None:
     (tmp_path / "unit.xml").write_text(_JUNIT)
     tier = read_tier(tmp_path / "unit.xml")
     assert render([tier, tier._replace(name="host", failed=0)]) == (
@@ -29,13 +29,13 @@ def test_the_table_counts_tests_and_names_the_slowest(tmp_path: Path) -> None:
     )
 
 
-def test_a_cut_off_file_is_an_error(tmp_path: Path) -> None:
+def test_truncated_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "unit.xml").write_text(_JUNIT[:100])
     with pytest.raises(ValueError, match="cannot read test times"):
         read_tier(tmp_path / "unit.xml")
 
 
-def test_a_seed_chooses_the_same_tenth_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_seed_chooses_the_same_tenth(monkeypatch: pytest.MonkeyPatch) -> None:
     cases = list(range(60))
     monkeypatch.setattr(torture, "WHOLE", False)
     monkeypatch.setattr(torture, "SEED", "one")

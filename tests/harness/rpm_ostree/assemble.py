@@ -1,4 +1,4 @@
-"""The assembly: a tree, imported packages, their scriptlets and the rpm database become one."""
+"""Assemble a tree from a base, imported packages, their scriptlets and the rpm database."""
 
 import json
 import shutil
@@ -14,7 +14,7 @@ from tests.harness.rpm_ostree.package import Package, ordered, read_headers
 from tests.harness.rpm_ostree.scripts import STATE, Ran, run_file_triggers, run_scriptlet
 
 _INSIDE = Path(__file__).with_name("inside.py")
-# systemctl as scriptlets have it: systemctl-wrapper.sh.
+# The systemctl that scriptlets see: systemctl-wrapper.sh.
 _SYSTEMCTL = """\
 #!/usr/bin/bash
 for word in "$@"; do
@@ -25,7 +25,7 @@ done
 echo "rpm-ostree-systemctl: Ignored non-preset command: $*"
 """
 # core.rs:204 FilesystemScriptPrep; its wrappers of useradd and the like change nothing.
-# passwd.rs:48 prepare_rpm_layering_impl, :659 prepare_pwgrp: where the tree keeps its users in
+# passwd.rs:48 prepare_rpm_layering_impl, :659 prepare_pwgrp: if the tree keeps its users in
 # /usr/lib, they are in /etc while scriptlets run. rpmostree-core.cxx:4462 and :4505; bwrap.rs:392.
 _PREPARE = f"""
 for path in usr/sbin/sss_cache usr/bin/systemctl; do
@@ -63,11 +63,11 @@ _RPM = "rpm --install --nosignature --nodigest --ignoresize --replacefiles --old
 
 
 def layer(root: Root, rpms: Sequence[Path], *, sysusers: bool = True) -> list[Ran]:
-    """Add RPMs to a tree, and give the scriptlets that have run, in their order.
+    """Add RPMs to a tree, and return the scriptlets that ran, in their order.
 
-    /etc is at its place in the tree, before and after. ``sysusers`` is whether its rpm is one
-    that makes users itself. Raises ToolError for whatever ends ``rpm-ostree install``; the tree
-    is of no use then. rpmostree-core.cxx:4131 rpmostree_context_assemble.
+    /etc is at its place in the tree, before and after. ``sysusers`` is whether the tree's rpm
+    creates users itself. Raises ToolError for everything that ends ``rpm-ostree install``; the tree
+    is then useless. rpmostree-core.cxx:4131 rpmostree_context_assemble.
     """
     imported = {
         package.nevra: (package, number)
@@ -101,9 +101,9 @@ def layer(root: Root, rpms: Sequence[Path], *, sysusers: bool = True) -> list[Ra
 
 
 def run_sysusers(root: Root) -> None:
-    """Make the users of all sysusers.d files, where rpm's macros say that it does: core.rs:155.
+    """Create the users of all sysusers.d files if rpm's macros say so: core.rs:155.
 
-    That is before the first scriptlet.
+    This happens before the first scriptlet.
     """
     command = root.run(_SYSUSERS, mutability=Mutability.IMMUTABLE).strip()
     if command:
@@ -111,7 +111,7 @@ def run_sysusers(root: Root) -> None:
 
 
 def _solve(root: Root, packages: Sequence[Package]) -> None:
-    """Check relations, as libdnf's solver does in its way; overrides of the base are not made."""
+    """Check relations as libdnf's solver does; overrides of the base are not implemented."""
     for package in packages:
         if package.path is None:
             raise ValueError(f"{package.name} has no file")
@@ -150,6 +150,6 @@ def _inside(root: Root, what: str, action: str, *names: str) -> None:
 
 
 def _write_database(root: Root) -> None:
-    """Enter the packages into the tree's database: rpmostree-core.cxx:3975 write_rpmdb."""
+    """Add the packages to the tree's database: rpmostree-core.cxx:3975 write_rpmdb."""
     define = "--define '_pkgverify_level none'"
     root.scratch.run(f"{_RPM} --justdb --nodeps --noscripts --notriggers {define} {WORK}/*.rpm")

@@ -1,12 +1,12 @@
-"""A commit of an assembled tree, and what a deployment has of it."""
+"""Commit an assembled tree, and deploy the commit."""
 
 from tests.harness.rpm_ostree.container import WORK, Root
 
 DEPLOYMENT = f"{WORK}/deployment"
 _REPO = f"{WORK}/repo"
-# core.rs:110 TempEtcGuard::undo; rpmostree-core.cxx:4707 rpmostree_context_commit, without what
-# needs a kernel; composepost.rs:430 postprocess_cleanup_rpmdb_impl. Then as ostree deploys it. The
-# devices are those of Debian's root.
+# core.rs:110 TempEtcGuard::undo; rpmostree-core.cxx:4707 rpmostree_context_commit, without the
+# parts that need a kernel; composepost.rs:430 postprocess_cleanup_rpmdb_impl. Then deploy it like
+# ostree. The devices are those of Debian's root.
 _COMMIT = f"""
 mkdir {WORK}/tree
 mount --bind / {WORK}/tree
@@ -23,9 +23,9 @@ cp -a {DEPLOYMENT}/usr/etc {DEPLOYMENT}/etc
 
 
 def commit(root: Root) -> str:
-    """Commit the tree to a repository of its own; give its digest.
+    """Commit the tree to a separate repository; return its digest.
 
-    ``DEPLOYMENT`` in the scratch root then is what a host would boot. This is the end of the
-    tree: its /etc is at /usr/etc.
+    Afterwards ``DEPLOYMENT`` in the scratch root is what a host would boot. The tree cannot be used
+    any more: its /etc is at /usr/etc.
     """
     return root.scratch.run(_COMMIT).stdout.splitlines()[0]

@@ -1,4 +1,4 @@
-"""The container that rpm-ostree runs commands and scriptlets in, inside the tree it assembles."""
+"""The container in which rpm-ostree runs commands and scriptlets inside the assembled tree."""
 
 import shlex
 from enum import Enum
@@ -7,7 +7,7 @@ from pathlib import Path
 from nix_aurora.errors import ToolError
 from tests.harness.scratch import Scratch
 
-WORK = "/run/rpm-ostree"  # where the tree sees Root.work
+WORK = "/run/rpm-ostree"  # the place of Root.work in the tree
 _TOP_LINKS = ("lib", "lib32", "lib64", "bin", "sbin")  # bwrap.rs:23 USR_LINKS
 _ENVIRONMENT = ("LANG=C", "PATH=/usr/sbin:/usr/bin")  # bwrap.rs:25 PATH_VAR, :179 new
 # bwrap.rs:28 ADDED_CAPABILITIES; all others are dropped.
@@ -26,7 +26,7 @@ _BWRAP = (
     *(word for name in _CAPABILITIES for word in ("--cap-add", name)),
 )
 _MOUNTS = f"{WORK}.rofiles"
-# $1 is whether /usr and /etc are shown by rofiles-fuse: bwrap.rs:85 RoFilesMount::new.
+# $1 is whether rofiles-fuse shows /usr and /etc: bwrap.rs:85 RoFilesMount::new.
 _RUN = f"""
 mounted=$1
 shift
@@ -44,7 +44,7 @@ exit "$code"
 
 
 class Mutability(Enum):
-    """How a command sees /usr and /etc: bwrap.rs:282 new_with_mutability."""
+    """The access of a command to /usr and /etc: bwrap.rs:282 new_with_mutability."""
 
     IMMUTABLE = ("--ro-bind", "usr", "/usr", "--ro-bind", "etc", "/etc")
     ROFILES = ("--bind", f"{_MOUNTS}/usr", "/usr", "--bind", f"{_MOUNTS}/etc", "/etc")
@@ -52,9 +52,9 @@ class Mutability(Enum):
 
 
 class Root:
-    """A tree that is being assembled, in a scratch root.
+    """A tree during its assembly, in a scratch root.
 
-    ``work`` is a directory of this machine that the scratch root has at ``WORK``.
+    ``work`` is a directory of this machine that is at ``WORK`` in the scratch root.
     """
 
     def __init__(self, scratch: Scratch, work: Path) -> None:
@@ -68,7 +68,7 @@ class Root:
         ]
 
     def run(self, command: str, *, mutability: Mutability, write_var: bool = False) -> str:
-        """Run a command of the tree, and give its output: bwrap.rs:481 bubblewrap_run_sync."""
+        """Run a command of the tree, and return its output: bwrap.rs:481 bubblewrap_run_sync."""
         var = ("--bind" if write_var else "--ro-bind", "var", "/var")
         return self.contain(shlex.split(command), mutability, var)
 
@@ -82,10 +82,10 @@ class Root:
         stdin: str = "/dev/null",
         descriptors: str = "",
     ) -> str:
-        """Run a command in the container, with more arguments for bubblewrap before it.
+        """Run a command in the container, with ``arguments`` for bubblewrap before it.
 
-        ``stdin`` and ``descriptors`` (shell redirections) are opened outside of it. Gives its
-        output; raises ToolError with rpm-ostree's message and the output where it fails.
+        ``stdin`` and ``descriptors`` (shell redirections) are opened outside of the container.
+        Returns the output; raises ToolError with rpm-ostree's message and the output on failure.
         """
         bwrap = [*_BWRAP, *self._links, *mutability.value, *arguments]
         mounted = "yes" if mutability is Mutability.ROFILES else "no"

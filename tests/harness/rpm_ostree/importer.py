@@ -1,4 +1,4 @@
-"""The importer: what of an RPM's payload gets into a commit, and as what."""
+"""The importer: which files of an RPM's payload enter a commit, and in which form."""
 
 import os
 import re
@@ -23,7 +23,7 @@ _MOVED_FROM_VAR = ("alternatives", "vagrant")
 
 @dataclass
 class _Commit:
-    """What one RPM becomes: a directory, and lines for tmpfiles.d."""
+    """The result of importing one RPM: a directory, and lines for tmpfiles.d."""
 
     package: Package
     directory: Path
@@ -32,7 +32,7 @@ class _Commit:
     written: dict[str, Path] = field(default_factory=dict)  # regular files by name in the header
 
     def serialize(self) -> str:
-        """Give the tmpfiles.d lines, those of moved directories first.
+        """Return the tmpfiles.d lines, those of moved directories first.
 
         importer.rs:264 serialize_tmpfiles_content.
         """
@@ -46,11 +46,11 @@ def import_package(
     documentation: bool = True,
     read_only_executables: bool = False,
 ) -> Package:
-    """Import the RPM at ``path`` into a new ``directory``, which then is like a commit of it.
+    """Import the RPM at ``path`` into a new ``directory``, which is then like a commit of it.
 
-    Owners and file capabilities are not there: they are applied when the tree is assembled. The
-    two options are a treefile's (treefile.rs:1940 importer_flags). Raises ToolError with
-    rpm-ostree's message for a path that it refuses.
+    Owners and file capabilities are missing: they are applied when the tree is assembled. The two
+    options are a treefile's (treefile.rs:1940 importer_flags). Raises ToolError with rpm-ostree's
+    message for a refused path.
     """
     package = read_package(path)
     commit = _Commit(package, directory)
@@ -72,10 +72,10 @@ def import_package(
 def _import(
     commit: _Commit, entry: rpm.file, read: Read, documentation: bool, read_only_executables: bool
 ) -> None:
-    """Treat one entry of the payload: rpmostree-importer.cxx:465 compose_filter_cb."""
+    """Handle one entry of the payload: rpmostree-importer.cxx:465 compose_filter_cb."""
     commit.links.update(_links(entry.name))
     path = f"/{_translated(entry.name.lstrip('/'))}"
-    # Names in the header are compared with translated ones: what is in /etc stays.
+    # Names in the header are compared with translated ones, so files in /etc are kept.
     if not documentation and _is_documentation(commit.package, path):
         return
     if path.startswith(("/run/", "/var/")):
@@ -92,7 +92,7 @@ def _import(
 
 
 def _translated(path: str) -> str:
-    """Give where rpm-ostree has what an RPM has at ``path``, both relative to the root.
+    """Return where rpm-ostree puts an RPM's ``path``, both relative to the root.
 
     utils.rs:266 translate_path_for_ostree_impl.
     """
@@ -110,7 +110,7 @@ def _translated(path: str) -> str:
 
 
 def _links(name: str) -> Iterator[str]:
-    """Give the tmpfiles.d line that leads from where a directory was to where it is.
+    """Yield the tmpfiles.d line that links the old place of a directory to its new one.
 
     importer.rs:142 inspect_opt_path, :157 inspect_varlib_path, :185 tmpfiles_symlink_entries.
     """
@@ -123,7 +123,7 @@ def _links(name: str) -> Iterator[str]:
 
 
 def _tmpfiles_line(path: str, entry: rpm.file) -> str:
-    """Give the line that makes a directory or symlink at boot.
+    """Return the line that creates a directory or symlink at boot.
 
     tmpfiles.rs:56 translate_to_tmpfiles_d, :39 canonicalize_escape_path.
     """
@@ -134,12 +134,12 @@ def _tmpfiles_line(path: str, entry: rpm.file) -> str:
 
 
 def _quoted(path: str) -> str:
-    """Quote as a shell needs it: utils.rs:245 shellsafe_quote."""
+    """Return ``path`` quoted for a shell: utils.rs:245 shellsafe_quote."""
     return path if _SAFE.fullmatch(path) else "'" + path.replace("'", "'\\''") + "'"
 
 
 def _is_documentation(package: Package, path: str) -> bool:
-    """Tell what a treefile with ``documentation: false`` leaves out.
+    """Return whether a treefile with ``documentation: false`` leaves out the path.
 
     rpmostree-importer.cxx:175 build_rpmfi_overrides.
     """
@@ -147,13 +147,13 @@ def _is_documentation(package: Package, path: str) -> bool:
 
 
 def _is_filtered(name: str, path: str) -> bool:
-    """Tell whether a path is left out without a word; raises ToolError for one that is refused.
+    """Return whether a path is silently left out; raise ToolError for a refused one.
 
     importer.rs:351 import_filter, :384 path_is_ostree_compliant.
     """
     if path.startswith("/usr/etc/selinux") and path.endswith(".LOCK"):
         return True
-    if path.startswith(("/run", "/var")):  # /variable, too
+    if path.startswith(("/run", "/var")):  # this includes /variable
         return True
     if path in _TOP or path.startswith(_BELOW):
         return False
@@ -163,7 +163,7 @@ def _is_filtered(name: str, path: str) -> bool:
 
 
 def _mode(mode: int, read_only_executables: bool) -> int:
-    """Give the mode in the commit: importer.rs:312 tweak_imported_file_info."""
+    """Return the mode in the commit: importer.rs:312 tweak_imported_file_info."""
     if stat.S_ISDIR(mode):
         return stat.S_IMODE(mode) | stat.S_IWUSR
     if read_only_executables and stat.S_ISREG(mode) and mode & 0o111:
@@ -172,7 +172,7 @@ def _mode(mode: int, read_only_executables: bool) -> int:
 
 
 def _write(target: Path, entry: rpm.file, read: Read, mode: int) -> None:
-    """Write an entry; of another kind than these it is ignored.
+    """Write an entry; ignore those of any other kind.
 
     rpmostree-importer.cxx:588 import_rpm_to_repo, ignore_unsupported_content.
     """
@@ -191,7 +191,7 @@ def _write(target: Path, entry: rpm.file, read: Read, mode: int) -> None:
 
 
 def _hard_links(commit: _Commit) -> Iterator[tuple[str, Path]]:
-    """Give for each name that has no content of its own the one that has it.
+    """Yield each name without content of its own, with the path that has the content.
 
     rpmostree-importer.cxx:588 import_rpm_to_repo: libostree gives each name the whole file.
     """
@@ -206,7 +206,7 @@ def _hard_links(commit: _Commit) -> Iterator[tuple[str, Path]]:
 
 
 def _parent_made(directory: Path, path: str) -> Path:
-    """Give ``path`` in the directory, with parents of mode 0755 where the payload has none."""
+    """Return ``path`` in the directory; create parents of mode 0755 that the payload lacks."""
     final = directory / path
     missing = [parent for parent in final.parents if not parent.exists()]
     for parent in reversed(missing):

@@ -1,7 +1,7 @@
-"""What the assembly does to the files of a tree: run in it by its own Python.
+"""Apply the assembly's changes to the files of a tree: run inside it by its own Python.
 
-``checkout DIRECTORY`` adds an imported package, ``owners FILE`` applies what its header says of
-owners, modes and capabilities, ``tmpfiles`` merges the generated lines. Messages are rpm-ostree's.
+``checkout DIRECTORY`` adds an imported package, ``owners FILE`` applies the header's owners, modes
+and capabilities, ``tmpfiles`` merges the generated lines. Messages are rpm-ostree's.
 """
 
 import ctypes
@@ -20,7 +20,7 @@ _MERGED = _SYSTEM / "rpm-ostree-autovar.conf"
 
 
 def checkout(source: Path, target: Path = _ROOT) -> None:
-    """Add what is in ``source``; a file that is there already has to be the same.
+    """Add the files in ``source``; an existing file must be identical.
 
     rpmostree-core.cxx:2965 checkout_package_into_root, OVERWRITE_UNION_IDENTICAL. While a tree is
     assembled, its /usr/etc is at /etc: core.rs:69 prepare_tempetc_guard.
@@ -43,7 +43,7 @@ def checkout(source: Path, target: Path = _ROOT) -> None:
             shutil.copy2(entry.path, there, follow_symlinks=False)
         elif not _same(Path(entry.path), there):
             sys.exit(f"Hardlinking {entry.path} to {entry.name}: File exists")
-        os.utime(there, (0, 0), follow_symlinks=False)  # ostree keeps no time
+        os.utime(there, (0, 0), follow_symlinks=False)  # ostree stores no times
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -72,7 +72,7 @@ def owners(facts: Path) -> None:
         if stat.S_IFMT(mode) not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
             continue
         path = Path(name)
-        # Names go through links at the top, as in /bin; in /opt nothing is applied.
+        # Names go through links at the top, as in /bin; nothing is applied in /opt.
         if path.parts[1] not in {"usr", "etc"} and not Path("/", path.parts[1]).is_symlink():
             continue
         if path.parts[1] in {"run", "var"} or (ghost and not os.path.lexists(path)):
@@ -102,7 +102,7 @@ def _set_capabilities(path: Path, text: str) -> None:
 
 
 def tmpfiles() -> None:
-    """Merge generated lines into one file that systemd reads, without paths that it knows.
+    """Merge generated lines into one file for systemd, without paths that it already has.
 
     tmpfiles.rs:252 deduplicate_tmpfiles_entries.
     """
@@ -117,7 +117,7 @@ def tmpfiles() -> None:
 
 
 def _lines(directory: Path) -> dict[str, str]:
-    """Give the lines of all files by the path that they are about: tmpfiles.rs:308."""
+    """Return the lines of all files by the path that they are about: tmpfiles.rs:308."""
     return {
         line.split()[1]: line
         for file in sorted(directory.glob("*.conf"))

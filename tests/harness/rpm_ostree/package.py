@@ -1,4 +1,4 @@
-"""An RPM's header, and what its payload holds."""
+"""Read an RPM's header, and its payload."""
 
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,36 +12,36 @@ Read = Callable[[int], bytes]
 
 @dataclass(frozen=True)
 class Package:
-    """A package: its header, and its file, where there is one. The bindings have no types."""
+    """A package: its header, and its file if there is one. The bindings have no types."""
 
     header: rpm.hdr
     path: Path | None = None
 
     @property
     def name(self) -> str:
-        """The package's name, without version."""
+        """Return the package's name, without version."""
         return str(self.header["name"])
 
     @property
     def nevra(self) -> str:
-        """Name, version, release and architecture in one word."""
+        """Return name, version, release and architecture in one word."""
         return str(self.header["nevra"])
 
     @property
     def files(self) -> Iterable[rpm.file]:
-        """What the header says of each file."""
+        """Return the header's entry for each file."""
         return list(rpm.files(self.header))
 
     def payload(self) -> Iterator[tuple[rpm.file, Read]]:
-        """Give what the archive in the package holds, each entry with a reader of its content.
+        """Yield each entry of the package's archive with a reader of its content.
 
-        Of hard links only the last has content. ``%ghost`` files are not there.
+        Only the last of several hard links has content. ``%ghost`` files are missing.
         """
         if self.path is None:
             raise ValueError(f"{self.name} is a header without a file")
         with self.path.open("rb") as file:
             header = _transaction().hdrFromFdno(file.fileno())
-            # A payload that is not compressed names no compressor.
+            # The header of an uncompressed payload names no compressor.
             compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
             archive = rpm.files(header).archive(rpm.fd(file.fileno(), "r", compressor))
             for entry in archive:
@@ -56,12 +56,12 @@ def read_package(path: Path) -> Package:
 
 
 def read_headers(path: Path) -> list[Package]:
-    """Give the packages of a database, from what ``rpmdb --exportdb`` has written."""
+    """Parse the packages of a database from the output of ``rpmdb --exportdb``."""
     return [Package(header) for header in rpm.readHeaderListFromFile(str(path))]
 
 
 def ordered(packages: Sequence[Package]) -> list[Package]:
-    """Put packages in rpm's own order: what is required comes first, then by name."""
+    """Return packages in rpm's own order: required packages come first, then by name."""
     transaction = _transaction()
     by_nevra = {package.nevra: package for package in packages}
     for nevra in sorted(by_nevra):

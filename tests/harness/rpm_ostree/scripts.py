@@ -1,4 +1,4 @@
-"""Scriptlets: which of a package run, and how."""
+"""Run scriptlets: which of a package's scriptlets run, and how."""
 
 import shlex
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from nix_aurora.errors import ToolError
 from tests.harness.rpm_ostree.container import WORK, Mutability, Root
 from tests.harness.rpm_ostree.package import Package
 
-STATE = "/run/rpm-state"  # the directory that scriptlets have at /var/lib/rpm-state
+STATE = "/run/rpm-state"  # scriptlets see this directory at /var/lib/rpm-state
 _LUA = "<lua>"
 _EXPAND = 1  # RPMSCRIPT_FLAG_EXPAND
-_INSTALL = "1"  # $1; always: rpmostree-scripts.cxx:569 impl_run_rpm_script
-# rpmostree-scripts.cxx:88. %preun, %postun, %pretrans, %verifyscript and all triggers but those
-# below are not looked at.
+_INSTALL = "1"  # $1 has this value in every case: rpmostree-scripts.cxx:569 impl_run_rpm_script
+# rpmostree-scripts.cxx:88. %preun, %postun, %pretrans, %verifyscript and all other triggers are
+# ignored.
 KINDS = {
     "%prein": (rpm.RPMTAG_PREIN, rpm.RPMTAG_PREINPROG, rpm.RPMTAG_PREINFLAGS),
     "%post": (rpm.RPMTAG_POSTIN, rpm.RPMTAG_POSTINPROG, rpm.RPMTAG_POSTINFLAGS),
@@ -33,14 +33,14 @@ _IGNORED = frozenset(
     }
 )
 # rpmostree-scripts.cxx:119 lua_replacements: those that stand for one plain command. The others
-# are of packages that no one layers.
+# belong to packages that no one layers.
 _REPLACED = {
     "glibc-common.transfiletriggerin": ("/usr/bin/sh", "/sbin/ldconfig"),
     "glibc.posttrans": ("/usr/bin/true", ""),
     "authselect-libs.prein": ("/usr/bin/bash", "touch /var/lib/rpm-state/authselect.force"),
 }
 _SKIP = "-- rpm-ostree-skip"
-# find_and_write_matching_files: what is below each of the directories, and is none itself.
+# find_and_write_matching_files: paths below each of the directories, without the directories.
 _FIND = r"""
 for pattern; do
     pattern=${pattern%"${pattern##*[!/]}"}
@@ -51,25 +51,25 @@ done
 
 @dataclass(frozen=True)
 class Ran:
-    """A scriptlet that has run to exit code 0: ``package.kind``, and what it has said."""
+    """A scriptlet that ran and exited with 0: ``package.kind``, and its output."""
 
     name: str
     output: str
 
 
 def run_scriptlet(root: Root, package: Package, kind: str) -> Ran | None:
-    """Run the package's scriptlet of a kind; None where there is none to run.
+    """Run the package's scriptlet of a kind; return None if there is none to run.
 
-    Raises ToolError with rpm-ostree's message where it fails or cannot be run.
+    Raises ToolError with rpm-ostree's message if it fails or cannot be run.
     rpmostree-scripts.cxx:615 run_script, :499 impl_run_rpm_script.
     """
     tag, program_tag, flags_tag = KINDS[kind]
     name = f"{package.name}.{kind[1:]}"
     body = package.header[tag]
-    if body is None or name in _IGNORED:  # a program alone (-p /sbin/ldconfig) is no scriptlet
+    if body is None or name in _IGNORED:  # a program alone (-p /sbin/ldconfig) is not a scriptlet
         return None
     programs = package.header[program_tag]
-    # Of a program's arguments none is passed on.
+    # The arguments of a program are not passed on.
     interpreter = programs[0] if programs else "/bin/sh"
     if interpreter == _LUA and _says_skip(body):
         return None
@@ -84,7 +84,7 @@ def run_scriptlet(root: Root, package: Package, kind: str) -> Ran | None:
 
 
 def run_file_triggers(root: Root, package: Package) -> list[Ran]:
-    """Run the package's %transfiletriggerin, for all files that the tree now has.
+    """Run the package's %transfiletriggerin, for all files that are now in the tree.
 
     rpmostree-scripts.cxx:782 rpmostree_transfiletriggers_run_sync.
     """
@@ -111,7 +111,7 @@ def run_file_triggers(root: Root, package: Package) -> list[Ran]:
 
 
 def _patterns(header: rpm.hdr, number: int) -> list[str]:
-    """Give the directories that a trigger waits for; those outside /usr do not count.
+    """Return the directories that a trigger matches; those outside /usr do not count.
 
     rpmostree-scripts.cxx:716 find_and_write_matching_files.
     """
@@ -138,12 +138,12 @@ def _matching(root: Root, patterns: list[str]) -> str:
 
 
 def _says_skip(body: str) -> bool:
-    """Tell whether Lua asks to be skipped: rpmostree-scripts.cxx:478 lua_script_has_skip."""
+    """Return whether Lua asks to be skipped: rpmostree-scripts.cxx:478 lua_script_has_skip."""
     return any(line.startswith(_SKIP) for line in body.split("\n")[:10])
 
 
 def _without_lua(package: Package, kind: str, interpreter: str, body: str) -> tuple[str, str]:
-    """Give interpreter and body, for Lua those that rpm-ostree has in its place.
+    """Return interpreter and body; for Lua, rpm-ostree's replacements.
 
     rpmostree-scripts.cxx:223 fail_if_interp_is_lua.
     """

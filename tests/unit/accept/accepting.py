@@ -1,4 +1,4 @@
-"""What the tests of the acceptance script share."""
+"""Shared helpers of the acceptance script's tests."""
 
 import json
 from collections.abc import Mapping
@@ -34,5 +34,5 @@ def as_json(value: object, code: int = 0) -> Answer:
 
 
 def is_red(outcome: Outcome, said: str) -> bool:
-    """Return whether an outcome is red, says ``said``, and names a command."""
+    """Return whether an outcome is red, contains ``said``, and names a command."""
     return outcome.result is Result.FAILED and said in outcome.detail and bool(outcome.next)

@@ -1,4 +1,4 @@
-"""The acceptance script: its connection, its command line and its exit codes."""
+"""Test the acceptance script's connection, command line and exit codes."""
 
 import json
 import os
@@ -13,7 +13,7 @@ from accept.promises import PROMISES
 from accept.records import Answer
 from nix_aurora.errors import UsageError
 
-# In place of ssh: it runs the command here, and is as unreachable as the directory says.
+# This replaces ssh: it runs the command here, and fails if the directory has a file "lost".
 _SSH = """\
 #!/bin/sh
 place=${0%/*}
@@ -55,7 +55,7 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("host", ["", "-oProxyCommand=x", "a\nb"])
-def test_a_host_that_ssh_could_misread_is_refused(host: str) -> None:
+def test_host_that_ssh_could_misread_is_refused(host: str) -> None:
     with pytest.raises(UsageError, match=r"expected \[user@\]host"):
         Connection(host, [])
 
@@ -69,11 +69,11 @@ def test_one_connection_carries_all_commands(ssh: Path) -> None:
     opened, ran, *rest = (ssh / "log").read_text().splitlines()
     assert "-oControlMaster=yes" in opened
     assert "-oControlMaster=no" in ran
-    assert "-oProxyCommand=false" in ran  # a lost connection is not made again in passing
+    assert "-oProxyCommand=false" in ran  # a lost connection is not opened again by a later command
     assert all("-p 2222" in line for line in (opened, ran, *rest))
 
 
-def test_a_lost_connection_is_told_from_a_command_that_fails(ssh: Path) -> None:
+def test_lost_connection_differs_from_failed_command(ssh: Path) -> None:
     connection = Connection("aurora", [])
     connection.open()
     assert connection.run("exit 255", "", limit=60).code == 255
@@ -86,7 +86,7 @@ def test_a_lost_connection_is_told_from_a_command_that_fails(ssh: Path) -> None:
 
 
 @pytest.mark.usefixtures("ssh")
-def test_a_command_that_takes_too_long_is_ended() -> None:
+def test_slow_command_is_ended() -> None:
     connection = Connection("aurora", [])
     connection.open()
     with pytest.raises(LateError, match="no end after"):
@@ -94,13 +94,13 @@ def test_a_command_that_takes_too_long_is_ended() -> None:
     connection.close()
 
 
-def test_what_a_users_shell_prints_first_is_no_answer() -> None:
+def test_output_of_a_users_shell_is_not_part_of_the_answer() -> None:
     answer = Answer(0, f'Welcome!\n{{}}\n{BEGIN}\n{{"a": 1}}\n', "")
     assert own_answer(answer).stdout == '{"a": 1}\n'
     assert own_answer(Answer(127, "sh: not found\n", "")).stdout == "sh: not found\n"
 
 
-def test_no_script_reads_what_comes_after_it() -> None:
+def test_scripts_get_an_empty_input() -> None:
     script = whole("cat")
     assert script.startswith(f"{{\necho {BEGIN}\n")
     assert script.endswith("\n} </dev/null\n")
@@ -109,10 +109,10 @@ def test_no_script_reads_what_comes_after_it() -> None:
 # --- the command
 
 
-def test_a_host_without_the_package_is_red(
+def test_host_without_the_package_is_red(
     ssh: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The host is this machine, with the real scripts."""
+    """Use this machine as the host, with the real scripts."""
     path = tmp_path / "new" / "report.json"
     assert command.main([f"--json={path}", "box"]) == 1
     said = capsys.readouterr()
@@ -125,7 +125,7 @@ def test_a_host_without_the_package_is_red(
     assert (ssh / "log").read_text().count("-oControlMaster=yes") == 1
 
 
-def test_a_host_that_cannot_be_reached(ssh: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unreachable_host_ends_with_2(ssh: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (ssh / "lost").touch()
     assert command.main(["box"]) == 2
     said = capsys.readouterr()
@@ -134,15 +134,13 @@ def test_a_host_that_cannot_be_reached(ssh: Path, capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.parametrize("words", [["--ssh='", "box"], ["--", "-x"]])
-def test_wrong_usage(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_ends_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert command.main(words) == 2
     assert "expected" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("ssh")
-def test_a_report_that_cannot_be_written(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_unwritable_report_ends_with_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert command.main([f"--json={tmp_path}/file/report.json", "box"]) == 2
     assert "cannot write the report" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""The acceptance script: whatever a host says, it is judged."""
+"""Test that the acceptance script judges any output of a host."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -78,7 +78,7 @@ def _judge_all(value: Any, text: str, code: int) -> Iterator[Outcome]:  # noqa: 
 
 @settings(max_examples=300)
 @given(_VALUES | _ANSWERS, _LINES, st.sampled_from([0, 1, 77]))
-def test_whatever_a_host_says_is_judged(value: object, text: str, code: int) -> None:
+def test_any_output_of_a_host_is_judged(value: object, text: str, code: int) -> None:
     for outcome in _judge_all(value, text, code):
         assert outcome.detail
         assert (outcome.next is not None) == (outcome.result is Result.FAILED)

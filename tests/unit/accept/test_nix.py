@@ -1,4 +1,4 @@
-"""The acceptance script: what it makes of doctor, daemon, builds, profiles and deployments."""
+"""Test how the acceptance script judges doctor, daemon, builds, profiles and deployments."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from tests.unit.accept.accepting import DONE, STATUS, as_json, is_red
 # --- doctor, daemon, build, collection
 
 
-def test_the_doctor() -> None:
+def test_doctor_is_judged_by_its_faults_and_exit_code() -> None:
     note = {"id": "a", "severity": "note", "message": "m", "fix": None}
     fault = {"id": "b:c", "severity": "error", "message": "bad\x1b", "fix": "sudo x"}
     well = nix.judge_doctor("doctor", as_json({"well": True, "findings": [note]}))
@@ -23,7 +23,7 @@ def test_the_doctor() -> None:
     assert is_red(nix.judge_doctor("doctor", as_json({"well": True, "findings": []}, 1)), "exit")
 
 
-def test_the_daemon() -> None:
+def test_daemon_is_judged_by_its_version() -> None:
     client = Answer(0, "nix (Determinate Nix 3.22.1) 2.35.2\n", "")
     daemon = Answer(0, "Store URL: daemon\nVersion: 2.35.2\nTrusted: 0\n", "")
     assert nix.judge_daemon(client, daemon, STATUS).result is Result.OK
@@ -39,7 +39,7 @@ def test_the_daemon() -> None:
 _BUILT = "built 0 \ntop /bin\ntop /nix\ntop /tmp\nmap       1000      30001          1\n"
 
 
-def test_a_build_in_a_sandbox() -> None:
+def test_build_in_a_sandbox_is_green() -> None:
     outcome = nix.judge_build(Records(_BUILT), {"30001"}, 1000)
     assert outcome.detail == "in a sandbox, as the build user 30001"
 
@@ -58,14 +58,14 @@ def test_a_build_in_a_sandbox() -> None:
         ("built 0 \ntop /bin\nmap 1000\n", "cannot be read"),
     ],
 )
-def test_a_build_without_a_sandbox_is_red(text: str, said: str) -> None:
+def test_build_outside_a_sandbox_is_red(text: str, said: str) -> None:
     assert is_red(nix.judge_build(Records(text), {"30001"}, 1000), said)
 
 
 _COLLECTED = "collected 0 x 12 store paths deleted, 4.5 MiB freed\nkept 0 \ngarbage 1 \nruns 0 \n"
 
 
-def test_a_collection() -> None:
+def test_collection_is_green_with_its_figures() -> None:
     outcome = nix.judge_collect(Records(_COLLECTED))
     assert outcome.detail == "12 store paths deleted, 4.5 MiB freed"
 
@@ -79,11 +79,11 @@ def test_a_collection() -> None:
         ("collected 1 denied", "denied"),
     ],
 )
-def test_a_collection_that_takes_too_much_or_too_little_is_red(name: str, said: str) -> None:
+def test_collection_that_deletes_too_much_or_too_little_is_red(name: str, said: str) -> None:
     assert is_red(nix.judge_collect(Records(f"{_COLLECTED}{name}\n")), said)
 
 
-def test_a_collection_that_did_not_begin_is_red() -> None:
+def test_collection_that_did_not_begin_is_red() -> None:
     assert is_red(nix.judge_collect(Records("")), "nix-store --add failed")
 
 
@@ -103,7 +103,7 @@ def _results(text: str, layout: str = "mount") -> dict[str, Result]:
     return {outcome.id: outcome.result for outcome in outcomes}
 
 
-def test_a_profile() -> None:
+def test_working_profile_is_green() -> None:
     assert set(_results(_PROFILE).values()) == {Result.OK}
     namespace = _results(_PROFILE, "namespace")
     assert namespace == dict.fromkeys(profile.IDS, Result.OK) | {
@@ -123,25 +123,25 @@ def test_a_profile() -> None:
         ("left a generation", {"profile-remove"}),
     ],
 )
-def test_each_way_to_start_it_has_its_line(line: str, red: set[str]) -> None:
+def test_each_way_to_start_a_program_has_an_outcome(line: str, red: set[str]) -> None:
     results = _results(f"{_PROFILE}{line}\n")
     assert {name for name, result in results.items() if result is Result.FAILED} == red
 
 
 @pytest.mark.parametrize("text", ["", "added 1 error\n"])
-def test_nothing_is_shown_of_what_was_not_added(text: str) -> None:
+def test_program_that_was_not_added_is_not_shown(text: str) -> None:
     others = dict.fromkeys(profile.IDS[1:], Result.NOT_SHOWN)
     assert _results(text) == {"profile-add": Result.FAILED, **others}
 
 
-def test_a_user_without_systemd_shows_nothing() -> None:
+def test_user_without_systemd_is_not_shown() -> None:
     text = f"{_PROFILE}unit 1 Failed to connect to bus\nentry 1 \n"
     results = _results(text)
     assert results["user-unit"] is Result.NOT_SHOWN
     assert results["desktop-entry"] is Result.NOT_SHOWN
 
 
-def test_a_desktop_that_is_older_than_the_profile_proves_nothing() -> None:
+def test_desktop_older_than_the_profile_is_not_shown() -> None:
     text = f"{_PROFILE}desktop older\n"
     assert set(_results(text).values()) == {Result.OK}
     results = _results(f"{text}unit 127 not found\nentry 1 not in XDG_DATA_DIRS\n")
@@ -149,7 +149,7 @@ def test_a_desktop_that_is_older_than_the_profile_proves_nothing() -> None:
     assert results["desktop-entry"] is Result.NOT_SHOWN
 
 
-def test_a_program_from_outside() -> None:
+def test_program_from_the_network_is_judged_in_each_shell() -> None:
     seen = "added 0 \nshell:bash 0 devbox 0.17\ninside 0 devbox\n"
     judged = profile.judge_network(Records(seen), "mount", "nixpkgs#devbox")
     assert judged.detail == "nixpkgs#devbox starts: devbox 0.17"
@@ -177,7 +177,7 @@ def test_deployments_are_parsed() -> None:
     assert is_red(deployments.judge_ostree(none), "no booted deployment")
 
 
-def test_rpm_ostree() -> None:
+def test_rpm_ostree_is_judged_by_its_booted_deployment() -> None:
     booted = {"booted": True, "version": "44.1", "requested-packages": ["nix-aurora"]}
     green = deployments.judge_rpm_ostree(as_json({"deployments": [{}, booted]}))
     assert (green.result, green.detail) == (Result.OK, "booted 44.1; layered: nix-aurora")
@@ -185,7 +185,7 @@ def test_rpm_ostree() -> None:
     assert is_red(deployments.judge_rpm_ostree(Answer(1, "", "error: no")), "error: no")
 
 
-def test_bootc() -> None:
+def test_bootc_is_judged_by_its_booted_image() -> None:
     image = {"status": {"booted": {"image": {"image": {"image": "ghcr.io/x/y"}}}}}
     assert deployments.judge_bootc(as_json(image)).detail == "booted ghcr.io/x/y"
     local = deployments.judge_bootc(as_json({"status": {"booted": {"image": None}}}))

@@ -1,4 +1,4 @@
-"""The acceptance script: its table, its JSON, and what it masks."""
+"""Test the acceptance script's table and JSON, and what it masks."""
 
 import json
 from dataclasses import replace
@@ -40,7 +40,7 @@ _OUTCOMES = (
 )
 
 
-def test_the_table_names_promise_and_next_command_of_what_failed() -> None:
+def test_table_names_promise_and_next_command_of_a_failure() -> None:
     text = render(_report(*_OUTCOMES), 80)
     assert text.isprintable() or all(line.isprintable() for line in text.splitlines())
     lines = text.splitlines()
@@ -54,7 +54,7 @@ def test_the_table_names_promise_and_next_command_of_what_failed() -> None:
     assert max(map(len, lines)) <= 80
 
 
-def test_the_report_is_json() -> None:
+def test_report_is_valid_json() -> None:
     report = json.loads(describe(_report(*_OUTCOMES)))
     assert report["format"] == 1
     assert report["host"] == {
@@ -75,12 +75,12 @@ def test_the_report_is_json() -> None:
     }
 
 
-def test_the_exit_code_is_that_of_what_was_shown() -> None:
+def test_exit_code_follows_from_the_outcomes() -> None:
     assert exit_code([]) == 0
     assert exit_code([_OUTCOMES[0], _OUTCOMES[2]]) == 0
     assert exit_code(_OUTCOMES) == 1
 
 
-def test_the_default_place_of_a_report() -> None:
+def test_default_path_of_a_report_names_host_and_date() -> None:
     path = command.default_path("jane@../box:1", "2026-11-29T16:05:06Z")
     assert path == Path("out/accept-.._box_1-2026-11-29T160506.json")

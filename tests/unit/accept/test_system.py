@@ -1,4 +1,4 @@
-"""The acceptance script: what it makes of a host's records, units, users and labels."""
+"""Test how the acceptance script judges a host's records, units, users and labels."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -30,7 +30,7 @@ def test_records_are_parsed() -> None:
     assert seen.coded("none") == (None, "")
 
 
-def test_what_is_no_object_is_none() -> None:
+def test_part_of_a_value_that_is_not_an_object_is_none() -> None:
     assert parse_object(Answer(0, '{"a": 1}', "")) == {"a": 1}
     for text in ("", "[1]", "{", "[" * 100_000, "null"):
         assert parse_object(Answer(0, text, "")) is None
@@ -48,7 +48,7 @@ def test_the_end_of_a_long_text_is_quoted_and_escaped() -> None:
 # --- package, layout, units, users
 
 
-def test_the_package() -> None:
+def test_package_is_judged_by_command_and_rpm() -> None:
     green = system.judge_package(
         Answer(0, "nix-aurora 2.34\n", ""), "nix-aurora-2.34-1.x86_64\npackage x is not installed\n"
     )
@@ -70,7 +70,7 @@ def test_the_package() -> None:
         ("relocated", {}, "everywhere yes", "/run/nix/store"),
     ],
 )
-def test_a_layout_is_what_is_seen(
+def test_layout_is_green_if_the_mounts_match(
     layout: str, mount: Mapping[str, Any] | None, seen: str, said: str
 ) -> None:
     state = State({**STATUS, "layout": layout}, mount)
@@ -91,25 +91,25 @@ def test_a_layout_is_what_is_seen(
         ("none", {}, "everywhere yes\ninside yes", "none"),
     ],
 )
-def test_a_layout_that_is_not_seen_is_red(
+def test_layout_that_is_not_mounted_is_red(
     layout: str, mount: Mapping[str, Any] | None, seen: str, said: str
 ) -> None:
     state = State({**STATUS, "layout": layout}, mount)
     assert is_red(system.judge_layout(state, Records(seen)), said)
 
 
-def test_a_namespace_that_was_asked_for_is_green() -> None:
+def test_requested_namespace_is_green() -> None:
     status = {**STATUS, "layout": "namespace", "settings": {"STORE_LAYOUT": "namespace"}}
     outcome = system.judge_layout(State(status, {"unmoved": None}), Records("inside yes"))
     assert outcome.result is Result.OK
 
 
-def test_no_status_is_red() -> None:
+def test_missing_status_is_red() -> None:
     outcome = system.judge_layout(State(None, None, "exit code 1: gone"), Records(""))
     assert is_red(outcome, "gone")
 
 
-def test_a_root_directory_that_can_be_written_to_is_red() -> None:
+def test_writable_root_directory_is_red() -> None:
     read_only, writable = Records("options ro,relatime"), Records("options rw,relatime")
     refused, made = Answer(1, "", "Read-only file system"), Answer(0, "made\n", "")
     assert system.judge_read_only(refused, read_only).result is Result.OK
@@ -117,7 +117,7 @@ def test_a_root_directory_that_can_be_written_to_is_red() -> None:
     assert is_red(system.judge_read_only(refused, writable), "rw,relatime")
 
 
-def test_units() -> None:
+def test_failed_unit_of_ours_is_red() -> None:
     seen = Records("state running\nours nix-setup.service\nours label-root.service\n")
     assert system.judge_units(seen, _UNITS, "mount").result is Result.OK
     assert system.judge_system(seen).result is Result.OK
@@ -134,7 +134,7 @@ def test_units() -> None:
     assert system.judge_units(seen, stopped, "namespace").result is Result.OK
 
 
-def test_units_of_others_are_named_and_never_green() -> None:
+def test_failed_units_of_others_are_named_and_not_green() -> None:
     seen = Records("state degraded\nours nix-setup.service\nfailed systemd-remount-fs.service\n")
     assert system.judge_units(seen, _UNITS, "mount").result is Result.OK
     outcome = system.judge_system(seen)
@@ -143,7 +143,7 @@ def test_units_of_others_are_named_and_never_green() -> None:
 
 
 @pytest.mark.parametrize("state", ["starting", "maintenance", ""])
-def test_a_system_that_is_not_up_is_red(state: str) -> None:
+def test_system_that_is_not_up_is_red(state: str) -> None:
     assert is_red(system.judge_system(Records(f"state {state}")), state)
 
 
@@ -151,7 +151,7 @@ _GROUP = "group nixbld:x:30000:nixbld1,nixbld2\n"
 _USER = "user nixbld{0} nixbld{0}:x:3000{0}:30000:Nix build user:/var/empty:{1}\n"
 
 
-def test_build_users() -> None:
+def test_build_users_are_judged_by_group_and_passwd() -> None:
     users = "".join(_USER.format(number, "/usr/sbin/nologin") for number in (1, 2))
     green = system.judge_users(Records(_GROUP + users))
     assert green.detail == "2 build users, ids 30001 to 30002; group 30000"
@@ -174,7 +174,7 @@ _DENIED = (
 )
 
 
-def test_labels() -> None:
+def test_labels_are_judged_by_the_policy() -> None:
     store = _LABEL.format("bin_t", "bin_t", "/var/lib/nix/store")
     assert selinux.judge_labels(Records(store)).result is Result.OK
     wrong = store + _LABEL.format("default_t", "bin_t", "/nix")
@@ -184,7 +184,7 @@ def test_labels() -> None:
     assert is_red(selinux.judge_labels(Records("")), "no path")
 
 
-def test_a_denial_that_concerns_nix_is_red_once() -> None:
+def test_denial_that_concerns_nix_is_red_once() -> None:
     twice = _DENIED.format(7, "nix-daemon", "x", "bin_t", 0) + _DENIED.format(
         8, "nix-daemon", "x", "bin_t", 0
     )
@@ -200,7 +200,7 @@ def test_other_denials_are_green() -> None:
     assert "1 were allowed by a permissive domain" in outcome.detail
 
 
-def test_no_records_prove_nothing() -> None:
+def test_missing_records_prove_nothing() -> None:
     assert selinux.judge_denials(Records("kept no\n")).result is Result.NOT_SHOWN
 
 
@@ -217,5 +217,5 @@ def test_no_records_prove_nothing() -> None:
         ('comm="unix_chkpwd" name="shadow"', False),
     ],
 )
-def test_what_concerns_nix(line: str, concerned: bool) -> None:
+def test_denials_that_concern_nix_are_recognized(line: str, concerned: bool) -> None:
     assert selinux.concerns_nix(f"avc:  denied {{ read }} for pid=1 {line}") is concerned

@@ -1,4 +1,4 @@
-"""The acceptance script: which checks it makes, and its reboots."""
+"""Test the order of the acceptance script's checks, and its reboots."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -41,7 +41,7 @@ def _results(walk: Walk) -> dict[str, str]:
     return {outcome.name: str(outcome.result) for outcome in walk.outcomes}
 
 
-def test_what_needs_a_broken_promise_is_not_shown() -> None:
+def test_check_that_needs_a_broken_promise_is_not_shown() -> None:
     said: list[str] = []
     walk = _walk(said)
     steps = [
@@ -53,13 +53,13 @@ def test_what_needs_a_broken_promise_is_not_shown() -> None:
     assert _results(walk) == {"daemon": "failed", "build": "not shown", "users": "not shown"}
     assert walk.outcomes[1].detail == "it needs daemon, which is not ok"
     assert said == ["daemon: failed", "build: not shown", "users: not shown"]
-    # Another boot is judged by itself.
+    # Another boot is judged on its own.
     walk.take([_step(ok("daemon", "up")), _step(ok("build", "built"), needs=("daemon",))], "reboot")
     assert walk.outcomes[-1].name == "reboot/build"
     assert walk.outcomes[-1].result is Result.OK
 
 
-def test_a_check_that_cannot_end_fails_and_the_rest_goes_on() -> None:
+def test_check_that_raises_fails_and_the_rest_continues() -> None:
     walk = _walk()
     walk.take(
         [_raising(LateError("no end"), "layout", "read-only", "units"), _step(ok("sudo", ""))]
@@ -73,14 +73,14 @@ def test_a_check_that_cannot_end_fails_and_the_rest_goes_on() -> None:
     assert walk.outcomes[1].detail == "no end"
 
 
-def test_after_a_lost_connection_nothing_is_shown() -> None:
+def test_nothing_is_shown_after_a_lost_connection() -> None:
     walk = _walk()
     walk.take([_raising(LostError("gone"), "layout", "units"), _step(ok("sudo", "works"))])
     assert _results(walk) == {"layout": "ok", "units": "failed", "sudo": "not shown"}
     assert walk.lost
 
 
-def test_a_check_that_forgets_a_promise_is_our_own_fault() -> None:
+def test_check_that_forgets_a_promise_is_an_internal_error() -> None:
     step = Step(("layout", "units"), lambda _: iter([ok("layout", "")]), ())
     with pytest.raises(RuntimeError, match="no outcome of units"):
         _walk().take([step])
@@ -96,7 +96,7 @@ def test_each_promise_has_one_check_and_a_page() -> None:
         assert promise.text.endswith(".")
 
 
-def test_what_was_not_asked_for_is_not_shown() -> None:
+def test_optional_check_is_not_shown_unless_requested() -> None:
     walk = _walk()
     walk.take(asked_steps(network=None, collect=False))
     assert [(one.id, one.detail) for one in walk.outcomes] == [
@@ -110,7 +110,7 @@ def test_what_was_not_asked_for_is_not_shown() -> None:
 
 
 class _Rebooting:
-    """A host with deployments, of which it boots the first; ``breaks`` says what goes wrong."""
+    """A host with deployments, of which it boots the first; ``breaks`` names a fault."""
 
     def __init__(self, *names: str, breaks: str = "", image: str = "ostree") -> None:
         self.facts = replace(FACTS, shown={"image": image})
@@ -159,7 +159,7 @@ def _reboot(
 _GREEN = {"reboot": "ok", "rollback": "ok", "back": "ok"}
 
 
-def test_a_reboot_a_rollback_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reboot_rollback_and_return_are_green(monkeypatch: pytest.MonkeyPatch) -> None:
     host = _Rebooting("a", "b", "c")
     names = [*host.names]
     host.facts = replace(host.facts, tools=host.facts.tools | {"nix-aurora"})
@@ -169,7 +169,9 @@ def test_a_reboot_a_rollback_and_the_way_back(monkeypatch: pytest.MonkeyPatch) -
     assert (host.names, host.booted) == (names, names[0])
 
 
-def test_a_rollback_by_rpm_ostree_to_an_image_without_us(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rollback_by_rpm_ostree_to_an_image_without_the_package_is_green(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     host = _Rebooting("a", "b")
     host.facts = replace(host.facts, tools=host.facts.tools | {"rpm-ostree"})
     results = _reboot(host, monkeypatch)
@@ -192,7 +194,7 @@ def test_a_rollback_by_rpm_ostree_to_an_image_without_us(monkeypatch: pytest.Mon
         (_Rebooting("a", "b", breaks="lost 2"), {"rollback": "ok", "back": "failed"}),
     ],
 )
-def test_what_goes_wrong_has_its_line(
+def test_each_fault_of_a_reboot_has_an_outcome(
     host: _Rebooting, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     results = _reboot(host, monkeypatch)
@@ -200,7 +202,7 @@ def test_what_goes_wrong_has_its_line(
     assert set(results) >= set(IDS)
 
 
-def test_a_failed_rollback_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_rollback_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     host = _Rebooting("a", "b", breaks="same 2")
     names = [*host.names]
     _reboot(host, monkeypatch)
@@ -221,14 +223,14 @@ def _unready(change: Callable[[_Rebooting], None]) -> _Rebooting:
         _unready(lambda host: setattr(host, "facts", replace(host.facts, root=False))),
     ],
 )
-def test_a_host_that_must_not_reboot_does_not(
+def test_host_that_must_not_reboot_is_not_rebooted(
     host: _Rebooting, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert _reboot(host, monkeypatch) == dict.fromkeys(IDS, "not shown")
     assert (host.boots, host.commands) == (0, [])
 
 
-def test_nothing_reboots_unasked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reboots_need_the_option(monkeypatch: pytest.MonkeyPatch) -> None:
     host = _Rebooting("a", "b")
     assert _reboot(host, monkeypatch, asked=False) == dict.fromkeys(IDS, "not shown")
     assert host.boots == 0

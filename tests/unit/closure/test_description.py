@@ -59,7 +59,7 @@ def content(directory: Path) -> dict[str, bytes]:
     return {str(path.relative_to(directory)): path.read_bytes() for path in paths}
 
 
-def test_same_bytes_everywhere(
+def test_description_has_the_same_bytes_everywhere(
     described: Path, staged: Staged, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LC_ALL", "C")
@@ -71,8 +71,10 @@ def test_same_bytes_everywhere(
     assert content(tmp_path / "other") == content(described)
 
 
-def test_same_bytes_from_another_tarball(described: Path, staged: Staged, tmp_path: Path) -> None:
-    """Order, hard links, modes and times of the source do not show."""
+def test_description_has_the_same_bytes_for_another_tarball(
+    described: Path, staged: Staged, tmp_path: Path
+) -> None:
+    """Change the order, hard links, modes and times of the source."""
     target = f"{TOP}/store/{LIBC}/a-b"
 
     def mutate(sample: Sample) -> None:
@@ -91,7 +93,7 @@ def test_same_bytes_from_another_tarball(described: Path, staged: Staged, tmp_pa
     assert content(tmp_path / "other") == content(described)
 
 
-def test_json(described: Path, staged: Staged) -> None:
+def test_json_describes_the_closure(described: Path, staged: Staged) -> None:
     text = (described / "closure.json").read_text()
     found = json.loads(text)
     assert text == json.dumps(found, indent=2, sort_keys=True) + "\n"
@@ -129,7 +131,7 @@ def test_json_names_the_accepted_advisories(staged: Staged, tmp_path: Path) -> N
     assert found["id"] == manifest.closure_id(staged.closure)
 
 
-def test_size_on_disk(described: Path, staged: Staged) -> None:
+def test_size_counts_whole_blocks_and_inodes(described: Path, staged: Staged) -> None:
     store = staged.root / "store"
     everything = [path.lstat() for path in (store, *store.rglob("*"))]
     files = [status.st_size for status in everything if stat.S_ISREG(status.st_mode)]
@@ -159,7 +161,7 @@ def test_env_is_read_by_a_shell(described: Path, staged: Staged) -> None:
     }
 
 
-def test_no_manual(staged: Staged, tmp_path: Path) -> None:
+def test_closure_without_a_manual_has_an_empty_value(staged: Staged, tmp_path: Path) -> None:
     without = replace(staged, closure=replace(staged.closure, manual=None))
     directory = tmp_path / "closure"
     describe(without, directory, date=DATE)
@@ -168,14 +170,14 @@ def test_no_manual(staged: Staged, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["/nix/store/a?b", "$(id)", "a b", "a\nb", "~", "é"])
-def test_values_that_no_shell_may_see(staged: Staged, tmp_path: Path, value: str) -> None:
+def test_unsafe_shell_values_are_refused(staged: Staged, tmp_path: Path, value: str) -> None:
     odd = replace(staged, closure=replace(staged.closure, cacert=value))
     with pytest.raises(VerificationError, match="CLOSURE_CACERT: expected a value safe in a shell"):
         describe(odd, tmp_path / "closure", date=DATE)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_id_depends_on_paths_and_roles_only(staged: Staged) -> None:
+def test_id_depends_only_on_paths_and_roles(staged: Staged) -> None:
     first = manifest.closure_id(staged.closure)
     assert len(first) == 32
     assert manifest.closure_id(replace(staged.closure, name="x", commands=())) == first
@@ -183,7 +185,7 @@ def test_id_depends_on_paths_and_roles_only(staged: Staged) -> None:
     assert manifest.closure_id(replace(staged.closure, manual=None)) != first
 
 
-def test_directory_of_others_is_left_alone(staged: Staged, tmp_path: Path) -> None:
+def test_foreign_directory_is_not_replaced(staged: Staged, tmp_path: Path) -> None:
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources/nix-aurora.spec").touch()
     with pytest.raises(
@@ -203,7 +205,7 @@ def test_own_directory_is_replaced(staged: Staged, tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["closure"]
 
 
-def test_sbom(described: Path, staged: Staged) -> None:
+def test_sbom_has_a_package_for_each_path(described: Path, staged: Staged) -> None:
     document = json.loads((described / "closure.spdx.json").read_text())
     assert document["spdxVersion"] == "SPDX-2.3"
     assert document["creationInfo"]["created"] == "2026-08-01T00:00:00Z"

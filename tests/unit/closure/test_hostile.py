@@ -1,4 +1,4 @@
-"""Corrupt and hostile tarballs: each is refused with its own words, and nothing is left behind."""
+"""Test that each corrupt or hostile tarball is refused with its own message, without leftovers."""
 
 import hashlib
 import lzma
@@ -45,12 +45,12 @@ OTHER = "7" * 32 + "-other-1"
 
 
 class Case(NamedTuple):
-    """A way to break the sample, and all that is said about it."""
+    """A way to break the sample, and the expected message."""
 
     name: str
     mutate: Mutation
     message: str
-    from_tarfile: str = ""  # where newer versions of it refuse the member before we do
+    from_tarfile: str = ""  # for newer versions of tarfile that refuse the member before we do
 
 
 def extra(name: str, node: Node | None = None, **attributes: object) -> Mutation:
@@ -72,7 +72,7 @@ def header(wanted: str, **attributes: object) -> Mutation:
 
 
 def without(wanted: str) -> Mutation:
-    """Drop the member called ``wanted``, with all below it."""
+    """Drop the member called ``wanted``, with everything below it."""
 
     def edit(members: list[Member]) -> None:
         members[:] = [each for each in members if not f"{each.info.name}/".startswith(f"{wanted}/")]
@@ -91,7 +91,7 @@ def content(**attributes: object) -> Mutation:
 
 
 def stored(name: str, node: Node) -> Mutation:
-    """Put a store path, and register it."""
+    """Add a store path, and register it."""
     return lambda sample: sample.store.__setitem__(name, node)
 
 
@@ -133,7 +133,7 @@ def pax(name: str, **headers: str) -> Mutation:
 
 
 def endless_headers(sample: Sample) -> None:
-    """Prepend thousands of long-name headers that follow one another."""
+    """Prepend thousands of consecutive long-name headers."""
     info = tarfile.TarInfo("././@LongLink")
     info.type, info.size = tarfile.GNUTYPE_LONGNAME, 512
     sample.tar = lambda rest: (info.tobuf() + b"x".ljust(512, b"\0")) * 5000 + rest
@@ -157,7 +157,7 @@ def bad_block(data: bytes) -> bytes:
 
 
 def libc(edit: Callable[[bytes], bytes]) -> Mutation:
-    """Change the content of a file, behind the registration's back."""
+    """Change the content of a file without changing the registration."""
 
     def change(members: list[Member]) -> None:
         for each in members:
@@ -169,7 +169,7 @@ def libc(edit: Callable[[bytes], bytes]) -> Mutation:
 
 
 def both(*mutations: Mutation) -> Mutation:
-    """Do one after the other."""
+    """Apply one mutation after the other."""
 
     def mutate(sample: Sample) -> None:
         for each in mutations:
@@ -410,7 +410,7 @@ CASES = [
         both(extra(STORE, {}), extra(STORE, {})),
         U + f"{STORE}: expected each member once, got it a second time",
     ),
-    # Where members go
+    # Places of members
     Case(
         "through a symlink",
         extra(f"{STORE}/{LINK}/x", File()),
@@ -735,7 +735,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name.replace(" ", "-"))
-def test_refused(case: Case, tmp_path: Path) -> None:
+def test_hostile_tarball_is_refused(case: Case, tmp_path: Path) -> None:
     tarball = make_tarball(tmp_path / "t.tar", mutate=case.mutate)
     out = tmp_path / "out"
     with pytest.raises(VerificationError) as caught:
@@ -753,10 +753,8 @@ def refusal(tmp_path: Path, mutation: Mutation) -> str:
     return str(caught.value)
 
 
-def test_hard_links_without_end_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """File systems refuse them, too, but each at another number, and with an OSError."""
+def test_too_many_hard_links_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """File systems also refuse them, but with different limits and with an OSError."""
     assert tree._MAX_HARD_LINKS < 65_000  # ext4's limit
     monkeypatch.setattr(tree, "_MAX_HARD_LINKS", 20)
     assert refusal(tmp_path, hard_links(21)) == (
@@ -764,7 +762,7 @@ def test_hard_links_without_end_are_refused(
     )
 
 
-def test_names_without_end_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpack, "_MAX_NAMES", 4000)
     name = f"{TOP}/{'x' * 100}"
     many = [extra(f"{name}{number}", File()) for number in range(40)]
@@ -781,10 +779,10 @@ def test_long_names_are_cut_in_messages(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_tarball_says_cannot_act_on_the_terminal(
+def test_text_in_a_tarball_cannot_control_the_terminal(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit code 5, and one line of printable text, also with -v and its traceback."""
+    """Expect exit code 5, and one line of printable text, also with -v and its traceback."""
     name = f"{STORE}/{'0' * 32}-x\x1b]0;title\x07\nerror: forged\u202e"
     tarball = make_tarball(tmp_path / "t.tar", mutate=extra(name, File()))
     words = ["stage", "--source", str(tarball), "--out", str(tmp_path / "out")]
@@ -796,7 +794,7 @@ def test_what_a_tarball_says_cannot_act_on_the_terminal(
         assert not re.search(r"^error: forged", error, re.MULTILINE)
 
 
-def test_a_large_licence_is_not_read_whole(tmp_path: Path) -> None:
+def test_large_licence_is_not_read_completely(tmp_path: Path) -> None:
     large = 64 << 20
     with (tmp_path / "LICENSE").open("wb") as file:
         file.truncate(large)

@@ -1,4 +1,4 @@
-"""CPEs and package URLs, in the form that the specifications have for what names may hold."""
+"""Test CPEs and package URLs against the specifications' grammar of names."""
 
 import re
 
@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from nix_aurora.closure.identifiers import cpe, purl
 
-# SPDX 2.3, annex F.1.2, for the parts that are ever other than ``*``.
+# SPDX 2.3, annex F.1.2, for the parts that can differ from ``*``.
 _CPE = re.compile(
     r"cpe:2\.3:a(:([a-zA-Z0-9\-._]|\\[\\*?!\"#$%&'()+,/:;<=>@\[\]^`{|}~])+){3}(:\*){7}", re.ASCII
 )
-# What a store path's name may have: nix ``src/libstore/path.cc``.
+# The characters of a store path's name: nix ``src/libstore/path.cc``.
 names = st.text("abcXYZ0189+-._?=", min_size=1, max_size=30)
 
 
@@ -26,7 +26,7 @@ names = st.text("abcXYZ0189+-._?=", min_size=1, max_size=30)
         ("Gcc++", "14+1", r"cpe:2.3:a:gcc\+\+:gcc\+\+:14\+1:*:*:*:*:*:*:*"),
     ],
 )
-def test_cpe(name: str, version: str, expected: str) -> None:
+def test_cpe_has_vendor_product_and_version(name: str, version: str, expected: str) -> None:
     assert cpe(name, version) == expected
 
 
@@ -39,11 +39,11 @@ def test_cpe(name: str, version: str, expected: str) -> None:
         ("libstdc++", "1?=2", "pkg:nix/libstdc%2B%2B@1%3F%3D2"),
     ],
 )
-def test_purl(name: str, version: str, expected: str) -> None:
+def test_purl_has_name_and_version(name: str, version: str, expected: str) -> None:
     assert purl(name, version) == expected
 
 
 @given(name=names, version=names)
-def test_any_name_of_a_store_path_gives_valid_ones(name: str, version: str) -> None:
+def test_any_name_of_a_store_path_has_valid_identifiers(name: str, version: str) -> None:
     assert _CPE.fullmatch(cpe(name, version))
     assert re.fullmatch(r"pkg:nix/[A-Za-z0-9._~%-]+@[A-Za-z0-9._~%-]*", purl(name, version))

@@ -1,4 +1,4 @@
-"""What store paths tell of their licences, on disk as they are unpacked."""
+"""Test which licences unpacked store paths have."""
 
 import datetime
 import hashlib
@@ -41,14 +41,14 @@ License: GPL-2+
 
 
 def apache() -> str:
-    """Give a licence as its users have it, from a package that the tests need anyway."""
+    """Return a licence's text as packages ship it, from a package that the tests need anyway."""
     files = distribution("requests").files or []
     (path,) = (file for file in files if file.name == "LICENSE")
     return path.read_text()
 
 
 def staged(directory: Path, node: Node) -> Staged:
-    """Give a closure in which LIBC is ``node``."""
+    """Return a closure in which LIBC is ``node``."""
 
     def mutate(sample: Sample) -> None:
         sample.store[LIBC] = node
@@ -57,13 +57,13 @@ def staged(directory: Path, node: Node) -> Staged:
 
 
 def found(tmp_path: Path, node: Node) -> Finding:
-    """Give what is found in LIBC when it is ``node``."""
+    """Return the finding for LIBC when it is ``node``."""
     result = staged(tmp_path, node)
     return find(result.closure.paths, result.root / "store")[f"{STORE}/{LIBC}"]
 
 
 def text(path: str, content: str | bytes, *names: str) -> Text:
-    """Give what a file of LIBC is to be listed as."""
+    """Return the expected entry for a file of LIBC."""
     data = content.encode() if isinstance(content, str) else content
     return Text(f"{STORE}/{LIBC}/{path}", hashlib.sha256(data).hexdigest(), names)
 
@@ -88,7 +88,7 @@ def text(path: str, content: str | bytes, *names: str) -> Text:
         "lib/python3/x.dist-info/licenses/AUTHORS",
     ],
 )
-def test_a_file_that_tells(path: str, tmp_path: Path) -> None:
+def test_licence_files_are_found_by_name(path: str, tmp_path: Path) -> None:
     node: Node = File(b"some words")
     for part in reversed(path.split("/")):
         node = {part: node}
@@ -98,12 +98,12 @@ def test_a_file_that_tells(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["license.py", "copyright.h", "COPYING~", "licensed", "mynotice", "MYLICENSE", "Copy"]
 )
-def test_a_file_that_does_not(name: str, tmp_path: Path) -> None:
+def test_other_files_are_not_licence_files(name: str, tmp_path: Path) -> None:
     assert found(tmp_path, {name: File(b"words"), "share": {"license": {"x": File()}}}) == Finding()
 
 
 def test_links_are_followed_inside_the_closure(tmp_path: Path) -> None:
-    """As the whole of Determinate's Nix is links; what leads nowhere tells nothing."""
+    """All of Determinate's Nix consists of links; a broken link yields nothing."""
     store = f"{STORE}/{LIBC}"
     node: Node = {
         "share": {"doc": {"COPYING": File(b"words")}},
@@ -116,19 +116,19 @@ def test_links_are_followed_inside_the_closure(tmp_path: Path) -> None:
     assert found(tmp_path, node).texts == (text("share/doc/COPYING", "words"),)
 
 
-def test_paths_that_are_no_directories(tmp_path: Path) -> None:
-    """A link is not followed to what this machine may have in /nix/store."""
+def test_store_path_that_is_a_link_has_no_licence(tmp_path: Path) -> None:
+    """A link is not followed to this machine's /nix/store."""
     result = staged(tmp_path, {"lib": {"libc.so.6": {"COPYING": File()}}})
     link = result.root / "store" / LINK
     link.unlink()
-    link.symlink_to(f"{LIBC}/lib")  # one that leads somewhere in here
+    link.symlink_to(f"{LIBC}/lib")  # a link to an existing path in this store
     findings = find(result.closure.paths, result.root / "store")
     assert findings[f"{STORE}/{LINK}"] == findings[f"{STORE}/{SCRIPT}"] == Finding()
     assert findings[f"{STORE}/{LIBC}"].texts != ()
 
 
-def test_names_that_are_no_text(tmp_path: Path) -> None:
-    """A line end, an escape sequence, what is no UTF-8: each is listed once, in ASCII."""
+def test_names_that_are_not_text_are_listed_once_in_ascii(tmp_path: Path) -> None:
+    """Use a line end, an escape sequence, and bytes that are not UTF-8."""
     result = staged(tmp_path, {"share": {"licenses": {"é": File(b"1")}}})
     folder = os.fsencode(result.root / "store" / LIBC / "share/licenses")
     names = {b"a\nPath: x": b"2", b"\x1b[2J": b"3", b"\xff\xfe": b"4", b"b\\n": b"5"}
@@ -145,7 +145,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     paths = [line for line in listing.splitlines() if line.startswith("Path: ")]
     assert paths == [f"Path: {info.path}" for info in result.closure.paths]
     document = sbom.render(result.closure, findings, DATE)
-    json.dumps(json.loads(document), ensure_ascii=False).encode()  # no half of a surrogate pair
+    json.dumps(json.loads(document), ensure_ascii=False).encode()  # no unpaired surrogate
 
     shuffled = {path: findings[path] for path in reversed(findings)}
     assert find(reversed(result.closure.paths), result.root / "store") == findings
@@ -153,7 +153,7 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
     assert sbom.render(result.closure, shuffled, DATE) == document
 
 
-# --- what they say
+# --- their texts
 
 
 @pytest.mark.parametrize(
@@ -173,13 +173,13 @@ def test_names_that_are_no_text(tmp_path: Path) -> None:
         ("", NOASSERTION),
     ],
 )
-def test_texts_that_say_it_all(content: str, expected: str, tmp_path: Path) -> None:
+def test_known_texts_have_a_licence(content: str, expected: str, tmp_path: Path) -> None:
     finding = found(tmp_path, {"LICENSE": File(content.encode())})
     assert (finding.declared, finding.concluded) == (expected, expected)
     assert finding.texts == (text("LICENSE", content),)
 
 
-def test_of_several_licences_none_is_chosen(tmp_path: Path) -> None:
+def test_several_licences_are_noassertion(tmp_path: Path) -> None:
     node: Node = {"LICENSE-MIT": File(MIT.encode()), "LICENSE-APACHE": File(apache().encode())}
     finding = found(tmp_path, node)
     assert (finding.declared, finding.concluded) == (NOASSERTION, NOASSERTION)
@@ -187,7 +187,7 @@ def test_of_several_licences_none_is_chosen(tmp_path: Path) -> None:
     assert names == ["LICENSE-APACHE", "LICENSE-MIT"]
 
 
-def test_a_notice_is_no_licence(tmp_path: Path) -> None:
+def test_notice_is_not_a_licence(tmp_path: Path) -> None:
     node: Node = {"LICENSE": File(apache().encode()), "NOTICE": File(b"This is ours.")}
     assert found(tmp_path, node).declared == "Apache-2.0"
 
@@ -219,10 +219,10 @@ def test_a_notice_is_no_licence(tmp_path: Path) -> None:
         ("", (dep5.UNNAMED, "Expat"), NOASSERTION),
     ],
 )
-def test_debians_copyright_files(
+def test_debian_copyright_files_have_concluded_licences(
     license_: str, names: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
-    """Debian is not the author: SPDX has a field for that, 7.13, beside the one of 7.15."""
+    """Debian is not the author: SPDX has one field for that, 7.13, and another for 7.15."""
     content = DEBIAN.format(license_)
     finding = found(tmp_path, {"share": {"doc": {"x": {"copyright": File(content.encode())}}}})
     assert finding == Finding((text("share/doc/x/copyright", content, *names),), concluded=expected)
@@ -236,21 +236,21 @@ def test_debians_copyright_files(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n",
     ],
 )
-def test_other_files_of_debian(content: str) -> None:
+def test_other_formats_of_debian_copyright_have_no_licence(content: str) -> None:
     assert dep5.names(content) == ()
     assert dep5.expression(()) is None
 
 
-def test_debian_and_the_author_disagree(tmp_path: Path) -> None:
+def test_disagreement_of_debian_and_author_is_noassertion(tmp_path: Path) -> None:
     content = DEBIAN.format("GPL-2+")
     finding = found(tmp_path, {"copyright": File(content.encode()), "LICENSE": File(MIT.encode())})
     assert (finding.declared, finding.concluded) == ("MIT", NOASSERTION)
 
 
-# --- how it is told
+# --- the output
 
 
-def test_the_listing(tmp_path: Path) -> None:
+def test_listing_has_a_paragraph_for_each_path(tmp_path: Path) -> None:
     content = DEBIAN.format("GPL-2+")
     node: Node = {"copyright": File(content.encode()), "LICENSE": File(b"words")}
     result = staged(tmp_path, node)
@@ -267,7 +267,7 @@ def test_the_listing(tmp_path: Path) -> None:
     assert paragraphs[6] == f"{STORE}/{LINK}\nName: libc-link\nLicense: NOASSERTION\n"
 
 
-def test_the_sbom_says_the_same(tmp_path: Path) -> None:
+def test_sbom_agrees_with_the_listing(tmp_path: Path) -> None:
     result = staged(tmp_path, {"share": {"licenses": {"x": File(MIT.encode())}}})
     findings = find(result.closure.paths, result.root / "store")
     document = json.loads(sbom.render(result.closure, findings, DATE))

@@ -12,7 +12,7 @@ from nix_aurora.store.paths import STORE, store_path
 from nix_aurora.store.reginfo import PathInfo
 from tests.closures import CACERT, CLI, NIX, File, Link, Node, Sample, make_tarball
 
-# Two paths that Nix 2.34.8 was asked to install, and what it made of them.
+# Two paths that Nix 2.34.8 was asked to install, and its result.
 _NIX = f"{STORE}/bx0q3lrqb7wzn4x3dgsj03a2w6qy9p2c-nix-2.34.8"
 _CACERT = f"{STORE}/1q5rzfjjxlbwqzlzy78frvjqym9jb9rf-nss-cacert-20260816"
 _MANIFEST = f"{STORE}/3ldla0j11yrv8xb20498f11z8mi01ajd-env-manifest.nix"
@@ -25,7 +25,7 @@ _TEXT = (
 
 
 def add(tmp_path: Path, nix: Node, cacert: Node) -> tuple[Path, PathInfo, PathInfo]:
-    """Stage a closure with these two; give the profile, its registration and its manifest's."""
+    """Stage a closure with these two; return the profile, its registration and its manifest's."""
 
     def mutate(sample: Sample) -> None:
         sample.store[NIX], sample.store[CACERT] = nix, cacert
@@ -38,7 +38,7 @@ def add(tmp_path: Path, nix: Node, cacert: Node) -> tuple[Path, PathInfo, PathIn
 
 
 def tree(directory: Path) -> dict[str, str]:
-    """Give the links below ``directory``: what they are called, and where they lead."""
+    """Return the links below ``directory`` with their targets."""
     paths = [path for path in directory.rglob("*") if path.is_symlink()]
     return {str(path.relative_to(directory)): str(path.readlink()) for path in paths}
 
@@ -51,18 +51,18 @@ def commands(**more: Node) -> dict[str, Node]:
     return {"bin": {"nix": Link(f"{STORE}/{CLI}/bin/nix")}, **more}
 
 
-def test_names_are_those_that_nix_gives() -> None:
+def test_names_are_the_same_as_nixs() -> None:
     references = [_NIX, _CACERT]
     text = hashlib.sha256(_TEXT.encode()).digest()
     assert store_path("text", text, references, "env-manifest.nix") == _MANIFEST
-    # Of `nix store make-content-addressed`, which Nix calls "source" in the name's digest.
+    # The kind of `nix store make-content-addressed`, which Nix calls "source" in the name's digest.
     sha256 = parse_sha256("sha256-J+fzOLrNHwcQ+2TUc3aOumOQtEtXCxH+PYH00dG+CFw=")
     references = [f"{STORE}/4i53qzl9x4lqf5zx3jj84zg35q990ifs-a"]
     expected = f"{STORE}/v3da085sgpwfcax4clzdhiha4jf69qiq-user-environment"
     assert store_path("source", sha256, references, "user-environment") == expected
 
 
-def test_links(tmp_path: Path) -> None:
+def test_directories_of_one_are_linked_and_of_both_are_merged(tmp_path: Path) -> None:
     """One has a directory: a link to it. Both have it: a directory with the links of both."""
     nix = commands(
         etc={"profile.d": {"nix.sh": File()}, "ssl": {"README": File()}},
@@ -81,7 +81,7 @@ def test_links(tmp_path: Path) -> None:
     }
 
 
-def test_a_directory_behind_a_link_is_merged(tmp_path: Path) -> None:
+def test_directory_behind_a_link_is_merged(tmp_path: Path) -> None:
     cacert = certificates() | {"share": {"doc": {}}}
     made, _, _ = add(tmp_path, commands(share=Link(f"../{CLI}/share")), cacert)
     found = tree(made)
@@ -89,7 +89,7 @@ def test_a_directory_behind_a_link_is_merged(tmp_path: Path) -> None:
     assert found["share/doc"] == f"{STORE}/{CACERT}/share/doc"
 
 
-def test_manifest(tmp_path: Path) -> None:
+def test_manifest_is_the_same_as_nixs(tmp_path: Path) -> None:
     made, _, manifest = add(tmp_path, commands(), certificates())
     file = made.parent / manifest.name
     nix, cacert = f"{STORE}/{NIX}", f"{STORE}/{CACERT}"
@@ -99,7 +99,7 @@ def test_manifest(tmp_path: Path) -> None:
     assert manifest.references == (nix, cacert)
 
 
-def test_both_are_as_they_are_registered(tmp_path: Path) -> None:
+def test_profile_and_manifest_match_their_registrations(tmp_path: Path) -> None:
     made, profile, manifest = add(tmp_path, commands(), certificates())
     assert profile.references == tuple(
         sorted((f"{STORE}/{NIX}", f"{STORE}/{CACERT}", manifest.path))
@@ -136,7 +136,7 @@ def test_both_are_as_they_are_registered(tmp_path: Path) -> None:
     ],
     ids=["file-and-directory", "directory-and-file", "propagated"],
 )
-def test_what_no_profile_can_be_made_of(
+def test_impossible_profiles_are_refused(
     tmp_path: Path, nix: Node, cacert: Node, message: str
 ) -> None:
     with pytest.raises(VerificationError, match=f"cannot make the default profile: {message}"):
@@ -144,7 +144,7 @@ def test_what_no_profile_can_be_made_of(
     assert list((tmp_path / "out/stage").iterdir()) == []
 
 
-def test_a_link_to_nothing_is_refused_where_it_is_to_be_merged(tmp_path: Path) -> None:
+def test_broken_link_in_a_merged_directory_is_refused(tmp_path: Path) -> None:
     nix = commands(share=Link(f"../{CLI}/away"))
     with pytest.raises(VerificationError, match="expected a file, got nothing"):
         add(tmp_path, nix, certificates() | {"share": {}})

@@ -29,7 +29,7 @@ def checked(tmp_path: Path, mutate: Callable[[Sample], object] | None = None) ->
     return proof.check(unpacked, tmp_path / "store")
 
 
-def test_valid(tmp_path: Path) -> None:
+def test_valid_closure_is_described(tmp_path: Path) -> None:
     found = checked(tmp_path)
     assert found.name == "nix-3.22.1-x86_64-linux"
     assert (found.version, found.system, found.arch) == ("3.22.1", "x86_64-linux", "x86_64")
@@ -45,17 +45,17 @@ def test_valid(tmp_path: Path) -> None:
     )
 
 
-def test_roots_that_no_script_names(tmp_path: Path) -> None:
+def test_roots_are_found_without_scripts(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.install, sample.multi_user = "#!/bin/sh\n", None
 
     found = checked(tmp_path, mutate)
-    assert found.nix == f"/nix/store/{NIX}"  # not nix-cli, which nix refers to
+    assert found.nix == f"/nix/store/{NIX}"  # not nix-cli, to which nix refers
     assert found.cacert == f"/nix/store/{CACERT}"
     assert found.manual is None
 
 
-def test_roots_of_the_multi_user_script_alone(tmp_path: Path) -> None:
+def test_roots_are_found_in_the_multi_user_script(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.install = "#!/bin/sh\n"
 
@@ -85,7 +85,7 @@ def test_only_whole_assignments_name_roots(tmp_path: Path, line: str) -> None:
 @pytest.mark.parametrize(
     "line", ["nix='/nix/store/{}'", "nix=/nix/store/{}", 'export nix="/nix/store/{}" ']
 )
-def test_spellings_of_assignments(tmp_path: Path, line: str) -> None:
+def test_other_spellings_of_assignments_name_roots(tmp_path: Path, line: str) -> None:
     def mutate(sample: Sample) -> None:
         sample.install = line.format(LIBC) + "\n"
 
@@ -93,7 +93,7 @@ def test_spellings_of_assignments(tmp_path: Path, line: str) -> None:
         checked(tmp_path, mutate)
 
 
-def test_other_architecture(tmp_path: Path) -> None:
+def test_other_architecture_is_recognized(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.top = "nix-3.22.1-aarch64-linux"
         sample.store[CLI] = {
@@ -106,14 +106,14 @@ def test_other_architecture(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("top", ["nix-3.22.1", "tree-1", "a b", "nix-2.0-riscv64-linux"])
-def test_top_directory_of_any_name(tmp_path: Path, top: str) -> None:
-    """Version and system are in the closure itself."""
+def test_top_directory_may_have_any_name(tmp_path: Path, top: str) -> None:
+    """Version and system come from the closure itself."""
     found = checked(tmp_path, lambda sample: setattr(sample, "top", top))
     assert found.name == top
     assert (found.version, found.system) == ("3.22.1", "x86_64-linux")
 
 
-def test_architecture_of_the_name_where_nix_is_a_script(tmp_path: Path) -> None:
+def test_architecture_comes_from_the_name_if_nix_is_a_script(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.store[CLI] = {"bin": {"nix": File(b"#!/bin/sh\n", executable=True)}}
         sample.store[NIX] = {"bin": {"nix": Link(f"../../{CLI}/bin/nix")}}
@@ -129,7 +129,7 @@ def test_architecture_of_the_name_where_nix_is_a_script(tmp_path: Path) -> None:
         ("nix-2.35.0pre1_ab", "2.35.0pre1_ab"),
     ],
 )
-def test_version(tmp_path: Path, name: str, version: str) -> None:
+def test_version_comes_from_the_path(tmp_path: Path, name: str, version: str) -> None:
     path = "8" * 32 + "-" + name
 
     def mutate(sample: Sample) -> None:
@@ -150,7 +150,7 @@ def test_longer_cycles_are_found(tmp_path: Path) -> None:
         checked(tmp_path, mutate)
 
 
-def test_manual_behind_a_link_is_looked_up_in_the_store(tmp_path: Path) -> None:
+def test_manual_behind_a_link_is_found_in_the_store(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.store[LINK] = Link(f"/nix/store/{LIBC}/lib")
         sample.multi_user = f"NIX_INSTALLED_NIX_MAN=/nix/store/{LINK}\n"
@@ -158,7 +158,7 @@ def test_manual_behind_a_link_is_looked_up_in_the_store(tmp_path: Path) -> None:
     assert checked(tmp_path, mutate).manual == f"/nix/store/{LINK}"
 
 
-def test_no_elf(tmp_path: Path) -> None:
+def test_script_has_no_architecture(tmp_path: Path) -> None:
     path = tmp_path / "script"
     path.write_bytes(b"#!")
     assert elf.architecture(path) is None

@@ -56,7 +56,7 @@ def test_registration_becomes_canonical(tmp_path: Path) -> None:
     assert reginfo.render(former) == register(Sample())
 
 
-def test_former_one_is_replaced(tmp_path: Path) -> None:
+def test_earlier_stage_is_replaced(tmp_path: Path) -> None:
     tarball = make_tarball(tmp_path / "t")
     former = stage(tarball, tmp_path / "out", {})
     (former.root / "store" / "x").touch()
@@ -65,7 +65,7 @@ def test_former_one_is_replaced(tmp_path: Path) -> None:
     assert not (staged.root / "store" / "x").exists()
 
 
-def test_former_one_survives_a_fault(tmp_path: Path) -> None:
+def test_earlier_stage_survives_a_fault(tmp_path: Path) -> None:
     former = stage(make_tarball(tmp_path / "t"), tmp_path / "out", {})
     with pytest.raises(VerificationError):
         stage(make_tarball(tmp_path / "t2", mutate=broken), tmp_path / "out", {})
@@ -73,7 +73,7 @@ def test_former_one_survives_a_fault(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "out/stage").iterdir()] == ["x86_64"]
 
 
-def test_both_architectures(tmp_path: Path) -> None:
+def test_both_architectures_are_staged_side_by_side(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.top = "nix-3.22.1-aarch64-linux"
         sample.store[CLI] = {"bin": {"nix": File(elf(AARCH64), executable=True)}}
@@ -84,7 +84,7 @@ def test_both_architectures(tmp_path: Path) -> None:
     assert names == ["aarch64", "x86_64"]
 
 
-def test_nothing_is_left_after_an_interrupt(
+def test_nothing_remains_after_an_interrupt(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
@@ -96,7 +96,7 @@ def test_nothing_is_left_after_an_interrupt(
     assert list((tmp_path / "out/stage").iterdir()) == []
 
 
-def test_leftovers_of_killed_runs_go(tmp_path: Path) -> None:
+def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
     leftover = tmp_path / "out/stage/.unpacking.x"
     (leftover / "store/read-only").mkdir(parents=True)
     (leftover / "store/read-only/file").touch()
@@ -105,7 +105,7 @@ def test_leftovers_of_killed_runs_go(tmp_path: Path) -> None:
     assert [entry.name for entry in (tmp_path / "out/stage").iterdir()] == ["x86_64"]
 
 
-def test_a_second_run_waits(tmp_path: Path) -> None:
+def test_second_run_waits_for_the_first(tmp_path: Path) -> None:
     base = tmp_path / "out/stage"
     base.mkdir(parents=True)
     (base / ".unpacking.in-use").mkdir()

@@ -34,7 +34,7 @@ from tests.closures import (
 
 @pytest.mark.parametrize("compression", ["xz", "zst"])
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_canonical_tree(tmp_path: Path, compression: str, umask: int) -> None:
+def test_tree_is_canonical(tmp_path: Path, compression: str, umask: int) -> None:
     tarball = make_tarball(tmp_path / "t", compression=compression)
     former = os.umask(umask)
     try:
@@ -60,7 +60,7 @@ def test_canonical_tree(tmp_path: Path, compression: str, umask: int) -> None:
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["store", "t"]
 
 
-def test_hard_links(tmp_path: Path) -> None:
+def test_hard_links_are_unpacked(tmp_path: Path) -> None:
     target = f"{TOP}/store/{LIBC}/lib/libc.so.6"
     link = member(f"{TOP}/store/{LIBC}/new", type=tarfile.LNKTYPE, linkname=target)
 
@@ -72,7 +72,7 @@ def test_hard_links(tmp_path: Path) -> None:
     assert new.samefile(new.parent / "lib/libc.so.6")
 
 
-def test_several_streams_and_padding(tmp_path: Path) -> None:
+def test_several_xz_streams_and_padding_are_read(tmp_path: Path) -> None:
     def split(data: bytes) -> bytes:
         plain = lzma.decompress(data)
         return b"".join(lzma.compress(part) + bytes(8) for part in (plain[:700], plain[700:]))
@@ -83,7 +83,7 @@ def test_several_streams_and_padding(tmp_path: Path) -> None:
     assert unpack(make_tarball(tmp_path / "t", mutate=mutate), tmp_path).name == TOP
 
 
-def test_several_frames(tmp_path: Path) -> None:
+def test_several_zstd_frames_are_read(tmp_path: Path) -> None:
     def split(data: bytes) -> bytes:
         plain = zstandard.decompress(data)
         return b"".join(map(zstandard.compress, (plain[:700], b"", plain[700:])))
@@ -96,7 +96,7 @@ def test_several_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("style", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT])
-def test_long_names(tmp_path: Path, style: Literal[1, 2]) -> None:
+def test_long_names_are_read(tmp_path: Path, style: Literal[1, 2]) -> None:
     long = member(f"{TOP}/store/{LIBC}/{'long' * 40}", File(b"x"))
     header = long.info.tobuf(style)
 
@@ -113,8 +113,8 @@ def test_long_names(tmp_path: Path, style: Literal[1, 2]) -> None:
     assert (tmp_path / "store" / LIBC / ("long" * 40)).read_bytes() == b"x"
 
 
-def test_names_that_an_rpm_can_carry(tmp_path: Path) -> None:
-    """Whatever is neither control character nor invalid UTF-8, up to the length that rpm takes."""
+def test_names_that_an_rpm_can_contain_are_accepted(tmp_path: Path) -> None:
+    """These are all names without control characters and invalid UTF-8, up to rpm's length."""
     names = [
         "-rf",
         " ",
@@ -139,7 +139,7 @@ def test_names_that_an_rpm_can_carry(tmp_path: Path) -> None:
     assert found >= {*names, "d" * 255, "dangling", "dot"}
 
 
-def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_members_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_MEMBERS", 6)
     with pytest.raises(
         VerificationError, match=f"{NIX}/bin/nix: expected at most 6 members, got more"
@@ -147,13 +147,13 @@ def test_too_many_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
         unpack(make_tarball(tmp_path / "t"), tmp_path)
 
 
-def test_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_large_closure_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CLOSURE_SIZE", 4000)
     with pytest.raises(VerificationError, match=r"libc\.so\.6: expected at most 4000 bytes in all"):
         unpack(make_tarball(tmp_path / "t"), tmp_path)
 
 
-def test_hard_links_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hard_links_count_towards_the_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CLOSURE_SIZE", 20_000)
     target = f"{TOP}/store/{LIBC}/lib/libc.so.6"
 
@@ -170,7 +170,7 @@ def test_hard_links_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("compression", ["xz", "zst"])
-def test_zeros_without_end(
+def test_too_many_zeros_at_the_end_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compression: str
 ) -> None:
     monkeypatch.setattr(archive, "_MAX_PADDING", 100_000)
@@ -186,7 +186,7 @@ def test_zeros_without_end(
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_damage_is_refused_or_harmless(data: st.DataObject) -> None:
-    """Whatever byte of the tar changes: no error but ours, and nothing outside the store."""
+    """Change any byte of the tar: only our errors occur, and nothing outside the store changes."""
 
     def damage(plain: bytes) -> bytes:
         changed = bytearray(plain)
@@ -200,7 +200,8 @@ def test_damage_is_refused_or_harmless(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory) / "root"
         root.mkdir()
-        with contextlib.suppress(VerificationError):  # what slips through, check() finds
+        # check() finds the faults that unpack() accepts
+        with contextlib.suppress(VerificationError):
             unpack(make_tarball(Path(directory) / "t", compression="zst", mutate=mutate), root)
         assert sorted(entry.name for entry in Path(directory).iterdir()) == ["root", "t"]
         assert [entry.name for entry in root.iterdir()] == ["store"]

@@ -1,4 +1,4 @@
-"""What of a closure goes into /usr/share."""
+"""Test which files of a closure go into /usr/share."""
 
 from pathlib import Path
 
@@ -14,8 +14,8 @@ def _shared(tmp_path: Path, mutate: Mutation) -> dict[str, bytes]:
     return {str(path.relative_to(tmp_path / "share")): path.read_bytes() for path in files}
 
 
-def test_links_lead_to_what_is_copied(tmp_path: Path) -> None:
-    """As in the release: the manual is a path of its own, ``share`` a link to another's."""
+def test_links_are_replaced_by_their_targets(tmp_path: Path) -> None:
+    """As in the release, the manual is a separate path, and ``share`` a link to another's."""
     share: dict[str, Node] = {
         "zsh": {"site-functions": {"_nix": Link("../there")}, "there": File(b"zsh")},
         "bash-completion": Link("elsewhere"),
@@ -34,7 +34,7 @@ def test_links_lead_to_what_is_copied(tmp_path: Path) -> None:
     }
 
 
-def test_other_names_and_dangling_links_stay_out(tmp_path: Path) -> None:
+def test_other_names_and_dangling_links_are_left_out(tmp_path: Path) -> None:
     section: dict[str, Node] = {"nix.1": Link("/nix/store/none"), "ls.1": File(), "nix (1)": File()}
     man: dict[str, Node] = {"man1": section, "man5": File(b"no directory"), "nix.7": File()}
 
@@ -44,7 +44,7 @@ def test_other_names_and_dangling_links_stay_out(tmp_path: Path) -> None:
     assert _shared(tmp_path, mutate) == {}
 
 
-def test_a_closure_without_any(tmp_path: Path) -> None:
+def test_closure_without_a_manual_copies_nothing(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.multi_user = None
         nix = sample.store[NIX]

@@ -1,4 +1,4 @@
-"""What an advisory means for a build: a warning, a refusal, or a line in the package."""
+"""Test what an advisory means for a build: a warning, a refusal, or a line in the package."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -63,7 +63,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
 
 @pytest.fixture
 def advise(staged: Staged, tmp_path: Path) -> Advise:
-    """Give a function that takes an advisories.toml's text and ``--accept``s."""
+    """Return a function that takes an advisories.toml's text and ``--accept`` options."""
 
     def ask(
         text: str, *accept: str, nix: str | None = None, version: str | None = None
@@ -86,10 +86,10 @@ def warnings(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
 
 
-def test_one_that_may_apply_is_warned_of_once(
+def test_advisory_that_may_apply_causes_one_warning(
     advise: Advise, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whatever the number of architectures; and nothing is written into the package."""
+    """The number of architectures does not matter, and nothing is written into the package."""
     assert advise(entry(MAY, "< 2.36.0") + entry(PAST, "< 2.34.0")) == []
     (line,) = warnings(capsys)
     assert line == (
@@ -99,16 +99,16 @@ def test_one_that_may_apply_is_warned_of_once(
     )
 
 
-def test_a_release_of_which_only_the_name_is_known(
+def test_release_known_only_by_name_is_warned_about(
     advise: Advise, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The pins know upstream's version of the pinned one alone."""
+    """The pins know only the pinned release's upstream version."""
     assert advise(entry(MAY, "< 2.36.0") + entry(PAST, "< 2.34.0"), version="3.30.0") == []
     (line,) = warnings(capsys)
     assert f"Determinate Nix 3.22.1, whose upstream version is not known: {MAY}, {PAST}; " in line
 
 
-def test_those_that_apply_are_refused_with_the_release_that_has_the_fixes(
+def test_advisories_that_apply_are_refused_with_the_fixed_release(
     advise: Advise, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(VerificationError) as caught:
@@ -130,7 +130,7 @@ def test_those_that_apply_are_refused_with_the_release_that_has_the_fixes(
     assert warnings(capsys) == []
 
 
-def test_a_pinned_release_is_refused_before_its_download(tmp_path: Path) -> None:
+def test_pinned_release_is_refused_before_its_download(tmp_path: Path) -> None:
     path = tmp_path / "advisories.toml"
     path.write_text(ONE)
     options = Options((), (), (), TOP / "pins.toml", path, tmp_path, tmp_path, True, 1)
@@ -143,28 +143,28 @@ def test_a_pinned_release_is_refused_before_its_download(tmp_path: Path) -> None
     refuse_pinned(options, [], replace(pinned, version="3.22.2"))
 
 
-def test_without_a_fix_there_is_only_accepting_it(advise: Advise) -> None:
+def test_hint_without_a_fix_is_accept(advise: Advise) -> None:
     with pytest.raises(VerificationError) as caught:
         advise(ONE.replace('["3.22.2"]', "[]"))
     assert caught.value.hint == f"to build it all the same: --accept {APPLIES}"
     assert "fixed in no release that is known: https://" in caught.value.details[0]
 
 
-def test_accepted_ones_are_returned_and_no_longer_warned_of(
+def test_accepted_advisories_are_returned_without_a_warning(
     advise: Advise, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert advise(KNOWN, TOO, APPLIES, MAY, TOO) == [APPLIES, TOO, MAY]
     assert warnings(capsys) == []
 
 
-def test_accepting_one_leaves_the_other_refused(advise: Advise) -> None:
+def test_accepting_one_advisory_still_refuses_the_other(advise: Advise) -> None:
     with pytest.raises(VerificationError) as caught:
         advise(KNOWN, APPLIES)
     assert caught.value.hint is not None
     assert caught.value.hint.endswith(f"--accept {TOO}")
 
 
-def test_one_that_does_not_apply_is_not_recorded(
+def test_advisory_that_does_not_apply_is_not_recorded(
     advise: Advise, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert advise(KNOWN, APPLIES, TOO, MAY, PAST) == [APPLIES, TOO, MAY]
@@ -172,17 +172,15 @@ def test_one_that_does_not_apply_is_not_recorded(
 
 
 @pytest.mark.parametrize("name", ["GHSA-2222-3333-4444", "CVE-2026-39860", "\x1b[31m"])
-def test_an_id_that_is_not_known(advise: Advise, name: str) -> None:
+def test_unknown_advisory_id_is_refused(advise: Advise, name: str) -> None:
     with pytest.raises(UsageError) as caught:
         advise(ONE, APPLIES, name)
     assert "--accept: expected an advisory that advisories.toml has, got '" in caught.value.message
     assert "\x1b" not in caught.value.message
 
 
-def test_a_nix_that_is_not_determinates_is_never_refused(
-    advise: Advise, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A review is about their releases; upstream's numbers only warn."""
+def test_upstreams_nix_is_never_refused(advise: Advise, capsys: pytest.CaptureFixture[str]) -> None:
+    """A review is about Determinate's releases; upstream's versions only cause warnings."""
     assert advise(KNOWN, nix="nix-2.25.3") == []
     (line,) = warnings(capsys)
     assert f"may apply to Nix 2.25.3: {APPLIES}, {TOO}, {MAY}, {PAST}; " in line
@@ -193,6 +191,6 @@ def test_a_nix_that_is_not_determinates_is_never_refused(
     assert warnings(capsys) == []
 
 
-def test_without_advisories_nothing_is_built(advise: Advise) -> None:
+def test_unreadable_advisories_stop_a_build(advise: Advise) -> None:
     with pytest.raises(PinError):
         advise("]")

@@ -1,4 +1,4 @@
-"""A store and a database in Nix's schema 10, as nix 2.34 makes them, without Nix."""
+"""A store and a database in Nix's schema 10, as Nix 2.34 creates them, without Nix."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ from nix_aurora_host import paths
 
 from nix_aurora.store.nar import dump
 
-# As `sqlite3 /nix/var/nix/db/db.sqlite .schema` prints it, with ca-derivations enabled.
+# The output of `sqlite3 /nix/var/nix/db/db.sqlite .schema` with ca-derivations enabled.
 SCHEMA = """
 CREATE TABLE ValidPaths (
     id               integer primary key autoincrement not null,
@@ -79,7 +79,7 @@ A, B, C, D = (name(letter) for letter in "abcd")
 
 
 class Nix:
-    """What lies below /var/lib/nix, in a directory of the test's."""
+    """A host's /var/lib/nix in a test's directory."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -91,7 +91,7 @@ class Nix:
             directory.mkdir(parents=True)
 
     def add(self, path_name: str, content: bytes | None = None) -> Path:
-        """Put a directory with one file into the store."""
+        """Add a directory with one file to the store."""
         path = self.store / path_name
         (path / "bin").mkdir(parents=True)
         (path / "bin/program").write_bytes(path_name.encode() if content is None else content)
@@ -106,7 +106,7 @@ class Nix:
         *,
         at: Path | None = None,
     ) -> Path:
-        """Make a database, Nix's own or another one, that knows what is in the store."""
+        """Create a database, Nix's own or another one, that knows the store paths."""
         path = at or self.database
         path.parent.mkdir(parents=True, exist_ok=True)
         (path.parent / "schema").write_text("10")
@@ -135,7 +135,7 @@ class Nix:
         return {Path(path).name for (path,) in rows}
 
     def root(self, link: str, path_name: str) -> Path:
-        """Make a link that keeps a store path."""
+        """Create a link that keeps a store path."""
         path = self.state / "gcroots" / link
         path.symlink_to(f"/nix/store/{path_name}")
         return path
@@ -158,7 +158,7 @@ def register(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def refer(connection: sqlite3.Connection, referrer: str, reference: str) -> None:
-    """Have one registered path refer to another."""
+    """Make one registered path refer to another."""
     connection.execute(
         "insert into Refs select a.id, b.id from ValidPaths a, ValidPaths b"
         " where a.path = ? and b.path = ?",
@@ -167,7 +167,7 @@ def refer(connection: sqlite3.Connection, referrer: str, reference: str) -> None
 
 
 def make_nix(top: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return an empty one, to which every path of the host's command leads."""
+    """Return an empty one, to which the paths of the host's command are redirected."""
     nix = Nix(top)
     changed = {
         "HOME": top,

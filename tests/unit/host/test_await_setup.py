@@ -1,4 +1,4 @@
-"""What a nix command does while Nix is not set up: it waits, starts, or says why it cannot."""
+"""Test a nix command while Nix is not set up: it waits, starts, or says why it cannot."""
 
 import os
 import signal
@@ -35,7 +35,7 @@ class _StartedError(Exception):
         ("", ""),
     ],
 )
-def test_the_state_is_the_one_that_matters_to_a_command(shown: str, state: str) -> None:
+def test_first_relevant_state_is_reported(shown: str, state: str) -> None:
     assert parse_state(shown) == state
 
 
@@ -55,7 +55,7 @@ def test_each_state_has_its_message(state: str, message: str, hint: str) -> None
     assert hints[0] == hint
 
 
-def test_a_store_that_is_not_mounted_is_the_first_reason() -> None:
+def test_unmounted_store_is_the_first_reason() -> None:
     said, hint = explain(_PROGRAM, "active", shown=False)
     assert said == "Nix is set up, but /nix is not its store."
     assert hint == "sudo systemctl restart nix.mount"
@@ -63,26 +63,26 @@ def test_a_store_that_is_not_mounted_is_the_first_reason() -> None:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the place of a store that has nothing yet."""
+    """Return the directory of an empty store."""
     monkeypatch.setattr(paths, "BASE", str(tmp_path))
     return tmp_path / "store"
 
 
-def test_the_namespace_layout_needs_the_store_path_alone(store: Path) -> None:
+def test_namespace_layout_needs_only_the_store_path(store: Path) -> None:
     assert not is_ready(_PROGRAM, _NAMESPACE)
     (store / "0123-nix-2.34").mkdir(parents=True)
     assert is_ready(_PROGRAM, _NAMESPACE)
     assert not is_ready(_PROGRAM, _MOUNT)
 
 
-def test_the_mount_layout_needs_the_program_in_place(store: Path, tmp_path: Path) -> None:
+def test_mount_layout_needs_the_program_in_place(store: Path, tmp_path: Path) -> None:
     program = tmp_path / "nix"
     assert not is_ready(str(program), _MOUNT)
     program.touch(mode=0o755)
     assert is_ready(str(program), _MOUNT)
 
 
-def test_a_store_of_its_own_needs_what_the_import_writes_last(tmp_path: Path) -> None:
+def test_relocated_store_needs_the_last_file_of_the_import(tmp_path: Path) -> None:
     layout = {"layout": "relocated", "store": "/run/nix/store", "home": str(tmp_path)}
     assert not is_ready(_PROGRAM, layout)
     (tmp_path / "closure").mkdir()
@@ -91,7 +91,7 @@ def test_a_store_of_its_own_needs_what_the_import_writes_last(tmp_path: Path) ->
     assert is_shown(_PROGRAM, layout)
 
 
-def test_nix_is_not_its_store_where_only_the_store_has_the_path(store: Path) -> None:
+def test_nix_differs_from_its_store_if_only_the_store_has_the_path(store: Path) -> None:
     assert is_shown(_PROGRAM, _MOUNT)
     (store / "0123-nix-2.34").mkdir(parents=True)
     assert not is_shown(_PROGRAM, _MOUNT)
@@ -99,7 +99,7 @@ def test_nix_is_not_its_store_where_only_the_store_has_the_path(store: Path) -> 
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return the states that a running system gives one after another; the last one stays."""
+    """Set and return the states of a running system, one after another; the last one stays."""
     states = ["ActiveState=inactive"]
 
     def show(_: list[str]) -> Outcome:
@@ -120,7 +120,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return states
 
 
-def test_a_command_waits_and_then_starts(
+def test_command_waits_and_then_starts(
     system: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -144,16 +144,14 @@ def test_a_command_waits_and_then_starts(
     assert progress == "nix: checking 5 of 9"
 
 
-def test_a_command_that_appears_at_the_last_moment_starts(
-    system: list[str], tmp_path: Path
-) -> None:
+def test_command_that_appears_at_the_last_moment_starts(system: list[str], tmp_path: Path) -> None:
     program = tmp_path / "nix"
     program.touch(mode=0o755)
     with pytest.raises(_StartedError):
         await_setup.main(str(program), [])
 
 
-def test_a_command_says_why_it_cannot_start(
+def test_command_says_why_it_cannot_start(
     system: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     system[:] = ["ActiveState=failed"]
@@ -165,7 +163,7 @@ def test_a_command_says_why_it_cannot_start(
     ]
 
 
-def test_without_a_running_system_there_is_nothing_to_wait_for(
+def test_command_does_not_wait_without_a_running_system(
     system: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -1,4 +1,4 @@
-"""The build users' way into /etc/passwd and /etc/group."""
+"""Test how build users get into /etc/passwd and /etc/group."""
 
 import fcntl
 import pwd
@@ -22,7 +22,7 @@ def _user(name: str, uid: int = 30001) -> pwd.struct_passwd:
 _LINE = b"nixbld1:x:30001:30000:Nix:/var/empty:/usr/sbin/nologin\n"
 
 
-def test_the_members_are_those_of_sysusers() -> None:
+def test_members_are_those_of_sysusers() -> None:
     text = "# m a nixbld\ng nixbld 30000\nm nixbld1 nixbld\nm x wheel\nm nixbld2 nixbld\n"
     assert sysusers.parse_members(text) == ("nixbld1", "nixbld2")
 
@@ -46,7 +46,7 @@ def test_without_the_file_there_are_no_members(
         (b"nixbld10:x:7:7::/:\n\xff:x\n", b"nixbld10:x:7:7::/:\n\xff:x\n" + _LINE),
     ],
 )
-def test_a_user_gets_a_line_of_its_own(former: bytes, now: bytes) -> None:
+def test_each_user_gets_a_line(former: bytes, now: bytes) -> None:
     assert with_users(former, [_user("nixbld1")]) == now
 
 
@@ -60,7 +60,7 @@ def test_a_user_gets_a_line_of_its_own(former: bytes, now: bytes) -> None:
         (b"nixbldx:x:5:\n+:::\n", b"nixbldx:x:5:\nnixbld:x:30000:one,two\n+:::\n"),
     ],
 )
-def test_the_group_gets_its_members(former: bytes, now: bytes) -> None:
+def test_group_gets_its_members(former: bytes, now: bytes) -> None:
     assert with_members(former, 30000, ["one", "two"]) == now
 
 
@@ -78,7 +78,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_what_is_missing_is_copied_and_named(etc: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_users_are_copied_and_named(etc: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (etc / "passwd").chmod(0o604)
     assert build_users.main() == 0
     assert (etc / "passwd").read_bytes() == b"last:x:1000:1000::/home:/bin/bash\n" + _LINE
@@ -88,7 +88,7 @@ def test_what_is_missing_is_copied_and_named(etc: Path, capsys: pytest.CaptureFi
     assert "these build users are missing: nixbld2" in capsys.readouterr().err
 
 
-def test_another_writer_is_waited_for_and_not_overtaken(
+def test_edit_waits_for_another_writer(
     etc: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(build_users, "_PATIENCE", 0.2)
@@ -116,10 +116,10 @@ def test_another_writer_is_waited_for_and_not_overtaken(
     assert (etc / "passwd").read_bytes() == b"last:x:1000:1000::/home:/bin/bash"
     assert build_users.main() == 0
     with (etc / ".pwd.lock").open("w") as lock:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # it was given back
+        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the edit released the lock
 
 
-def test_a_read_only_etc_is_a_message(
+def test_read_only_etc_is_an_error_message(
     etc: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(path: str, change: object) -> None:
@@ -143,9 +143,7 @@ def test_a_read_only_etc_is_a_message(
         ("other:x:30000:nixbld32\n", "nixbld32:x\n", False),
     ],
 )
-def test_the_boot_sees_what_is_missing(
-    group: str, passwd: str, there: bool, tmp_path: Path
-) -> None:
+def test_boot_detects_missing_users(group: str, passwd: str, there: bool, tmp_path: Path) -> None:
     (tmp_path / "group").write_text(group)
     (tmp_path / "passwd").write_text(passwd)
     (tmp_path / "nix-aurora.conf").write_text(

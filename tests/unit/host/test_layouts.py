@@ -1,4 +1,4 @@
-"""The layouts: what the package says of each, and what a boot has written down."""
+"""Test the package's descriptions of the layouts, and the file that a boot writes."""
 
 import os
 import re
@@ -15,13 +15,13 @@ _UNITS = TOP / "payload/usr/lib/systemd/system"
 
 @pytest.fixture
 def env(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of this boot, which is not there yet."""
+    """Return this boot's file, which does not exist yet."""
     path = tmp_path / "env"
     monkeypatch.setattr(layouts, "CHOSEN", os.fspath(path))
     return path
 
 
-def test_a_boot_without_a_file_has_the_mount_layout(env: Path) -> None:
+def test_boot_without_a_file_has_the_mount_layout(env: Path) -> None:
     assert not env.exists()
     assert layouts.read_chosen() == _MOUNT
     assert _MOUNT["store"] == "/nix/store"
@@ -29,7 +29,7 @@ def test_a_boot_without_a_file_has_the_mount_layout(env: Path) -> None:
     assert _MOUNT["profile"] == "/nix/var/nix/profiles/default"
 
 
-def test_what_the_boot_has_written_counts(env: Path) -> None:
+def test_values_of_the_boot_are_used(env: Path) -> None:
     env.write_text("# why\n\nNIX_AURORA_LAYOUT=other\nNIX_AURORA_STORE=/run/other/store\n")
     chosen = layouts.read_chosen()
     assert chosen == {**_MOUNT, "layout": "other", "store": "/run/other/store"}
@@ -53,13 +53,13 @@ def test_what_the_boot_has_written_counts(env: Path) -> None:
         b"\x1b]0;title\x07=x\n",
     ],
 )
-def test_a_strange_file_changes_nothing(env: Path, content: bytes) -> None:
+def test_strange_file_changes_nothing(env: Path, content: bytes) -> None:
     env.write_bytes(content)
     assert layouts.read_chosen() == _MOUNT
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "dangling link", "closed"])
-def test_what_is_no_readable_file_changes_nothing(
+def test_unreadable_file_changes_nothing(
     env: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if kind == "directory":
@@ -69,16 +69,17 @@ def test_what_is_no_readable_file_changes_nothing(
     elif kind == "dangling link":
         env.symlink_to("nowhere")
     else:
-        monkeypatch.setattr(os.path, "isfile", lambda _: True)  # it has just gone
+        # the file disappears just after the check
+        monkeypatch.setattr(os.path, "isfile", lambda _: True)
     assert layouts._read(layouts.CHOSEN) == ""
 
 
-def test_an_empty_value_is_one(env: Path) -> None:
+def test_empty_value_is_kept(env: Path) -> None:
     env.write_text("NIX_AURORA_USER_LINK=\n")
     assert layouts.read_chosen()["user_link"] == ""
 
 
-def test_the_constants_are_those_of_the_mount_layout_here() -> None:
+def test_constants_are_those_of_the_mount_layout() -> None:
     assert not paths.RELOCATED
     assert (
         _MOUNT["home"],
@@ -90,13 +91,14 @@ def test_the_constants_are_those_of_the_mount_layout_here() -> None:
 # --- the files of the package
 
 
-def test_a_layout_has_the_name_of_its_file() -> None:
+def test_layout_has_the_name_of_its_file() -> None:
     names = sorted(path.name for path in Path(layouts.FOLDER).iterdir())
     assert [layout["layout"] for layout in layouts.read_all()] == names
-    assert all(re.fullmatch("[a-z]+", name) for name in names)  # as settings.bash has it
+    # the form that settings.bash accepts
+    assert all(re.fullmatch("[a-z]+", name) for name in names)
 
 
-def test_every_line_of_a_layout_counts() -> None:
+def test_every_line_of_a_layout_is_read() -> None:
     for path in Path(layouts.FOLDER).iterdir():
         lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
         layout = layouts.read_layout(path.name)
@@ -104,7 +106,7 @@ def test_every_line_of_a_layout_counts() -> None:
         assert {f"NIX_AURORA_{key.upper()}={layout[key]}" for key in layout} >= set(lines)
 
 
-def test_the_unit_of_a_layout_mounts_its_store_where_it_says() -> None:
+def test_unit_of_a_layout_mounts_its_store() -> None:
     for layout in layouts.read_all():
         unit = (_UNITS / layout["mount"]).read_text()
         shown, home = layout["store"], f"{layout['home']}/store"

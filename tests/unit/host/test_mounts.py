@@ -1,4 +1,4 @@
-"""The table of mounts, as the kernel prints it."""
+"""Test parsing the table of mounts in the kernel's format."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from nix_aurora_host.mounts import parse, read_table, unescape
 
-# Of an Atomic host, shortened.
+# The table of an Atomic host, shortened.
 _TABLE = """\
 22 1 0:32 / / ro,relatime shared:1 - overlay composefs ro,lowerdir=/run/ostree/.private/cfsroot
 23 22 0:33 / /run rw,nosuid,nodev shared:11 - tmpfs tmpfs rw,size=400000k
@@ -19,7 +19,7 @@ _TABLE = """\
 
 
 def _escape(name: str) -> str:
-    """Return a name as the kernel prints it: mangle_path() in fs/seq_file.c."""
+    """Return a name in the kernel's form: mangle_path() in fs/seq_file.c."""
     return "".join(f"\\{ord(each):03o}" if each in " \t\n\\" else each for each in name)
 
 
@@ -43,20 +43,20 @@ def test_escapes_are_replaced() -> None:
 
 
 @given(st.text(st.characters(exclude_characters="\0", codec="utf-8")))
-def test_any_name_is_read_as_it_is(name: str) -> None:
+def test_any_name_survives_a_round_trip(name: str) -> None:
     line = f"1 0 0:1 / /{_escape(name)} rw - tmpfs {_escape(name)} rw\n"
     (mount,) = parse(line)
     assert (mount.point, mount.source) == (f"/{name}", name)
 
 
 @pytest.mark.parametrize("text", ["\n1 2 3\nx - y\n", "22 1 0:20 / /nix rw", " - "])
-def test_a_line_of_another_form_is_left_out(text: str) -> None:
+def test_malformed_line_is_left_out(text: str) -> None:
     assert parse(text) == []
 
 
-def test_what_is_no_octal_escape_stays() -> None:
+def test_other_backslashes_stay() -> None:
     assert unescape("\\9a\\04\\") == "\\9a\\04\\"
 
 
-def test_the_table_is_that_of_this_process() -> None:
+def test_table_is_that_of_this_process() -> None:
     assert read_table() == Path("/proc/self/mountinfo").read_text()

@@ -1,4 +1,4 @@
-"""The processes that keep the store in use, and those of the daemon that a restore ends."""
+"""Test finding processes that use the store, and ending those of the daemon for a restore."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @contextmanager
 def _run(program: Path, directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program until the block ends; it is there before the block begins."""
+    """Run a program until the block ends; it has started before the block begins."""
     with subprocess.Popen([program], cwd=directory, stdin=subprocess.PIPE) as process:
         try:
             yield process
@@ -41,19 +41,19 @@ def _cat(directory: Path) -> Path:
     return Path(shutil.copy(os.path.realpath(found), directory / "cat"))
 
 
-def test_a_program_of_the_store_uses_it(store: Path) -> None:
+def test_program_of_the_store_uses_it(store: Path) -> None:
     assert list(find_users()) == []
     program = _cat(store)
     with _run(program, Path("/")) as process:
         assert list(find_users()) == [(process.pid, str(program))]
 
 
-def test_a_process_that_stays_in_the_store_uses_it(store: Path) -> None:
+def test_process_in_a_directory_of_the_store_uses_it(store: Path) -> None:
     with _run(Path(sys.executable).resolve(), store) as process:
         assert list(find_users()) == [(process.pid, str(store))]
 
 
-def test_the_daemon_s_own_processes_are_stopped_later(
+def test_daemons_own_processes_are_left_for_later(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _run(_cat(store), Path("/")) as process:
@@ -75,13 +75,13 @@ def _answer(
 
 @pytest.fixture
 def groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the list of processes of a control group of the test's."""
+    """Return the list of processes of a test's control group."""
     (tmp_path / "groups/daemon/build").mkdir(parents=True)
     monkeypatch.setattr(daemon, "_GROUPS", str(tmp_path / "groups"))
     return tmp_path / "groups/daemon/build/cgroup.procs"
 
 
-def test_programs_of_the_store_in_the_daemon_s_group_are_ended(
+def test_programs_of_the_store_in_the_daemons_group_are_ended(
     groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Sequence[str]] = []
@@ -93,7 +93,7 @@ def test_programs_of_the_store_in_the_daemon_s_group_are_ended(
     assert not any("stop" in command for command in calls)
 
 
-def test_a_main_process_is_stopped_by_systemd(
+def test_main_process_is_left_to_systemd(
     groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Sequence[str]] = []
@@ -106,7 +106,7 @@ def test_a_main_process_is_stopped_by_systemd(
     assert ["systemctl", "stop", paths.DAEMON] in calls
 
 
-def test_a_daemon_that_waits_as_a_script_goes_on(
+def test_daemon_that_waits_as_a_script_is_kept(
     groups: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bash = shutil.which("cat")
@@ -118,6 +118,6 @@ def test_a_daemon_that_waits_as_a_script_goes_on(
         assert script.poll() is None
 
 
-def test_without_a_daemon_there_is_nothing_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_daemon_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     _answer(monkeypatch, {}, [])
     assert end_processes() == 0

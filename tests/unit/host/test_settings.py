@@ -1,4 +1,4 @@
-"""/etc/nix-aurora.conf: what its one parser, settings.bash, understands, and how it is edited."""
+"""Test /etc/nix-aurora.conf: its only parser, settings.bash, and edits of the file."""
 
 import os
 import re
@@ -45,7 +45,7 @@ def conf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("name", UNDERSTOOD)
-def test_a_line_that_people_write_is_understood(name: str, tmp_path: Path) -> None:
+def test_common_spellings_are_understood(name: str, tmp_path: Path) -> None:
     text, layout = UNDERSTOOD[name]
     (tmp_path / "conf").write_bytes(text)
     found = _show(tmp_path / "conf")
@@ -63,7 +63,7 @@ def test_a_slip_is_named_and_auto_goes_on(name: str, tmp_path: Path) -> None:
     assert "expected" in found.faults[0].reason
 
 
-def test_a_slip_leaves_the_other_lines_in_force(tmp_path: Path) -> None:
+def test_mistake_leaves_the_other_lines_in_force(tmp_path: Path) -> None:
     (tmp_path / "conf").write_text("exit 0\nSTORE_LAYOUT=namespace\nSTORE_LAYOUT=namspace\n")
     found = _show(tmp_path / "conf")
     assert found.layout == "namespace"
@@ -71,7 +71,7 @@ def test_a_slip_leaves_the_other_lines_in_force(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["missing", "directory", "fifo", "dangling link"])
-def test_what_is_no_file_stops_nothing(kind: str, tmp_path: Path) -> None:
+def test_other_kinds_of_file_do_not_stop_the_boot(kind: str, tmp_path: Path) -> None:
     path = tmp_path / "conf"
     if kind == "directory":
         path.mkdir()
@@ -84,7 +84,7 @@ def test_what_is_no_file_stops_nothing(kind: str, tmp_path: Path) -> None:
     assert [fault.line for fault in found.faults] == ([] if kind == "missing" else [0])
 
 
-def test_the_journal_names_a_fault_without_its_control_characters(tmp_path: Path) -> None:
+def test_journal_names_a_mistake_without_control_characters(tmp_path: Path) -> None:
     (tmp_path / "conf").write_bytes(b"\x1b]0;title\x07\n")
     script = f'. {_BASH}; tell_faults "$1" "$(read_settings "$1")"'
     done = subprocess.run(
@@ -97,10 +97,10 @@ def test_the_journal_names_a_fault_without_its_control_characters(tmp_path: Path
     assert done.stdout.rstrip("\n").isprintable()
 
 
-# --- what is said about it
+# --- messages
 
 
-def test_doctor_names_each_fault_and_its_fix_cures_it(tmp_path: Path, conf: Path) -> None:
+def test_doctors_fix_cures_each_mistake(tmp_path: Path, conf: Path) -> None:
     conf.write_bytes(b"exit 0\r\nSTORE_LAYOUT = namespace\nSTORE_LAYOUT='mount\nlast")
     facts = with_fields(WELL, basics=with_fields(BASICS, settings_file=_show(conf)))
     (finding,) = judge(facts)
@@ -116,7 +116,7 @@ def test_doctor_names_each_fault_and_its_fix_cures_it(tmp_path: Path, conf: Path
     )
 
 
-def test_doctor_puts_aside_what_is_no_file(conf: Path) -> None:
+def test_doctor_puts_other_kinds_of_file_aside(conf: Path) -> None:
     conf.mkdir()
     facts = with_fields(WELL, basics=with_fields(BASICS, settings_file=_show(conf)))
     (finding,) = judge(facts)
@@ -126,13 +126,13 @@ def test_doctor_puts_aside_what_is_no_file(conf: Path) -> None:
     assert _show(conf) == SettingsFile()
 
 
-def test_what_a_user_cannot_read_is_no_fault() -> None:
+def test_unreadable_file_is_no_fault_for_a_user() -> None:
     basics = with_fields(BASICS, settings_file=SettingsFile(unread=True))
     (note,) = judge(with_fields(WELL, basics=basics))
     assert (note.severity, note.fix) == (Severity.NOTE, "sudo nix-aurora doctor")
 
 
-def test_status_names_a_fault() -> None:
+def test_status_names_a_mistake() -> None:
     faulty = SettingsFile(faults=(Fault(3, "expected KEY=VALUE, got \x1b[2J"),))
     basics = with_fields(BASICS, settings_file=faulty)
     said = "cannot understand /etc/nix-aurora.conf: line 3: expected KEY=VALUE, got \\x1b[2J"
@@ -146,7 +146,7 @@ def test_status_names_a_fault() -> None:
 @pytest.mark.parametrize(
     "text", [b"", b"# one\n", b"STORE_LAYOUT=auto\r\n", b"exit 0\n\x80\xff\n", b"# no newline"]
 )
-def test_an_edit_keeps_the_rest_byte_for_byte(text: bytes, conf: Path) -> None:
+def test_edit_keeps_the_rest_byte_for_byte(text: bytes, conf: Path) -> None:
     conf.write_bytes(text)
     settings.ask_for_namespace()
     assert _show(conf).layout == "namespace"
@@ -170,7 +170,7 @@ def test_relocated_is_not_replaced(conf: Path) -> None:
     assert conf.read_bytes() == b"STORE_LAYOUT=relocated\n"
 
 
-def test_a_replaced_file_keeps_mode_and_link(tmp_path: Path) -> None:
+def test_replaced_file_keeps_mode_and_link(tmp_path: Path) -> None:
     real, link = tmp_path / "real", tmp_path / "link"
     real.write_text("one\n")
     real.chmod(0o640)
@@ -182,7 +182,7 @@ def test_a_replaced_file_keeps_mode_and_link(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "real"]
 
 
-def test_a_failed_replacement_leaves_the_former_file(
+def test_failed_replacement_leaves_the_earlier_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "conf"
@@ -198,8 +198,8 @@ def test_a_failed_replacement_leaves_the_former_file(
     assert [entry.name for entry in tmp_path.iterdir()] == ["conf"]
 
 
-def test_the_settings_are_those_that_the_boot_reads() -> None:
-    """In the page: its layouts are those of the package, which it describes in their own words."""
+def test_man_page_has_the_settings_of_the_boot() -> None:
+    """The page takes the layouts' descriptions from the package's files."""
     name = "usr/share/man/man5/nix-aurora.conf.5.in"
     page = render((TOP / "payload" / name).read_text(), {"layouts": read_layouts(TOP)}, name)
     values = ["auto", *sorted(path.name for path in Path(layouts.FOLDER).iterdir())]

@@ -1,4 +1,4 @@
-"""What nix-aurora does to files, and how it reads them."""
+"""Test the host's helpers that change and read files."""
 
 import os
 import sys
@@ -12,7 +12,7 @@ from nix_aurora_host import paths, removal, system
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a directory that stands for /var/lib/nix."""
+    """Return a directory that stands for /var/lib/nix."""
     monkeypatch.setattr(paths, "SHOWN", str(tmp_path))
     monkeypatch.setattr(paths, "STORE", f"{tmp_path}/store")
     return tmp_path
@@ -29,14 +29,14 @@ def test_links_into_the_store_are_followed_below_the_base(base: Path) -> None:
     assert system.resolve("/nix/store/y/bin/../bin/nix") == str(program)
 
 
-def test_links_that_lead_nowhere_are_none(base: Path) -> None:
+def test_broken_links_are_none(base: Path) -> None:
     (base / "gone").symlink_to("/nix/store/gone")
     (base / "loop").symlink_to("loop")
     for name in ("gone", "loop", "loop/x", "none", "none/x"):
         assert system.resolve(f"/nix/{name}") is None
 
 
-def test_commands_have_an_end() -> None:
+def test_commands_are_stopped_after_a_time() -> None:
     assert system.run(["sleep", "5"], timeout=0.1).code == system.TIMED_OUT
     assert system.run(["/nowhere/program"]).code == system.NOT_STARTED
     assert system.run(["sh", "-c", "echo $HOME$X; exit 3"], environment={"X": "x"}) == (
@@ -44,7 +44,7 @@ def test_commands_have_an_end() -> None:
     )
 
 
-def test_commands_that_print_without_end_are_stopped() -> None:
+def test_commands_with_endless_output_are_stopped() -> None:
     start = time.monotonic()
     for command in ("cat /dev/zero", "cat /dev/zero >&2", "yes | cat"):
         outcome = system.run(["sh", "-c", command], limit=1 << 20)
@@ -53,7 +53,7 @@ def test_commands_that_print_without_end_are_stopped() -> None:
     assert time.monotonic() - start < 10
 
 
-def test_what_a_command_has_started_ends_with_it() -> None:
+def test_children_of_a_command_end_with_it() -> None:
     pid_then_wait = "sleep 60 & echo $! >&2; echo $! >{}; wait"
     with tempfile.NamedTemporaryFile("r") as file:
         outcome = system.run(["sh", "-c", pid_then_wait.format(file.name)], timeout=0.5)
@@ -72,25 +72,25 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
-def test_a_command_that_closes_its_output_is_waited_for_and_stopped() -> None:
+def test_command_that_closes_its_output_is_still_stopped() -> None:
     assert system.run(["sh", "-c", "exec >&- 2>&-; sleep 9"], timeout=0.2).code == system.TIMED_OUT
     assert system.run(["sh", "-c", "exec >&- 2>&-; exit 4"]).code == 4
 
 
-def test_memory_has_a_bound() -> None:
+def test_memory_is_limited() -> None:
     script = "x = bytearray(1 << 30)"
     assert system.run([sys.executable, "-c", script], memory=512 << 20).code == 1
     assert system.run([sys.executable, "-c", "x = 1"], memory=512 << 20).code == 0
 
 
-def test_what_cannot_be_read_is_told_from_what_is_not_there(tmp_path: Path) -> None:
+def test_unreadable_file_differs_from_a_missing_one(tmp_path: Path) -> None:
     assert system.names(str(tmp_path / "none")) == ()
     (tmp_path / "file").touch()
     assert system.names(str(tmp_path / "file")) is None
     assert system.read(str(tmp_path)) is None
 
 
-def test_a_tree_is_removed_and_its_links_are_not_followed(tmp_path: Path) -> None:
+def test_tree_is_removed_without_following_links(tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").touch()
@@ -111,9 +111,9 @@ def test_a_tree_is_removed_and_its_links_are_not_followed(tmp_path: Path) -> Non
     assert (precious / "file").exists()
 
 
-def test_a_deep_tree_is_removed(tmp_path: Path) -> None:
+def test_deep_tree_is_removed(tmp_path: Path) -> None:
     here = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(1500):  # deeper than Python recurses, and than a path is long
+    for _ in range(1500):  # deeper than Python's recursion limit, and longer than a path may be
         os.mkdir("directory", dir_fd=here)
         inner = os.open("directory", os.O_RDONLY, dir_fd=here)
         os.close(here)

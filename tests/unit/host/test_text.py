@@ -1,4 +1,4 @@
-"""Text from outside cannot act on a terminal; commands run exactly the words that they name."""
+"""Test that text from outside cannot control a terminal, and that commands run their words."""
 
 import subprocess
 
@@ -21,7 +21,7 @@ from nix_aurora_host.text import LIMIT, command, printable
         ("tag\U000e0041", r"tag\U000e0041"),
     ],
 )
-def test_what_a_terminal_may_act_upon_is_escaped(text: str, shown: str) -> None:
+def test_special_characters_are_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
 
 
@@ -32,14 +32,14 @@ def test_long_text_is_cut() -> None:
 
 
 @given(st.text())
-def test_any_text_is_one_printable_line(text: str) -> None:
+def test_any_text_becomes_one_printable_line(text: str) -> None:
     shown = printable(text)
     assert shown.isprintable()
-    shown.encode()  # UnicodeEncodeError where a surrogate is left
+    shown.encode()  # this raises UnicodeEncodeError if a surrogate is left
     assert len(shown) <= 10 * LIMIT
 
 
-@settings(deadline=None)  # it starts a process, on a machine that may be busy
+@settings(deadline=None)  # each example starts a process, on a machine that may be busy
 @given(
     st.lists(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), max_size=5)
 )

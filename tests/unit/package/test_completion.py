@@ -1,4 +1,4 @@
-"""The completions of three shells and the man page offer what the argument parser takes."""
+"""Test that completions of three shells and the man page offer what the argument parser accepts."""
 
 import argparse
 import re
@@ -21,7 +21,10 @@ _PAGE = _SHARE / "man/man1/nix-aurora.1.in"
 
 
 def _names(parser: argparse.ArgumentParser, path: str = "") -> dict[str, set[str]]:
-    """Return the options and commands that can follow, by the words before: "", "mount enable"."""
+    """Return the options and commands that can follow, by the preceding words.
+
+    "", "mount enable".
+    """
     found: dict[str, set[str]] = {}
     names: set[str] = set()
     for action in parser._actions:
@@ -34,7 +37,7 @@ def _names(parser: argparse.ArgumentParser, path: str = "") -> dict[str, set[str
 
 
 def _make_odd() -> argparse.ArgumentParser:
-    """Return a parser with what the host's has not, yet a later command may have."""
+    """Return a parser with features that the host's lacks, but a later command may have."""
     parser = argparse.ArgumentParser(prog="nix-aurora", description="Look after Nix.")
     commands = parser.add_subparsers(dest="command")
     odd = commands.add_parser("odd-one", help="it's [odd]", description="It's odd. Not .so\\even.")
@@ -72,13 +75,13 @@ def _complete_in_bash(top: Command, line: str, tmp_path: Path) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_parser_is_that_of_the_payload() -> None:
+def test_parser_is_that_of_the_payload() -> None:
     top = read_command_line(TOP / "payload")
     assert top == REAL
     assert tuple(command.path for command in top.commands) == COMMANDS
 
 
-def test_a_description_has_all_that_the_parser_has() -> None:
+def test_description_has_everything_in_the_parser() -> None:
     (odd,) = ODD.commands
     assert odd.summary == "it's [odd]"
     assert [(option.flag, option.metavar, option.choices) for option in odd.options] == [
@@ -96,10 +99,12 @@ def test_a_description_has_all_that_the_parser_has() -> None:
 
 
 @PARSERS
-def test_bash(top: Command, names: dict[str, set[str]], tmp_path: Path) -> None:
+def test_bash_completes_commands_and_options(
+    top: Command, names: dict[str, set[str]], tmp_path: Path
+) -> None:
     for path, expected in names.items():
         found = _complete_in_bash(top, path, tmp_path)
-        if path == "shell":  # any command, too
+        if path == "shell":  # bash also offers every command
             assert found > expected | {"ls"}
         else:
             assert found - {"red", "blue"} == expected, path
@@ -109,7 +114,7 @@ def test_bash(top: Command, names: dict[str, set[str]], tmp_path: Path) -> None:
     ("line", "found"),
     [
         ("odd-one --kind", {"one", "two"}),
-        ("odd-one --from", set()),  # bash's own: files
+        ("odd-one --from", set()),  # bash's own completion of files
         ("odd-one", {"red", "blue", "--help", "--from", "--kind"}),
         ("odd-one --kind one red", {"red", "blue", "--help", "--from", "--kind"}),
     ],
@@ -119,8 +124,8 @@ def test_bash_completes_values(line: str, found: set[str], tmp_path: Path) -> No
 
 
 @PARSERS
-def test_zsh(top: Command, names: dict[str, set[str]]) -> None:
-    """Each function has the options and commands, and is called for the words before."""
+def test_zsh_completes_commands_and_options(top: Command, names: dict[str, set[str]]) -> None:
+    """Each function has the options and commands, and is called for the words before them."""
     functions = dict(re.findall(r"^(\w+)\(\) \{\n(.*?)^\}$", _render(_ZSH, top), re.S | re.M))
     paths = {"_".join(["_nix_aurora", *re.split("[ -]", path)]).rstrip("_"): path for path in names}
     assert {paths[name] for name in functions} == names.keys()
@@ -147,7 +152,7 @@ def test_zsh_completes_values() -> None:
 
 
 @PARSERS
-def test_fish(top: Command, names: dict[str, set[str]]) -> None:
+def test_fish_completes_commands_and_options(top: Command, names: dict[str, set[str]]) -> None:
     added = re.findall(
         r"^\$add --condition '__nix_aurora_(?:at|in) ?([a-z -]*)' "
         r"--(long-option|arguments) ([a-z-]+)",
@@ -171,8 +176,10 @@ def test_fish_completes_values() -> None:
 
 
 @PARSERS
-def test_the_man_page(top: Command, names: dict[str, set[str]], tmp_path: Path) -> None:
-    """Its synopsis has each command with its options, its options each command that takes them."""
+def test_man_page_lists_commands_and_options(
+    top: Command, names: dict[str, set[str]], tmp_path: Path
+) -> None:
+    """Its synopsis has each command's options, its options section each option's commands."""
     page = tmp_path / "nix-aurora.1"
     page.write_text(_render(_PAGE, top))
     shown = subprocess.run(
@@ -196,7 +203,7 @@ def test_the_man_page(top: Command, names: dict[str, set[str]], tmp_path: Path) 
             assert not path or re.search(rf"[(, ]{path}[,)]", entry)
 
 
-def test_the_man_page_shows_any_text() -> None:
+def test_man_page_shows_any_text() -> None:
     text = _render(_PAGE, ODD)
     assert "It's odd.\nNot .so\\eeven.\n" in text
     assert ".Oo Fl \\-from Ar FILE Oc\n" in text

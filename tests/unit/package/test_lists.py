@@ -20,7 +20,7 @@ def _read(unit: str) -> str:
     return (path if path.exists() else path.with_name(f"{unit}.in")).read_text(encoding="utf-8")
 
 
-def test_units_are_listed_in_the_order_in_which_they_start() -> None:
+def test_units_are_listed_in_the_order_of_their_start() -> None:
     names = [unit.name for unit in read_units(TOP)]
     for position, name in enumerate(names):
         after = {
@@ -40,14 +40,14 @@ def test_each_unit_is_started_as_its_file_says() -> None:
         assert unit.start in {"preset", "wanted", "triggered"}
 
 
-def test_the_preset_enables_every_unit_that_can_be_enabled() -> None:
+def test_preset_enables_every_unit_that_can_be_enabled() -> None:
     text = render(PRESET.read_text(encoding="utf-8"), {"units": read_units(TOP)}, PRESET.name)
     enabled = {path.name.removesuffix(".in") for path in UNIT_FILES.iterdir() if path.is_file()}
     enabled = {name for name in enabled if "\n[Install]\n" in _read(name)}
     assert sorted(text.splitlines()) == sorted(f"enable {name}" for name in enabled)
 
 
-def test_the_host_reads_the_same_units() -> None:
+def test_host_reads_the_same_units() -> None:
     assert list(units.ALL) == [unit.name for unit in read_units(TOP)]
     assert tuple(name for name in units.ALL if name not in units.UNITS) == units.BACKUP
     assert units.parse("# a comment\na.service preset\nb.timer wanted\n") == (

@@ -48,11 +48,11 @@ def pack(directory: Path, destination: Path) -> Path:
         "no newline at the end",
     ],
 )
-def test_the_languages_of_others_are_left_alone(text: str) -> None:
+def test_rpm_and_shell_syntax_is_not_rendered(text: str) -> None:
     assert render(text, {}, "test") == text
 
 
-def test_values_and_statements() -> None:
+def test_values_and_statements_are_rendered() -> None:
     text = "a\n#% for each in names\n%{?x} @@ each @@\n#% endfor\nb@@ names | length @@\n"
     assert render(text, {"names": ("c", "d")}, "test") == "a\n%{?x} c\n%{?x} d\nb2\n"
 
@@ -67,14 +67,14 @@ def test_values_and_statements() -> None:
         ("#% for\n", "Expected an expression"),
     ],
 )
-def test_a_template_that_cannot_be_rendered(text: str, problem: str) -> None:
+def test_invalid_template_is_refused(text: str, problem: str) -> None:
     with pytest.raises(VerificationError) as caught:
         render(text, {"value": 1}, "x.conf")
     assert caught.value.message.startswith("cannot render a template: x.conf: ")
     assert problem in caught.value.message
 
 
-def test_scriptlet(tmp_path: Path) -> None:
+def test_percent_signs_of_a_scriptlet_are_doubled(tmp_path: Path) -> None:
     path = tmp_path / "post.sh"
     path.write_text('#!/bin/sh\n# all of it\necho "${h%%.*}" 5% %%\n\n\n')
     assert scriptlet(path) == '# all of it\necho "${h%%%%.*}" 5%% %%%%'
@@ -82,7 +82,7 @@ def test_scriptlet(tmp_path: Path) -> None:
     assert scriptlet(path) == ""
 
 
-def test_payload(tmp_path: Path) -> None:
+def test_payload_has_modes_links_and_rendered_files(tmp_path: Path) -> None:
     (tmp_path / "extra").write_text("from elsewhere\n")
     with tarfile.open(pack(payload(tmp_path / "payload"), tmp_path / "payload.tar")) as archive:
         members = {member.name: member for member in archive}
@@ -113,8 +113,8 @@ def test_payload(tmp_path: Path) -> None:
         assert (member.uname, member.gname) == ("root", "root")
 
 
-def test_the_same_payload_is_the_same_bytes(tmp_path: Path) -> None:
-    """Whatever its times and modes beyond the owner's execute bit, and however it was copied."""
+def test_same_payload_has_the_same_bytes(tmp_path: Path) -> None:
+    """Change its times, its modes beyond the owner's execute bit, and the way it was copied."""
     (tmp_path / "extra").write_text("from elsewhere\n")
     first = pack(payload(tmp_path / "one"), tmp_path / "one.tar")
     other = payload(tmp_path / "two" / "deeper")
@@ -125,9 +125,8 @@ def test_the_same_payload_is_the_same_bytes(tmp_path: Path) -> None:
     assert sha256_file(first) == sha256_file(second)
 
 
-def test_compiled_python_stays_out(tmp_path: Path) -> None:
-    """Whoever runs the payload's Python from here leaves some, and its bytes are not always
-    the same."""
+def test_bytecode_is_left_out(tmp_path: Path) -> None:
+    """Python writes it when somebody runs the payload from here, and its bytes differ."""
     (tmp_path / "extra").touch()
     directory = payload(tmp_path / "payload")
     before = sha256_file(pack(directory, tmp_path / "before.tar"))

@@ -41,7 +41,7 @@ def with_closure(prepared: Prepared, **changes: str) -> Prepared:
     return replace(prepared, staged=replace(prepared.staged, closure=closure))
 
 
-def test_from_a_closure_to_packages(prepared: Prepared, tmp_path: Path) -> None:
+def test_packages_are_built_from_a_closure(prepared: Prepared, tmp_path: Path) -> None:
     out = tmp_path / "out"
     srpm = srpm_of(prepared, out)
     assert srpm == out / "nix-aurora-3.22.1-3.src.rpm"
@@ -52,7 +52,9 @@ def test_from_a_closure_to_packages(prepared: Prepared, tmp_path: Path) -> None:
     assert not list(out.glob(".*"))
 
 
-def test_one_version_for_all(prepared: Prepared, tmp_path: Path) -> None:
+def test_architectures_of_different_versions_are_refused(
+    prepared: Prepared, tmp_path: Path
+) -> None:
     other = with_closure(prepared, arch="aarch64", system="aarch64-linux", version="3.22.2")
     with pytest.raises(VerificationError) as caught:
         srpm_of(prepared, tmp_path, other)
@@ -62,7 +64,7 @@ def test_one_version_for_all(prepared: Prepared, tmp_path: Path) -> None:
     )
 
 
-def test_a_tarball_that_is_not_the_staged_one(prepared: Prepared, tmp_path: Path) -> None:
+def test_tarball_other_than_the_staged_one_is_refused(prepared: Prepared, tmp_path: Path) -> None:
     other = make_tarball(
         tmp_path / "other.tar.xz", mutate=lambda sample: setattr(sample, "top", "x")
     )
@@ -74,8 +76,8 @@ def test_a_tarball_that_is_not_the_staged_one(prepared: Prepared, tmp_path: Path
     assert not list(out.rglob("*.rpm"))
 
 
-def test_a_package_that_is_refused_is_not_published(prepared: Prepared, tmp_path: Path) -> None:
-    """Its closure.json lists another store path than the tarball has."""
+def test_refused_package_is_not_published(prepared: Prepared, tmp_path: Path) -> None:
+    """Its closure.json lists another store path than the tarball contains."""
     file = prepared.description / "closure.json"
     file.write_text(file.read_text().replace("-glibc-2.42", "-glibc-2.43"))
     out = tmp_path / "out"
@@ -84,7 +86,7 @@ def test_a_package_that_is_refused_is_not_published(prepared: Prepared, tmp_path
     assert not list(out.rglob("*.rpm"))
 
 
-def test_a_failure_of_rpmbuild(tmp_path: Path) -> None:
+def test_failure_of_rpmbuild_leaves_only_its_log(tmp_path: Path) -> None:
     """Its log is there to be read, and nothing else."""
     srpm = tmp_path / "x.src.rpm"
     srpm.write_bytes(b"no package")
@@ -98,7 +100,7 @@ def test_a_failure_of_rpmbuild(tmp_path: Path) -> None:
 
 
 def source_offer(prepared: Prepared, out: Path) -> str:
-    """Give the SOURCE-OFFER that goes into the packages."""
+    """Return the SOURCE-OFFER for the packages."""
     srpm_of(prepared, out)
     with tarfile.open(out / "rpmbuild/SOURCES/payload-x86_64.tar") as payload:
         file = payload.extractfile("usr/share/licenses/nix-aurora/SOURCE-OFFER")
@@ -106,8 +108,8 @@ def source_offer(prepared: Prepared, out: Path) -> str:
         return file.read().decode()
 
 
-def test_the_source_of_a_release(prepared: Prepared, tmp_path: Path) -> None:
-    """The tag, and the revision that https://github.com/DeterminateSystems/nix-src has there."""
+def test_source_offer_of_a_release_names_its_revision(prepared: Prepared, tmp_path: Path) -> None:
+    """The revision is that of the tag in https://github.com/DeterminateSystems/nix-src."""
     text = source_offer(prepared, tmp_path)
     assert f"    https://example.org/t\n    5 bytes, SHA-256 {'0' * 64}\n" in text
     assert "\nThis is their corresponding source:\n" in text
@@ -118,8 +120,10 @@ def test_the_source_of_a_release(prepared: Prepared, tmp_path: Path) -> None:
     assert "\n\n\n" not in text
 
 
-def test_the_source_of_a_release_of_which_we_know_less(prepared: Prepared, tmp_path: Path) -> None:
-    """flake.lock is named, and no revision."""
+def test_source_offer_of_an_unknown_release_names_flake_lock(
+    prepared: Prepared, tmp_path: Path
+) -> None:
+    """It names no revision."""
     text = source_offer(with_closure(prepared, version="3.99.0"), tmp_path)
     assert "nix-src/tree/v3.99.0\n" in text
     assert "flake.lock of nix-src" in text
@@ -127,10 +131,10 @@ def test_the_source_of_a_release_of_which_we_know_less(prepared: Prepared, tmp_p
 
 
 @pytest.mark.parametrize("determinate", [True, False])
-def test_the_source_of_a_file_is_its_owners_matter(
+def test_source_offer_of_a_file_leaves_the_source_to_its_owner(
     prepared: Prepared, tmp_path: Path, determinate: bool
 ) -> None:
-    """Of one that calls itself a release no more is said than that."""
+    """For one that claims to be a release it says no more than that."""
     origin = {**prepared.staged.origin, "kind": "file", "name": "a\nThis is \udcff\x1b[2J.tar"}
     given = replace(prepared, staged=replace(prepared.staged, origin=origin))
     if not determinate:

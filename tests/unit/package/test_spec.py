@@ -45,7 +45,7 @@ def rendered(*arches: str, version: str = "3.22.1", nixd: bool = False, level: i
     ],
 )
 def test_golden(name: str, arches: tuple[str, ...]) -> None:
-    """The whole spec. After an intended change: NIX_AURORA_UPDATE_GOLDEN=1, and read the diff."""
+    """Compare the whole spec. To update it: NIX_AURORA_UPDATE_GOLDEN=1, and read the diff."""
     path = GOLDEN / f"{name}.spec"
     text = rendered(*arches, nixd=name == "with-nixd")
     if os.environ.get(UPDATE):
@@ -65,12 +65,12 @@ def test_golden(name: str, arches: tuple[str, ...]) -> None:
         ("2.34.8+1", "2.34.8+1"),
     ],
 )
-def test_version(version: str, expected: str) -> None:
+def test_version_becomes_rpms(version: str, expected: str) -> None:
     assert rpm_version(version) == expected
 
 
 @pytest.mark.parametrize("version", ["", "x", "1 2", "1\n%post", "%{x}", "1:2", "1/2", "é"])
-def test_version_that_rpm_cannot_have(version: str) -> None:
+def test_version_that_rpm_cannot_order_is_refused(version: str) -> None:
     with pytest.raises(
         VerificationError, match="cannot name the package: version: expected digits"
     ):
@@ -81,13 +81,13 @@ def test_version_that_rpm_cannot_have(version: str) -> None:
     ("older", "newer"),
     [("2.35.0pre2025", "2.35.0"), ("2.34.8", "2.35.0rc1"), ("2.35.0rc1", "2.35.0rc2")],
 )
-def test_versions_are_ordered_as_their_makers_mean(older: str, newer: str) -> None:
+def test_versions_are_ordered_as_nix_orders_them(older: str, newer: str) -> None:
     compare = f"%{{lua: print(rpm.vercmp('{rpm_version(older)}', '{rpm_version(newer)}'))}}"
     assert run(["rpm", "--eval", compare]).strip() == "-1"
 
 
-def test_rpm_reads_it(tmp_path: Path) -> None:
-    """As it is meant: nothing is left to expand, and what our tables say is in it."""
+def test_rpm_reads_the_spec(tmp_path: Path) -> None:
+    """No macro is left to expand, and the requirements are those of our tables."""
     spec = tmp_path / "nix-aurora.spec"
     spec.write_text(rendered("x86_64", version="3.22.1pre5"), encoding="utf-8")
     form = (
@@ -106,7 +106,7 @@ def test_rpm_reads_it(tmp_path: Path) -> None:
     assert f"systemctl --no-reload preset {' '.join(UNITS)}" in expanded
 
 
-def test_no_package_without_a_scriptlet_that_it_names(tmp_path: Path) -> None:
+def test_missing_scriptlet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "scriptlets").mkdir()
     (tmp_path / "payload").symlink_to(TOP / "payload")
     (tmp_path / "nix-aurora.spec.in").write_text("@@ scriptlets.post @@\n")

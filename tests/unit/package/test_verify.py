@@ -1,4 +1,4 @@
-"""What needs no package; the policy's rules are shown on real ones in the rpm tier."""
+"""Test faults that need no package; the rpm tier tests the policy's rules on real ones."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from nix_aurora.package.verify import verify
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\xed\xab\xee\xdb" + bytes(92), bytes(4096)])
-def test_not_a_package(tmp_path: Path, content: bytes) -> None:
+def test_file_that_is_not_a_package_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "x.rpm"
     path.write_bytes(content)
     with pytest.raises(
@@ -20,12 +20,12 @@ def test_not_a_package(tmp_path: Path, content: bytes) -> None:
         verify(path)
 
 
-def test_not_there(tmp_path: Path) -> None:
+def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="No such file") as caught:
         verify(tmp_path / "x.rpm")
     assert caught.value.exit_code == 5
 
 
-def test_a_directory(tmp_path: Path) -> None:
+def test_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(VerificationError, match="Is a directory"):
         verify(tmp_path)

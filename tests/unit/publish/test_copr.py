@@ -1,4 +1,4 @@
-"""build.py publish, with COPR's own client, against a server that answers as COPR does."""
+"""Test build.py publish, with COPR's own client, against a server that answers as COPR does."""
 
 import base64
 import json
@@ -36,7 +36,7 @@ from tests.copr_server import (
 from tests.unit.httpserver import Handler, reset, running
 
 TOP = Path(__file__).resolve().parents[3]
-# COPR's client does not close the file that it has sent: python/copr/v3/proxies/build.py,
+# COPR's client does not close the file after the upload: python/copr/v3/proxies/build.py,
 # create_from_file.
 pytestmark = pytest.mark.filterwarnings(
     r"ignore:Exception ignored in. <_io.FileIO name=.*src\.rpm"
@@ -52,7 +52,7 @@ def copr() -> Iterator[Copr]:
 
 @pytest.fixture(scope="module")
 def srpm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a source package for both architectures."""
+    """Return a source package for both architectures."""
     top = tmp_path_factory.mktemp("srpm")
     words = ["srpm", "-q", "--out", str(top / "out"), "--level", "1"]
     for arch in ("x86_64", "aarch64"):
@@ -79,7 +79,7 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Give a function that runs build.py publish: exit code, stdout, stderr; never the token."""
+    """Return a function that runs build.py publish: exit code, stdout, stderr; never the token."""
 
     def publish_(*words: str | Path) -> tuple[int, str, str]:
         given = [str(word) for word in words]
@@ -109,10 +109,10 @@ def chroots(*names: str) -> list[str]:
 Run = Callable[..., tuple[int, str, str]]
 
 
-# --- as it should be
+# --- successful runs
 
 
-def test_a_project_that_is_there(run: Run, copr: Copr, srpm: Path) -> None:
+def test_existing_project_gets_a_build(run: Run, copr: Copr, srpm: Path) -> None:
     code, out, err = run(*chroots(*TWO))
     assert (code, out) == (0, f"{copr.page}\n"), err
     looks = ["build", "states"] * 2
@@ -139,7 +139,7 @@ def test_a_project_that_is_there(run: Run, copr: Copr, srpm: Path) -> None:
     ]
 
 
-def test_a_new_project_gets_every_chroot(run: Run, copr: Copr) -> None:
+def test_new_project_gets_every_chroot(run: Run, copr: Copr) -> None:
     copr.serve("project", NO_PROJECT)
     code, _, err = run()
     assert code == 0, err
@@ -155,7 +155,7 @@ def test_a_new_project_gets_every_chroot(run: Run, copr: Copr) -> None:
     assert "made the project me/nix-aurora with 8 chroots\n" in err
 
 
-def test_a_project_keeps_the_chroots_that_it_has(run: Run, copr: Copr) -> None:
+def test_project_keeps_its_chroots(run: Run, copr: Copr) -> None:
     copr.serve("project", project(["epel-9-x86_64", TWO[0]]))
     code, _, err = run(*chroots(*TWO))
     assert code == 0, err
@@ -163,7 +163,7 @@ def test_a_project_keeps_the_chroots_that_it_has(run: Run, copr: Copr) -> None:
     assert f"added to me/nix-aurora: {TWO[1]}\n" in err
 
 
-def test_default_chroots_that_copr_no_longer_has(run: Run, copr: Copr) -> None:
+def test_default_chroot_that_copr_dropped_is_left_out(run: Run, copr: Copr) -> None:
     copr.serve("chroots", mock_chroots([name for name in CHROOTS if "-43-" not in name]))
     code, _, err = run()
     assert code == 0, err
@@ -171,17 +171,17 @@ def test_default_chroots_that_copr_no_longer_has(run: Run, copr: Copr) -> None:
     assert len(copr.sent("check")["chroots"]) == 6  # type: ignore[arg-type]
 
 
-def test_a_build_under_way_is_followed(run: Run, copr: Copr) -> None:
+def test_running_build_is_followed(run: Run, copr: Copr) -> None:
     code, out, _ = run("--follow", str(BUILD))
     assert (code, out) == (0, f"{copr.page}\n")
     assert set(copr.asked()) == {"build", "states"}
 
 
-# --- 2, 5: before anything is sent
+# --- exit codes 2 and 5: before anything is sent
 
 
 @pytest.mark.parametrize("name", ["nix-aurora", "me/", "/x", "me/a b", "me/x/y", "@/x", "../x/"])
-def test_a_project_with_an_odd_name(name: str, run: Run, copr: Copr) -> None:
+def test_project_with_an_invalid_name_is_refused(name: str, run: Run, copr: Copr) -> None:
     code, out, err = run("--project", name)
     assert (code, out) == (2, "")
     assert err == (
@@ -191,7 +191,7 @@ def test_a_project_with_an_odd_name(name: str, run: Run, copr: Copr) -> None:
     assert copr.asked() == []
 
 
-def test_a_chroot_that_copr_does_not_know(run: Run, copr: Copr) -> None:
+def test_unknown_chroot_is_refused(run: Run, copr: Copr) -> None:
     code, out, err = run(*chroots("fedora-99-x86_64", "fedora-44-x86_64"))
     assert (code, out) == (2, "")
     assert "error: --chroot: expected one of fedora-42-x86_64, fedora-43-aarch64, " in err
@@ -199,7 +199,7 @@ def test_a_chroot_that_copr_does_not_know(run: Run, copr: Copr) -> None:
     assert copr.asked() == ["chroots"]
 
 
-def test_a_chroot_that_is_gone_in_the_meantime(run: Run, copr: Copr) -> None:
+def test_chroot_that_disappears_meanwhile_is_reported(run: Run, copr: Copr) -> None:
     """views/apiv3_ns/apiv3_projects.py, validate_chroots."""
     copr.serve("project", NO_PROJECT)
     copr.serve("add", fault(400, "Unexpected chroot: fedora-44-aarch64"))
@@ -209,9 +209,7 @@ def test_a_chroot_that_is_gone_in_the_meantime(run: Run, copr: Copr) -> None:
     assert "upload" not in copr.asked()
 
 
-def test_an_architecture_that_the_source_package_lacks(
-    run: Run, copr: Copr, tmp_path: Path
-) -> None:
+def test_chroot_without_a_closure_is_refused(run: Run, copr: Copr, tmp_path: Path) -> None:
     tarball = make_tarball(tmp_path / "nix-3.22.1-x86_64-linux.tar.xz")
     out = str(tmp_path / "out")
     assert main(["srpm", "-q", "--source", str(tarball), "--out", out, "--level", "1"]) == 0
@@ -222,10 +220,10 @@ def test_an_architecture_that_the_source_package_lacks(
     assert copr.asked() == ["chroots"]
 
 
-def test_nixd_is_not_for_copr(
+def test_nixd_is_refused_for_copr(
     run: Run, copr: Copr, monkeypatch: pytest.MonkeyPatch, srpm: Path
 ) -> None:
-    """verify() has its own words on files that it does not know; this holds whatever it allows."""
+    """verify() also refuses unknown files; this refusal holds whatever it accepts."""
     names = source._names(srpm)
     listed = [*names, "payload-x86_64.tar", "./usr/libexec/nix-aurora/determinate-nixd"]
     monkeypatch.setattr(source, "_names", lambda _path: listed)
@@ -235,13 +233,15 @@ def test_nixd_is_not_for_copr(
     assert copr.asked() == []
 
 
-def test_what_is_looked_through_for_nixd(srpm: Path) -> None:
+def test_payloads_are_searched_for_nixd(srpm: Path) -> None:
     names = list(source._names(srpm))
     assert {"nix-aurora.spec", "payload-aarch64.tar", "payload-x86_64.tar"} <= set(names)
     assert names.count("usr/bin/nix") == 2
 
 
-def test_no_source_package(run: Run, copr: Copr, config: Path, tmp_path: Path) -> None:
+def test_missing_source_package_is_refused(
+    run: Run, copr: Copr, config: Path, tmp_path: Path
+) -> None:
     words = ["publish", "--project", "me/x", "--config", str(config), "--out", str(tmp_path)]
     assert main([*words, "-q"]) == 2
     (tmp_path / "a.src.rpm").write_text("no RPM")
@@ -252,7 +252,7 @@ def test_no_source_package(run: Run, copr: Copr, config: Path, tmp_path: Path) -
     assert copr.asked() == []
 
 
-# --- 7: the token
+# --- exit code 7: the token
 
 
 @pytest.mark.parametrize(
@@ -261,7 +261,8 @@ def test_no_source_package(run: Run, copr: Copr, config: Path, tmp_path: Path) -
         None,
         "",
         f"token = {TOKEN}\n",
-        f"[copr-cli]\nlogin = me\ntoken = {TOKEN}\ncopr_url = https://x\n",  # % is configparser's
+        # % is special for configparser
+        f"[copr-cli]\nlogin = me\ntoken = {TOKEN}\ncopr_url = https://x\n",
         f"[copr-cli]\n{TOKEN}\n",
         "[copr-cli]\nlogin = me\ncopr_url = https://x\n",
         "[copr-cli]\nlogin = me\ntoken = x\n",
@@ -269,10 +270,10 @@ def test_no_source_package(run: Run, copr: Copr, config: Path, tmp_path: Path) -
         f"[copr-cli]\nlogin = me\ntoken = {TOKEN}\n\xff".encode("latin-1").decode("latin-1"),
     ],
 )
-def test_a_configuration_that_cannot_be_used(
+def test_unusable_configuration_is_refused(
     text: str | None, run: Run, copr: Copr, tmp_path: Path
 ) -> None:
-    """Not with -v either, which shows a traceback: configparser quotes the line."""
+    """Its lines are not shown with -v either, whose traceback has configparser's quotation."""
     path = tmp_path / "other.conf"
     if text is not None:
         path.write_bytes(text.encode("latin-1"))
@@ -284,7 +285,7 @@ def test_a_configuration_that_cannot_be_used(
     assert copr.asked() == []
 
 
-def test_a_bad_token(run: Run, copr: Copr) -> None:
+def test_invalid_token_is_reported(run: Run, copr: Copr) -> None:
     copr.serve("check", BAD_LOGIN)
     code, out, err = run("-v", *chroots(*TWO))
     assert (code, out) == (7, "")
@@ -294,7 +295,7 @@ def test_a_bad_token(run: Run, copr: Copr) -> None:
     assert "upload" not in copr.asked()
 
 
-def test_somebody_elses_project(run: Run, copr: Copr) -> None:
+def test_project_of_another_user_is_refused(run: Run, copr: Copr) -> None:
     """views/apiv3_ns/apiv3_builds.py, CheckBeforeBuild.post."""
     copr.serve("check", fault(403, "User 'me' is not allowed to build in 'you/nix-aurora'"))
     code, _, err = run(*chroots(*TWO))
@@ -303,11 +304,11 @@ def test_somebody_elses_project(run: Run, copr: Copr) -> None:
     assert "hint: ask the project's owner" in err
 
 
-# --- 7: connections
+# --- exit code 7: connections
 
 
 @pytest.mark.parametrize("name", ["chroots", "project", "check", "upload"])
-def test_a_connection_that_drops(name: str, run: Run, copr: Copr) -> None:
+def test_dropped_connection_is_reported(name: str, run: Run, copr: Copr) -> None:
     copr.serve(name, reset())
     code, out, err = run(*chroots(*TWO))
     assert (code, out) == (7, "")
@@ -316,8 +317,8 @@ def test_a_connection_that_drops(name: str, run: Run, copr: Copr) -> None:
     assert copr.asked()[-1] == name
 
 
-def test_what_is_not_copr(run: Run, copr: Copr) -> None:
-    """A proxy's own page: python/copr/v3/requests.py, handle_errors."""
+def test_answer_of_another_server_is_reported(run: Run, copr: Copr) -> None:
+    """This is a proxy's own page: python/copr/v3/requests.py, handle_errors."""
 
     def page(handler: Handler) -> None:
         handler.send_response(502)
@@ -331,8 +332,8 @@ def test_what_is_not_copr(run: Run, copr: Copr) -> None:
     assert "Response is not in JSON format" in err
 
 
-def test_a_drop_while_builds_are_followed(run: Run, copr: Copr) -> None:
-    """They go on without us."""
+def test_dropped_connection_is_retried_while_builds_are_followed(run: Run, copr: Copr) -> None:
+    """The builds continue without us."""
     # coprs/error_handlers.py, BaseErrorHandler.message.
     database = fault(500, "Database error, contact admin")
     copr.serve("build", build("running"), reset(), database, build("succeeded"))
@@ -341,7 +342,7 @@ def test_a_drop_while_builds_are_followed(run: Run, copr: Copr) -> None:
     assert err.count("; trying again in 0.01 s\n") == 2
 
 
-def test_a_connection_that_stays_away(run: Run, copr: Copr) -> None:
+def test_connection_that_stays_down_is_reported(run: Run, copr: Copr) -> None:
     copr.serve("build", build("running"), reset())
     code, out, err = run(*chroots(*TWO))
     assert (code, out) == (7, "")
@@ -351,8 +352,8 @@ def test_a_connection_that_stays_away(run: Run, copr: Copr) -> None:
     assert copr.asked().count("build") == 6
 
 
-def test_a_build_that_is_not_there(run: Run, copr: Copr) -> None:
-    """logic/complex_logic.py, get_build; not asked for a second time."""
+def test_unknown_build_is_not_retried(run: Run, copr: Copr) -> None:
+    """logic/complex_logic.py, get_build."""
     copr.serve("build", fault(404, f"Build {BUILD} does not exist."))
     code, _, err = run("--follow", str(BUILD))
     assert code == 7
@@ -360,10 +361,10 @@ def test_a_build_that_is_not_there(run: Run, copr: Copr) -> None:
     assert copr.asked() == ["build"]
 
 
-# --- 8: builds
+# --- exit code 8: builds
 
 
-def test_a_chroot_that_fails(run: Run, copr: Copr) -> None:
+def test_failed_chroot_is_reported_with_its_log(run: Run, copr: Copr) -> None:
     copr.serve("build", build("running"), build("failed"))
     states = {"fedora-44-x86_64": "succeeded", "fedora-44-aarch64": "failed"}
     copr.serve("states", build_chroots(dict.fromkeys(states, "running")), build_chroots(states))
@@ -376,7 +377,7 @@ def test_a_chroot_that_fails(run: Run, copr: Copr) -> None:
     )
 
 
-def test_a_source_package_that_copr_cannot_import(run: Run, copr: Copr) -> None:
+def test_failed_import_of_the_source_package_is_reported(run: Run, copr: Copr) -> None:
     copr.serve("build", build("importing"), build("failed"))
     copr.serve("states", build_chroots(dict.fromkeys(TWO, "waiting")))
     code, _, err = run(*chroots(*TWO))
@@ -384,7 +385,7 @@ def test_a_source_package_that_copr_cannot_import(run: Run, copr: Copr) -> None:
     assert f"cannot build at COPR: build {BUILD}: expected it to succeed, got: failed\n" in err
 
 
-def test_a_build_that_somebody_cancels(run: Run, copr: Copr) -> None:
+def test_canceled_build_is_reported(run: Run, copr: Copr) -> None:
     copr.serve("build", build("canceled"))
     copr.serve("states", build_chroots(dict.fromkeys(TWO, "canceled")))
     code, _, err = run(*chroots(*TWO))
@@ -395,8 +396,8 @@ def test_a_build_that_somebody_cancels(run: Run, copr: Copr) -> None:
 # --- 130
 
 
-def test_interrupted_while_builds_are_followed(copr: Copr, config: Path) -> None:
-    """They are left alone, and there is a way back to them."""
+def test_interrupt_while_builds_are_followed_names_the_way_back(copr: Copr, config: Path) -> None:
+    """The builds are left alone."""
     copr.serve("build", build("running"))
     copr.serve("states", build_chroots(dict.fromkeys(TWO, "running")))
     words = ("publish", "--project", "me/nix-aurora", "--config", config, "--follow", str(BUILD))

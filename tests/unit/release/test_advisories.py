@@ -1,4 +1,4 @@
-"""advisories.toml: what it may have, whom its advisories concern, and what an update changes."""
+"""Test advisories.toml: its format, the affected subjects, and updates."""
 
 from pathlib import Path
 
@@ -62,8 +62,8 @@ def reviewed(*affected: str, fixed: tuple[str, ...] = ()) -> Review:
 # --- the file
 
 
-def test_our_own() -> None:
-    """What is reviewed has ranges that can be read, and its fixed versions are outside of them."""
+def test_own_advisories_are_consistent() -> None:
+    """Reviewed ones have parseable ranges, and their fixed versions are outside of the ranges."""
     known = advisories.load(TOP / "advisories.toml")
     assert {"GHSA-g3g9-5vj6-r3gj", "GHSA-vh5x-56v6-4368", OTHER} <= set(known)
     for each in known.values():
@@ -80,7 +80,7 @@ def test_our_own() -> None:
             assert not affects(each, Subject(version, None)), each.id
 
 
-def test_values(tmp_path: Path) -> None:
+def test_values_are_read(tmp_path: Path) -> None:
     known = advisories.load(write(tmp_path, GOOD))
     assert list(known) == [ID, OTHER]
     first = known[ID]
@@ -96,11 +96,11 @@ def test_values(tmp_path: Path) -> None:
     assert known[OTHER].review is None
 
 
-def test_none_is_known(tmp_path: Path) -> None:
+def test_empty_file_has_no_advisories(tmp_path: Path) -> None:
     assert advisories.load(write(tmp_path, "")) == {}
 
 
-def test_a_range_that_cannot_be_read_may_be_there(tmp_path: Path) -> None:
+def test_unparseable_range_is_kept(tmp_path: Path) -> None:
     text = GOOD.replace("affected = []", 'affected = ["whatever"]')
     assert advisories.load(write(tmp_path, text))[OTHER].affected == ("whatever",)
 
@@ -154,7 +154,7 @@ def test_a_range_that_cannot_be_read_may_be_there(tmp_path: Path) -> None:
         (GOOD, "]", "expected TOML, got: "),
     ],
 )
-def test_what_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_file_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = write(tmp_path, GOOD.replace(old, new))
     with pytest.raises(PinError) as caught:
         advisories.load(path)
@@ -163,7 +163,7 @@ def test_what_is_refused(tmp_path: Path, old: str, new: str, message: str) -> No
     assert caught.value.hint
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PinError) as caught:
         advisories.load(tmp_path / "mine.toml")
     assert (
@@ -173,7 +173,7 @@ def test_no_file(tmp_path: Path) -> None:
     assert caught.value.hint == "git restore advisories.toml"
 
 
-# --- whom they concern
+# --- affected subjects
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_no_file(tmp_path: Path) -> None:
         ((), "3.17.2", False),
     ],
 )
-def test_a_review_judges_determinates_releases(
+def test_review_decides_for_determinates_releases(
     affected: tuple[str, ...], version: str, expected: bool
 ) -> None:
     found = advisory("< 99.0.0", review=reviewed(*affected))
@@ -193,25 +193,25 @@ def test_a_review_judges_determinates_releases(
     assert not may_affect(found, Subject(version, "2.33.3"))
 
 
-def test_upstreams_numbers_never_say_that_a_release_is_affected() -> None:
+def test_upstreams_version_never_decides_for_a_release() -> None:
     found = advisory(">= 2.35.0, < 2.36.0")
     assert not affects(found, PINNED)
     assert may_affect(found, PINNED)
     assert not may_affect(advisory("< 2.35.0"), PINNED)
 
 
-def test_without_upstreams_number_any_may_be_affected() -> None:
+def test_any_version_may_be_affected_without_upstreams_number() -> None:
     assert may_affect(advisory("< 2.0.0"), Subject("3.30.0", None))
 
 
-def test_a_nix_that_is_not_determinates_is_judged_by_upstreams_numbers_and_never_refused() -> None:
+def test_upstreams_nix_may_be_affected_but_is_never_refused() -> None:
     found = advisory("< 2.28.6", review=reviewed("< 99.0.0"))
     assert not affects(found, SAMPLE)
     assert may_affect(found, SAMPLE)
     assert not may_affect(found, Subject(None, "2.34.8"))
 
 
-def test_determinates_own_advisories_are_about_their_numbers() -> None:
+def test_determinates_advisories_apply_to_their_versions() -> None:
     found = advisory("< 3.22.2", repository=DETERMINATE)
     assert may_affect(found, PINNED)
     assert not may_affect(found, Subject("3.22.2", None))
@@ -221,7 +221,7 @@ def test_determinates_own_advisories_are_about_their_numbers() -> None:
     assert not may_affect(known, PINNED)
 
 
-def test_the_first_release_without_any_of_them() -> None:
+def test_first_release_without_all_advisories_is_found() -> None:
     subject = Subject("3.16.1", None)
     first = advisory(review=reviewed("< 3.17.3", fixed=("3.15.9", "3.16.4", "3.17.3")))
     second = advisory(review=reviewed("< 3.19.1", fixed=("3.19.1",)))
@@ -232,10 +232,10 @@ def test_the_first_release_without_any_of_them() -> None:
     assert release_without([first], Subject("odd", None)) is None
 
 
-# --- what GitHub has, taken over
+# --- updates from GitHub
 
 
-def test_new_ones_come_at_the_end_and_reviewed_ones_stay(tmp_path: Path) -> None:
+def test_new_advisories_are_appended_and_reviewed_ones_stay(tmp_path: Path) -> None:
     new = Advisory(
         "GHSA-cccc-ffff-gggg", ("CVE-2026-1234",), 'A "title" \\', DETERMINATE, ("< 3.23.0",), ()
     )
@@ -247,7 +247,7 @@ def test_new_ones_come_at_the_end_and_reviewed_ones_stay(tmp_path: Path) -> None
     assert known[new.id] == new
 
 
-def test_an_unreviewed_one_is_brought_up_to_date(tmp_path: Path) -> None:
+def test_unreviewed_advisory_is_updated(tmp_path: Path) -> None:
     text = GOOD.replace("affected = []", "affected = [] # not known yet")
     ranges = (">= 2.18.2, < 2.28.6", ">= 2.29.0, < 2.29.3", ">= 2.30.0, < 2.30.4", "and more")
     found = Advisory(OTHER, (), "False realisations", UPSTREAM, ranges, ("3",))
@@ -258,7 +258,7 @@ def test_an_unreviewed_one_is_brought_up_to_date(tmp_path: Path) -> None:
     assert max(map(len, merged.splitlines())) <= 100
 
 
-def test_nothing_new_changes_nothing() -> None:
+def test_update_without_news_changes_nothing() -> None:
     ours = (TOP / "advisories.toml").read_text()
     assert advisories.merge(ours, advisories.load(TOP / "advisories.toml").values()) == ours
     assert advisories.merge(ours, []) == ours

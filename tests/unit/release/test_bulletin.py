@@ -1,8 +1,8 @@
-"""build.py pins update and pins advisories: GitHub's advisories, taken over and told of.
+"""Test build.py pins update and pins advisories: GitHub's advisories are copied and reported.
 
 The answers have the keys of the schema "repository-advisory" in
-https://github.com/github/rest-api-description, descriptions/api.github.com. What NixOS/nix has
-published there in April 2026 is one of them, ranges as they were typed.
+https://github.com/github/rest-api-description, descriptions/api.github.com. One of them has the
+text that NixOS/nix published there in April 2026, with its ranges as typed.
 """
 
 import os
@@ -32,7 +32,7 @@ TOKEN = "ghp_0123456789abcdefSECRET"  # noqa: S105 - nobody's
 
 
 def published(ghsa: str, *ranges: tuple[str | None, str | None], **changes: object) -> object:
-    """Return what the API says of an advisory; ``ranges`` are affected and fixed versions."""
+    """Return the API's answer about an advisory; ``ranges`` are affected and fixed versions."""
     return {
         "ghsa_id": ghsa,
         "cve_id": None,
@@ -140,7 +140,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(hub: Server, known: Path, pinned: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Give a function that runs ``build.py pins``: its exit code, stdout and stderr."""
+    """Return a function that runs ``build.py pins``: its exit code, stdout and stderr."""
 
     def pins(*words: str) -> tuple[int, str, str]:
         places = ("--pins", str(pinned), "--advisories", str(known), "--github", hub.url(""))
@@ -151,11 +151,11 @@ def run(hub: Server, known: Path, pinned: Path, capsys: pytest.CaptureFixture[st
     return pins
 
 
-# --- what is taken over
+# --- additions
 
 
 def test_new_advisories_are_added_unreviewed(run: Run, hub: Server, known: Path) -> None:
-    """Although the pinned release is the newest, and stays."""
+    """This happens although the pinned release is the newest, and stays."""
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED, published(NEW, ("< 2.36.0", None))]))
     hub.serve(listed(DETERMINATE), answer(200, [published(NEWER, ("<= 3.22.1", "3.22.2"))]))
     code, out, err = run("update")
@@ -175,8 +175,8 @@ def test_new_advisories_are_added_unreviewed(run: Run, hub: Server, known: Path)
     assert known.read_text().startswith("# What is known.\n")
 
 
-def test_those_that_may_apply_are_named_once(run: Run, hub: Server) -> None:
-    """By what is pinned: 2.35.2 has the fix of the first; the second has no range at all."""
+def test_advisories_that_may_apply_are_named_once(run: Run, hub: Server) -> None:
+    """The pins decide: 2.35.2 has the fix of the first; the second has no range at all."""
     new = published(NEW, (None, None))
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED, new, published(NEWER, ("< 2.0.0", ""))]))
     err = run("update")[2]
@@ -191,7 +191,7 @@ def test_those_that_may_apply_are_named_once(run: Run, hub: Server) -> None:
     )
 
 
-def test_one_that_applies_is_told_of(run: Run, known: Path) -> None:
+def test_advisory_that_applies_is_reported(run: Run, known: Path) -> None:
     known.write_text(
         f"""\
 [{NEW}]
@@ -209,7 +209,7 @@ determinate = {{ affected = ["< 3.22.2"], fixed = ["3.22.2"], source = "https://
     assert out.startswith(f"{NEW} applies to Determinate Nix 3.22.1, based on Nix 2.35.2: https:")
 
 
-def test_a_second_update_changes_nothing(run: Run, hub: Server, known: Path) -> None:
+def test_second_update_changes_nothing(run: Run, hub: Server, known: Path) -> None:
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED]))
     assert run("update")[1] == f"{known}\n"
     written = known.stat()
@@ -217,7 +217,7 @@ def test_a_second_update_changes_nothing(run: Run, hub: Server, known: Path) -> 
     assert known.stat() == written
 
 
-def test_a_dry_run_shows_what_would_be_added(run: Run, hub: Server, known: Path) -> None:
+def test_dry_run_shows_the_additions(run: Run, hub: Server, known: Path) -> None:
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED]))
     code, out, _ = run("update", "--dry-run")
     assert code == 0
@@ -232,8 +232,8 @@ def test_withdrawn_advisories_are_left_out(hub: Server) -> None:
     assert [each.id for each in collect(hub.url(""))] == [G3G9]
 
 
-def test_what_is_not_known_of_an_advisory(hub: Server) -> None:
-    """GitHub requires neither a product nor its range; any version may be meant then."""
+def test_unknown_product_and_range_may_mean_any_version(hub: Server) -> None:
+    """GitHub requires neither a product nor its range."""
     bare = published(NEW, vulnerabilities=None)
     ranges = published(NEWER, (None, None), ("", "2.0"), ("< 2.36.0", "2.36.0"), ("< 2.36.0", "x"))
     hub.serve(listed(UPSTREAM), answer(200, [bare, ranges]))
@@ -274,8 +274,8 @@ def test_all_pages_are_read(hub: Server, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize("other", ["https://elsewhere.example/x?", "/repos/me/nix/x?", ""])
-def test_no_page_leads_elsewhere(hub: Server, other: str) -> None:
-    """The token would go along."""
+def test_no_page_leads_to_another_host(hub: Server, other: str) -> None:
+    """It would receive the token."""
     place = other if other.startswith("https:") else hub.url(other or "/")
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED], Link=f'<{place}>; rel="next"'))
     with pytest.raises(FetchError, match="expected a next page of the same list, got 'https://"):
@@ -283,7 +283,7 @@ def test_no_page_leads_elsewhere(hub: Server, other: str) -> None:
     assert hub.requests == [listed(UPSTREAM)]
 
 
-def test_pages_come_to_an_end(hub: Server) -> None:
+def test_number_of_pages_is_limited(hub: Server) -> None:
     following = f'<{hub.url(listed(UPSTREAM))}>; rel="next"'
     hub.serve(listed(UPSTREAM), answer(200, [], Link=following))
     with pytest.raises(FetchError, match="expected at most 50 pages, got more"):
@@ -291,7 +291,7 @@ def test_pages_come_to_an_end(hub: Server) -> None:
     assert len(hub.requests) == 50
 
 
-# --- answers that are none
+# --- invalid answers
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_pages_come_to_an_end(hub: Server) -> None:
         ([published(NEW, vulnerabilities=[{"patched_versions": 1}])], "patched_versions: expected"),
     ],
 )
-def test_an_answer_that_is_none(
+def test_invalid_answer_changes_neither_file(
     *, run: Run, hub: Server, known: Path, pinned: Path, content: object, problem: str
 ) -> None:
     """Then neither file changes."""
@@ -321,14 +321,14 @@ def test_an_answer_that_is_none(
     assert not [path for path in hub.requests if "/releases/" in path]
 
 
-def test_a_project_that_is_gone(run: Run, hub: Server) -> None:
+def test_missing_project_is_reported(run: Run, hub: Server) -> None:
     hub.serve(listed(DETERMINATE), status(404))
     code, _, err = run("update")
     assert code == 4
     assert "expected the advisories of DeterminateSystems/nix-src, got none\n" in err
 
 
-def test_an_advisories_toml_that_cannot_be_used_is_found_before_anything_is_asked(
+def test_invalid_advisories_toml_is_reported_before_any_request(
     run: Run, hub: Server, known: Path
 ) -> None:
     known.write_text("[x]\n")
@@ -339,7 +339,7 @@ def test_an_advisories_toml_that_cannot_be_used_is_found_before_anything_is_aske
 
 
 @pytest.mark.parametrize("option", ["--json", "--version=3.22.1", "--dry-run"])
-def test_usage(run: Run, option: str) -> None:
+def test_options_of_update_are_refused_for_advisories(run: Run, option: str) -> None:
     code, out, err = run("advisories", option)
     assert (code, out) == (2, "")
     assert f"{option.partition('=')[0]}: expected none with pins advisories, got it" in err

@@ -1,8 +1,8 @@
-"""build.py pins update, against a server that answers as GitHub's API and the download hosts do.
+"""Test build.py pins update against a server that answers as GitHub and the download hosts do.
 
 The answers have the keys of the schemas "release", "release-asset" and "basic-error" in
-https://github.com/github/rest-api-description, descriptions/api.github.com; what a release really
-looks like was recorded by PyGithub, tests/ReplayData/PublicReleaseAsset.setUp.txt.
+https://github.com/github/rest-api-description, descriptions/api.github.com. PyGithub recorded a
+real release: tests/ReplayData/PublicReleaseAsset.setUp.txt.
 """
 
 import base64
@@ -77,10 +77,10 @@ class GitHub:
     def __init__(self, server: Server, tarball: bytes) -> None:
         self.server = server
         self.tarball = tarball
-        self.files: dict[str, bytes] = {}  # what the last release has, by path
+        self.files: dict[str, bytes] = {}  # the files of the last release, by path
 
     def release(self, version: str, **changes: object) -> dict[str, object]:
-        """Put the files of a release on the server, and give what the API says of it."""
+        """Put the files of a release on the server, and return the API's answer about it."""
         self.serve_upstream(version, b"2.36.0\n")
         assets = []
         for arch, machine in MACHINES.items():
@@ -136,7 +136,7 @@ class GitHub:
         }
 
     def serve_upstream(self, version: str, text: bytes) -> None:
-        """Say on which Nix a release is based, as the schema "content-file" does."""
+        """Serve the version of Nix on which a release is based, with the schema "content-file"."""
         body = {
             "type": "file",
             "encoding": "base64",
@@ -149,7 +149,7 @@ class GitHub:
         self.server.serve(f"{SOURCES}{version}", answer(200, body))
 
     def publish(self, version: str, **changes: object) -> dict[str, object]:
-        """Make a release the newest, and give what the API says of it."""
+        """Make a release the newest, and return the API's answer about it."""
         release = self.release(version, **changes)
         self.server.serve(f"{REPOSITORY}/latest", answer(200, release))
         self.server.serve(f"{REPOSITORY}/tags/v{version}", answer(200, release))
@@ -161,7 +161,7 @@ class GitHub:
 
     @property
     def asked(self) -> list[str]:
-        """Give the requests for releases, in the order of their arrival."""
+        """Return the requests for releases, in the order of their arrival."""
         return [path for path in self.server.requests if path.startswith(REPOSITORY)]
 
     @property
@@ -212,7 +212,7 @@ def _environment(
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Give a copy of our own pins.toml, whatever it pins today, as of 3.22.1 without tarballs."""
+    """Return a copy of our own pins.toml, changed to 3.22.1 without tarballs."""
     path = tmp_path / "pins.toml"
     text = (TOP / "pins.toml").read_text().partition("\n[tarball")[0] + "\n"
     version = tomllib.loads(text)["release"]["version"]
@@ -222,7 +222,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def known(tmp_path: Path) -> Path:
-    """Give an advisories.toml without any."""
+    """Return an advisories.toml without any advisory."""
     path = tmp_path / "advisories.toml"
     path.write_text("# None.\n")
     return path
@@ -230,7 +230,7 @@ def known(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(hub: GitHub, path: Path, known: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Give a function that runs ``build.py pins update``: its exit code, stdout and stderr."""
+    """Return a function that runs ``build.py pins update``: its exit code, stdout and stderr."""
 
     def update(*words: str) -> tuple[int, str, str]:
         code = main(
@@ -248,7 +248,7 @@ def run(hub: GitHub, path: Path, known: Path, capsys: pytest.CaptureFixture[str]
 
 @pytest.fixture
 def refused(run: Run, path: Path) -> Callable[..., str]:
-    """Give a function that expects an update to fail with a code and to leave the file alone."""
+    """Return a function that expects an update to fail with a code and to keep the file."""
 
     def update(expected: int, *words: str) -> str:
         before = path.read_bytes(), path.stat().st_mtime_ns
@@ -270,15 +270,15 @@ def current_umask() -> int:
 
 
 def lines_without_values(text: str) -> list[str]:
-    """Give what an update leaves alone: comments, keys, empty lines, in their order."""
+    """Return the parts that an update keeps: comments, keys, empty lines, in their order."""
     return [re.sub(r'= ("[^"]*"|[0-9-]+)', "=", line) for line in text.splitlines()]
 
 
-# --- another release is pinned
+# --- pinning another release
 
 
-def test_the_newest(run: Run, hub: GitHub, path: Path, tarball: bytes) -> None:
-    """All that changes are values; all that is written was measured, and can be built from."""
+def test_newest_release_is_pinned(run: Run, hub: GitHub, path: Path, tarball: bytes) -> None:
+    """Only values change; everything that is written was measured, and a build can use it."""
     before = path.read_text()
     hub.publish("3.23.0")
     code, out, err = run()
@@ -304,8 +304,8 @@ def test_the_newest(run: Run, hub: GitHub, path: Path, tarball: bytes) -> None:
     assert path.stat().st_mode & 0o777 == 0o666 & ~current_umask()
 
 
-def test_what_is_pinned_is_in_the_cache(run: Run, hub: GitHub, path: Path, tmp_path: Path) -> None:
-    """What comes next, a build, downloads nothing again."""
+def test_pinned_files_are_in_the_cache(run: Run, hub: GitHub, path: Path, tmp_path: Path) -> None:
+    """The next build downloads nothing again."""
     hub.publish("3.23.0")
     assert run()[0] == 0
     count = len(hub.server.requests)
@@ -319,8 +319,8 @@ def test_what_is_pinned_is_in_the_cache(run: Run, hub: GitHub, path: Path, tmp_p
         assert from_pins(pinned, arch, cache, offline=True).tarball.exists()
 
 
-def test_twice(run: Run, hub: GitHub, path: Path) -> None:
-    """The second finds the newest release pinned: questions, no download, no change."""
+def test_second_update_finds_nothing_to_do(run: Run, hub: GitHub, path: Path) -> None:
+    """It asks, but downloads and changes nothing."""
     hub.publish("3.23.0")
     assert run()[0] == 0
     written, requests = path.stat(), len(hub.server.requests)
@@ -331,21 +331,21 @@ def test_twice(run: Run, hub: GitHub, path: Path) -> None:
     assert hub.server.requests[requests:] == [*ADVISORIES, f"{REPOSITORY}/latest"]
 
 
-def test_from_release_to_release(run: Run, hub: GitHub, path: Path) -> None:
-    """The tables of the tarballs, added by the first, have their values replaced by the second."""
+def test_second_release_replaces_the_values_of_the_first(run: Run, hub: GitHub, path: Path) -> None:
+    """This includes the tables of the tarballs, which the first update added."""
     hub.publish("3.23.0")
     assert run()[0] == 0
     former = path.read_text()
     text = former.replace("release = 1 ", "release = 4 ")
     assert text != former
     path.write_text(text)
-    hub.publish("3.100.0")  # more than 3.23.0, as numbers
+    hub.publish("3.100.0")  # numerically greater than 3.23.0
     assert run()[0] == 0
     assert lines_without_values(path.read_text()) == lines_without_values(former)
     assert pins.load(path).package_release == 1
 
 
-def test_an_older_one_by_name(run: Run, hub: GitHub, path: Path) -> None:
+def test_older_release_is_pinned_by_version(run: Run, hub: GitHub, path: Path) -> None:
     hub.publish("3.21.0")
     hub.publish("3.23.0")
     for version in ("3.21.0", "v3.21.0"):
@@ -355,8 +355,10 @@ def test_an_older_one_by_name(run: Run, hub: GitHub, path: Path) -> None:
     assert hub.asked == [f"{REPOSITORY}/tags/v3.21.0"] * 2
 
 
-def test_dry_run(run: Run, refused: Callable[..., str], hub: GitHub, path: Path) -> None:
-    """It shows the change that the real one then makes."""
+def test_dry_run_shows_the_change(
+    run: Run, refused: Callable[..., str], hub: GitHub, path: Path
+) -> None:
+    """It is the change that the real run then makes."""
     hub.publish("3.23.0")
     before = path.read_text()
     code, out, _ = run("--dry-run")
@@ -371,9 +373,7 @@ def test_dry_run(run: Run, refused: Callable[..., str], hub: GitHub, path: Path)
     assert out.splitlines() == list(expected)
 
 
-def test_the_day_is_today(
-    run: Run, hub: GitHub, path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_date_is_today(run: Run, hub: GitHub, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
     hub.publish("3.23.0")
     before = datetime.datetime.now(datetime.UTC).date()
@@ -381,11 +381,11 @@ def test_the_day_is_today(
     assert before <= pins.load(path).date <= datetime.datetime.now(datetime.UTC).date()
 
 
-# --- upstream's version, on which it is based
+# --- upstream's version
 
 
-def test_upstreams_version_that_is_not_known(run: Run, hub: GitHub, path: Path) -> None:
-    """No number is better than that of another release."""
+def test_unknown_upstream_version_is_left_out(run: Run, hub: GitHub, path: Path) -> None:
+    """A missing number is better than that of another release."""
     hub.publish("3.23.0")
     hub.server.serve(f"{SOURCES}3.23.0", NOT_FOUND)
     code, _, err = run()
@@ -405,7 +405,7 @@ def test_upstreams_version_that_is_not_known(run: Run, hub: GitHub, path: Path) 
         ([], "encoding: expected str, got None"),
     ],
 )
-def test_upstreams_version_that_is_none(
+def test_invalid_upstream_version_is_refused(
     refused: Callable[..., str], hub: GitHub, change: object, problem: str
 ) -> None:
     hub.publish("3.23.0")
@@ -415,13 +415,14 @@ def test_upstreams_version_that_is_none(
     assert problem in message
 
 
-# --- the release that is pinned, by name
+# --- the pinned release, by version
 
 
-def test_tarballs_of_the_pinned_release(run: Run, hub: GitHub, path: Path) -> None:
-    """Asked for by its version it is measured again: the tarballs come, release and date stay."""
+def test_pinned_release_gets_its_tarballs(run: Run, hub: GitHub, path: Path) -> None:
+    """If it is requested by version, it is measured again: release and date stay."""
     hub.publish("3.22.1")
-    assert run("--version", "3.22.1") == (5, "", ANY)  # our real pins are of other bytes
+    # the digests in our real pins are of other bytes
+    assert run("--version", "3.22.1") == (5, "", ANY)
     hub.publish("3.22.0")
     assert run("--version", "3.22.0")[0] == 0
     full = path.read_text()
@@ -437,7 +438,7 @@ def test_tarballs_of_the_pinned_release(run: Run, hub: GitHub, path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["installer", "nixd", "tarball"])
-def test_a_release_whose_files_were_replaced(
+def test_replaced_files_of_a_release_are_refused(
     run: Run, refused: Callable[..., str], hub: GitHub, path: Path, kind: str
 ) -> None:
     hub.publish("3.22.0")
@@ -457,15 +458,17 @@ def test_a_release_whose_files_were_replaced(
 # --- releases that are not pinned
 
 
-def test_an_older_one_is_not_taken_by_itself(refused: Callable[..., str], hub: GitHub) -> None:
-    hub.publish("3.9.0")  # less than 3.22.1, as numbers
+def test_older_release_is_not_pinned_by_default(refused: Callable[..., str], hub: GitHub) -> None:
+    hub.publish("3.9.0")  # numerically less than 3.22.1
     message = refused(3)
     assert "release.version: expected one up to the newest, 3.9.0, got 3.22.1" in message
     assert "hint: build.py pins update --version 3.9.0" in message
     assert hub.downloaded == []
 
 
-def test_no_such_version(refused: Callable[..., str], hub: GitHub) -> None:
+def test_unknown_version_is_reported_with_the_newest(
+    refused: Callable[..., str], hub: GitHub
+) -> None:
     hub.publish("3.23.0")
     hub.server.serve(f"{REPOSITORY}/tags/v9.9.9", NOT_FOUND)
     message = refused(4, "--version", "9.9.9")
@@ -473,15 +476,15 @@ def test_no_such_version(refused: Callable[..., str], hub: GitHub) -> None:
     assert "hint: the newest is 3.23.0" in message
 
 
-def test_no_release_at_all(refused: Callable[..., str], hub: GitHub) -> None:
+def test_project_without_releases_is_reported(refused: Callable[..., str], hub: GitHub) -> None:
     assert "expected a release, got none" in refused(4)
     hub.server.serve(f"{REPOSITORY}/tags/v9.9.9", NOT_FOUND)
     assert "expected a release 9.9.9, got none" in refused(4, "--version", "9.9.9")
 
 
 @pytest.mark.parametrize("way", ["missing", "open", "none"])
-def test_an_asset_that_is_not_there(refused: Callable[..., str], hub: GitHub, way: str) -> None:
-    """A release is published before all its files are there."""
+def test_missing_asset_is_reported(refused: Callable[..., str], hub: GitHub, way: str) -> None:
+    """A release is published before all its files are uploaded."""
     release = hub.publish("3.23.0")
     assets = release["assets"]
     assert isinstance(assets, list)
@@ -499,7 +502,9 @@ def test_an_asset_that_is_not_there(refused: Callable[..., str], hub: GitHub, wa
 
 
 @pytest.mark.parametrize("what", ["digest", "size"])
-def test_other_bytes_than_announced(refused: Callable[..., str], hub: GitHub, what: str) -> None:
+def test_bytes_other_than_announced_are_refused(
+    refused: Callable[..., str], hub: GitHub, what: str
+) -> None:
     release = hub.publish("3.23.0")
     assets = release["assets"]
     assert isinstance(assets, list)
@@ -515,8 +520,8 @@ def test_other_bytes_than_announced(refused: Callable[..., str], hub: GitHub, wh
     assert expected[what] in message
 
 
-def test_an_asset_without_digest(run: Run, hub: GitHub, path: Path) -> None:
-    """GitHub measures what is uploaded since June 2025; of older assets only the size is known."""
+def test_asset_without_digest_is_trusted_with_a_note(run: Run, hub: GitHub, path: Path) -> None:
+    """GitHub has computed digests since June 2025; for older assets only the size is known."""
     release = hub.publish("3.23.0")
     assets = release["assets"]
     assert isinstance(assets, list)
@@ -548,24 +553,24 @@ def big_endian(hub: GitHub) -> bytes:
         (big_endian, "another: expected a little-endian"),
     ],
 )
-def test_a_nixd_that_is_no_program(
+def test_nixd_that_is_not_a_program_is_refused(
     refused: Callable[..., str], hub: GitHub, body: Callable[[GitHub], bytes], got: str
 ) -> None:
-    """Nothing vouches for it but TLS: it has to be what it could be."""
+    """Only TLS vouches for it, so at least its format must be right."""
     hub.publish("3.23.0")
     hub.server.serve("/determinate-nixd/tag/v3.23.0/aarch64-linux", content(body(hub)))
     message = refused(5)
     assert "/v3.23.0/aarch64-linux: expected an executable for aarch64, got " + got in message
 
 
-def test_an_installer_without_tarball(refused: Callable[..., str], hub: GitHub) -> None:
+def test_installer_without_tarball_is_refused(refused: Callable[..., str], hub: GitHub) -> None:
     hub.tarball = b"no tarball"
     hub.publish("3.23.0")
     assert "expected a Nix tarball (tar.xz), got none" in refused(5)
 
 
 def chunked(body: bytes) -> Behaviour:
-    """RFC 9112, section 7.1: in two chunks."""
+    """Send ``body`` in two chunks: RFC 9112, section 7.1."""
 
     def behave(handler: Handler) -> None:
         handler.protocol_version = "HTTP/1.1"
@@ -579,8 +584,8 @@ def chunked(body: bytes) -> Behaviour:
     return behave
 
 
-def test_a_nixd_that_may_be_cut_off(run: Run, hub: GitHub, path: Path) -> None:
-    """Where the end is not marked, nobody could tell, for no digest is known."""
+def test_nixd_without_an_announced_size_is_refused(run: Run, hub: GitHub, path: Path) -> None:
+    """No digest is known, so nobody could detect a truncated file."""
     hub.publish("3.23.0")
     before = path.read_text()
     place = "/determinate-nixd/tag/v3.23.0/x86_64-linux"
@@ -594,20 +599,20 @@ def test_a_nixd_that_may_be_cut_off(run: Run, hub: GitHub, path: Path) -> None:
     assert pins.load(path).nixd["x86_64"].size == len(hub.files[place])
 
 
-def test_a_nixd_that_is_missing(refused: Callable[..., str], hub: GitHub) -> None:
+def test_missing_nixd_is_reported(refused: Callable[..., str], hub: GitHub) -> None:
     hub.publish("3.23.0")
     hub.server.serve("/determinate-nixd/tag/v3.23.0/x86_64-linux", status(404))
     assert "expected HTTP status 200, got 404" in refused(4)
 
 
-# --- asking GitHub
+# --- requests to GitHub
 
 
 @pytest.mark.parametrize("token", [TOKEN, f"{TOKEN}\n"])
-def test_the_token_goes_to_the_api_alone(
+def test_token_is_sent_only_to_the_api(
     run: Run, hub: GitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str
 ) -> None:
-    """And into no message."""
+    """No message contains it."""
     (tmp_path / "home").mkdir()
     netrc = tmp_path / "home" / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -626,7 +631,7 @@ def test_the_token_goes_to_the_api_alone(
             assert TOKEN not in str(headers)
 
 
-def test_without_a_token_nobody_is_named(run: Run, hub: GitHub, tmp_path: Path) -> None:
+def test_no_credentials_are_sent_without_a_token(run: Run, hub: GitHub, tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home" / ".netrc").write_text("machine 127.0.0.1 login somebody password else\n")
     hub.publish("3.22.1")
@@ -635,7 +640,7 @@ def test_without_a_token_nobody_is_named(run: Run, hub: GitHub, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("token", [f"{TOKEN}\n{TOKEN}", f"{TOKEN} x", f"{TOKEN}\u00e9"])
-def test_a_token_that_is_none(
+def test_invalid_token_is_refused_before_any_request(
     refused: Callable[..., str], hub: GitHub, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", token)
@@ -645,7 +650,7 @@ def test_a_token_that_is_none(
     assert hub.asked == []
 
 
-def test_a_token_that_is_refused(
+def test_rejected_token_is_reported(
     refused: Callable[..., str], hub: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """https://docs.github.com/rest/authentication/authenticating-to-the-rest-api."""
@@ -678,7 +683,7 @@ SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes
         ({"retry_after": "soon"}, SECONDARY, "in a minute"),
     ],
 )
-def test_rate_limits(
+def test_rate_limit_ends_the_run_with_the_next_time(
     *,
     refused: Callable[..., str],
     hub: GitHub,
@@ -689,7 +694,7 @@ def test_rate_limits(
     said: str,
     hint: str,
 ) -> None:
-    """It stops at once, and says when to ask again; more may be asked with a token."""
+    """A token allows more requests."""
     monkeypatch.setenv("GITHUB_TOKEN", token)
     body = {"message": said, "documentation_url": "https://docs.github.com/rest"}
     hub.server.serve(f"{REPOSITORY}/latest", answer(code, body, **headers))
@@ -701,8 +706,8 @@ def test_rate_limits(
     assert hub.asked == [f"{REPOSITORY}/latest"]
 
 
-def test_a_project_that_has_moved(refused: Callable[..., str], hub: GitHub) -> None:
-    """Its new owner may be anybody: a person has to look."""
+def test_moved_project_is_not_followed(refused: Callable[..., str], hub: GitHub) -> None:
+    """Its new owner may be anybody, so a person has to check."""
     body = {"message": "Moved Permanently", "url": "https://api.github.com/repositories/1"}
     elsewhere = hub.server.serve("/repositories/1", answer(200, hub.release("3.23.0")))
     hub.server.serve(f"{REPOSITORY}/latest", answer(301, body, Location=elsewhere))
@@ -726,7 +731,7 @@ def test_a_project_that_has_moved(refused: Callable[..., str], hub: GitHub) -> N
         ({"tag_name": "v3.23.0", "assets": [1]}, "state: expected str, got None"),
     ],
 )
-def test_an_answer_that_is_none(
+def test_invalid_answer_is_refused(
     refused: Callable[..., str], hub: GitHub, change: object, problem: str
 ) -> None:
     hub.server.serve(f"{REPOSITORY}/latest", answer(200, change))
@@ -747,7 +752,7 @@ def test_an_answer_that_is_none(
         ("browser_download_url", "http://x/y", "expected an https URL, got 'http://x/y'"),
     ],
 )
-def test_an_asset_that_is_none(
+def test_invalid_asset_is_refused(
     refused: Callable[..., str], hub: GitHub, key: str, value: object, problem: str
 ) -> None:
     release = hub.publish("3.23.0")
@@ -757,7 +762,7 @@ def test_an_asset_that_is_none(
     assert problem in refused(4)
 
 
-def test_the_answer_for_another_version(refused: Callable[..., str], hub: GitHub) -> None:
+def test_answer_for_another_version_is_refused(refused: Callable[..., str], hub: GitHub) -> None:
     release = hub.publish("3.23.0")
     hub.server.serve(f"{REPOSITORY}/tags/v3.21.0", answer(200, release))
     message = refused(4, "--version", "3.21.0")
@@ -773,7 +778,7 @@ def find(hub: GitHub) -> str:
 
 
 @pytest.mark.parametrize("fault", [status(502), status(503), reset()])
-def test_a_fault_that_passes(hub: GitHub, fault: Behaviour) -> None:
+def test_temporary_fault_is_retried(hub: GitHub, fault: Behaviour) -> None:
     release = hub.release("3.23.0")
     hub.server.serve(f"{REPOSITORY}/latest", fault, fault, answer(200, release))
     assert find(hub) == "3.23.0"
@@ -787,7 +792,7 @@ def test_a_fault_that_passes(hub: GitHub, fault: Behaviour) -> None:
         (reset(b'{"tag', announce=500), "expected an answer, got: "),
     ],
 )
-def test_a_fault_that_stays(hub: GitHub, fault: Behaviour, problem: str) -> None:
+def test_permanent_fault_is_reported(hub: GitHub, fault: Behaviour, problem: str) -> None:
     hub.server.serve(f"{REPOSITORY}/latest", fault)
     with pytest.raises(FetchError) as caught:
         find(hub)
@@ -795,10 +800,10 @@ def test_a_fault_that_stays(hub: GitHub, fault: Behaviour, problem: str) -> None
     assert caught.value.hint
 
 
-def test_no_network(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_network_is_reported(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = path.read_text()
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # and nobody listens
+        unused.bind(("127.0.0.1", 0))  # nobody listens on the port
         url = f"https://127.0.0.1:{unused.getsockname()[1]}"
         assert main(["pins", "update", "--pins", str(path), "--github", url]) == 4
     message = capsys.readouterr().err
@@ -807,7 +812,7 @@ def test_no_network(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert path.read_text() == before
 
 
-def test_an_authority_that_is_not_trusted(
+def test_untrusted_certificate_is_reported(
     refused: Callable[..., str], hub: GitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     trustme.CA().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
@@ -831,7 +836,7 @@ def test_an_authority_that_is_not_trusted(
         (["update", "--nixd", "https://user:secret@x"], "expected a URL without credentials"),
     ],
 )
-def test_usage(
+def test_wrong_usage_is_refused(
     words: list[str], message: str, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["pins", *words, "--pins", str(path)]) == 2
@@ -841,7 +846,7 @@ def test_usage(
     assert "secret" not in output.err
 
 
-def test_a_date_that_is_none(
+def test_invalid_date_is_refused(
     refused: Callable[..., str], hub: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for text in ("yesterday", "1" * 30):
@@ -850,7 +855,7 @@ def test_a_date_that_is_none(
     assert hub.asked == []
 
 
-def test_show_tells_of_tarballs(
+def test_show_lists_tarballs(
     run: Run, hub: GitHub, path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.publish("3.23.0")

@@ -72,7 +72,7 @@ def artifact(url: str, size: int | None = len(BODY), sha256: str = SHA256) -> Ar
 
 
 def left(cache: Path) -> list[str]:
-    """Name what a fetch left in the cache, lock files aside."""
+    """Return the names that a fetch left in the cache, except lock files."""
     return sorted(
         path.name for path in cache.rglob("*") if path.is_file() and path.suffix != ".lock"
     )
@@ -81,7 +81,7 @@ def left(cache: Path) -> list[str]:
 def refused(
     artifact: Artifact, cache: Path, *, patience: Patience = FAST, offline: bool = False
 ) -> FetchError:
-    """Give the error of a fetch that has to fail and to leave nothing."""
+    """Return the error of a fetch that has to fail and to leave nothing."""
     with pytest.raises(FetchError) as caught:
         fetch(artifact, cache, patience=patience, offline=offline)
     assert caught.value.exit_code == 4
@@ -90,7 +90,7 @@ def refused(
     return caught.value
 
 
-def test_fetched_once(server: Server, tmp_path: Path) -> None:
+def test_file_is_fetched_only_once(server: Server, tmp_path: Path) -> None:
     url = server.serve("/dir/nix-installer", content(BODY))
     path = fetch(artifact(url), tmp_path, patience=FAST)
     assert path == tmp_path / "downloads" / f"{SHA256}-nix-installer"
@@ -112,7 +112,7 @@ def test_cache_name_has_no_foreign_characters(server: Server, tmp_path: Path) ->
         assert fetch(artifact(url), tmp_path, patience=FAST).name == f"{SHA256}-{name}"
 
 
-def test_no_compression_is_asked_for_nor_undone(server: Server, tmp_path: Path) -> None:
+def test_compression_is_neither_requested_nor_undone(server: Server, tmp_path: Path) -> None:
     url = server.serve("/file", encoded(BODY))
     assert fetch(artifact(url), tmp_path, patience=FAST).read_bytes() == BODY
     assert server.headers[0]["Accept-Encoding"] == "identity"
@@ -127,21 +127,21 @@ def test_damaged_cache_is_fetched_again(server: Server, tmp_path: Path, same_siz
     assert len(server.requests) == 2
 
 
-def test_offline(server: Server, tmp_path: Path) -> None:
+def test_offline_uses_only_the_cache(server: Server, tmp_path: Path) -> None:
     error = refused(artifact(server.serve("/file", content(BODY))), tmp_path, offline=True)
     assert "got nothing" in error.message
     assert "SOURCE=sample" in str(error.hint)
     assert server.requests == []
 
 
-def test_offline_trusts_no_damaged_file(server: Server, tmp_path: Path) -> None:
+def test_offline_refuses_a_damaged_file(server: Server, tmp_path: Path) -> None:
     url = server.serve("/file", content(BODY))
     fetch(artifact(url), tmp_path, patience=FAST).write_bytes(BODY[::-1])
     with pytest.raises(FetchError, match="offline"):
         fetch(artifact(url), tmp_path, offline=True)
 
 
-def test_cache_may_be_read_only_once_it_is_filled(server: Server, tmp_path: Path) -> None:
+def test_filled_cache_may_be_read_only(server: Server, tmp_path: Path) -> None:
     url = server.serve("/file", content(BODY))
     path = fetch(artifact(url), tmp_path, patience=FAST)
     for lock in path.parent.glob(".*"):
@@ -166,7 +166,7 @@ def test_cache_may_be_read_only_once_it_is_filled(server: Server, tmp_path: Path
         status(504, retry_after="soon"),
     ],
 )
-def test_what_may_pass_is_tried_again(
+def test_temporary_failure_is_retried(
     server: Server, tmp_path: Path, trouble: Behaviour, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.configure(log.Level.NORMAL)
@@ -184,13 +184,13 @@ def test_stall_is_tried_again(server: Server, tmp_path: Path, trouble: Behaviour
 
 
 @pytest.mark.parametrize("trouble", [content(BODY[:-5], announce=len(BODY)), reset(), status(503)])
-def test_gives_up(server: Server, tmp_path: Path, trouble: Behaviour) -> None:
+def test_retries_are_limited(server: Server, tmp_path: Path, trouble: Behaviour) -> None:
     error = refused(artifact(server.serve("/file", trouble)), tmp_path)
     assert "gave up after 3 attempts: " in error.message
     assert len(server.requests) == 3
 
 
-def test_truncation_shows_with_the_digest_alone(server: Server, tmp_path: Path) -> None:
+def test_only_the_digest_detects_truncation_of_unknown_size(server: Server, tmp_path: Path) -> None:
     url = server.serve("/file", content(BODY[:-5], announce=len(BODY)))
     refused(artifact(url, None), tmp_path)
     assert len(server.requests) == 3
@@ -225,7 +225,7 @@ def test_retry_after_is_honoured(
 
 
 @pytest.mark.parametrize("when", ["3600", formatdate(2**32, usegmt=True)])
-def test_retry_after_beyond_reason(server: Server, tmp_path: Path, when: str) -> None:
+def test_long_retry_after_is_refused(server: Server, tmp_path: Path, when: str) -> None:
     error = refused(artifact(server.serve("/file", status(503, retry_after=when))), tmp_path)
     assert "told to wait" in error.message
     assert len(server.requests) == 1
@@ -259,11 +259,11 @@ def test_wrong_bytes_are_final(
     assert len(server.requests) == 1
 
 
-def test_too_many_bytes_are_not_waited_for(server: Server, tmp_path: Path) -> None:
+def test_excess_bytes_end_the_download(server: Server, tmp_path: Path) -> None:
     """The server never ends: only stopping at once ends this test."""
 
     def endless(handler: Handler) -> None:
-        while True:  # until the client hangs up, which is an exception here
+        while True:  # a client that hangs up causes an exception here
             content(BODY, announce=None)(handler)
 
     error = refused(artifact(server.serve("/file", endless)), tmp_path)
@@ -287,13 +287,13 @@ def test_redirect_to_http_is_refused(server: Server, tmp_path: Path) -> None:
         assert plain.requests == []
 
 
-def test_redirect_for_ever(server: Server, tmp_path: Path) -> None:
+def test_redirect_loop_ends(server: Server, tmp_path: Path) -> None:
     url = server.serve("/file", status(301, location="/file"))
     assert "expected at most 10 redirects" in refused(artifact(url), tmp_path).message
 
 
-def test_retry_starts_over_at_the_pinned_url(server: Server, tmp_path: Path) -> None:
-    """The place that a redirect names may be good for a short time only."""
+def test_retry_starts_again_at_the_pinned_url(server: Server, tmp_path: Path) -> None:
+    """The target of a redirect may be valid for a short time only."""
     url = server.serve("/file", status(302, location="/a"), status(302, location="/b"))
     server.serve("/a", status(503))
     server.serve("/b", content(BODY))
@@ -301,7 +301,9 @@ def test_retry_starts_over_at_the_pinned_url(server: Server, tmp_path: Path) -> 
     assert server.requests == ["/file", "/a", "/file", "/b"]
 
 
-def test_unknown_authority(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_untrusted_certificate_is_reported(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bundle = tmp_path / "other.pem"
     trustme.CA().cert_pem.write_to_path(str(bundle))
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
@@ -311,19 +313,21 @@ def test_unknown_authority(server: Server, tmp_path: Path, monkeypatch: pytest.M
     assert server.requests == []
 
 
-def test_certificate_of_another_host(server: Server, tmp_path: Path) -> None:
+def test_certificate_of_another_host_is_reported(server: Server, tmp_path: Path) -> None:
     server.serve("/file", content(BODY))
     error = refused(artifact(server.url("/file", host="localhost")), tmp_path)
     assert "expected a certificate that is trusted" in error.message
 
 
-def test_missing_bundle(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_bundle_is_reported(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     error = refused(artifact(server.serve("/file", content(BODY))), tmp_path)
     assert "missing.pem" in error.message
 
 
-def test_no_tls_at_all(tmp_path: Path) -> None:
+def test_server_without_tls_is_reported(tmp_path: Path) -> None:
     with running() as plain:
         url = plain.serve("/file", content(BODY)).replace("http:", "https:")
         assert "expected a connection to 127.0.0.1" in refused(artifact(url), tmp_path).message
@@ -333,9 +337,9 @@ def _no_sleep(_seconds: float) -> None:
     pytest.fail("a retry")
 
 
-def test_refused_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_refused_connection_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", _no_sleep)
-    with socket.socket() as bound:  # but it does not listen
+    with socket.socket() as bound:  # but nobody listens
         bound.bind(("127.0.0.1", 0))
         url = f"https://127.0.0.1:{bound.getsockname()[1]}/file"
         error = refused(artifact(url), tmp_path)
@@ -343,24 +347,24 @@ def test_refused_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "SOURCE=sample" in str(error.hint)
 
 
-def test_name_that_does_not_resolve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_name_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", _no_sleep)
 
     def fail(*_: object, **__: object) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
-    monkeypatch.setattr(socket, "getaddrinfo", fail)  # asking a real resolver takes long
+    monkeypatch.setattr(socket, "getaddrinfo", fail)  # a real resolver takes long
     error = refused(artifact("https://aurora.invalid/file"), tmp_path)
     assert "expected a name that resolves, got: Temporary failure" in error.message
     assert "--source FILE" in str(error.hint)
 
 
-def test_connect_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_timeout_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", _no_sleep)
     with socket.socket() as full, socket.socket() as first, socket.socket() as second:
         full.bind(("127.0.0.1", 0))
         full.listen(0)
-        for client in (first, second):  # fill the queue: the kernel then answers nobody
+        for client in (first, second):  # fill the queue, so that the kernel answers nobody
             client.setblocking(False)
             client.connect_ex(full.getsockname())
         url = f"https://127.0.0.1:{full.getsockname()[1]}/file"
@@ -368,7 +372,7 @@ def test_connect_timeout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "got no answer in time" in error.message
 
 
-def test_proxy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_is_used(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     server.serve("/file", content(BODY))
     with running() as proxy:
         proxy.tunnel_target = ("127.0.0.1", server.server_port)
@@ -378,7 +382,9 @@ def test_proxy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert proxy.tunnels == [f"aurora.invalid:{server.server_port}"]
 
 
-def test_proxy_that_resets(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_that_resets_is_reported(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with running() as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url(""))
         error = refused(artifact(server.url("/file")), tmp_path)
@@ -387,7 +393,9 @@ def test_proxy_that_resets(server: Server, tmp_path: Path, monkeypatch: pytest.M
         assert len(proxy.tunnels) == 3
 
 
-def test_no_proxy(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_respected(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     fetch(artifact(server.serve("/file", content(BODY))), tmp_path, patience=FAST)
@@ -442,7 +450,7 @@ def test_two_builds_download_once(
     assert server.requests == ["/file"]
 
 
-def test_waiting_build_tries_itself_when_the_first_fails(server: Server, tmp_path: Path) -> None:
+def test_waiting_build_retries_when_the_first_fails(server: Server, tmp_path: Path) -> None:
     gate = threading.Event()
     url = server.serve("/file", gated(gate, status(404)), content(BODY))
 
@@ -475,14 +483,14 @@ def test_stale_parts_are_removed(server: Server, tmp_path: Path) -> None:
     assert lock.exists()
 
 
-def test_cache_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
+def test_unwritable_cache_is_reported(server: Server, tmp_path: Path) -> None:
     (tmp_path / "cache").touch()  # root may write everywhere, but not below a file
     with pytest.raises(FetchError, match=r"cannot keep a download: .*cache") as caught:
         fetch(artifact(server.url("/file")), tmp_path / "cache", patience=FAST)
     assert "XDG_CACHE_HOME" in str(caught.value.hint)
 
 
-def test_full_disk_is_not_the_networks_fault(
+def test_full_disk_is_not_reported_as_a_network_fault(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_file: int) -> None:
@@ -503,7 +511,9 @@ def test_full_disk_is_not_the_networks_fault(
         ("relative", "/h/.cache/nix-aurora"),
     ],
 )
-def test_default_cache(monkeypatch: pytest.MonkeyPatch, value: str, expected: str) -> None:
+def test_default_cache_follows_xdg(
+    monkeypatch: pytest.MonkeyPatch, value: str, expected: str
+) -> None:
     monkeypatch.setenv("HOME", "/h")
     monkeypatch.setenv("XDG_CACHE_HOME", value)
     assert default_cache() == Path(expected)

@@ -41,7 +41,7 @@ def write(folder: Path, text: str) -> Path:
     return path
 
 
-def test_our_own_pins() -> None:
+def test_own_pins_are_complete() -> None:
     pins = load(ROOT / "pins.toml")
     assert set(pins.installer) == set(pins.nixd) == set(ARCHES)
     for arch in ARCHES:
@@ -52,7 +52,7 @@ def test_our_own_pins() -> None:
     assert len(set(digests)) == 4
 
 
-def test_values(tmp_path: Path) -> None:
+def test_values_are_read(tmp_path: Path) -> None:
     pins = load(write(tmp_path, GOOD))
     assert pins.package_release == 2
     assert pins.date == datetime.date(2026, 11, 22)
@@ -62,12 +62,12 @@ def test_values(tmp_path: Path) -> None:
     assert not pins.tarball
 
 
-def test_upstreams_version(tmp_path: Path) -> None:
+def test_upstreams_version_is_read(tmp_path: Path) -> None:
     text = GOOD.replace('version = "3.22.1"\n', 'version = "3.22.1"\nnix = "2.35.2"\n')
     assert load(write(tmp_path, text)).nix == "2.35.2"
 
 
-def test_tarball_of_one_architecture(tmp_path: Path) -> None:
+def test_tarball_of_one_architecture_is_read(tmp_path: Path) -> None:
     text = f'{GOOD}[tarball.aarch64]\nsize = 5\nsha256 = "{HEX}"\n'
     assert load(write(tmp_path, text)).tarball == {"aarch64": Digest(5, HEX)}
 
@@ -120,7 +120,7 @@ def test_tarball_of_one_architecture(tmp_path: Path) -> None:
         ("[package]", "[package", "expected TOML, got: "),
     ],
 )
-def test_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_invalid_pins_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in GOOD
     with pytest.raises(PinError) as caught:
         load(write(tmp_path, GOOD.replace(old, new, 1)))
@@ -129,18 +129,18 @@ def test_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert caught.value.hint
 
 
-def test_unknown_key_hint_names_the_known(tmp_path: Path) -> None:
+def test_hint_for_an_unknown_key_names_the_known_ones(tmp_path: Path) -> None:
     with pytest.raises(PinError) as caught:
         load(write(tmp_path, GOOD.replace("size = 10", "size = 10\nsha512 = 1")))
     assert caught.value.hint == "known keys: url, size, sha256"
 
 
-def test_missing_file(tmp_path: Path) -> None:
+def test_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(PinError, match=r"pins\.toml: expected a readable file"):
         load(tmp_path / "pins.toml")
 
 
-def test_not_utf8(tmp_path: Path) -> None:
+def test_invalid_utf8_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pins.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(PinError, match="expected TOML"):
         load(tmp_path / "pins.toml")
@@ -149,7 +149,7 @@ def test_not_utf8(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["https://h.example/a", "https://h.example:8443/a?b=c", "HTTPS://h/"]
 )
-def test_good_urls(url: str) -> None:
+def test_valid_urls_are_accepted(url: str) -> None:
     assert check_url(url) == url
 
 
@@ -177,13 +177,13 @@ def test_good_urls(url: str) -> None:
         "https://h\u00e9.example/",
     ],
 )
-def test_bad_urls(url: str) -> None:
+def test_invalid_urls_are_refused(url: str) -> None:
     with pytest.raises(ValueError, match=r"expected a URL|expected an https URL") as caught:
         check_url(url)
     assert "secret" not in str(caught.value)
 
 
-def test_sha256() -> None:
+def test_sha256_is_checked() -> None:
     assert check_sha256(HEX) == HEX
     with pytest.raises(ValueError, match="64 hex digits"):
         check_sha256(f"sha256:{HEX}")

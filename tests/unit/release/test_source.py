@@ -69,7 +69,7 @@ def pins(artifact: Artifact, tarball: Digest | None = None) -> Pins:
         (b"\x28\xb5\x2f\xfd\x00", "tar.zst"),
     ],
 )
-def test_kind(tmp_path: Path, start: bytes, expected: str) -> None:
+def test_kind_follows_from_the_first_bytes(tmp_path: Path, start: bytes, expected: str) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(start)
     assert kind(path) == expected
@@ -79,14 +79,14 @@ def test_kind(tmp_path: Path, start: bytes, expected: str) -> None:
     ("start", "got"),
     [(b"", "nothing"), (b"\x7fE", "7f 45"), (b"PK\3\4zip", "50 4b"), (b"<html>", "3c 68")],
 )
-def test_other_kinds(tmp_path: Path, start: bytes, got: str) -> None:
+def test_other_kinds_are_refused(tmp_path: Path, start: bytes, got: str) -> None:
     path = tmp_path / "file.tar.xz"
     path.write_bytes(start)
     with pytest.raises(VerificationError, match=f"tar.xz, tar.zst.*starts with {got}"):
         kind(path)
 
 
-def test_release(installer: Path, cache: Path) -> None:
+def test_release_is_extracted(installer: Path, cache: Path) -> None:
     artifact = cached(installer, cache)
     result = from_pins(pins(artifact), "x86_64", cache, offline=True)
     assert result.tarball == cache / "tarballs" / f"{artifact.sha256}.tar.xz"
@@ -121,7 +121,7 @@ def test_unpinned_tarball_in_the_cache_is_not_trusted(installer: Path, cache: Pa
     assert from_pins(release, "x86_64", cache, offline=True).tarball.read_bytes() == TARBALL
 
 
-def test_other_tarball_than_pinned(installer: Path, cache: Path) -> None:
+def test_tarball_other_than_pinned_is_refused(installer: Path, cache: Path) -> None:
     release = pins(cached(installer, cache), digest(b"other"))
     with pytest.raises(VerificationError, match="expected 5 bytes with SHA-256") as caught:
         from_pins(release, "x86_64", cache, offline=True)
@@ -129,18 +129,18 @@ def test_other_tarball_than_pinned(installer: Path, cache: Path) -> None:
     assert list((cache / "tarballs").iterdir()) == []
 
 
-def test_release_not_at_hand(cache: Path) -> None:
+def test_release_outside_the_cache_is_refused_offline(cache: Path) -> None:
     with pytest.raises(FetchError, match="offline"):
         from_pins(pins(Artifact(URL, 5, "0" * 64)), "x86_64", cache, offline=True)
 
 
-def test_architecture_without_a_pin(cache: Path) -> None:
+def test_architecture_without_a_pin_is_refused(cache: Path) -> None:
     with pytest.raises(PinError, match="expected an entry for aarch64"):
         from_pins(pins(Artifact(URL, 5, "0" * 64)), "aarch64", cache)
 
 
 @pytest.mark.parametrize("with_digest", [True, False])
-def test_tarball_file(tarball: Path, cache: Path, with_digest: bool) -> None:
+def test_tarball_file_is_used_directly(tarball: Path, cache: Path, with_digest: bool) -> None:
     sha256 = digest(TARBALL).sha256
     result = from_argument(str(tarball), sha256 if with_digest else None, cache)
     assert result.tarball == tarball
@@ -153,7 +153,7 @@ def test_tarball_file(tarball: Path, cache: Path, with_digest: bool) -> None:
     assert not cache.exists()
 
 
-def test_installer_file(installer: Path, cache: Path) -> None:
+def test_installer_file_is_extracted(installer: Path, cache: Path) -> None:
     result = from_argument(str(installer), None, cache)
     assert result.tarball.read_bytes() == TARBALL
     assert result.origin["name"] == "nix-installer"
@@ -162,7 +162,7 @@ def test_installer_file(installer: Path, cache: Path) -> None:
     assert str(installer.parent) not in json.dumps(result.origin)
 
 
-def test_url(installer: Path, cache: Path) -> None:
+def test_installer_at_a_url_is_extracted(installer: Path, cache: Path) -> None:
     artifact = cached(installer, cache)
     result = from_argument(URL + "?token=1", artifact.sha256, cache, offline=True)
     assert result.tarball.read_bytes() == TARBALL
@@ -170,14 +170,14 @@ def test_url(installer: Path, cache: Path) -> None:
     assert result.origin["name"] == "nix-installer"
 
 
-def test_url_of_a_tarball(tarball: Path, cache: Path) -> None:
+def test_tarball_at_a_url_is_used_directly(tarball: Path, cache: Path) -> None:
     artifact = cached(tarball, cache)
     result = from_argument(URL, artifact.sha256, cache, offline=True)
     assert result.tarball.read_bytes() == TARBALL
     assert "tarball_sha256" not in result.origin
 
 
-def test_other_digest_than_given(tarball: Path, cache: Path) -> None:
+def test_digest_other_than_given_is_refused(tarball: Path, cache: Path) -> None:
     with pytest.raises(VerificationError, match=f"expected SHA-256 {'0' * 64}, got "):
         from_argument(str(tarball), "0" * 64, cache)
 
@@ -195,7 +195,7 @@ def test_other_digest_than_given(tarball: Path, cache: Path) -> None:
         ("missing.tar.xz", "A" * 64, "--sha256: expected 64 hex digits"),
     ],
 )
-def test_misuse(
+def test_wrong_usage_is_refused(
     cache: Path, monkeypatch: pytest.MonkeyPatch, text: str, sha256: str | None, message: str
 ) -> None:
     monkeypatch.chdir(cache.parent)
@@ -205,7 +205,7 @@ def test_misuse(
     assert "secret" not in caught.value.message
 
 
-def test_file_of_another_kind(tmp_path: Path, cache: Path) -> None:
+def test_file_of_another_kind_is_refused(tmp_path: Path, cache: Path) -> None:
     (tmp_path / "nix.zip").write_bytes(b"PK\3\4")
     with pytest.raises(VerificationError, match="expected a Determinate installer"):
         from_argument(str(tmp_path / "nix.zip"), None, cache)

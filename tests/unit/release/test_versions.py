@@ -1,4 +1,4 @@
-"""Ranges of versions as people type them into advisories: read for sure, or not trusted."""
+"""Test ranges of versions as people type them into advisories: parsed for sure, or not trusted."""
 
 import re
 
@@ -15,7 +15,7 @@ def affected(version: str, *ranges: str, fixed: tuple[str, ...] = ()) -> bool:
     return may_be_affected(version, ranges, fixed)
 
 
-# --- ranges that can be read
+# --- ranges that can be parsed
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,15 @@ def affected(version: str, *ranges: str, fixed: tuple[str, ...] = ()) -> bool:
         (">= 2.20.5, <= 2.20.9", ("2.20.9",), ("2.20.10",)),
     ],
 )
-def test_ranges(text: str, inside: tuple[str, ...], outside: tuple[str, ...]) -> None:
+def test_ranges_contain_the_right_versions(
+    text: str, inside: tuple[str, ...], outside: tuple[str, ...]
+) -> None:
     assert [version for version in inside if not affected(version, text)] == []
     assert [version for version in outside if affected(version, text)] == []
 
 
-def test_lower_bounds_alone_are_ended_by_the_fixed_versions() -> None:
-    """As GHSA-g3g9-5vj6-r3gj has them."""
+def test_fixed_versions_end_lone_lower_bounds() -> None:
+    """The advisory GHSA-g3g9-5vj6-r3gj is of this form."""
     text = ">=2.18.2,>=2.19.4,>=2.20.5,>=2.21"
     for version in ("2.18.2", "2.19.4", "2.20.9", "2.25.5", "2.28.5", "2.34.4", "2.34.5pre1"):
         assert affected(version, text, fixed=FIXED), version
@@ -56,7 +58,7 @@ def test_fixed_versions_do_not_contradict_a_bound() -> None:
 
 
 @pytest.mark.parametrize("version", ["2.35.0pre20251120", "2.35.0pre1_abcdef", "2.35.0~rc1"])
-def test_a_pre_release_is_before_its_release_and_has_its_faults(version: str) -> None:
+def test_pre_release_precedes_its_release_and_has_its_faults(version: str) -> None:
     assert affected(version, ">= 2.35.0, < 2.35.1")
     assert affected(version, "< 2.35.0")
     assert not affected(version, "< 2.34.9")
@@ -64,12 +66,12 @@ def test_a_pre_release_is_before_its_release_and_has_its_faults(version: str) ->
 
 
 @pytest.mark.parametrize("version", ["2.34.8+1", "2.34.8_1", "2.34.8-1"])
-def test_patches_on_top_do_not_make_another_version(version: str) -> None:
+def test_patch_suffix_is_ignored(version: str) -> None:
     assert affected(version, "<= 2.34.8")
     assert not affected(version, "< 2.34.8")
 
 
-# --- and those that cannot
+# --- ranges that cannot be parsed
 
 
 @pytest.mark.parametrize(
@@ -102,26 +104,26 @@ def test_patches_on_top_do_not_make_another_version(version: str) -> None:
         "< 9999999999.0",
     ],
 )
-def test_a_range_that_cannot_be_read_may_mean_any_version(text: str) -> None:
+def test_unparseable_range_may_mean_any_version(text: str) -> None:
     with pytest.raises(ValueError, match=r"^expected .*, got "):
         parse_range(text)
     assert affected("2.35.2", text)
     assert affected("99", "< 2.0.0", text, fixed=FIXED)
 
 
-def test_what_is_not_known_may_be_affected() -> None:
+def test_unknown_version_may_be_affected() -> None:
     assert may_be_affected(None, ["< 2.0.0"], [])
     assert may_be_affected("2.35.2", [], FIXED)
     assert affected("unstable", "< 2.0.0")
 
 
 @pytest.mark.parametrize("text", ["", "x", "2.", ".2", "2..3", "2.35.2 x", "2,3", "٢"])
-def test_versions_that_are_none(text: str) -> None:
+def test_invalid_versions_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected a version such as 2"):
         parse_version(text)
 
 
-# --- whatever is typed
+# --- any typed text
 
 numbers = st.lists(st.integers(0, 40), min_size=3, max_size=4)
 
@@ -135,7 +137,7 @@ def key(parts: list[int]) -> list[int]:
 
 
 @given(version=numbers, bound=numbers, operator=st.sampled_from(["<", "<=", ">", ">=", "=", ""]))
-def test_one_bound_is_what_it_says(version: list[int], bound: list[int], operator: str) -> None:
+def test_one_bound_is_a_comparison(version: list[int], bound: list[int], operator: str) -> None:
     holds = {
         "<": key(version) < key(bound),
         "<=": key(version) <= key(bound),
@@ -146,11 +148,11 @@ def test_one_bound_is_what_it_says(version: list[int], bound: list[int], operato
 
 
 @given(version=numbers, lower=numbers, upper=numbers, spaces=st.sampled_from(["", " ", "  "]))
-def test_two_bounds_hold_together(
+def test_two_bounds_apply_together(
     version: list[int], lower: list[int], upper: list[int], spaces: str
 ) -> None:
     text = f">={spaces}{text_of(lower)},{spaces}<{spaces}{text_of(upper)}"
-    is_empty = key(lower) >= key(upper)  # which nobody means
+    is_empty = key(lower) >= key(upper)  # no author means an empty range
     assert affected(text_of(version), text) == (is_empty or key(lower) <= key(version) < key(upper))
 
 
@@ -159,7 +161,9 @@ def test_two_bounds_hold_together(
     text=st.one_of(st.text(), st.text("0123456789., <>=|v", max_size=20)),
     fixed=st.lists(st.text("0123456789. >=x", max_size=8), max_size=3),
 )
-def test_no_text_passes_that_is_not_read(version: list[int], text: str, fixed: list[str]) -> None:
+def test_text_that_is_not_parsed_never_excludes_a_version(
+    version: list[int], text: str, fixed: list[str]
+) -> None:
     try:
         parse_range(text)
     except ValueError:
@@ -169,9 +173,7 @@ def test_no_text_passes_that_is_not_read(version: list[int], text: str, fixed: l
 
 
 @given(version=numbers, lines=st.lists(numbers, min_size=1, max_size=4))
-def test_a_fixed_version_is_not_affected_by_what_has_no_end(
-    version: list[int], lines: list[list[int]]
-) -> None:
+def test_fixed_version_is_outside_an_open_range(version: list[int], lines: list[list[int]]) -> None:
     fixed = tuple(map(text_of, lines))
     newest = max(lines, key=key)
     if affected(text_of(version), ">= 0.0.0", fixed=fixed):

@@ -1,4 +1,4 @@
-"""What is read from apt, and made of it."""
+"""Test parsing apt's output."""
 
 import pytest
 
@@ -27,11 +27,11 @@ SHA256: 11ff
 """
 
 
-def test_simulation() -> None:
+def test_simulation_is_parsed() -> None:
     assert debs.parse_simulation(_SIMULATION) == ["libc6", "libgc1"]
 
 
-def test_stanzas() -> None:
+def test_stanzas_are_parsed() -> None:
     assert list(debs.parse_stanzas(_STANZAS)) == [
         Package("libgc1", "1:8.2.12-1", "libgc1_8.2.12-1_amd64.deb", "00ff"),
         Package("libc6", "2.43-7", "libc6_2.43-7_amd64.deb", "11ff"),
@@ -52,7 +52,7 @@ def test_stanzas() -> None:
         ("5.0~rc1-1", "5.0-rc1"),
     ],
 )
-def test_upstream_version(debian: str, upstream: str) -> None:
+def test_upstream_version_is_a_store_path_name(debian: str, upstream: str) -> None:
     assert Package("x", debian, "x.deb", "").upstream_version == upstream
 
 
@@ -66,5 +66,5 @@ def test_upstream_version(debian: str, upstream: str) -> None:
         ("perl-base", False),
     ],
 )
-def test_is_library(name: str, expected: bool) -> None:
+def test_libraries_are_recognized(name: str, expected: bool) -> None:
     assert debs.is_library(name) is expected

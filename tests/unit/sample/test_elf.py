@@ -1,4 +1,4 @@
-"""Reading ELF files, and cutting glibc off from the host."""
+"""Test reading ELF files, and isolating glibc from the host."""
 
 import struct
 from pathlib import Path
@@ -10,7 +10,7 @@ from sample import elf
 from sample.target import ARCHITECTURES
 
 _HEADER, _SEGMENT = 64, 56  # bytes
-_DYNAMIC = 0x200  # where the dynamic section lies in the file
+_DYNAMIC = 0x200  # the offset of the dynamic section in the file
 _STRINGS = 0x400
 _BASE = 0x10000  # addresses differ from offsets, as in real files
 
@@ -23,7 +23,7 @@ def _elf(
     needed: tuple[str, ...] = (),
     runpath: str | None = None,
 ) -> bytes:
-    """Write the parts of an ELF file that say how it is loaded."""
+    """Return the parts of an ELF file that decide how it is loaded."""
     strings = bytearray(b"\0")
 
     def text(value: str) -> int:
@@ -52,7 +52,7 @@ def _elf(
     return bytes(data)
 
 
-def test_program(tmp_path: Path) -> None:
+def test_program_is_read(tmp_path: Path) -> None:
     file = tmp_path / "program"
     file.write_bytes(
         _elf(interpreter="/lib/ld.so", needed=("libz.so.1", "libc.so.6"), runpath="/a:/b")
@@ -67,7 +67,7 @@ def test_program(tmp_path: Path) -> None:
     )
 
 
-def test_library_of_another_machine(tmp_path: Path) -> None:
+def test_library_of_another_machine_is_read(tmp_path: Path) -> None:
     file = tmp_path / "library"
     file.write_bytes(_elf(machine=183, soname="libz.so.1"))
     found = elf.read(file)
@@ -81,14 +81,14 @@ def test_library_of_another_machine(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"#!/bin/sh\n", b"\x7fELF\x01\x01 32 bits"])
-def test_not_ours(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_not_elf(tmp_path: Path, data: bytes) -> None:
     file = tmp_path / "file"
     file.write_bytes(data)
     assert elf.read(file) is None
 
 
 @pytest.mark.parametrize("size", [40, 100, _DYNAMIC + 8, _STRINGS + 2])
-def test_malformed(tmp_path: Path, size: int) -> None:
+def test_malformed_file_is_refused(tmp_path: Path, size: int) -> None:
     file = tmp_path / "cut"
     file.write_bytes(_elf(needed=("libc.so.6",))[:size])
     with pytest.raises(VerificationError, match="malformed"):
@@ -103,7 +103,7 @@ def test_find_skips_links_and_other_files(tmp_path: Path) -> None:
     assert [path.name for path, _ in elf.find(tmp_path)] == ["libz.so.1.3"]
 
 
-def test_detached_glibc_names_nothing_of_the_host(tmp_path: Path) -> None:
+def test_detached_glibc_contains_no_paths_of_the_host(tmp_path: Path) -> None:
     architecture = ARCHITECTURES["aarch64"]
     triplet = architecture.triplet
     loader = tmp_path / architecture.loader

@@ -1,4 +1,4 @@
-"""Store paths' contents from package trees."""
+"""Test the contents of store paths that are laid out from package trees."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def _file(path: Path, mode: int = 0o644) -> None:
     path.chmod(mode)
 
 
-def test_library_leaves_the_hosts_and_others_files_out(tmp_path: Path) -> None:
+def test_library_omits_files_of_the_host_and_other_packages(tmp_path: Path) -> None:
     package, result = tmp_path / "package", tmp_path / "result"
     libraries = package / "usr/lib/x86_64-linux-gnu"
     _file(libraries / "libz.so.1.3", 0o4755)
@@ -30,7 +30,7 @@ def test_library_leaves_the_hosts_and_others_files_out(tmp_path: Path) -> None:
     assert (result / "lib/libz.so.1.3").stat().st_mode & 0o7777 == 0o755
 
 
-def test_link_farm_has_directories_and_absolute_links_only(tmp_path: Path) -> None:
+def test_link_farm_has_only_directories_and_absolute_links(tmp_path: Path) -> None:
     source, result = tmp_path / "source", tmp_path / "result"
     _file(source / "bin/nix", 0o755)
     (source / "bin/nix-build").symlink_to("nix")
@@ -48,13 +48,13 @@ def test_link_farm_has_directories_and_absolute_links_only(tmp_path: Path) -> No
     assert not [p for p in result.rglob("*") if p.is_file() and not p.is_symlink()]
 
 
-def test_few_certificates_are_refused(tmp_path: Path) -> None:
+def test_too_few_certificates_are_refused(tmp_path: Path) -> None:
     _file(tmp_path / "usr/share/ca-certificates/mozilla/One.crt")
     with pytest.raises(VerificationError, match="bundling certificates"):
         layout.certificates(tmp_path, tmp_path / "result")
 
 
-def test_require(tmp_path: Path) -> None:
+def test_missing_names_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dangling").symlink_to("/nix/store/x")
     layout.require(tmp_path, ["dangling"])
     with pytest.raises(VerificationError, match="expected bin/nix, got none"):

@@ -1,4 +1,4 @@
-"""Which Debian mirror is used, and that its signature counts: with the real apt and mmdebstrap."""
+"""Test the choice of a Debian mirror and its signature, with the real apt and mmdebstrap."""
 
 import hashlib
 import os
@@ -32,7 +32,7 @@ deb [signed-by="/x y.gpg"] http://two.example/debian forky main
 
 @pytest.fixture
 def apt_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put an apt-get first in PATH that lists the targets in the file, and else is the real one."""
+    """Put an apt-get into PATH that lists the file's targets, and otherwise runs the real one."""
     said = tmp_path / "said"
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -48,7 +48,7 @@ def apt_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Send all downloads to a proxy that refuses them; yield the URLs that it was asked for."""
+    """Send all downloads to a proxy that refuses them; yield the requested URLs."""
     urls: list[str] = []
 
     class Refuser(BaseHTTPRequestHandler):
@@ -57,7 +57,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
             self.send_error(403)
 
         def log_message(self, *_: object) -> None:
-            """Be silent."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Refuser) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -68,27 +68,27 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         server.shutdown()
 
 
-def test_a_mirror_that_is_named_wins(apt_says: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_named_mirror_has_priority(apt_says: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     apt_says.write_text(_DEBIAN)
     monkeypatch.setenv(mirror.VARIABLE, "http://named.example/debian")
     assert mirror.debian_mirror("forky") == "http://named.example/debian"
 
 
-def test_a_debian_uses_its_own_mirror(apt_says: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_debian_uses_its_own_mirror(apt_says: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(mirror.VARIABLE, raising=False)
     apt_says.write_text(_DEBIAN)
     assert mirror.debian_mirror("forky") == "http://mirror.example/debian/"
 
 
 @pytest.mark.parametrize("said", [_UBUNTU, ""], ids=["Ubuntu", "no sources, as on Fedora"])
-def test_elsewhere_mmdebstraps_default_is_asked(
+def test_other_systems_use_mmdebstraps_default(
     said: str,
     apt_says: Path,
     asked: list[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The same index is requested as mmdebstrap requests of its own accord."""
+    """It requests the same index as mmdebstrap on its own."""
     monkeypatch.delenv(mirror.VARIABLE, raising=False)
     apt_says.write_text(said)
     with pytest.raises(FetchError, match="cannot fetch a package index"):
@@ -102,7 +102,7 @@ def test_elsewhere_mmdebstraps_default_is_asked(
     assert ours == theirs
 
 
-def test_without_apt_and_mmdebstrap_the_variable_is_named(
+def test_hint_without_apt_and_mmdebstrap_names_the_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -112,7 +112,7 @@ def test_without_apt_and_mmdebstrap_the_variable_is_named(
     assert caught.value.hint == "make setup"
 
 
-def test_sources_are_read() -> None:
+def test_sources_are_parsed() -> None:
     assert mirror.parse_sources(_SOURCES, "forky") == "http://two.example/debian"
     assert mirror.parse_sources(_SOURCES, "sid") is None
 
@@ -154,7 +154,7 @@ def served(key: Keyring, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Be silent."""
+        """Log nothing."""
 
 
 def _package(top: Path, name: str) -> str:
@@ -177,7 +177,7 @@ def _package(top: Path, name: str) -> str:
 
 @pytest.fixture
 def trust(key: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served: str) -> Path:
-    """Have the archive's keyring be a file with our key, and our mirror the one to use."""
+    """Make the archive's keyring a file with our key, and use our mirror."""
     keyring = tmp_path / "keyring.gpg"
     export = ["gpg", "--batch", "--output", str(keyring), "--export", key.fingerprint]
     subprocess.run(export, env={**os.environ, **key.environment}, check=True)
@@ -187,7 +187,7 @@ def trust(key: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served:
 
 
 @pytest.mark.usefixtures("trust")
-def test_packages_come_from_the_mirror_that_is_named(apt_says: Path, tmp_path: Path) -> None:
+def test_packages_come_from_the_named_mirror(apt_says: Path, tmp_path: Path) -> None:
     apt_says.write_text(_UBUNTU)
     archive = Archive(_TARGET, tmp_path / "cache")
     packages = archive.resolve()
@@ -196,9 +196,7 @@ def test_packages_come_from_the_mirror_that_is_named(apt_says: Path, tmp_path: P
     assert all(path.stat().st_size for path in files.values())
 
 
-def test_a_mirror_with_another_signature_is_refused(
-    trust: Path, served: str, tmp_path: Path
-) -> None:
+def test_mirror_with_another_signature_is_refused(trust: Path, served: str, tmp_path: Path) -> None:
     with new_keyring() as other:
         trust.unlink()
         export = ["gpg", "--batch", "--output", str(trust), "--export", other.fingerprint]
@@ -208,7 +206,7 @@ def test_a_mirror_with_another_signature_is_refused(
     assert mirror.VARIABLE in (caught.value.hint or "")
 
 
-def test_without_a_keyring_nothing_is_fetched(trust: Path, tmp_path: Path) -> None:
+def test_nothing_is_fetched_without_a_keyring(trust: Path, tmp_path: Path) -> None:
     trust.unlink()
     with pytest.raises(ToolError, match="cannot check Debian's signature") as caught:
         Archive(_TARGET, tmp_path / "cache").resolve()

@@ -1,4 +1,4 @@
-"""Names, references and registration of store paths."""
+"""Test names, references and registration of store paths."""
 
 import hashlib
 from pathlib import Path
@@ -14,14 +14,14 @@ _ONE = "0c6ic9hv9fsa0yg5gsmpjy8fyf2axhpi-one"
 _TWO = "qa1w9gdfrba6jl2r57mb3c43863gqywp-two"
 
 
-def test_base_name_is_nixs_own() -> None:
+def test_base_name_is_the_same_as_nixs() -> None:
     digest = hashlib.sha256(b"hello\n").digest()
     # nix-instantiate --eval -E 'builtins.toFile "hello.txt" "hello\n"', Nix 2.34.8
     expected = "qa1w9gdfrba6jl2r57mb3c43863gqywp-hello.txt"
     assert store.base_name("text", digest, "hello.txt") == expected
 
 
-def test_a_path_follows_what_it_uses_and_depends_on_its_name() -> None:
+def test_path_follows_its_inputs_and_depends_on_their_names() -> None:
     def names(glibc: str) -> dict[str, str]:
         return store.assign(
             {
@@ -39,13 +39,13 @@ def test_a_path_follows_what_it_uses_and_depends_on_its_name() -> None:
     assert one["zlib"].endswith("-zlib-1")
 
 
-def test_a_cycle_is_refused() -> None:
+def test_cycle_is_refused() -> None:
     plans = {"a": Plan("a", "", frozenset({"b"})), "b": Plan("b", "", frozenset({"a"}))}
     with pytest.raises(VerificationError, match="cycle"):
         store.assign(plans)
 
 
-def test_references_in_contents_links_and_across_pieces(tmp_path: Path) -> None:
+def test_references_are_found_in_contents_links_and_across_pieces(tmp_path: Path) -> None:
     names = [_ONE, _TWO, "8p7f5za3ir3zxklvx9bqncks377nxval-three"]
     tree = tmp_path / "tree"
     tree.mkdir()
@@ -57,7 +57,7 @@ def test_references_in_contents_links_and_across_pieces(tmp_path: Path) -> None:
     assert store.references(file, names) == []
 
 
-def test_register_counts_a_path_among_its_own_references(tmp_path: Path) -> None:
+def test_path_is_among_its_own_references(tmp_path: Path) -> None:
     (tmp_path / _ONE).write_text(f"/nix/store/{_ONE} /nix/store/{_TWO}")
     (tmp_path / _TWO).symlink_to("/elsewhere")
     one, two = store.register(tmp_path)
@@ -65,7 +65,7 @@ def test_register_counts_a_path_among_its_own_references(tmp_path: Path) -> None
     assert (two.name, two.references) == (_TWO, ())
 
 
-def test_reginfo() -> None:
+def test_reginfo_has_nixs_format() -> None:
     registrations = [
         Registration(_ONE, NarHash(bytes(32), 120), (_ONE, _TWO)),
         Registration(_TWO, NarHash(bytes(32), 96), ()),

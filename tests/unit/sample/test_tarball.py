@@ -1,4 +1,4 @@
-"""The binary tarball."""
+"""Test the binary tarball."""
 
 import os
 import tarfile
@@ -12,7 +12,7 @@ _ROOTS = {"nix": "/nix/store/a-nix", "manual": "/nix/store/b-man", "cacert": "/n
 
 
 def _tree(folder: Path, *, names: tuple[str, ...], mode: int, time: int) -> Path:
-    """Make the same closure whatever the order, modes and times; ``mode`` is for plain files."""
+    """Make the same closure with any order, modes and times; ``mode`` is for plain files."""
     top = folder / _NAME
     path = top / "store/x-nix"
     for name in names:
@@ -32,7 +32,7 @@ def _tree(folder: Path, *, names: tuple[str, ...], mode: int, time: int) -> Path
     return top
 
 
-def test_same_tree_same_bytes(tmp_path: Path) -> None:
+def test_same_tree_has_the_same_bytes(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     (tmp_path / "two").mkdir()
     one = _tree(tmp_path / "one", names=("bin", "lib"), mode=0o644, time=10**9)
@@ -43,7 +43,7 @@ def test_same_tree_same_bytes(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-def test_entries_are_as_upstreams(tmp_path: Path) -> None:
+def test_entries_are_the_same_as_upstreams(tmp_path: Path) -> None:
     top = _tree(tmp_path, names=("bin", "lib"), mode=0o600, time=10**9)
     tarball.pack(top, tmp_path / "result.tar.xz", level=6)
     with tarfile.open(tmp_path / "result.tar.xz") as archive:

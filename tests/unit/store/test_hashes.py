@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nix_aurora.store import hashes
 
-# The SHA-256 of nothing, in the spellings that `nix hash convert` gives.
+# The SHA-256 of nothing, in the spellings of `nix hash convert`.
 EMPTY = hashlib.sha256(b"").digest()
 EMPTY_BASE32 = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73"
 EMPTY_BASE64 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -21,7 +21,7 @@ def test_base32_round_trip(data: bytes) -> None:
 
 
 @given(st.binary(min_size=32, max_size=32))
-def test_every_spelling_is_read(digest: bytes) -> None:
+def test_every_spelling_is_parsed(digest: bytes) -> None:
     assert hashes.parse_sha256(hashes.to_nix(digest)) == digest
     assert hashes.parse_sha256(hashes.to_sri(digest)) == digest
     assert hashes.parse_sha256(f"sha256:{digest.hex()}") == digest
@@ -34,7 +34,7 @@ def test_every_spelling_is_read(digest: bytes) -> None:
         assert hashes.parse_sha256(f"{prefix}{base64.b64encode(digest).decode()}") == digest
 
 
-def test_known_vectors() -> None:
+def test_known_vectors_are_parsed() -> None:
     assert hashes.to_nix(EMPTY) == f"sha256:{EMPTY_BASE32}"
     assert hashes.to_sri(EMPTY) == f"sha256-{EMPTY_BASE64}"
     assert hashes.to_base32(b"") == ""
@@ -61,6 +61,6 @@ def test_known_vectors() -> None:
         ("sha256-", "expected 32 bytes, got 0"),
     ],
 )
-def test_malformed(text: str, message: str) -> None:
+def test_malformed_hash_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         hashes.parse_sha256(text)

@@ -38,7 +38,7 @@ THROUGH = "expected a link that can be followed, got one through a file"
         *("chain0", "chain39", "long"),
     ],
 )
-def test_links_that_rpmbuild_can_describe(name: str) -> None:
+def test_links_that_rpmbuild_can_describe_are_accepted(name: str) -> None:
     assert fault(f"p/{name}", LINKS, FILES) is None
 
 
@@ -56,7 +56,7 @@ def test_links_that_rpmbuild_can_describe(name: str) -> None:
         ("longer", "expected a link target's components of at most 255 bytes, got more"),
     ],
 )
-def test_links_that_it_cannot(name: str, expected: str) -> None:
+def test_links_that_rpmbuild_cannot_describe_are_refused(name: str, expected: str) -> None:
     assert fault(f"p/{name}", LINKS, FILES) == expected
 
 

@@ -26,7 +26,7 @@ TREES: st.SearchStrategy[Node] = st.recursive(
 
 @given(TREES)
 @settings(max_examples=60, deadline=None)
-def test_like_a_plain_implementation(tree: Node) -> None:
+def test_nar_is_the_same_as_a_plain_implementations(tree: Node) -> None:
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "path"
         write_tree(tree, path)
@@ -36,7 +36,7 @@ def test_like_a_plain_implementation(tree: Node) -> None:
     assert found == (hashlib.sha256(data).digest(), len(data))
 
 
-def test_known_bytes(tmp_path: Path) -> None:
+def test_file_has_known_bytes(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"hello")
     words = [b"nix-archive-1", b"(", b"type", b"regular", b"contents", b"hello", b")"]
@@ -46,7 +46,7 @@ def test_known_bytes(tmp_path: Path) -> None:
     assert b"".join(nar.dump(path)) == expected
 
 
-def test_known_hash(tmp_path: Path) -> None:
+def test_directory_has_known_hash(tmp_path: Path) -> None:
     # `nix hash path` of an empty directory
     path = tmp_path / "empty"
     path.mkdir()

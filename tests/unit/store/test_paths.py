@@ -22,11 +22,11 @@ A = f"{STORE}/{'a' * 32}-a"
         "",
     ],
 )
-def test_no_store_path(path: str) -> None:
+def test_invalid_store_path_is_refused(path: str) -> None:
     assert not is_store_path(path)
 
 
-def test_longest_name() -> None:
+def test_longest_name_is_accepted() -> None:
     assert is_store_path("/nix/store/" + "a" * 32 + "-" + "a" * 211)
 
 
@@ -42,5 +42,5 @@ def test_longest_name() -> None:
         ("a-", ("a-", "")),
     ],
 )
-def test_names_split_as_nix_does(name: str, expected: tuple[str, str]) -> None:
+def test_names_are_split_as_nix_splits_them(name: str, expected: tuple[str, str]) -> None:
     assert split_name(f"{STORE}/{'0' * 32}-{name}") == expected

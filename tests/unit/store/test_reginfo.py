@@ -30,13 +30,13 @@ INFOS = st.builds(
 
 
 @given(st.lists(INFOS, unique_by=lambda info: info.path, min_size=1))
-def test_round_trip(infos: list[PathInfo]) -> None:
+def test_rendered_registration_is_parsed_back(infos: list[PathInfo]) -> None:
     text = reginfo.render(infos)
     assert reginfo.parse(text) == sorted(infos, key=lambda info: info.path)
     assert reginfo.render(reversed(infos)) == text
 
 
-def test_order_and_spelling_as_they_come() -> None:
+def test_order_and_spelling_may_differ() -> None:
     text = f"{B}\n{HEX}\n120\n{DRV}\n2\n{B}\n{A}\n{A}\n{HASH}\n0\n\n0\n"
     first, second = reginfo.parse(text)
     assert first == PathInfo(B, bytes(32), 120, (B, A), DRV)
@@ -60,12 +60,12 @@ def test_order_and_spelling_as_they_come() -> None:
         f"sha256-{'A' * 43}",
     ],
 )
-def test_each_spelling_of_a_hash_that_nix_reads_is_read(spelled: str) -> None:
+def test_each_spelling_of_a_hash_is_parsed(spelled: str) -> None:
     (info,) = reginfo.parse(f"{A}\n{spelled}\n120\n\n0\n")
     assert info.nar_hash == bytes(32)
 
 
-def test_empty_lines_without_end_take_no_memory() -> None:
+def test_many_empty_lines_take_no_memory() -> None:
     text = f"{A}\n" + "\n" * (8 << 20)
     tracemalloc.start()
     try:
@@ -143,7 +143,7 @@ def test_empty_lines_without_end_take_no_memory() -> None:
         ),
     ],
 )
-def test_malformed(text: str, message: str) -> None:
+def test_malformed_registration_is_refused(text: str, message: str) -> None:
     with pytest.raises(VerificationError) as caught:
         reginfo.parse(text)
     assert str(caught.value) == f"cannot read the registration: {message}"

@@ -1,4 +1,4 @@
-"""Two stores for the tests of this room."""
+"""Provide two stores for the tests of this room."""
 
 from pathlib import Path
 

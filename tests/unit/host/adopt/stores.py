@@ -1,4 +1,4 @@
-"""This host's store and another Nix's, in directories of the test's, without Nix."""
+"""This host's store and another Nix's, in a test's directories, without Nix."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,10 @@ USER = "gcroots/per-user"
 
 
 class Stores:
-    """``ours`` has the package, ``theirs`` what users installed: C refers to B, and B to A."""
+    """Two stores: ``ours`` has the package, ``theirs`` a user's paths.
+
+    C refers to B, and B to A.
+    """
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.top = top
@@ -33,7 +36,8 @@ class Stores:
             monkeypatch.setattr(paths, attribute, os.fspath(value))
         monkeypatch.setattr(complete, "label", lambda: None)
         monkeypatch.setattr(complete, "end_processes", lambda: 0)
-        for module in (disk, files, syscalls):  # of this machine's disk, with all else on it
+        # a sync of this machine's disk would also sync everything else on it
+        for module in (disk, files, syscalls):
             monkeypatch.setattr(module, "sync", lambda _: None)
         self.ours.add(PACKAGED)
         self.ours.make_database([PACKAGED])
@@ -43,7 +47,7 @@ class Stores:
         self.fit()
 
     def fit(self) -> None:
-        """Give the files of both stores the modes that Nix gives them."""
+        """Set the modes of Nix on the files of both stores."""
         for nix in (self.ours, self.theirs):
             for directory, _, found in os.walk(nix.store, topdown=False):
                 for file in found:
@@ -52,7 +56,7 @@ class Stores:
                         path.chmod(0o444)
 
     def profile(self, nix: Nix, profile: str, *generations: str) -> None:
-        """Make a profile with a generation for each store path, the last one in use."""
+        """Make a profile with a generation for each store path; the last one is current."""
         place = nix.state / profile
         place.parent.mkdir(parents=True, exist_ok=True)
         for number, path_name in enumerate(generations, start=1):
@@ -63,7 +67,7 @@ class Stores:
 
 
 def listing(top: Path) -> dict[str, str]:
-    """Return what lies below a directory: links with their targets, files with their content."""
+    """Return the content of a directory: links with their targets, files with their text."""
     found = {}
     for directory, directories, others in os.walk(top):
         for entry in [*directories, *others]:

@@ -1,4 +1,4 @@
-"""The architectures of a store's programs and derivations."""
+"""Test the detection of the architecture of a store's programs and derivations."""
 
 import os
 import struct
@@ -40,7 +40,7 @@ def _add(store: Path, name: str, content: bytes) -> None:
         (b"", None),
     ],
 )
-def test_a_program_says_what_it_is_for(content: bytes, expected: str | None) -> None:
+def test_architecture_of_a_program_is_read(content: bytes, expected: str | None) -> None:
     assert parse_program(content) == expected
 
 
@@ -53,11 +53,11 @@ def test_a_program_says_what_it_is_for(content: bytes, expected: str | None) -> 
         (b"", None),
     ],
 )
-def test_a_derivation_says_what_builds_it(content: bytes, expected: str | None) -> None:
+def test_architecture_of_a_derivation_is_read(content: bytes, expected: str | None) -> None:
     assert parse_derivation(content) == expected
 
 
-def test_a_store_of_another_architecture_is_found(tmp_path: Path) -> None:
+def test_store_of_another_architecture_is_found(tmp_path: Path) -> None:
     _add(tmp_path, "a", _elf(_OTHER))
     _add(tmp_path, "b", b"#!/bin/sh\n")
     (tmp_path / "c").write_text("no directory")
@@ -65,7 +65,7 @@ def test_a_store_of_another_architecture_is_found(tmp_path: Path) -> None:
 
 
 def test_one_program_for_this_machine_is_enough(tmp_path: Path) -> None:
-    """A store may have tools that build for others."""
+    """A store may have tools that build for other architectures."""
     _add(tmp_path, "a", _elf(_OTHER))
     _add(tmp_path, "b", _elf(_OWN))
     assert find_foreign(str(tmp_path), ["a", "b"]) == set()
@@ -74,7 +74,7 @@ def test_one_program_for_this_machine_is_enough(tmp_path: Path) -> None:
     assert find_foreign(str(tmp_path), []) == set()
 
 
-def test_a_pipe_in_the_place_of_a_program_holds_nobody(tmp_path: Path) -> None:
+def test_pipe_in_place_of_a_program_blocks_nothing(tmp_path: Path) -> None:
     (tmp_path / "a/bin").mkdir(parents=True)
     os.mkfifo(tmp_path / "a/bin/program")
     (tmp_path / "a/bin/link").symlink_to("/bin/sh")

@@ -1,4 +1,4 @@
-"""Store paths that are copied from another store, and compared with what was recorded."""
+"""Test that store paths of another store are copied and compared with their records."""
 
 import os
 from pathlib import Path
@@ -30,7 +30,7 @@ def _copy(stores: Stores, *, linked: bool = True, check: bool = True) -> Path:
 
 
 def _link_equal_files(stores: Stores) -> None:
-    """Do what nix-store --optimise does."""
+    """Link equal files, like nix-store --optimise."""
     links = stores.theirs.store / ".links"
     links.mkdir()
     first = stores.theirs.store / A / "bin/program"
@@ -39,7 +39,7 @@ def _link_equal_files(stores: Stores) -> None:
         (stores.theirs.store / path_name / "bin/same").hardlink_to(first)
 
 
-def test_every_path_is_copied_and_has_its_hash(stores: Stores) -> None:
+def test_every_path_is_copied_and_verified(stores: Stores) -> None:
     target = _copy(stores)
     assert {path.name for path in target.iterdir()} == {A, B, C, D}
     for path_name in (A, B, C, D):
@@ -48,7 +48,7 @@ def test_every_path_is_copied_and_has_its_hash(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("linked", [True, False])
-def test_links_come_along_where_that_is_wanted(stores: Stores, linked: bool) -> None:
+def test_links_between_files_are_kept_if_requested(stores: Stores, linked: bool) -> None:
     _link_equal_files(stores)
     stores.theirs.database.unlink()
     stores.theirs.make_database([A, B, C, D])
@@ -63,7 +63,7 @@ def test_links_come_along_where_that_is_wanted(stores: Stores, linked: bool) -> 
         assert (target / ".links/0abc").stat().st_nlink == 4
 
 
-def test_a_file_with_too_many_names_is_copied(
+def test_file_with_too_many_links_is_copied(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _link_equal_files(stores)
@@ -82,7 +82,7 @@ def test_a_file_with_too_many_names_is_copied(
 
 
 @pytest.mark.parametrize("how", ["changed", "larger", "gone", "a pipe", "an owner"])
-def test_what_is_not_as_recorded_is_refused(stores: Stores, how: str) -> None:
+def test_path_that_differs_from_its_record_is_refused(stores: Stores, how: str) -> None:
     program = stores.theirs.store / B / "bin/program"
     rows = _rows(stores)
     if how == "changed":
@@ -102,14 +102,14 @@ def test_what_is_not_as_recorded_is_refused(stores: Stores, how: str) -> None:
     assert error.value.message.endswith("nothing was changed")
 
 
-def test_without_a_check_content_is_not_compared(stores: Stores) -> None:
+def test_content_is_not_compared_without_a_check(stores: Stores) -> None:
     program = stores.theirs.store / B / "bin/program"
     program.write_bytes(b"evil" * 1000)
     target = _copy(stores, check=False)
     assert (target / B / "bin/program").read_bytes() == b"evil" * 1000
 
 
-def test_space_is_looked_at_first(stores: Stores) -> None:
+def test_space_is_checked_first(stores: Stores) -> None:
     copy.require_space(1, shared=False)
     copy.require_space(1 << 50, shared=False) if _free() > 1 << 50 else None
     with pytest.raises(CommandError, match="of free space, got") as error:
@@ -125,7 +125,7 @@ def _free() -> int:
 
 
 @pytest.mark.parametrize("able", [True, False])
-def test_sharing_is_found_out_by_trying(
+def test_sharing_is_detected_by_a_trial(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, able: bool
 ) -> None:
     asked = []

@@ -1,4 +1,4 @@
-"""Where the store of another Nix is looked for."""
+"""Test the search for another Nix's store."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.unit.host.adopt.stores import Stores
 
 
 class Places:
-    """The places that are looked at, in a directory of the test's; nothing is mounted."""
+    """The searched places, in a test's directory; nothing is mounted."""
 
     def __init__(self, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
         self.top = stores.top
@@ -55,7 +55,7 @@ def places(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Places:
     return Places(stores, monkeypatch)
 
 
-def test_without_a_store_the_places_are_named(places: Places) -> None:
+def test_without_a_store_the_searched_places_are_named(places: Places) -> None:
     with pytest.raises(CommandError, match="cannot find another Nix's store") as error:
         find.choose(None)
     for place in (find.NIX, *places.usual, "nix.mount", "/etc/fstab"):
@@ -63,13 +63,13 @@ def test_without_a_store_the_places_are_named(places: Places) -> None:
 
 
 @pytest.mark.parametrize("place", ["nix", "home/nix", "var-nix"])
-def test_a_store_in_a_usual_place_is_found(places: Places, place: str) -> None:
+def test_store_in_a_usual_place_is_found(places: Places, place: str) -> None:
     target = places.put(place)
     assert find.choose(None) == find.Candidate(str(target), str(target))
 
 
 @pytest.mark.parametrize("where", ["fstab", "nix.mount"])
-def test_the_source_of_nix_is_found(places: Places, where: str) -> None:
+def test_source_of_nix_is_found(places: Places, where: str) -> None:
     target = places.put("elsewhere")
     if where == "fstab":
         places.fstab.write_text(f"{target} /nix none bind 0 0\n")
@@ -78,13 +78,13 @@ def test_the_source_of_nix_is_found(places: Places, where: str) -> None:
     assert find.choose(None).path == str(target)
 
 
-def test_one_store_under_two_names_is_one(places: Places) -> None:
+def test_store_with_two_names_is_found_once(places: Places) -> None:
     target = places.put("home/nix")
     places.unit.write_text(f"[Mount]\nWhat={target}\nWhere=/nix\n")
     assert [candidate.path for candidate in find.find()] == [str(target)]
 
 
-def test_this_hosts_own_store_is_none(places: Places) -> None:
+def test_own_store_is_not_found(places: Places) -> None:
     (places.top / "nix").symlink_to(paths.HOME)
     assert list(find.find()) == []
     with pytest.raises(CommandError, match="got nix-aurora's own store"):
@@ -93,14 +93,14 @@ def test_this_hosts_own_store_is_none(places: Places) -> None:
         find.choose(str(places.top))
 
 
-def test_a_directory_that_is_named_is_taken(places: Places) -> None:
+def test_named_directory_is_used(places: Places) -> None:
     places.put("home/nix")
     (places.top / "link").symlink_to("home/nix")
     found = find.choose(str(places.top / "link"))
     assert found == find.Candidate(str(places.top / "home/nix"), str(places.top / "home/nix"))
 
 
-def test_a_file_system_that_is_not_mounted_is_shown_read_only(places: Places) -> None:
+def test_unmounted_file_system_is_mounted_read_only(places: Places) -> None:
     target = places.put("disk")
     places.fstab.write_text("UUID=1 /nix btrfs subvol=nix,noatime,nofail 0 0\n")
 
@@ -119,8 +119,8 @@ def test_a_file_system_that_is_not_mounted_is_shown_read_only(places: Places) ->
 
 
 @pytest.mark.parametrize("kind", ["a bind", "a subvolume", "a unit"])
-def test_a_store_is_found_after_its_mount_was_put_aside(places: Places, kind: str) -> None:
-    """A directory that was bound is taken, and a subvolume is looked at in private."""
+def test_store_is_found_after_its_mount_was_put_aside(places: Places, kind: str) -> None:
+    """A bound directory is used, and a subvolume is mounted privately."""
     there = places.put("elsewhere")
     former = places.top / "etc/nix-aurora.former/etc"
     (former / "systemd/system").mkdir(parents=True)
@@ -147,13 +147,15 @@ def test_a_store_is_found_after_its_mount_was_put_aside(places: Places, kind: st
         assert found == find.Candidate(str(there), str(there))
 
 
-def test_what_cannot_be_mounted_is_left_out(places: Places) -> None:
+def test_file_system_that_cannot_be_mounted_is_skipped(places: Places) -> None:
     places.fstab.write_text("UUID=1 /nix btrfs defaults 0 0\n")
     assert list(find.find()) == []
     assert len(places.mounted) == 1
 
 
-def test_what_our_mount_hides_is_shown(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_hidden_by_our_mount_is_found(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (places.top / "nix").symlink_to(paths.HOME)
     monkeypatch.setattr(os.path, "ismount", lambda path: path == find.NIX)
     bound = []

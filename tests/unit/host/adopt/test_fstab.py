@@ -1,4 +1,4 @@
-"""The line of fstab that mounts another Nix's store."""
+"""Test edits of the fstab line that mounts another Nix's store."""
 
 import pytest
 from nix_aurora_host.adopt.fstab import move_line, parse
@@ -14,7 +14,7 @@ short
 """
 
 
-def test_the_line_is_kept_as_a_comment() -> None:
+def test_line_is_kept_as_a_comment() -> None:
     line = list(parse(_TEXT))[1]
     new = move_line(_TEXT, line)
     assert b"# nix-aurora adopt: UUID=1234\t/nix  btrfs subvol=nix,noatime 0 0\n" in new
@@ -24,7 +24,7 @@ def test_the_line_is_kept_as_a_comment() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"# x\n", b"# x"])
-def test_a_line_that_was_put_aside_is_added(text: bytes) -> None:
+def test_line_that_was_put_aside_is_added(text: bytes) -> None:
     line = Line(0, "/dev/a b", "/nix", "btrfs", ("subvol=x", ""))
     new = move_line(text, line)
     assert new.splitlines()[-1] == b"/dev/a\\040b /var/lib/nix btrfs subvol=x 0 0"
@@ -34,11 +34,11 @@ def test_a_line_that_was_put_aside_is_added(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"#", b"\xff\xfe"])
-def test_a_file_without_such_a_line_has_none(text: bytes) -> None:
+def test_file_without_such_a_line_has_none(text: bytes) -> None:
     assert list(parse(text)) == []
 
 
-def test_bytes_that_are_no_text_stay() -> None:
+def test_bytes_that_are_not_text_stay() -> None:
     text = b"/dev/\xff /nix ext4 defaults"
     (line,) = parse(text)
     assert move_line(text, line).endswith(b"\n/dev/\xff /var/lib/nix ext4 defaults")

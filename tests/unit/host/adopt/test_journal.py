@@ -1,4 +1,4 @@
-"""What a takeover notes for the one that comes after a kill."""
+"""Test the journal with which a takeover continues after a kill."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from nix_aurora_host.errors import CommandError
 from tests.unit.host.adopt.stores import Stores
 
 
-def test_a_journal_is_read_as_it_was_written(stores: Stores) -> None:
+def test_journal_is_read_as_written(stores: Stores) -> None:
     for found in (
         Journal(Way.MERGE, "/somewhere"),
         Journal(Way.MOVE, "/a b", 3, Inodes(4, 5, 6, 7), Inodes(8, 9, 10)),
@@ -27,14 +27,14 @@ def test_a_journal_is_read_as_it_was_written(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"way": "teleport"}', "\x00"])
-def test_a_damaged_journal_is_named(stores: Stores, text: str) -> None:
+def test_damaged_journal_is_named(stores: Stores, text: str) -> None:
     Path(paths.ADOPTION).mkdir()
     Path(journal.place("journal")).write_text(text)
     with pytest.raises(CommandError, match=r"cannot read .*journal"):
         journal.read()
 
 
-def test_a_host_without_a_store_has_none_pending(
+def test_host_without_a_store_has_none_pending(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "OWN", str(stores.top / "missing"))

@@ -1,4 +1,4 @@
-"""What another store has, and what a takeover says of it."""
+"""Test the inspection of another store, and the text of a takeover's plan."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def test_profiles_in_homes_are_counted_by_their_roots(stores: Stores) -> None:
     assert state.roots == ["gcroots/auto/result"]
 
 
-def test_a_log_beside_the_database_is_part_of_it(stores: Stores) -> None:
+def test_write_ahead_log_is_part_of_the_database(stores: Stores) -> None:
     import sqlite3  # noqa: PLC0415
 
     connection = sqlite3.connect(stores.theirs.database)
@@ -73,7 +73,7 @@ def test_a_log_beside_the_database_is_part_of_it(stores: Stores) -> None:
     assert {row.name for row in former.rows} == {A, B, C}
 
 
-def test_a_damaged_database_is_refused(stores: Stores) -> None:
+def test_damaged_database_is_refused(stores: Stores) -> None:
     with stores.theirs.database.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xa5" * 4096)
@@ -82,7 +82,7 @@ def test_a_damaged_database_is_refused(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("how", ["a profile", "a link to a path", "no profile", "a circle", "out"])
-def test_the_nix_of_the_default_profile_is_found(stores: Stores, how: str) -> None:
+def test_nix_of_the_default_profile_is_found(stores: Stores, how: str) -> None:
     links = {
         "a profile": f"/nix/store/{B}",
         "a link to a path": f"/nix/store/{C}",
@@ -102,7 +102,7 @@ def test_the_nix_of_the_default_profile_is_found(stores: Stores, how: str) -> No
     assert found == (f"{paths.PREFIX}/{A}" if how in expected else None)
 
 
-# --- which way
+# --- the way of a takeover
 
 
 @pytest.mark.parametrize(
@@ -116,9 +116,7 @@ def test_the_nix_of_the_default_profile_is_found(stores: Stores, how: str) -> No
         (True, True, False, Way.MERGE),
     ],
 )
-def test_the_way_follows_from_both_stores(
-    packages: bool, whole: bool, renames: bool, way: Way
-) -> None:
+def test_way_follows_from_both_stores(packages: bool, whole: bool, renames: bool, way: Way) -> None:
     assert choose_way(packages=packages, whole=whole, renames=renames) is way
 
 
@@ -157,7 +155,7 @@ def test_only_harmless_settings_are_proposed(
     assert "max-jobs = 4" not in settings.find_proposal([str(former)])
 
 
-def test_a_receipt_is_renamed_each_time(stores: Stores) -> None:
+def test_receipt_is_renamed_each_time(stores: Stores) -> None:
     top = stores.theirs.top
     assert leftovers.put_receipt_aside(str(top)) is None
     for _ in range(2):
@@ -167,11 +165,11 @@ def test_a_receipt_is_renamed_each_time(stores: Stores) -> None:
     assert len(list(top.glob("receipt.json.put-aside*"))) == 2
 
 
-# --- words
+# --- text
 
 
 @pytest.mark.parametrize("way", Way)
-def test_a_plan_says_what_happens(stores: Stores, way: Way) -> None:
+def test_plan_says_what_happens(stores: Stores, way: Way) -> None:
     line = Line(4, "UUID=1", "/nix", "btrfs", ())
     former = _look(stores)
     plan = Plan(way, former, "/somewhere", former.rows, line=line)
@@ -188,7 +186,7 @@ def test_a_plan_says_what_happens(stores: Stores, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", Way)
-def test_the_end_names_what_is_left_to_do(stores: Stores, way: Way) -> None:
+def test_end_names_the_remaining_steps(stores: Stores, way: Way) -> None:
     done = Done(way, "/some where", 4, 2, [f"profiles/{n}" for n in range(30)], ["var/x\n"])
     text = "\n".join(words.describe_done(done, ["max-jobs = 4"]))
     assert "  profiles/0\n" in text
@@ -201,14 +199,14 @@ def test_the_end_names_what_is_left_to_do(stores: Stores, way: Way) -> None:
     assert ("sudo nix-aurora set-aside" in text) == (way is not Way.MOUNT)
 
 
-def test_a_source_that_only_this_process_sees_is_not_to_be_removed() -> None:
+def test_private_mount_is_not_suggested_for_removal() -> None:
     done = Done(Way.COPY, "/nix, below the mount", lasting=False)
     text = "\n".join(words.describe_done(done, []))
     assert "The original was not changed." in text
     assert "rm -r" not in text
 
 
-def test_json_has_the_plan_and_what_was_done(stores: Stores) -> None:
+def test_json_has_the_plan_and_the_result(stores: Stores) -> None:
     stores.profile(stores.theirs, "profiles/per-user/a\nb/profile", A)
     plan = Plan(Way.COPY, _look(stores), "/somewhere")
     planned = json.loads(json.dumps(words.to_json(plan, None, [])))

@@ -1,4 +1,4 @@
-"""What this host's store takes over from another one, and what stays as it is."""
+"""Test what this host's store takes over from another one, and what stays unchanged."""
 
 import os
 import shutil
@@ -26,7 +26,7 @@ def _find_missing(stores: Stores) -> set[str]:
 
 
 def _share(stores: Stores, path_name: str) -> None:
-    """Have both stores know a path."""
+    """Register a path in both stores."""
     stores.ours.add(path_name)
     stores.ours.database.unlink()
     stores.ours.make_database([PACKAGED, path_name])
@@ -42,13 +42,13 @@ def _register(stores: Stores) -> list[str]:
     return merge.register(database, names)
 
 
-def test_only_what_this_store_lacks_is_missing(stores: Stores) -> None:
+def test_only_paths_that_this_store_lacks_are_missing(stores: Stores) -> None:
     assert _find_missing(stores) == {A, B, C, D}
     _share(stores, B)
     assert _find_missing(stores) == {A, C, D}
 
 
-def test_rows_come_with_all_that_they_say(stores: Stores) -> None:
+def test_rows_are_copied_completely(stores: Stores) -> None:
     _share(stores, B)
     with closing(sqlite3.connect(stores.theirs.database)) as connection:
         connection.execute(
@@ -73,13 +73,13 @@ def test_rows_come_with_all_that_they_say(stores: Stores) -> None:
     assert stores.ours.run("select path from DerivationOutputs") == [("/nix/store/elsewhere",)]
 
 
-def test_what_came_before_a_kill_comes_again(stores: Stores) -> None:
+def test_rows_of_a_killed_run_are_copied_again(stores: Stores) -> None:
     _register(stores)
     assert merge.register(f"{place('look')}/db.sqlite", {A, B, C, D}) == []
     assert stores.ours.valid() == {PACKAGED, A, B, C, D}
 
 
-def test_a_database_with_a_row_that_refers_to_nothing_is_refused(stores: Stores) -> None:
+def test_database_with_a_dangling_reference_is_refused(stores: Stores) -> None:
     with closing(sqlite3.connect(stores.theirs.database)) as connection:
         connection.execute("insert into Refs values (1, 999)")
         connection.commit()
@@ -88,7 +88,7 @@ def test_a_database_with_a_row_that_refers_to_nothing_is_refused(stores: Stores)
 
 
 @pytest.mark.parametrize("there", ["nothing", "the same", "something else"])
-def test_a_path_is_placed_whatever_lies_there(stores: Stores, there: str) -> None:
+def test_path_replaces_any_unregistered_content(stores: Stores, there: str) -> None:
     former = look.look(str(stores.theirs.top), _snapshot(stores))
     (row,) = (row for row in former.rows if row.name == A)
     copies = stores.top / "copies"
@@ -107,7 +107,7 @@ def test_a_path_is_placed_whatever_lies_there(stores: Stores, there: str) -> Non
 # --- profiles and roots
 
 
-def test_profiles_and_roots_come_with_their_owners(stores: Stores) -> None:
+def test_profiles_and_roots_keep_their_owners(stores: Stores) -> None:
     stores.profile(stores.theirs, "profiles/per-user/alice/profile", A, B)
     stores.profile(stores.theirs, "profiles/per-user/root/channels", C)
     stores.theirs.root("auto/abc", D)
@@ -122,7 +122,7 @@ def test_profiles_and_roots_come_with_their_owners(stores: Stores) -> None:
     assert merge.merge_links(str(stores.theirs.state)) == (0, [])
 
 
-def test_a_profile_of_both_stays_with_all_of_its_generations(stores: Stores) -> None:
+def test_profile_in_both_stores_keeps_all_generations(stores: Stores) -> None:
     stores.profile(stores.theirs, "profiles/per-user/alice/profile", A, B)
     stores.profile(stores.theirs, "profiles/default", A)
     stores.profile(stores.ours, "profiles/per-user/alice/profile", PACKAGED)
@@ -136,7 +136,7 @@ def test_a_profile_of_both_stays_with_all_of_its_generations(stores: Stores) -> 
     assert (alice / "profile-1-link").readlink().name == PACKAGED
 
 
-def test_a_profile_that_a_killed_run_began_is_finished(stores: Stores) -> None:
+def test_profile_of_a_killed_run_is_completed(stores: Stores) -> None:
     stores.profile(stores.theirs, "profiles/per-user/alice/profile", A, B)
     begun = stores.ours.state / "profiles/per-user/alice/profile-1-link"
     begun.parent.mkdir(parents=True)
@@ -144,7 +144,7 @@ def test_a_profile_that_a_killed_run_began_is_finished(stores: Stores) -> None:
     assert merge.merge_links(str(stores.theirs.state)) == (2, [])
 
 
-def test_roots_of_the_package_do_not_come(stores: Stores) -> None:
+def test_roots_of_the_package_are_not_copied(stores: Stores) -> None:
     for root in ("nix-aurora/nix", "tmp/x"):
         (stores.theirs.state / "gcroots" / root).parent.mkdir()
         stores.theirs.root(root, A)
@@ -152,7 +152,7 @@ def test_roots_of_the_package_do_not_come(stores: Stores) -> None:
     assert merge.merge_links(str(stores.theirs.state)) == (0, [])
 
 
-def test_a_link_in_the_place_of_a_directory_is_not_followed(stores: Stores) -> None:
+def test_link_in_place_of_a_directory_is_not_followed(stores: Stores) -> None:
     """A user's own directory may become a link at any moment."""
     stores.profile(stores.theirs, "profiles/per-user/alice/profile", A)
     elsewhere = stores.top / "elsewhere"

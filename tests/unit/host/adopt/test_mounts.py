@@ -1,4 +1,4 @@
-"""The table of mounts: which names a directory has."""
+"""Test which names a directory has in the table of mounts."""
 
 import pytest
 from nix_aurora_host.adopt.mounts import find_mount, other_names
@@ -27,19 +27,19 @@ _TABLE = r"""
         ("/", "/"),
     ],
 )
-def test_a_path_belongs_to_the_innermost_mount(path: str, point: str) -> None:
+def test_path_belongs_to_the_innermost_mount(path: str, point: str) -> None:
     found = find_mount(path, parse(_TABLE))
     assert found is not None
     assert found.point == point
 
 
-def test_of_two_mounts_at_one_place_the_later_one_counts() -> None:
+def test_later_one_of_two_mounts_at_one_place_counts() -> None:
     found = find_mount("/twice/x", parse(_TABLE))
     assert found is not None
     assert found.source == "second"
 
 
-def test_a_bind_has_the_names_of_what_it_shows() -> None:
+def test_bind_has_the_names_of_its_source() -> None:
     mounts = parse(_TABLE)
     assert list(other_names("/nix", mounts)) == ["/var/home/nix"]
     assert list(other_names("/nix/store", mounts)) == ["/var/home/nix/store"]

@@ -1,4 +1,4 @@
-"""A whole takeover, without Nix and systemd: what is done, refused and undone."""
+"""Test a complete takeover, without Nix and systemd: its steps, refusals and rollbacks."""
 
 import json
 import os
@@ -38,7 +38,7 @@ _CLOSURE = Closure("id", "2.34", PACKAGED, PACKAGED, None, PACKAGED, {PACKAGED: 
 
 
 class Takeover:
-    """The command, with what it has run of others."""
+    """The command, with a record of the programs that it ran."""
 
     def __init__(self, stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
         self.stores = stores
@@ -75,12 +75,12 @@ class Takeover:
         self.imports += 1
 
     def adopt(self, *, check: bool = True, dry_run: bool = False) -> int:
-        """Run the command, without a question."""
+        """Run the command without a question."""
         return command.adopt(None, yes=True, dry_run=dry_run, check=check, as_json=False)
 
     @property
     def text(self) -> str:
-        """All that was said."""
+        """Return all output."""
         return "\n".join(self.said)
 
 
@@ -98,7 +98,7 @@ def _names(directory: Path) -> set[str]:
     return {path.name for path in directory.iterdir()}
 
 
-def test_a_store_is_moved_and_the_package_imported(takeover: Takeover) -> None:
+def test_store_is_moved_and_the_package_imported(takeover: Takeover) -> None:
     assert takeover.adopt() == 0
     stores = takeover.stores
     assert _names(stores.ours.store) == stores.ours.valid() == {A, B, C, D}
@@ -110,13 +110,13 @@ def test_a_store_is_moved_and_the_package_imported(takeover: Takeover) -> None:
     assert stores.ours.store.stat().st_mode & 0o7777 == 0o1775
 
 
-def test_a_host_without_a_database_adopts(takeover: Takeover) -> None:
+def test_host_without_a_database_adopts(takeover: Takeover) -> None:
     shutil.rmtree(takeover.stores.ours.state / "db")
     assert takeover.adopt() == 0
     assert takeover.stores.ours.valid() == {A, B, C, D}
 
 
-def test_the_default_profiles_nix_is_one_that_the_import_replaces(takeover: Takeover) -> None:
+def test_nix_of_the_default_profile_is_replaced_by_the_import(takeover: Takeover) -> None:
     stores = takeover.stores
     (stores.theirs.store / A / "bin/nix").symlink_to("program")
     stores.theirs.database.unlink()
@@ -126,7 +126,7 @@ def test_the_default_profiles_nix_is_one_that_the_import_replaces(takeover: Take
     assert Path(paths.ROOTS, "nix").readlink() == Path("/nix/store") / A
 
 
-def test_a_store_elsewhere_is_copied_and_stays(
+def test_store_on_another_disk_is_copied_and_stays(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _elsewhere(monkeypatch)
@@ -144,7 +144,7 @@ def test_a_store_elsewhere_is_copied_and_stays(
     assert stores.ours.valid(aside / FORMER / "var/nix/db/db.sqlite") == {PACKAGED}
 
 
-def test_stores_of_both_are_merged(takeover: Takeover) -> None:
+def test_both_stores_are_merged(takeover: Takeover) -> None:
     stores = takeover.stores
     stores.ours.add(B)
     stores.ours.database.unlink()
@@ -159,7 +159,7 @@ def test_stores_of_both_are_merged(takeover: Takeover) -> None:
     assert not os.path.lexists(paths.ADOPTION)
 
 
-def test_a_file_system_of_its_own_gets_another_line(
+def test_separate_file_system_gets_another_line(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores = takeover.stores
@@ -178,10 +178,10 @@ def test_a_file_system_of_its_own_gets_another_line(
     assert "Reboot now." in takeover.text
 
 
-# --- what does not change anything
+# --- runs that change nothing
 
 
-def test_a_dry_run_says_what_would_be_done(takeover: Takeover) -> None:
+def test_dry_run_shows_the_plan(takeover: Takeover) -> None:
     stores = takeover.stores
     assert takeover.adopt(dry_run=True) == 0
     assert "It is moved to " in takeover.text
@@ -191,7 +191,7 @@ def test_a_dry_run_says_what_would_be_done(takeover: Takeover) -> None:
     assert takeover.ran == []
 
 
-def test_no_is_an_answer(takeover: Takeover, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_no_changes_nothing(takeover: Takeover, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "require_terminal", lambda *_: None)
     monkeypatch.setattr(command, "confirm", lambda _: False)
     code = command.adopt(None, yes=False, dry_run=False, check=True, as_json=False)
@@ -199,7 +199,7 @@ def test_no_is_an_answer(takeover: Takeover, monkeypatch: pytest.MonkeyPatch) ->
     assert takeover.said[-1] == "adopt: nothing was changed"
 
 
-def test_json_is_alone_on_standard_output(
+def test_only_json_is_on_standard_output(
     takeover: Takeover, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (takeover.stores.top / "nix.conf").write_text("max-jobs = 4\n")
@@ -219,7 +219,7 @@ def test_json_is_alone_on_standard_output(
         ),
     ],
 )
-def test_a_store_in_use_is_left_alone(
+def test_store_in_use_is_refused(
     takeover: Takeover, changed: Mapping[str, object], message: str
 ) -> None:
     for name, value in changed.items():
@@ -231,7 +231,7 @@ def test_a_store_in_use_is_left_alone(
 
 
 @pytest.mark.parametrize("way", [Way.MOVE, Way.COPY])
-def test_damaged_content_is_refused_and_what_was_active_starts_again(
+def test_damaged_content_is_refused_and_units_restart(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch, way: Way
 ) -> None:
     stores = takeover.stores
@@ -252,7 +252,7 @@ def test_damaged_content_is_refused_and_what_was_active_starts_again(
     ("schema", "message"),
     [("12", "expected at most schema 11"), ("x", "expected a number"), (None, "expected a number")],
 )
-def test_a_schema_that_the_packaged_nix_does_not_read_is_refused(
+def test_unreadable_schema_is_refused(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch, schema: str | None, message: str
 ) -> None:
     monkeypatch.setattr(checks, "read_limit", lambda _: 11)
@@ -270,7 +270,7 @@ def test_programs_of_another_architecture_are_refused(
         takeover.adopt()
 
 
-def test_an_empty_database_and_a_file_system_that_exchanges_nothing_are_refused(
+def test_empty_database_and_file_system_without_exchange_are_refused(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switch, "can_exchange", lambda: False)
@@ -282,7 +282,7 @@ def test_an_empty_database_and_a_file_system_that_exchanges_nothing_are_refused(
         takeover.adopt()
 
 
-def test_only_root_may_and_not_in_the_relocated_layout(
+def test_only_root_may_adopt_and_not_in_the_relocated_layout(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
@@ -294,7 +294,7 @@ def test_only_root_may_and_not_in_the_relocated_layout(
         takeover.adopt()
 
 
-def test_an_error_of_the_disk_is_said(takeover: Takeover, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_disk_error_is_reported(takeover: Takeover, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: object) -> None:
         raise OSError(5, "Input/output error")
 
@@ -314,10 +314,10 @@ def _kill(takeover: Takeover, monkeypatch: pytest.MonkeyPatch, count: int) -> Ki
 
 
 @pytest.mark.parametrize("count", [7, 8, 9])
-def test_one_that_has_begun_is_finished_by_the_next(
+def test_started_takeover_is_finished_by_the_next_run(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """The first two renames are those of a look at the file system."""
+    """The first two renames belong to the check of the file system."""
     killer = _kill(takeover, monkeypatch, count)
     killer.left = -1
     assert journal.pending() == str(takeover.stores.theirs.top)
@@ -330,7 +330,7 @@ def test_one_that_has_begun_is_finished_by_the_next(
     assert takeover.imports == 1
 
 
-def test_one_that_has_begun_is_finished_by_a_boot(
+def test_started_takeover_is_finished_by_a_boot(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killer = _kill(takeover, monkeypatch, 8)
@@ -341,10 +341,10 @@ def test_one_that_has_begun_is_finished_by_a_boot(
     boot.finish()
 
 
-def test_one_that_had_not_begun_is_undone_at_once(
+def test_failure_before_the_start_is_undone_at_once(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What failed is no kill: all that can be put back is put back."""
+    """This is a failure, not a kill, so everything that can be restored is restored."""
     monkeypatch.setattr(run, "_prepare", _fail)
     with pytest.raises(CommandError, match="No space left"):
         takeover.adopt()
@@ -358,7 +358,7 @@ def _fail(*_: object) -> None:
     raise OSError(28, "No space left on device")
 
 
-def test_what_a_look_has_left_is_removed(takeover: Takeover) -> None:
+def test_leftovers_of_an_inspection_are_removed(takeover: Takeover) -> None:
     Path(place("look")).mkdir(parents=True)
     assert takeover.adopt() == 0
     assert not os.path.lexists(paths.ADOPTION)
@@ -367,7 +367,7 @@ def test_what_a_look_has_left_is_removed(takeover: Takeover) -> None:
 # --- parts
 
 
-def test_packages_are_what_somebody_keeps(stores: Stores) -> None:
+def test_packages_are_the_paths_with_a_root(stores: Stores) -> None:
     known = frozenset({PACKAGED})
     assert not checks.has_packages(known)
     stores.profile(stores.ours, "profiles/default", PACKAGED)
@@ -381,7 +381,7 @@ def test_packages_are_what_somebody_keeps(stores: Stores) -> None:
     assert checks.has_packages(known)
 
 
-def test_labels_are_set_where_selinux_is_on(
+def test_labels_are_set_if_selinux_is_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ran = []
@@ -400,7 +400,7 @@ def test_labels_are_set_where_selinux_is_on(
     assert "sudo nix-aurora relabel" in capfd.readouterr().out
 
 
-def test_the_import_is_run_by_itself_where_no_systemd_is(
+def test_import_runs_directly_without_systemd(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program = tmp_path / "import"

@@ -1,4 +1,4 @@
-"""Two stores that change places: killed before and after every rename, and run again."""
+"""Test that two stores change places, with a kill before and after every rename, and a rerun."""
 
 import os
 from collections.abc import Callable
@@ -15,15 +15,15 @@ from nix_aurora_host.importer import syscalls
 from tests.unit.host.adopt.stores import PACKAGED, Stores, listing
 from tests.unit.host.nix_database import A, B, C, D
 
-_RENAMES = 9  # of a whole takeover: 4 to take theirs, 5 to change places
+_RENAMES = 9  # renames of a complete takeover: 4 to take their store, 5 to change places
 
 
 class KilledError(BaseException):
-    """What a kill is for a test."""
+    """A simulated kill."""
 
 
 class Killer:
-    """Lets so many renames happen, and no more."""
+    """Allow a number of renames, and then raise KilledError."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
         self.left = count
@@ -55,7 +55,7 @@ def _run(found: Journal) -> None:
 
 
 def _is_open(database: Path) -> bool:
-    """Return whether a Nix would open the database in a directory."""
+    """Return whether Nix would open the database in a directory."""
     return read_schema(str(database), "schema") is not None
 
 
@@ -70,13 +70,13 @@ def _check_adopted(stores: Stores) -> None:
     assert not (stores.theirs.top / "store").exists()
 
 
-def test_the_stores_change_places(stores: Stores) -> None:
+def test_stores_change_places(stores: Stores) -> None:
     _run(_begin(stores))
     _check_adopted(stores)
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_the_socket_stays_where_it_is(stores: Stores, there: bool) -> None:
+def test_socket_stays_in_place(stores: Stores, there: bool) -> None:
     """In a boot, systemd listens on it before the stores have changed places."""
     for nix, name in ((stores.ours, "ours"), (stores.theirs, "theirs")):
         if nix is stores.ours or there:
@@ -92,7 +92,7 @@ def test_the_socket_stays_where_it_is(stores: Stores, there: bool) -> None:
 def test_whenever_it_is_killed_it_is_undone_or_finished(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, count: int, again: int
 ) -> None:
-    """Also where finishing it is killed."""
+    """Kill the completion, too."""
     before = listing(stores.ours.top), listing(stores.theirs.top)
     found = _begin(stores)
     killer = Killer(monkeypatch, count)
@@ -115,14 +115,14 @@ def test_whenever_it_is_killed_it_is_undone_or_finished(
     else:
         after = listing(stores.ours.top), listing(stores.theirs.top)
         for own in (*after, *before):
-            # The locks, and the file that asks for an import, which does no harm.
+            # The locks, and the file that requests an import, which is harmless.
             for name in ("var/nix/gc.lock", "var/nix/db/big-lock", ".nix-aurora/import-needed"):
                 own.pop(name, None)
         assert after == before
 
 
 def _check_nothing_is_in_danger(stores: Stores, found: Journal) -> None:
-    """Fail unless a database that can be opened lies beside the store that it knows."""
+    """Fail unless each usable database is beside the store that it describes."""
     for nix in (stores.ours, stores.theirs):
         database = nix.state / "db"
         if database.exists() and _is_open(database):
@@ -133,8 +133,8 @@ def _check_nothing_is_in_danger(stores: Stores, found: Journal) -> None:
     assert stores.ours.state.exists()
 
 
-def test_what_the_other_nix_makes_meanwhile_is_kept(stores: Stores) -> None:
-    """Its daemon may still be started, and makes what it misses."""
+def test_files_that_the_other_nix_creates_meanwhile_are_kept(stores: Stores) -> None:
+    """Its daemon may still be started, and then creates its missing files."""
     found = _begin(stores)
     assert found.theirs is not None
     switch.take(found, found.theirs)
@@ -148,9 +148,7 @@ def test_what_the_other_nix_makes_meanwhile_is_kept(stores: Stores) -> None:
     assert len(list(stores.theirs.top.glob("store.*"))) == 1
 
 
-def test_a_takeover_that_has_begun_is_never_undone(
-    stores: Stores, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_started_takeover_is_never_undone(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     found = _begin(stores)
     killer = Killer(monkeypatch, 5)
     with pytest.raises(KilledError):
@@ -162,7 +160,7 @@ def test_a_takeover_that_has_begun_is_never_undone(
     _check_adopted(stores)
 
 
-def test_an_import_leaves_one_alone_that_has_not_begun(stores: Stores) -> None:
+def test_import_ignores_a_takeover_that_has_not_started(stores: Stores) -> None:
     found = _begin(stores)
     assert found.theirs is not None
     switch.take(found, found.theirs)
@@ -171,7 +169,7 @@ def test_an_import_leaves_one_alone_that_has_not_begun(stores: Stores) -> None:
     assert journal.pending() == str(stores.theirs.top)
 
 
-def test_a_copy_is_removed_and_the_original_stays(stores: Stores) -> None:
+def test_copy_is_removed_and_the_original_stays(stores: Stores) -> None:
     journal.write(Journal(Way.COPY, str(stores.theirs.top), switch.make_closed()))
     Path(place(FORMER), "store", A).mkdir(parents=True)
     complete.undo(journal.read())
@@ -179,7 +177,7 @@ def test_a_copy_is_removed_and_the_original_stays(stores: Stores) -> None:
     assert stores.theirs.valid() == {A, B, C, D}
 
 
-def test_a_work_directory_without_a_journal_is_cleared(stores: Stores) -> None:
+def test_work_directory_without_a_journal_is_cleared(stores: Stores) -> None:
     Path(place("look")).mkdir(parents=True)
     Path(place("look"), "db.sqlite").touch()
     assert journal.pending() is None
@@ -187,14 +185,14 @@ def test_a_work_directory_without_a_journal_is_cleared(stores: Stores) -> None:
     assert not os.path.lexists(paths.ADOPTION)
 
 
-def test_a_database_is_never_removed_as_the_closed_one(stores: Stores) -> None:
+def test_database_is_never_removed_as_the_closed_one(stores: Stores) -> None:
     Path(place("closed")).mkdir(parents=True)
     Path(place("closed"), "db.sqlite").touch()
     switch.remove_closed()
     assert Path(place("closed"), "db.sqlite").exists()
 
 
-def test_a_file_system_that_exchanges_names_is_found(
+def test_file_system_that_exchanges_names_is_recognized(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert switch.can_exchange()

@@ -1,4 +1,4 @@
-"""Trees in which users may write, walked and copied."""
+"""Test walking and copying trees in which users may write."""
 
 import os
 import stat
@@ -42,13 +42,13 @@ def test_no_link_is_followed(top: Path, tmp_path: Path) -> None:
     assert not [entry for entry in tree.walk(str(top)) if "secret" in entry.path]
 
 
-def test_what_is_skipped_is_not_entered(top: Path) -> None:
+def test_skipped_directory_is_not_entered(top: Path) -> None:
     found = [entry.path for entry in tree.walk(str(top), lambda path: path == "profiles")]
     assert "log" in found
     assert not [path for path in found if path.startswith("profiles")]
 
 
-def test_what_vanishes_meanwhile_is_left_out(top: Path) -> None:
+def test_files_that_vanish_meanwhile_are_left_out(top: Path) -> None:
     seen = []
     for entry in tree.walk(str(top)):
         seen.append(entry.path)
@@ -58,7 +58,7 @@ def test_what_vanishes_meanwhile_is_left_out(top: Path) -> None:
     assert seen == ["log", "log/of-alice", "log/pipe"]
 
 
-def test_a_copy_has_owners_modes_and_times(top: Path, tmp_path: Path) -> None:
+def test_copy_keeps_owners_modes_and_times(top: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     left_out = tree.copy(str(top), str(copy), lambda _: False)
     assert left_out == ["log/of-alice", "log/pipe"]

@@ -1,4 +1,4 @@
-"""A store is adopted only where root alone decides what lies there."""
+"""Test that a store is adopted only if root alone controls its content."""
 
 import os
 from pathlib import Path
@@ -19,7 +19,7 @@ def place(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Path:
     return stores.theirs.top
 
 
-def test_a_store_as_nix_makes_it_is_trusted(place: Path) -> None:
+def test_store_that_nix_created_is_trusted(place: Path) -> None:
     assert trusted.resolve(str(place)) == str(place)
 
 
@@ -31,7 +31,7 @@ def test_links_are_resolved_first(place: Path) -> None:
 
 @pytest.mark.parametrize("part", ["", "var", "var/nix", "var/nix/db", "store"])
 @pytest.mark.parametrize("how", ["owner", "others", "group"])
-def test_a_part_that_another_may_change_is_refused(place: Path, part: str, how: str) -> None:
+def test_part_that_another_user_may_change_is_refused(place: Path, part: str, how: str) -> None:
     target = place / part
     if how == "owner":
         os.chown(target, 1234, -1)
@@ -47,7 +47,7 @@ def test_a_part_that_another_may_change_is_refused(place: Path, part: str, how: 
 
 
 @pytest.mark.parametrize("part", ["var", "var/nix", "var/nix/db", "store", "var/nix/db/db.sqlite"])
-def test_a_link_in_the_place_of_a_part_is_refused(place: Path, part: str) -> None:
+def test_link_in_place_of_a_part_is_refused(place: Path, part: str) -> None:
     target = place / part
     aside = place / "aside"
     target.rename(aside)
@@ -56,7 +56,7 @@ def test_a_link_in_the_place_of_a_part_is_refused(place: Path, part: str) -> Non
         trusted.resolve(str(place))
 
 
-def test_a_database_of_others_is_refused(place: Path) -> None:
+def test_database_of_another_owner_is_refused(place: Path) -> None:
     os.chown(place / "var/nix/db/db.sqlite", 1234, -1)
     with pytest.raises(CommandError, match="expected the owner 0, got 1234"):
         trusted.resolve(str(place))

@@ -1,4 +1,4 @@
-"""nix-aurora doctor's judgement: from facts to findings and fixes."""
+"""Test doctor's judgement: from facts to findings and fixes."""
 
 import subprocess
 from collections.abc import Mapping
@@ -118,7 +118,7 @@ def _found(facts: Facts) -> Mapping[str, str | None]:
     return {finding.id: finding.fix for finding in judge(facts)}
 
 
-def test_nothing_is_found_where_all_is_well() -> None:
+def test_healthy_host_has_no_findings() -> None:
     assert judge(WELL) == []
 
 
@@ -186,7 +186,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         ),
         (_store(free=10 << 20), {"space-full"}),
         (_store(free=100 << 20), {"space-scarce"}),
-        (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it free
+        (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it is free
         (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
         (_with(users=Users(30000, (), {}, ("nixbld1",))), {"nixbld-users-missing"}),
         (_with(users=Users(987, ("nixbld1",), {"nixbld1": 5}, ())), {"store-group"}),
@@ -267,7 +267,7 @@ def test_nothing_is_found_where_all_is_well() -> None:
         (_with(upgrades=Upgrades(Way.FILES, container=True, locked=True)), {"layering-locked"}),
     ],
 )
-def test_each_fault_has_its_finding_and_no_other(facts: Facts, ids: set[str]) -> None:
+def test_each_fault_has_exactly_its_finding(facts: Facts, ids: set[str]) -> None:
     assert set(_found(facts)) == ids
 
 
@@ -278,7 +278,7 @@ def test_an_interrupted_takeover_is_the_only_finding() -> None:
     assert finding.fix == "sudo nix-aurora adopt --yes"
 
 
-def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
+def test_every_finding_has_a_one_line_fix() -> None:
     for name in units.UNITS:
         for state in ({"load": "masked"}, {"active": "failed"}, {"file_state": "disabled"}):
             for fix in _found(_unit(name, **state)).values():
@@ -295,10 +295,10 @@ def test_what_has_been_found_has_a_fix_that_is_one_line() -> None:
         (Host(False, False, False, True), "sudo systemctl restart nix-setup.service"),
     ],
 )
-def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wanted: str) -> None:
+def test_corrupt_package_is_reinstalled_by_the_hosts_own_command(host: Host, wanted: str) -> None:
     facts = replace(_store(stamp=None), host=host, packaged=DAMAGED)
     fixes = _found(facts)
-    # Importing again would fail: the package comes first, and its fix is everybody's.
+    # An import would fail, so the package's fix comes first and is the fix of every finding.
     assert fixes["import-unfinished"] == fixes["package-corrupt"]
     fix = fixes["package-corrupt"] or ""
     assert fix.endswith(wanted)
@@ -314,13 +314,13 @@ def test_a_corrupt_package_is_reinstalled_as_the_host_wants_it(host: Host, wante
         (Host(False, False, False, True), "sudo dnf remove nix-core"),
     ],
 )
-def test_fedoras_packages_are_removed_as_the_host_wants_it(host: Host, fix: str) -> None:
+def test_fedoras_packages_are_removed_by_the_hosts_own_command(host: Host, fix: str) -> None:
     facts = replace(WELL, host=host, foreign=Foreign(packages=("nix-core",)))
     assert _found(facts) == {"foreign-packages": fix}
 
 
-def test_where_both_copies_are_damaged_the_import_follows_the_reinstallation() -> None:
-    """On btrfs they share their blocks; and the stamp would say that there is nothing to import."""
+def test_import_follows_the_reinstallation_if_both_copies_are_damaged() -> None:
+    """On btrfs they share their blocks, and the stamp would prevent the import."""
     fixes = _found(replace(WELL, packaged=DAMAGED, damaged=(NIX,)))
     reinstall = fixes["package-corrupt"] or ""
     assert fixes["closure-damaged"] == (
@@ -328,7 +328,7 @@ def test_where_both_copies_are_damaged_the_import_follows_the_reinstallation() -
     )
 
 
-def test_an_import_is_repeated_even_where_setup_is_masked() -> None:
+def test_import_is_repeated_even_if_setup_is_masked() -> None:
     units = {**UNITS, paths.SETUP: replace(UNITS[paths.SETUP], load="masked")}
     basics = replace(BASICS, units=units, store=replace(BASICS.store, stamp=None))
     fixes = _found(replace(WELL, basics=basics))
@@ -339,14 +339,14 @@ def test_an_import_is_repeated_even_where_setup_is_masked() -> None:
     )
 
 
-def test_a_runtime_mask_is_taken_away_as_one() -> None:
+def test_runtime_mask_is_removed_with_runtime() -> None:
     facts = _unit(paths.MOUNT, load="masked", file_state="masked-runtime", active="inactive")
     fix = _found(facts)[f"unit-masked:{paths.MOUNT}"]
     assert fix is not None
     assert fix.startswith("sudo systemctl unmask --runtime nix.mount && ")
 
 
-def test_a_running_daemon_is_stopped_before_its_socket_is_started() -> None:
+def test_running_daemon_is_stopped_before_its_socket_is_started() -> None:
     running = _found(_unit(paths.SOCKET, active="inactive"))["socket-stopped"]
     assert running is not None
     assert running.startswith("sudo systemctl stop nix-daemon.service && ")
@@ -360,14 +360,14 @@ def test_a_running_daemon_is_stopped_before_its_socket_is_started() -> None:
     )
 
 
-def test_a_login_is_repaired_where_it_is_broken() -> None:
+def test_login_is_repaired_where_it_is_broken() -> None:
     bare = replace(BASH, environment={"PATH": "/bin"})
     whole = _found(replace(WELL, shells=(bare,)))["path:bash"] or ""
     assert whole.endswith(" >>/home/u/.bash_profile")
     assert "sudo" not in whole
     script = _found(replace(WELL, shells=(replace(bare, script_intact=False),)))["path:bash"] or ""
     assert script.endswith(" /usr/lib/nix-aurora/etc/profile.d/nix.sh /etc/profile.d/nix.sh")
-    # root looks at a user's logins, and writes the user's files as the user.
+    # root examines a user's logins, but writes the user's files as the user.
     person = replace(WELL.person, through_sudo=True)
     through = _found(replace(WELL, shells=(bare,), person=person))["path:bash"] or ""
     assert through.startswith("sudo -u u bash -c ")
@@ -382,7 +382,7 @@ def test_only_errors_and_warnings_are_faults() -> None:
     assert scarce.severity is Severity.WARNING
 
 
-def test_a_root_that_any_user_can_make_is_a_note_and_its_name_cannot_act() -> None:
+def test_root_that_any_user_can_make_is_a_note_with_an_escaped_name() -> None:
     (note,) = judge(_database(unknown={"/home/u/re\x1b[2Jsult": _NAME}))
     assert note.severity is Severity.NOTE
     assert "/home/u/re\\x1b[2Jsult" in note.message
@@ -408,8 +408,8 @@ def test_a_root_that_any_user_can_make_is_a_note_and_its_name_cannot_act() -> No
         (Host(False, False, False, True), Upgrades(Way.DNF), "sudo dnf upgrade nix-aurora"),
     ],
 )
-def test_a_newer_database_is_never_set_aside(host: Host, upgrades: Upgrades, wanted: str) -> None:
-    """It is whole: the newer Nix reads it, with all that users have."""
+def test_newer_database_is_never_set_aside(host: Host, upgrades: Upgrades, wanted: str) -> None:
+    """It is intact: the newer Nix reads it, with everything that users have."""
     facts = _database(schema=11, reads=10)
     facts = replace(facts, host=host, basics=replace(facts.basics, upgrades=upgrades))
     fix = _found(facts)["database-newer"] or ""
@@ -419,10 +419,10 @@ def test_a_newer_database_is_never_set_aside(host: Host, upgrades: Upgrades, wan
 
 
 @pytest.mark.parametrize("copies", [(_COPY,), None])
-def test_a_copy_that_the_packaged_nix_reads_is_the_way_back(
+def test_fix_restores_a_copy_that_the_packaged_nix_reads(
     copies: tuple[Copy, ...] | None,
 ) -> None:
-    """Which an ordinary user cannot see; recover looks itself."""
+    """An ordinary user cannot see the copies, so recover looks for them itself."""
     readable = _COPY if copies else None
     (finding,) = judge(_database(schema=11, reads=10, copies=copies, readable=readable))
     assert finding.fix == "sudo nix-aurora recover"
@@ -462,11 +462,11 @@ _SED = "sed --in-place=.before-nix-aurora --follow-symlinks --regexp-extended"
         ),
     ],
 )
-def test_settings_are_repaired_by_whoever_owns_them(facts: Facts, fix: str) -> None:
+def test_settings_are_repaired_by_their_owner(facts: Facts, fix: str) -> None:
     assert _found(facts)["nix-conf-broken"] == fix
 
 
-def test_an_unsafe_setting_is_named_with_its_line() -> None:
+def test_unsafe_setting_is_named_with_its_line() -> None:
     place = Place("/etc/nix/nix.custom.conf", 4)
     values = {"trusted-users": "root @wheel", "sandbox": "false"}
     facts = replace(WELL, settings=Settings(values=values, places={"trusted-users": place}))
@@ -478,7 +478,7 @@ def test_an_unsafe_setting_is_named_with_its_line() -> None:
     assert sandbox.fix.startswith(r"printf '\n%s\n' 'sandbox = false' | ".replace("false", "true"))
 
 
-def test_a_link_to_a_unit_that_is_gone_is_put_aside() -> None:
+def test_link_to_a_removed_unit_is_put_aside() -> None:
     trace = _trace(Kind.UNIT, f"{_ETC}/{paths.SOCKET}", paths.SOCKET)
     gone = {**UNITS, paths.SOCKET: replace(UNITS[paths.SOCKET], load="not-found")}
     assert _found(_with(units=gone, former=Former((trace,)))) == {
@@ -486,7 +486,7 @@ def test_a_link_to_a_unit_that_is_gone_is_put_aside() -> None:
     }
 
 
-def test_what_another_nix_has_left_is_put_aside_at_once() -> None:
+def test_leftovers_of_another_nix_are_put_aside_at_once() -> None:
     traces = (
         _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT),
         _trace(Kind.LINK, f"{_ETC}/nix-daemon.socket.requires/{paths.MOUNT}", paths.MOUNT),
@@ -502,8 +502,8 @@ def test_what_another_nix_has_left_is_put_aside_at_once() -> None:
     assert set(found.values()) == {"sudo nix-aurora set-aside"}
 
 
-def test_a_foreign_mount_unit_is_not_started() -> None:
-    """As the usual fix for a /nix that is not mounted does."""
+def test_foreign_mount_unit_is_not_started() -> None:
+    """The usual fix for an unmounted /nix would start it."""
     trace = _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT)
     store = replace(BASICS.store, nix=AtNix.DIRECTORY)
     assert set(_found(_with(store=store, former=Former((trace,))))) == {
@@ -511,28 +511,28 @@ def test_a_foreign_mount_unit_is_not_started() -> None:
     }
 
 
-def test_a_move_waits_until_what_stopped_it_is_put_aside() -> None:
+def test_move_waits_until_its_obstacle_is_put_aside() -> None:
     trace = _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT)
     facts = _nix_root(unmoved=Unmoved.ANOTHER)
     facts = replace(facts, basics=replace(facts.basics, former=Former((trace,))))
     assert set(_found(facts)) == {f"unit-shadowed:{paths.MOUNT}"}
 
 
-def test_a_unit_that_is_generated_from_a_line_is_found_once() -> None:
+def test_unit_generated_from_a_line_is_found_once() -> None:
     line = replace(_trace(Kind.FSTAB, "/etc/fstab"), lines=(7,))
     unit = replace(UNITS[paths.MOUNT], fragment="/run/systemd/generator/nix.mount")
     facts = _with(units={**UNITS, paths.MOUNT: unit}, former=Former((line,)))
     assert _found(facts) == {"former-fstab": "sudo nix-aurora set-aside /etc/fstab"}
 
 
-def test_what_a_profile_has_lost_is_named() -> None:
+def test_lost_profile_names_its_user() -> None:
     gone = f"/var/lib/nix/store/{'a' * 32}-user-environment"
     person = replace(PERSON, lost_profile=LostProfile.CONTENT, gone=gone)
     (finding,) = judge(replace(WELL, person=person))
     assert finding.message.startswith(f"/home/u/.nix-profile leads to {gone}, which is missing")
 
 
-def test_a_lost_profile_may_be_in_a_store_of_another_nix() -> None:
+def test_lost_profile_may_be_in_another_nixs_store() -> None:
     facts = _with(former=Former(stores=(FormerStore("/var/home/nix"),)))
     facts = replace(facts, person=replace(PERSON, lost_profile=LostProfile.FOLDER))
     fix = "sudo nix-aurora adopt"
@@ -540,8 +540,8 @@ def test_a_lost_profile_may_be_in_a_store_of_another_nix() -> None:
 
 
 @pytest.mark.parametrize("name", ["a b; touch x", "$(touch x)", "-rf", "x\ny", "\x1b]0;x\x07", "'"])
-def test_a_name_in_a_home_runs_nothing(name: str, tmp_path: Path) -> None:
-    """As the person runs it, and as root does on the person's behalf."""
+def test_name_in_a_home_runs_nothing(name: str, tmp_path: Path) -> None:
+    """The user runs the fix, and root runs it on the user's behalf."""
     path = f"{PERSON.home}/.config/environment.d/{name}.conf"
     for through_sudo in (False, True):
         person = replace(PERSON, through_sudo=through_sudo)
@@ -568,7 +568,7 @@ def test_a_name_in_a_home_runs_nothing(name: str, tmp_path: Path) -> None:
         assert {entry.name for entry in tmp_path.iterdir()} == {"sudo", "sed", "bash"}
 
 
-def test_no_greeting_where_it_would_start_a_daemon_that_fails() -> None:
+def test_greeting_is_skipped_if_it_would_start_a_failing_daemon() -> None:
     stopped = {**UNITS, paths.DAEMON: replace(UNITS[paths.DAEMON], active="inactive")}
     idle = replace(BASICS, units=stopped)
     assert may_greet(BASICS, Settings(), ())
@@ -581,7 +581,7 @@ def test_no_greeting_where_it_would_start_a_daemon_that_fails() -> None:
         (Settings(), (), replace(BASICS.store, noexec=("/var",))),
     ):
         assert not may_greet(replace(idle, store=store), settings, damaged)
-        assert may_greet(replace(BASICS, store=store), settings, damaged)  # it is running
+        assert may_greet(replace(BASICS, store=store), settings, damaged)  # the daemon is running
     assert not may_greet(replace(BASICS, listening=frozenset()), Settings(), ())
     for broken in (Database(damage="page 7"), Database(misread="x"), Database(schema=11, reads=10)):
         assert not may_greet(replace(BASICS, database=broken), Settings(), ())

@@ -1,6 +1,6 @@
-"""Whatever others have written, doctor shows it harmlessly, and its fixes name what it knows.
+"""Test that doctor shows text from others harmlessly, and that its fixes name only known files.
 
-A seed makes it the same in each run. NIX_AURORA_FUZZ_SECONDS makes it longer, with a new seed.
+A fixed seed makes every run the same. NIX_AURORA_FUZZ_SECONDS makes a run longer, with a new seed.
 """
 
 import json
@@ -51,7 +51,7 @@ T = TypeVar("T")
 
 _SECONDS = float(os.environ.get("NIX_AURORA_FUZZ_SECONDS", "0"))
 _EXAMPLES = 150
-# What a shell, a terminal, and the formats that are parsed take for more than text.
+# Characters that are special for a shell, a terminal, or a parsed format.
 _SHARP = st.sampled_from(
     [
         *("\n", "\r", "\t", "\0", "\x1b]0;x\x07", "\x9b31m", "\u202e", "\u2028", "\udcff"),
@@ -74,7 +74,7 @@ _NAME = _TEXT.map(lambda text: text.replace("/", "").replace("\0", "")).filter(
 _WORD = _TEXT.map(lambda text: text.replace("\0", ""))
 _FLAG = st.booleans()
 
-# What fixes may name: doctor's own constants, and root's files by the names that the package gives.
+# Fixes may name doctor's own constants, and root's files under the package's names.
 _FILES = {
     *("/nix", "/run/nix/store", "/", "/var", "/var/lib", "/dev/null", "/nix/nix-installer"),
     *("/nix/receipt.json", "/usr/local/bin/determinate-nixd", "/etc/environment"),
@@ -84,13 +84,13 @@ _FILES = {
     *(paths.STAMP, paths.IMPORT_NEEDED),
     *(f"/etc/systemd/system/{name}" for name in units.UNITS),
 }
-_STORE_NAME = f"{'a' * 32}-name"  # those of other forms are no roots
+_STORE_NAME = f"{'a' * 32}-name"  # other names are not roots
 _FILES.add(f"/nix/store/{_STORE_NAME}")
 _FILES |= {f"{path}.before-nix-aurora" for path in _FILES}
 
 
 def _for_any(values: st.SearchStrategy[T]) -> Callable[[Callable[[T], None]], Callable[[], None]]:
-    """Check a property: with some values of one seed, or with new ones for as long as is asked."""
+    """Check a property, with some values of one seed, or with new ones for the requested time."""
 
     def decorate(test: Callable[[T], None]) -> Callable[[], None]:
         bounds = settings(
@@ -124,7 +124,7 @@ def _persons(draw: st.DrawFn) -> Person:
 
 @st.composite
 def _remotes(draw: st.DrawFn, home: str) -> tuple[Remote, ...]:
-    """Return settings of NIX_REMOTE, in files that the person has named and written."""
+    """Return settings of NIX_REMOTE, in files that the user has named and written."""
     folder = draw(st.sampled_from([*USER_FOLDERS]))
     values = (*find_assignments(draw(_TEXT)), draw(_WORD))
     own = [Remote(f"{home}/{folder}/{draw(_NAME)}.conf", value) for value in values]
@@ -134,7 +134,7 @@ def _remotes(draw: st.DrawFn, home: str) -> tuple[Remote, ...]:
 
 @st.composite
 def _settings(draw: st.DrawFn, home: str) -> Settings:
-    """Return what Nix says of settings, the person's or root's."""
+    """Return Nix's output about settings, the user's or root's."""
     error = draw(st.one_of(st.none(), _TEXT))
     for_all = draw(_FLAG)
     path = "/etc/nix/nix.custom.conf" if for_all else f"{home}/{OWN}"
@@ -210,7 +210,7 @@ def _basics(draw: st.DrawFn) -> Basics:
 
 @st.composite
 def _formers(draw: st.DrawFn) -> Former:
-    """Return what another Nix has left, in files of root's that name anything."""
+    """Return leftovers of another Nix, in files of root's with arbitrary content."""
     traces = (
         Trace(kind, path, ANOTHER, draw(_TEXT), unit=draw(st.sampled_from([*UNITS, "x.service"])))
         for kind in FormerKind
@@ -241,7 +241,7 @@ def _databases(draw: st.DrawFn) -> Database:
 
 @st.composite
 def _facts(draw: st.DrawFn) -> Facts:
-    """Return facts as a hostile user, and careless root, could make them."""
+    """Return facts that a hostile user and a careless root could cause."""
     person = draw(_persons())
     environment = draw(st.sampled_from([None, {}, {"PATH": draw(_TEXT)}]))
     shell: Shell = replace(
@@ -265,7 +265,7 @@ def _facts(draw: st.DrawFn) -> Facts:
 
 
 def _named(words: list[str], home: str, *, as_root: bool) -> list[str]:
-    """Return the files that a command names and doctor does not know, or root should not touch."""
+    """Return the files in a command that doctor does not know, or that root must not touch."""
     named = [word for word in words if word.startswith("/") and word not in _FILES]
     if as_root:
         return named
@@ -339,18 +339,18 @@ def test_no_text_breaks_a_parser(text: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["a $(b)", "a `b`", 'a "$b"', "a *", "a < b", "a\nb", "~/x"])
-def test_the_reader_of_fixes_refuses_what_is_more_than_words(line: str) -> None:
+def test_command_parser_refuses_anything_but_words(line: str) -> None:
     with pytest.raises(ValueError, match="more than text"):
         commands(line)
 
 
-def test_the_reader_of_fixes_reads_words() -> None:
+def test_command_parser_reads_words() -> None:
     line = "sudo a 'b c'\"'\"'d' $'\\x1b\\'e' && f; g | h >>/i"
     assert commands(line) == [["sudo", "a", "b c'd", "\x1b'e"], ["f"], ["g"], ["h"], ["/i"]]
 
 
-def test_a_fix_that_names_another_file_is_found() -> None:
-    """What the properties stand on."""
+def test_fix_that_names_another_file_is_found() -> None:
+    """The properties above depend on this check."""
     for fix in ("sudo mv /etc/nsswitch.conf /x", "sudo sed x /home/u/.profile"):
         with pytest.raises(AssertionError):
             _check_fix(fix, WELL)

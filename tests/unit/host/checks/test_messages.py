@@ -1,4 +1,4 @@
-"""The form of doctor's and status's messages: one line, what failed first, fixes are commands."""
+"""Test the form of doctor's and status's messages: one line, the failure first, then a command."""
 
 import re
 from collections.abc import Iterator
@@ -12,9 +12,9 @@ from nix_aurora_host.report import status
 
 from tests.unit.host.checks import test_checks as checks
 
-# What a message may begin with, beside a word in lower case or a path.
+# A message begins with one of these, with a lowercase word, or with a path.
 _NAMES = ("Nix ", "NIX_REMOTE=", "Fedora's ")
-# The words of the dialect that writing.md replaces.
+# Words of the old dialect, which the style guide replaces.
 _DIALECT = re.compile(
     r"\b(?:is told|tells why|does not come to its end|is rid of|nobody|perhaps\?)\b", re.IGNORECASE
 )
@@ -25,7 +25,7 @@ _COMMANDS = {
 
 
 def _findings() -> Iterator[Finding]:
-    mark = checks.test_each_fault_has_its_finding_and_no_other.pytestmark[0]  # type: ignore[attr-defined]
+    mark = checks.test_each_fault_has_exactly_its_finding.pytestmark[0]  # type: ignore[attr-defined]
     for facts, _ in mark.args[1]:
         yield from judge(facts)
     for name, unit in checks.UNITS.items():
@@ -40,7 +40,7 @@ _ALL = list({finding.id: finding for finding in _findings()}.values())
 
 
 @pytest.mark.parametrize("finding", _ALL, ids=lambda finding: finding.id)
-def test_a_message_has_the_form(finding: Finding) -> None:
+def test_message_has_the_form(finding: Finding) -> None:
     message = finding.message
     assert re.match(r"[a-z/]", message) or message.startswith(_NAMES), message
     assert not message.endswith((".", "!", ":")), message
@@ -53,15 +53,15 @@ def test_a_message_has_the_form(finding: Finding) -> None:
         assert finding.fix.isprintable()
 
 
-def test_the_messages_of_nearly_all_kinds_were_looked_at() -> None:
-    """The rest is looked at on hosts."""
+def test_nearly_all_kinds_of_messages_were_checked() -> None:
+    """The tests on hosts check the rest."""
     seen = {finding.kind for finding in _ALL}
     kinds = {kind.name for kind in KINDS}
     rare = {kind for kind in kinds if kind.startswith(("mount-", "database-", "settings-file"))}
     assert kinds - seen <= rare | {"roots-unregistered", "paths-unregistered", "nix-link"}
 
 
-def test_the_lines_of_status_have_the_form() -> None:
+def test_lines_of_status_have_the_form() -> None:
     for line in status.render(checks.BASICS).splitlines():
         assert line.isprintable()
         assert not line.endswith((".", "!"))

@@ -1,4 +1,4 @@
-"""The command line: which modules a command loads, exit codes, and the two commands that look."""
+"""Test the modules that a command loads, exit codes, and the two commands that only read."""
 
 import json
 import subprocess
@@ -32,7 +32,7 @@ print(*(name for name in sys.modules if name.startswith("nix_aurora_host.command
     ("words", "loaded"),
     [(["shell", "--help"], {"shell"}), (["--help"], set(cli.COMMANDS))],
 )
-def test_a_command_loads_no_other_one(words: list[str], loaded: set[str]) -> None:
+def test_command_loads_no_other_command(words: list[str], loaded: set[str]) -> None:
     host = str(TOP / "payload/usr/lib/nix-aurora")
     command = [sys.executable, "-I", "-B", "-c", _LOADED, host, *words]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -68,7 +68,7 @@ def test_status_prints_lines_or_json(
     assert json.loads(capsys.readouterr().out)["layout"] == "mount"
 
 
-def test_doctor_ends_with_1_where_it_finds_a_fault(
+def test_doctor_exits_with_1_if_it_finds_a_fault(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(doctor, "gather_all", lambda: WELL)
@@ -81,7 +81,7 @@ def test_doctor_ends_with_1_where_it_finds_a_fault(
     assert finding["id"] == "systemd-silent"
 
 
-def test_an_interrupt_and_a_closed_pipe_have_exit_codes(
+def test_interrupt_and_closed_pipe_have_exit_codes(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for error, code in ((KeyboardInterrupt, 130), (BrokenPipeError, 1)):
@@ -95,8 +95,8 @@ def test_an_interrupt_and_a_closed_pipe_have_exit_codes(
             assert cli.main(["status"]) == code
 
 
-def test_doctor_gathers_what_it_judges(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Logins are looked at only where their profile can be there, and a daemon greeted if fit."""
+def test_doctor_gathers_the_facts_that_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Logins are examined only if their profile can exist, and a daemon is greeted only if fit."""
     answers: dict[str, object] = {
         "gather_closure": CLOSURE,
         "gather_units": BASICS.units,

@@ -1,4 +1,4 @@
-"""nix-aurora mount: what it makes of the system's answers, what it decides, what it says."""
+"""Test nix-aurora mount: how it reads the system, decides, and reports."""
 
 import io
 import json
@@ -18,8 +18,8 @@ from nix_aurora_host.nix_root.plan import Step, decide_enable
 from nix_aurora_host.report.mount import render_lines
 from nix_aurora_host.settings import Fault, SettingsFile
 
-_OFF = NixRoot(asked="namespace")  # a composefs host on which it was disabled
-_STOCK = NixRoot()  # one that has not booted with the package
+_OFF = NixRoot(asked="namespace")  # a composefs host on which mount was disabled
+_STOCK = NixRoot()  # a host that has not booted with the package
 _MOVED = NixRoot(done="overlay", mounted=True)
 _OVERLAY, _BINDS = FailedBoot("overlay", "6.18"), FailedBoot("binds", "6.18")
 _STOPPED = NixRoot(unmoved=Unmoved.FAILED_BOOTS, failed=(_OVERLAY, _OVERLAY))
@@ -49,10 +49,10 @@ def _enable() -> int:
 # --- what the system says
 
 
-def test_boots_that_failed_are_read_from_the_marker() -> None:
+def test_failed_boots_are_read_from_the_marker() -> None:
     text = "overlay 6.18 then\nbinds 6.19 later\noverlay 6.19 now\nhalf a\n"
     assert parse_pending(text, "now") == (_OVERLAY, FailedBoot("binds", "6.19"))
-    assert parse_pending("", "now") == ()  # what an older package left
+    assert parse_pending("", "now") == ()  # the marker of an older package
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_boots_that_failed_are_read_from_the_marker() -> None:
         ("0::/system.slice/sshd.service\n", "sshd.service"),
         ("0::/init.scope\n", "init.scope"),
         ("0::/system.slice/system-getty.slice/getty@tty1.service\n", "getty@tty1.service"),
-        # What a user calls his units is no word of the system's.
+        # A user may name units freely, so such a name must not count as the system's.
         (
             "0::/user.slice/user-1000.slice/user@1000.service/app.slice/\x1b[2J.service\n",
             "user@1000.service",
@@ -76,7 +76,7 @@ def test_boots_that_failed_are_read_from_the_marker() -> None:
         ("", None),
     ],
 )
-def test_the_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | None) -> None:
+def test_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | None) -> None:
     assert parse_unit(text) == unit
 
 
@@ -85,7 +85,7 @@ def test_the_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | No
     [
         ({}, _MOVED),
         ({"made": "", "nix": False, "mounted": False}, _STOCK),
-        ({"nix": False, "mounted": False}, _STOCK),  # what another root has left
+        ({"nix": False, "mounted": False}, _STOCK),  # leftovers of another root
         ({"made": ""}, NixRoot(own=True, mounted=True)),
         ({"unmoved": "failed\n"}, _MOVED),
         (
@@ -93,7 +93,7 @@ def test_the_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | No
             NixRoot(unmoved=Unmoved.ETC),
         ),
         ({"unmoved": "another word\n", "nix": False, "mounted": False}, _STOCK),
-        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # this boot's
+        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # a line of this boot
         (
             {
                 **{"pending": "overlay 6.18 a\noverlay 6.18 b\n", "unmoved": "failed-boots\n"},
@@ -107,11 +107,11 @@ def test_the_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | No
         ({"writable": True}, replace(_MOVED, writable=True)),
     ],
 )
-def test_the_state_follows_from_the_answers(given: dict[str, object], expected: NixRoot) -> None:
+def test_state_follows_from_the_answers(given: dict[str, object], expected: NixRoot) -> None:
     assert _make(**given) == expected
 
 
-# --- what is decided
+# --- decisions
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_the_state_follows_from_the_answers(given: dict[str, object], expected: 
         (NixRoot(writable=True), SettingsFile(), Step.NOTHING, "systemctl restart nix-layout"),
     ],
 )
-def test_enable_does_what_is_needed(
+def test_enable_plans_the_necessary_steps(
     nix_root: NixRoot, file: SettingsFile, step: Step, said: str
 ) -> None:
     decided, message = decide_enable(nix_root, file, now=False, again=False)
@@ -135,7 +135,7 @@ def test_enable_does_what_is_needed(
     assert said in message
 
 
-def test_enable_is_refused_where_another_layout_is_asked_for() -> None:
+def test_enable_is_refused_if_another_layout_is_set() -> None:
     file = SettingsFile("relocated", ((2, "namespace"), (5, "relocated")))
     with pytest.raises(CommandError, match="expected STORE_LAYOUT=auto, got relocated") as refusal:
         decide_enable(_STOCK, file, now=False, again=False)
@@ -159,20 +159,18 @@ def test_enable_now_is_refused_while_the_kernel_forbids_it() -> None:
         (NixRoot(unmoved=Unmoved.EXHAUSTED), "boots with each kind of root directory failed"),
     ],
 )
-def test_enable_is_refused_where_it_would_lead_back_into_a_failure(
-    nix_root: NixRoot, said: str
-) -> None:
+def test_enable_is_refused_if_it_would_repeat_a_failure(nix_root: NixRoot, said: str) -> None:
     with pytest.raises(CommandError, match=said):
         decide_enable(nix_root, SettingsFile(), now=True, again=False)
 
 
 @pytest.mark.parametrize("nix_root", [_EXHAUSTED, _STOPPED, NixRoot(unmoved=Unmoved.EXHAUSTED)])
-def test_enable_again_tries_what_has_failed(nix_root: NixRoot) -> None:
+def test_enable_again_retries_the_failed_kind(nix_root: NixRoot) -> None:
     assert decide_enable(nix_root, SettingsFile(), now=False, again=True)[0] is Step.ENABLE
 
 
 @pytest.mark.parametrize("nix_root", [NixRoot(own=True, mounted=True), NixRoot(writable=True)])
-def test_disable_changes_nothing_where_the_root_has_a_nix(
+def test_disable_changes_nothing_if_the_root_has_a_nix(
     nix_root: NixRoot, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(settings, "gather_settings_file", SettingsFile)
@@ -183,7 +181,7 @@ def test_disable_changes_nothing_where_the_root_has_a_nix(
     assert capsys.readouterr().err.endswith(": nothing was changed\n")
 
 
-# --- what is done
+# --- actions
 
 
 @pytest.fixture
@@ -198,7 +196,7 @@ def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_disable_leaves_a_trace_in_the_settings(etc: Path) -> None:
+def test_disable_writes_a_setting(etc: Path) -> None:
     (etc / "SETTINGS").write_text("# mine\n")
     (etc / "PENDING").touch()
     assert mount.disable() == 0
@@ -206,7 +204,7 @@ def test_disable_leaves_a_trace_in_the_settings(etc: Path) -> None:
     assert not (etc / "PENDING").exists()
 
 
-def test_enable_removes_that_trace(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_enable_removes_that_setting(etc: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (etc / "SETTINGS").write_text("# mine\n\nSTORE_LAYOUT=namespace\n# more\n")
     monkeypatch.setattr(settings, "gather_settings_file", lambda: _NAMESPACE)
     monkeypatch.setattr(mount, "gather_nix_root", lambda file: _OFF)
@@ -217,7 +215,7 @@ def test_enable_removes_that_trace(etc: Path, monkeypatch: pytest.MonkeyPatch) -
     assert not (etc / "AVOIDED").exists()
 
 
-def test_enable_avoids_the_kind_that_failed_until_it_is_to_try_again(
+def test_enable_avoids_the_failed_kind_until_again(
     etc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mount, "gather_nix_root", lambda file: _STOPPED)
@@ -233,7 +231,7 @@ def test_enable_avoids_the_kind_that_failed_until_it_is_to_try_again(
 
 
 @pytest.mark.parametrize("what", ["enable", "disable"])
-def test_a_read_only_etc_is_a_message(
+def test_read_only_etc_is_an_error_message(
     what: str, etc: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str, change: object) -> None:
@@ -252,7 +250,7 @@ def test_a_read_only_etc_is_a_message(
     assert error.value.hint == "findmnt --target /etc"
 
 
-# --- what is said
+# --- messages
 
 
 @pytest.mark.parametrize(
@@ -279,7 +277,7 @@ def test_a_read_only_etc_is_a_message(
         (_OFF, "the root directory has no /nix"),
     ],
 )
-def test_the_state_of_this_boot_is_explained(nix_root: NixRoot, said: str) -> None:
+def test_state_of_this_boot_is_explained(nix_root: NixRoot, said: str) -> None:
     assert "; ".join(words.explain(nix_root)).startswith(said)
 
 
@@ -300,7 +298,7 @@ def test_status_has_a_line_for_everything() -> None:
 
 @pytest.fixture
 def calls(etc: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what systemd is asked for, on a host that a start of nix-root moves."""
+    """Return the calls to systemd, on a host that a start of nix-root moves."""
     called: list[str] = []
     states = {"root": _STOCK, "store": _STOCK}
 
@@ -332,7 +330,7 @@ def test_enable_moves_the_running_system(
     assert capsys.readouterr().err.endswith("until they are restarted: sshd.service\n")
 
 
-def test_a_system_that_cannot_be_moved_is_a_message(
+def test_system_that_cannot_be_moved_is_an_error_message(
     calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(mount, "gather_nix_root", lambda _file: _STOCK)
@@ -341,7 +339,7 @@ def test_a_system_that_cannot_be_moved_is_a_message(
     assert "cannot switch the running system to the new root" in capsys.readouterr().err
 
 
-def test_a_store_that_cannot_be_mounted_is_a_message(
+def test_store_that_cannot_be_mounted_is_an_error_message(
     calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answers = iter([_STOCK, NixRoot(done="overlay"), NixRoot(done="overlay")])
@@ -352,7 +350,7 @@ def test_a_store_that_cannot_be_mounted_is_a_message(
     assert f"restart {paths.LAYOUT} {paths.MOUNT}" in calls
 
 
-def test_an_answer_that_is_not_yes_changes_nothing(
+def test_answer_other_than_yes_changes_nothing(
     calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
@@ -385,7 +383,7 @@ def test_status_prints_the_state(
     assert calls == []
 
 
-def test_a_unit_that_systemd_does_not_start_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unit_that_does_not_start_is_an_error_message(monkeypatch: pytest.MonkeyPatch) -> None:
     failed = subprocess.CompletedProcess(["systemctl"], 5, "", "Unit x not found.\n")
     monkeypatch.setattr(subprocess, "run", lambda *_words, **_options: failed)
     with pytest.raises(CommandError, match="exit code 5: Unit x not found") as caught:

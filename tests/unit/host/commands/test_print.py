@@ -1,4 +1,4 @@
-"""What nix-aurora prints, its arguments, and its exit codes."""
+"""Test nix-aurora's output, arguments, and exit codes."""
 
 import json
 from dataclasses import replace
@@ -32,14 +32,14 @@ def test_findings_are_printed_with_their_fixes() -> None:
     )
 
 
-def test_a_user_is_told_what_root_alone_can_look_at() -> None:
+def test_user_learns_which_checks_need_root() -> None:
     assert doctor.render([_UNREAD], root=False).endswith(
         "checks need root: sudo nix-aurora doctor\n"
     )
     assert not doctor.render([_UNREAD], root=True).endswith("sudo nix-aurora doctor\n")
 
 
-def test_notes_leave_a_host_well() -> None:
+def test_host_with_only_notes_is_well() -> None:
     assert doctor.is_well([_NOTE])
     assert not doctor.is_well([_NOTE, _ERROR])
     assert doctor.describe([_ERROR]) == {
@@ -55,7 +55,7 @@ def test_notes_leave_a_host_well() -> None:
     }
 
 
-def test_status_has_a_line_for_everything() -> None:
+def test_status_has_a_line_for_each_fact() -> None:
     text = status.render(BASICS)
     heads = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
     assert heads == [
@@ -68,7 +68,7 @@ def test_status_has_a_line_for_everything() -> None:
     assert "8.0 GiB of 10.0 GiB free; the store has 2 paths of 1.0 MiB" in text
 
 
-def test_status_says_what_is_amiss() -> None:
+def test_status_names_faults() -> None:
     store = replace(
         BASICS.store, stamp=None, missing=(NIX,), valid_paths=None, aside=("one", "two")
     )
@@ -85,7 +85,7 @@ def test_status_says_what_is_amiss() -> None:
     assert "2 damaged, in /var/lib/nix/.nix-aurora/aside" in text
 
 
-def test_what_a_user_cannot_read_is_not_reported_as_missing() -> None:
+def test_unreadable_facts_are_not_reported_as_missing() -> None:
     hidden = replace(BASICS.store, stamp=None, stamp_read=False, aside=None)
     basics = replace(BASICS, store=hidden)
     assert "imported  yes: 2 store paths" in status.render(basics)
@@ -96,7 +96,7 @@ def test_what_a_user_cannot_read_is_not_reported_as_missing() -> None:
     assert "imported  not as packaged" in status.render(other)
 
 
-def test_status_says_what_a_layout_cannot_do() -> None:
+def test_status_names_the_limits_of_a_layout() -> None:
     relocated = replace(
         BASICS,
         store=replace(BASICS.store, layout="relocated"),
@@ -132,14 +132,14 @@ def test_store_paths_have_readable_names() -> None:
 
 
 @pytest.mark.parametrize("line", ["nonsense", "status --yes", "doctor --js", "purge --json"])
-def test_wrong_usage_is_told(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_is_reported(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         cli.main(line.split())
     assert stop.value.code == 2
     assert "usage: nix-aurora" in capsys.readouterr().err
 
 
-def test_no_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_command_is_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert capsys.readouterr().out == ""
 
@@ -151,7 +151,7 @@ def test_help_has_examples(capsys: pytest.CaptureFixture[str]) -> None:
     assert "sudo nix-aurora purge --dry-run" in capsys.readouterr().out
 
 
-def test_a_damaged_package_is_told_without_a_traceback(
+def test_damaged_package_is_reported_without_a_traceback(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "DESCRIPTION", "/nowhere/closure.json")
@@ -161,7 +161,7 @@ def test_a_damaged_package_is_told_without_a_traceback(
     assert error.endswith("hint: rpm --verify nix-aurora\n")
 
 
-def test_purge_is_refused_to_users(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_is_refused_for_users(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(CommandError, match="only root") as refusal:
         purge.purge(yes=True, dry_run=False)

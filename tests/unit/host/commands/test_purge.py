@@ -1,4 +1,4 @@
-"""purge looks before it removes anything, follows nothing, and can be killed."""
+"""Test that purge checks before it removes, follows no links, and can be killed at any point."""
 
 import io
 import os
@@ -49,7 +49,7 @@ def test_mounts_inside_the_store_are_found() -> None:
         ("", False),
     ],
 )
-def test_only_the_daemons_own_processes_are_passed_over(text: str, expected: bool) -> None:
+def test_only_the_daemons_own_processes_are_ignored(text: str, expected: bool) -> None:
     """A user may create control groups of any name below their own."""
     assert occupants.is_in_group(text, "/system.slice/nix-daemon.service") == expected
     assert not occupants.is_in_group(text, "")
@@ -57,7 +57,7 @@ def test_only_the_daemons_own_processes_are_passed_over(text: str, expected: boo
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /var/lib/nix, where root is asked on a terminal."""
+    """Return a directory that stands for /var/lib/nix; root answers on a terminal."""
     base = tmp_path / "base"
     (base / "store").mkdir(parents=True)
     monkeypatch.setattr(purge, "_BASE", base)
@@ -74,12 +74,12 @@ def _refuse_to_stop() -> None:
 
 @pytest.fixture
 def running(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fail where purge stops Nix."""
+    """Fail if purge stops Nix."""
     monkeypatch.setattr(purge, "_stop", _refuse_to_stop)
 
 
 @pytest.mark.usefixtures("running")
-def test_a_link_is_refused_before_anything_is_stopped(base: Path) -> None:
+def test_link_is_refused_before_anything_is_stopped(base: Path) -> None:
     other = base.with_name("disk\x1b[2J")
     base.rename(other)
     base.symlink_to(other)
@@ -104,7 +104,7 @@ def test_a_link_is_refused_before_anything_is_stopped(base: Path) -> None:
         ((occupants, "find_users", lambda: [(7, "/nix/store/x\n\x1b]0;t\x07")]), "sudo kill 7"),
     ],
 )
-def test_purge_looks_again_after_the_answer(
+def test_purge_checks_again_after_the_answer(
     base: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -134,13 +134,13 @@ def test_purge_looks_again_after_the_answer(
         (Host(False, False, False, True), "sudo dnf remove nix-aurora"),
     ],
 )
-def test_purge_says_how_this_host_removes_the_package(host: Host, how: str) -> None:
+def test_purge_names_the_command_that_removes_the_package(host: Host, how: str) -> None:
     assert how_to_remove(host) == how
 
 
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return what is started, on a host whose mount, socket and timer run."""
+    """Return the started units, on a host whose mount, socket and timer run."""
     calls: list[str] = []
     running = {paths.MOUNT, paths.SOCKET, paths.BACKUP_TIMER}
 
@@ -158,10 +158,10 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return calls
 
 
-def test_purge_starts_again_what_it_has_stopped(
+def test_purge_restarts_what_it_stopped(
     base: Path, monkeypatch: pytest.MonkeyPatch, started: list[str]
 ) -> None:
-    """After a refusal all that ran; after a removal the timer, which no import starts."""
+    """After a refusal it starts everything that ran; after a removal only the timer."""
     mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
     monkeypatch.setattr(
         purge, "_unmount", lambda: monkeypatch.setattr(mounts, "read_table", lambda: mount)
@@ -183,7 +183,7 @@ def test_purge_knows_every_unit_of_the_package() -> None:
 
 
 @pytest.mark.usefixtures("started")
-def test_purge_looks_again_after_stopping(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_purge_checks_again_after_stopping(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
     monkeypatch.setattr(
         purge, "_stop", lambda: monkeypatch.setattr(mounts, "read_table", lambda: mount)
@@ -194,8 +194,8 @@ def test_purge_looks_again_after_stopping(base: Path, monkeypatch: pytest.Monkey
     assert (base / "store").is_dir()
 
 
-def test_a_mount_of_the_same_file_system_is_not_crossed(tmp_path: Path) -> None:
-    """Two directories of one disk have the same st_dev, bound or not."""
+def test_mount_of_the_same_file_system_is_refused(tmp_path: Path) -> None:
+    """Two directories of one disk have the same st_dev, whether bound or not."""
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     inside = tmp_path / "base" / "store" / "x" / "bound"
@@ -214,13 +214,13 @@ def test_a_mount_of_the_same_file_system_is_not_crossed(tmp_path: Path) -> None:
 
 
 class _KilledError(Exception):
-    """Stands for the end of the process."""
+    """The simulated end of the process."""
 
 
-def test_a_removal_that_is_killed_leaves_no_half_store(
+def test_killed_removal_leaves_no_half_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stamp, database and store leave their places in that order, each of them whole."""
+    """Stamp, database and store are renamed in that order, each as a whole."""
     calls = {name: getattr(os, name) for name in ("rename", "unlink", "rmdir", "mkdir", "fsync")}
     for after in range(200):
         base = tmp_path / str(after)
@@ -264,10 +264,10 @@ def test_a_removal_that_is_killed_leaves_no_half_store(
     pytest.fail("the removal has no end")
 
 
-# --- what is refused, and what is said
+# --- refusals and messages
 
 
-def test_a_store_that_is_used_is_kept(
+def test_store_in_use_is_kept(
     base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(occupants, "find_users", lambda: [(7, "/nix/store/a"), (8, "/nix/b\n")])
@@ -279,7 +279,7 @@ def test_a_store_that_is_used_is_kept(
     assert base.exists()
 
 
-def test_an_answer_that_is_not_yes_removes_nothing(
+def test_answer_other_than_yes_removes_nothing(
     base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
@@ -289,7 +289,7 @@ def test_an_answer_that_is_not_yes_removes_nothing(
     assert base.exists()
 
 
-def test_a_dry_run_says_what_is_kept(
+def test_dry_run_lists_what_is_kept(
     base: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -307,7 +307,7 @@ def test_a_dry_run_says_what_is_kept(
     assert f"{tmp_path}/none: not there\n" in capsys.readouterr().err
 
 
-def test_nix_s_units_are_stopped_in_the_order_of_their_need(
+def test_units_of_nix_are_stopped_in_dependency_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[list[str]] = []
@@ -324,7 +324,7 @@ def test_nix_s_units_are_stopped_in_the_order_of_their_need(
     assert calls[3][1:] == list(purge._STOPPED)
 
 
-def test_a_store_that_stays_mounted_is_a_message(
+def test_store_that_stays_mounted_is_an_error_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(purge, "_PATIENCE", 0.0)
@@ -335,7 +335,7 @@ def test_a_store_that_stays_mounted_is_a_message(
         purge._unmount()
 
 
-def test_a_part_that_cannot_be_removed_is_a_message(
+def test_part_that_cannot_be_removed_is_an_error_message(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: str, _first: object) -> None:
@@ -353,7 +353,7 @@ def test_a_part_that_cannot_be_removed_is_a_message(
     assert caught.value.hint == f"sudo umount '{base}/m n' && sudo nix-aurora purge"
 
 
-def test_an_empty_mount_point_goes_where_it_can(
+def test_empty_mount_point_is_removed_if_possible(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mount_point = tmp_path / "nix"
@@ -367,7 +367,7 @@ def test_an_empty_mount_point_goes_where_it_can(
     assert capsys.readouterr().err.endswith("/nix: empty; the image contains it, so it is kept\n")
 
 
-def test_purge_says_how_to_import_again_while_the_package_is_there(
+def test_purge_explains_the_next_import_while_the_package_is_installed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paths, "PACKAGE", str(tmp_path))

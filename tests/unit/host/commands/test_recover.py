@@ -1,4 +1,4 @@
-"""What nix-aurora recover finds, and what it registers again."""
+"""Test what nix-aurora recover finds, and what it registers again."""
 
 import io
 import json
@@ -21,7 +21,7 @@ from tests.unit.host.nix_database import A, B, C, D, Nix, make_nix
 
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return a store that was copied; C refers to B, and B to A. D is in no copy."""
+    """Return a store with a copy of its database; C refers to B, and B to A. D is in no copy."""
     nix = make_nix(tmp_path / "nix", monkeypatch)
     for path_name in (A, B, C):
         nix.add(path_name)
@@ -32,7 +32,7 @@ def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
 
 
 def _lose(nix: Nix, *kept: str) -> None:
-    """Have a database that knows less, as Nix makes it where the former one is gone."""
+    """Replace the database by one that knows less, as Nix creates it after a loss."""
     shutil.rmtree(nix.database.parent)
     nix.make_database(kept)
 
@@ -50,10 +50,8 @@ def _paths(*names: str) -> list[str]:
     return [f"/nix/store/{path_name}" for path_name in names]
 
 
-def test_what_a_copy_vouches_for_is_registered_again(
-    nix: Nix, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """With all that the copy says of it; what lies in the store otherwise is not."""
+def test_paths_in_a_copy_are_registered_again(nix: Nix, capsys: pytest.CaptureFixture[str]) -> None:
+    """They get everything that the copy records; other paths in the store are not registered."""
     rows = nix.run("select path, hash, narSize, deriver, ultimate, sigs, ca from ValidPaths")
     _lose(nix, B)
     code, planned = _recover(capsys, dry_run=True)
@@ -96,10 +94,10 @@ def _realise(nix: Nix) -> None:
 
 
 @pytest.mark.parametrize("kept", [(), (B,), (A, C), (A, B, C)])
-def test_realisations_are_as_the_copy_has_them(
+def test_realisations_are_restored_from_the_copy(
     nix: Nix, capsys: pytest.CaptureFixture[str], kept: tuple[str, ...]
 ) -> None:
-    """Those of paths that are registered already, too; one that Nix has made since stays."""
+    """This includes those of registered paths; a newer realisation in the database stays."""
     _realise(nix)
     before = nix.run(_REALISATIONS), nix.run(_REALISATION_REFERENCES)
     _lose(nix, *kept)
@@ -124,10 +122,10 @@ def test_realisations_are_as_the_copy_has_them(
     }
 
 
-def test_a_realisation_of_a_path_that_is_not_valid_is_left_out(
+def test_realisation_of_an_invalid_path_is_left_out(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And so is one that refers to it."""
+    """Realisations that refer to it are left out, too."""
     _realise(nix)
     _lose(nix, A, C)
     shutil.rmtree(nix.store / B)
@@ -137,10 +135,10 @@ def test_a_realisation_of_a_path_that_is_not_valid_is_left_out(
     assert nix.run("select drvPath from Realisations") == [("sha256:drv!a",)]
 
 
-def test_the_tables_of_newer_revisions_are_taken_over_too(
+def test_tables_of_newer_revisions_are_restored_too(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The second one names an output by its number, the third one by its path."""
+    """The second revision names an output by its number, the third one by its path."""
     tables = (
         "create table BuildTraceV2 (id integer primary key, drvPath text, outputName text,"
         " outputPath integer, signatures text)",
@@ -167,10 +165,10 @@ def test_the_tables_of_newer_revisions_are_taken_over_too(
 
 
 @pytest.mark.parametrize("root", [True, False])
-def test_content_that_only_lies_in_the_store_is_never_registered(
+def test_content_without_a_copy_is_never_registered(
     nix: Nix, capsys: pytest.CaptureFixture[str], root: bool
 ) -> None:
-    """A failed build has left it there, under an honest name, and its user made a root of it."""
+    """A failed build left it there under an honest name, and its user made it a root."""
     if root:
         nix.root("result", D)
     shutil.rmtree(nix.store / A)
@@ -192,10 +190,10 @@ def test_content_that_only_lies_in_the_store_is_never_registered(
     assert said["lost"] == lost
 
 
-def test_each_copy_adds_what_the_newer_ones_do_not_know(
+def test_each_copy_adds_paths_that_newer_copies_lack(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A database that was lost unnoticed has been copied since."""
+    """A database whose loss nobody noticed has been copied since."""
     _lose(nix, A)
     backup()
     _lose(nix)
@@ -208,7 +206,7 @@ def test_each_copy_adds_what_the_newer_ones_do_not_know(
     assert said["size"] == sum(size for (size,) in nix.run("select narSize from ValidPaths"))  # type: ignore[misc]
 
 
-def test_without_a_copy_it_lists_what_is_lost_and_clears_the_marker(
+def test_without_a_copy_it_lists_lost_paths_and_clears_the_marker(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(paths.COPIES)
@@ -238,10 +236,8 @@ def test_a_link_s_name_cannot_act_on_the_terminal(
     assert not [line for line in said.splitlines() if line.startswith("Forged")]
 
 
-def test_a_path_that_is_being_built_is_left_alone(
-    nix: Nix, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Its builder may put another content there after the check."""
+def test_path_that_is_being_built_is_skipped(nix: Nix, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its builder may replace the content after the check."""
     _lose(nix)
     with pathlocks.hold([B]) as held:
         assert held == {B}
@@ -253,7 +249,7 @@ def test_a_path_that_is_being_built_is_left_alone(
     assert not list(nix.store.glob("*.lock"))
 
 
-def test_the_locks_are_held_until_the_paths_are_registered(nix: Nix) -> None:
+def test_locks_are_held_until_the_paths_are_registered(nix: Nix) -> None:
     _lose(nix)
     with ExitStack() as locks:
         found = recoverable.find(locks)
@@ -264,7 +260,7 @@ def test_the_locks_are_held_until_the_paths_are_registered(nix: Nix) -> None:
         assert held == {A}
 
 
-def test_a_damaged_database_is_left_to_the_import(
+def test_damaged_database_is_left_to_the_import(
     nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.truncate(nix.database, 5000)
@@ -281,10 +277,10 @@ def test_a_damaged_database_is_left_to_the_import(
     assert (code, said["damage"]) == (0, None)
 
 
-def test_a_newer_nix_s_database_is_replaced_after_asking(
+def test_newer_database_is_replaced_after_a_question(
     nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By the import, which keeps it; with no copy to go back to, nothing is changed."""
+    """The import replaces and keeps it; without an older copy, nothing is changed."""
     monkeypatch.setattr(recover, "find_newer", lambda _find_nix: Newer(11, 10))
     code, said = _recover(capsys, dry_run=True)
     assert code == 0
@@ -306,7 +302,9 @@ def test_a_newer_nix_s_database_is_replaced_after_asking(
     assert not Path(paths.IMPORT_NEEDED).exists()
 
 
-def test_without_a_terminal_or_rights_it_refuses(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recover_is_refused_without_a_terminal_or_rights(
+    nix: Nix, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
     with pytest.raises(CommandError) as refused:
         recover.recover(yes=False, dry_run=False, as_json=False)
@@ -361,7 +359,7 @@ def test_roots_are_found_as_the_collector_finds_them(nix: Nix) -> None:
         "/nix/store",
     ],
 )
-def test_what_is_no_store_path_is_no_root(nix: Nix, target: str) -> None:
+def test_links_to_other_places_are_not_roots(nix: Nix, target: str) -> None:
     (nix.store / ".links").mkdir()
     (nix.store / ".links/x").touch()
     for other in ("trash", "e" * 32 + "-not-base-32", "a" * 32 + "-new\nline"):

@@ -1,4 +1,4 @@
-"""nix-aurora relabel: what restorecon says, and hosts without SELinux."""
+"""Test nix-aurora relabel with restorecon's output, and on hosts without SELinux."""
 
 import io
 import json
@@ -23,7 +23,7 @@ def test_lines_are_counted_by_type() -> None:
     assert relabel.count(lines) == Counter({("var_lib_t", "bin_t"): 2, ("unlabeled", "bin_t"): 1})
 
 
-def test_without_selinux_there_is_nothing_to_do(
+def test_relabel_does_nothing_without_selinux(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(relabel, "_ENFORCE", str(tmp_path / "none"))
@@ -33,7 +33,7 @@ def test_without_selinux_there_is_nothing_to_do(
     assert "SELinux is off" in output.err
 
 
-def test_only_root_may(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_only_root_may_relabel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(relabel, "_ENFORCE", str(tmp_path))
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(CommandError, match="only root") as caught:
@@ -43,7 +43,7 @@ def test_only_root_may(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def restorecon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of a restorecon that root runs; it notes its options beside itself."""
+    """Return the file of a fake restorecon for root, which records its options beside itself."""
     program = tmp_path / "restorecon"
     program.write_text(
         f'#!/bin/sh\necho "$*" >>{tmp_path}/options\n'
@@ -65,7 +65,7 @@ def restorecon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("relabel --dry-run --json", ["-n "], 0),
     ],
 )
-def test_what_restorecon_changes_is_counted(
+def test_changes_of_restorecon_are_counted(
     line: str,
     runs: list[str],
     code: int,
@@ -85,13 +85,13 @@ def test_what_restorecon_changes_is_counted(
 
 
 @pytest.mark.usefixtures("restorecon")
-def test_labels_stay_where_the_answer_is_not_yes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_other_than_yes_changes_no_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     assert cli.main(["relabel"]) == 1
 
 
-def test_a_restorecon_that_fails_or_is_missing_is_a_message(
+def test_failed_or_missing_restorecon_is_an_error_message(
     restorecon: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     restorecon.write_text("#!/bin/sh\nexit 3\n")
@@ -102,7 +102,7 @@ def test_a_restorecon_that_fails_or_is_missing_is_a_message(
     assert "cannot label the store: restorecon: No such file" in capsys.readouterr().err
 
 
-def test_nothing_is_changed_where_all_labels_are_right(
+def test_nothing_is_changed_if_all_labels_are_right(
     restorecon: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     restorecon.write_text("#!/bin/sh\n")

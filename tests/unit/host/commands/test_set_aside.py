@@ -1,4 +1,4 @@
-"""nix-aurora set-aside: what it asks, what it does in which order, and what it refuses."""
+"""Test the questions, the order of steps, and the refusals of nix-aurora set-aside."""
 
 import json
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ _MOUNTED = "90 22 0:31 / /nix rw,relatime shared:9 - tmpfs other rw\n"
 
 
 class Host:
-    """A host below ``top`` that notes the commands that it is given."""
+    """A host below ``top`` that records the commands that it is asked to run."""
 
     def __init__(self, top: Path) -> None:
         self.top = top
@@ -70,7 +70,7 @@ def _set_aside(*paths: str, yes: bool = True, dry_run: bool = False, as_json: bo
     return command.set_aside(paths, yes=yes, dry_run=dry_run, as_json=as_json)
 
 
-def test_everything_is_stopped_moved_and_started_again(host: Host) -> None:
+def test_units_are_stopped_files_moved_and_units_restarted(host: Host) -> None:
     write(host.top, {**DETERMINATE, "/packaged/nix/nix.conf": "!include nix.custom.conf\n"})
     host.mounted = True
     host.modules = "container\nnix\n"
@@ -86,17 +86,17 @@ def test_everything_is_stopped_moved_and_started_again(host: Host) -> None:
         "systemctl try-restart nix-daemon.service",
     ]
     assert [done.index(line) for line in order] == sorted(done.index(line) for line in order)
-    assert "systemctl stop nix-directory.service" not in done  # it would change /
-    assert "systemctl stop nix.mount" not in done  # it would take the daemon along
+    assert "systemctl stop nix-directory.service" not in done  # this would change /
+    assert "systemctl stop nix.mount" not in done  # this would also stop the daemon
 
 
-def test_a_script_alone_stops_nothing(host: Host) -> None:
+def test_script_alone_stops_nothing(host: Host) -> None:
     write(host.top, {"/etc/bashrc": DETERMINATE["/etc/bashrc"]})
     assert _set_aside("/etc/bashrc") == 0
     assert host.commands == ["restorecon /etc/bashrc"]
 
 
-def test_a_mount_that_is_in_use_names_the_reboot_and_the_rest_is_done(host: Host) -> None:
+def test_mount_in_use_needs_a_reboot_and_the_rest_is_done(host: Host) -> None:
     write(host.top, {_MOUNT: DETERMINATE[_MOUNT]})
     host.mounted, host.failing = True, "umount /nix"
     with pytest.raises(CommandError) as caught:
@@ -109,22 +109,22 @@ def test_a_mount_that_is_in_use_names_the_reboot_and_the_rest_is_done(host: Host
     assert host.commands[-1] == "systemctl start nix-daemon.socket"
 
 
-def test_what_cannot_start_is_told_once_nothing_else_is_left(host: Host) -> None:
+def test_failed_start_is_reported_only_when_nothing_else_remains(host: Host) -> None:
     write(host.top, {_SOCKET: DETERMINATE[_SOCKET], _MOUNT: DETERMINATE[_MOUNT]})
     host.failing = "systemctl start nix-setup.service"
-    assert _set_aside(_MOUNT) == 0  # the other one may be why
+    assert _set_aside(_MOUNT) == 0  # the other leftover may be the cause
     with pytest.raises(CommandError):
         _set_aside(_SOCKET)
     assert host.commands[-1] == "systemctl start nix-daemon.socket"
 
 
-def test_an_interrupted_run_goes_on_with_what_is_left_to_do(host: Host) -> None:
+def test_interrupted_run_continues_with_the_rest(host: Host) -> None:
     assert _set_aside() == 0
     assert "systemctl daemon-reload" in host.commands
     assert host.commands[-1] == "systemctl start nix-daemon.socket"
 
 
-def test_a_dry_run_changes_nothing(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_changes_nothing(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
     write(host.top, DETERMINATE)
     before = host.gather()
     assert _set_aside(dry_run=True, as_json=True) == 0
@@ -137,7 +137,7 @@ def test_a_dry_run_changes_nothing(host: Host, capsys: pytest.CaptureFixture[str
     assert f"  {_MOUNT}: Determinate's installer: mounts /var/home/nix on /nix: moved" in output.err
 
 
-def test_it_asks_and_no_is_no(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_no_changes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     write(host.top, DETERMINATE)
     before = host.gather()
     with pytest.raises(CommandError, match="no terminal") as caught:
@@ -150,7 +150,7 @@ def test_it_asks_and_no_is_no(host: Host, monkeypatch: pytest.MonkeyPatch) -> No
     assert host.commands == []
 
 
-def test_only_root_may(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_root_may_set_aside(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(CommandError, match="needs root") as caught:
         _set_aside("/a b")
@@ -158,7 +158,7 @@ def test_only_root_may(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     assert caught.value.code == USAGE
 
 
-def test_a_policy_that_cannot_be_removed_stays_where_it_is(host: Host) -> None:
+def test_policy_that_cannot_be_removed_stays_in_place(host: Host) -> None:
     write(host.top, {_POLICY: "x"})
     host.modules, host.failing = "nix", "semodule --remove nix"
     with pytest.raises(CommandError, match="cannot remove the SELinux module nix: it is busy"):
@@ -166,7 +166,7 @@ def test_a_policy_that_cannot_be_removed_stays_where_it_is(host: Host) -> None:
     assert (host.top / _POLICY[1:]).exists()
 
 
-def test_a_file_that_cannot_be_moved_is_named(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_cannot_be_moved_is_named(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> str:
         raise OSError(30, "Read-only file system")
 

@@ -1,4 +1,4 @@
-"""nix-aurora shell, and what is said of the namespace layout."""
+"""Test nix-aurora shell, and the messages about the namespace layout."""
 
 import signal
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class _Started(Exception):  # noqa: N818 - what exec does instead of returning
 
 @pytest.fixture(autouse=True)
 def _signals() -> Iterator[None]:
-    """Keep the signals of the tests, which the command gives back to what it starts."""
+    """Restore the signals of the tests, which the command resets for its child."""
     kept = {number: signal.getsignal(number) for number in (signal.SIGPIPE, signal.SIGXFSZ)}
     yield
     for number, handler in kept.items():
@@ -43,7 +43,7 @@ def _signals() -> Iterator[None]:
         ("shell nix-aurora shell --help", ["nix-aurora", "shell", "--help"]),
     ],
 )
-def test_the_command_is_started_as_it_was_given(
+def test_command_is_started_with_its_exact_words(
     line: str, command: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
@@ -61,7 +61,7 @@ def test_the_command_is_started_as_it_was_given(
     assert signal.getsignal(signal.SIGPIPE) is signal.SIG_DFL
 
 
-def test_a_shell_is_greeted_by_what_it_is() -> None:
+def test_each_kind_of_shell_gets_its_greeting() -> None:
     assert shell.greeting(namespace=False, inside=False, root=False) == ""
     first = shell.greeting(namespace=True, inside=False, root=False)
     assert len(first.splitlines()) == 2
@@ -74,7 +74,7 @@ def test_a_shell_is_greeted_by_what_it_is() -> None:
     assert len(again.splitlines()) == 1
 
 
-def test_the_layout_is_explained_by_status() -> None:
+def test_status_explains_the_layout() -> None:
     for nix in (AtNix.NOTHING, AtNix.OURS):
         text = status.render(replace(BASICS, store=replace(_STORE, nix=nix)))
         assert "nix-aurora shell" in text.split("packaged")[0]
@@ -82,18 +82,18 @@ def test_the_layout_is_explained_by_status() -> None:
     assert status.render(BASICS).startswith("layout    mount: /var/lib/nix on /nix\n")
 
 
-def test_a_root_that_can_have_no_nix_is_no_fault() -> None:
+def test_host_that_cannot_have_nix_has_no_fault() -> None:
     basics = replace(BASICS, store=_STORE, nix_root=NixRoot(asked="namespace"))
     (note,) = judge(replace(WELL, basics=basics))
     assert (note.id, note.severity) == ("nix-directory-missing", Severity.NOTE)
     assert note.fix == "sudo nix-aurora mount enable"
     assert doctor.is_well([note])
-    # Where it is enabled, and not there, nix-root.service is what there is to look at.
+    # If mount is enabled and /nix is missing, nix-root.service is the unit to examine.
     enabled = replace(basics, nix_root=NixRoot())
     assert {found.id for found in judge(replace(WELL, basics=enabled))} == {"nix-root-not-yet"}
 
 
-def test_the_relocated_layout_has_no_shell(
+def test_relocated_layout_has_no_shell(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
@@ -101,7 +101,7 @@ def test_the_relocated_layout_has_no_shell(
     assert "cannot start a shell: this layout has no /nix" in capsys.readouterr().err
 
 
-def test_a_wrapper_that_is_missing_is_a_message(
+def test_missing_wrapper_is_an_error_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(shell, "_START", ("/nowhere/with-nix", "/nowhere/shell"))
@@ -111,7 +111,7 @@ def test_a_wrapper_that_is_missing_is_a_message(
     assert error.endswith("hint: nix-aurora doctor\n")
 
 
-def test_an_interactive_shell_is_that_of_the_user_and_starts_with_a_greeting(
+def test_interactive_shell_is_the_users_and_starts_with_a_greeting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     started = []

@@ -1,4 +1,4 @@
-"""Copies of Nix's database: when one is made, and which ones stay."""
+"""Test when a copy of Nix's database is made, and which copies are kept."""
 
 import json
 import os
@@ -35,7 +35,7 @@ def _counts() -> dict[str, int]:
 
 
 def _resize(nix: Nix, count: int) -> None:
-    """Have the database know so many paths."""
+    """Make the database contain this number of paths."""
     nix.run("delete from Refs")
     nix.run("delete from ValidPaths")
     nix.run(
@@ -46,7 +46,7 @@ def _resize(nix: Nix, count: int) -> None:
     )
 
 
-def test_a_copy_is_whole_and_root_s_alone(nix: Nix) -> None:
+def test_copy_is_complete_and_only_for_root(nix: Nix) -> None:
     assert backup() == "copied the database: 3 store paths"
     (copy,) = read_copies()
     assert find_flaw(copy, {"schema": 10}) is None
@@ -61,7 +61,7 @@ def test_a_copy_is_whole_and_root_s_alone(nix: Nix) -> None:
     )
 
 
-def test_what_is_only_in_the_write_ahead_log_is_copied(nix: Nix) -> None:
+def test_write_ahead_log_is_included_in_the_copy(nix: Nix) -> None:
     nix.add(name("d"))
     writer = sqlite3.connect(nix.database)
     register(writer, nix.store / name("d"))
@@ -72,26 +72,26 @@ def test_what_is_only_in_the_write_ahead_log_is_copied(nix: Nix) -> None:
     assert _counts() == {"1": 4}
 
 
-def test_nothing_is_copied_where_nothing_changed(nix: Nix) -> None:
+def test_unchanged_database_is_not_copied(nix: Nix) -> None:
     backup()
     before = {path: path.stat().st_mtime_ns for path in Path(paths.COPIES).rglob("*")}
     assert backup() == "not copied: the database has not changed"
     assert {path: path.stat().st_mtime_ns for path in Path(paths.COPIES).rglob("*")} == before
-    os.utime(nix.database)  # Nix has opened it, and closed it again
+    os.utime(nix.database)  # Nix has opened the database, and closed it again
     assert backup() == "not copied: the database's content has not changed"
     assert _counts() == {"1": 3}
     assert backup() == "not copied: the database has not changed"
 
 
-def test_generations_move_on(nix: Nix) -> None:
+def test_older_copies_move_to_the_next_generation(nix: Nix) -> None:
     for count in (3, 4, 5, 6):
         _resize(nix, count)
         backup()
     assert _counts() == {"1": 6, "2": 5}
 
 
-def test_a_much_fuller_copy_is_never_pushed_out(nix: Nix) -> None:
-    """A database that Nix has made anew, and that nobody knows of as lost."""
+def test_much_fuller_copy_is_never_dropped(nix: Nix) -> None:
+    """Nix may have created the database anew, and nobody knows of the loss."""
     _resize(nix, 100)
     backup()
     for count in (5, 6, 7, 2, 1):
@@ -108,12 +108,12 @@ def test_a_much_fuller_copy_is_never_pushed_out(nix: Nix) -> None:
     ("new", "leaving", "fullest", "kept"),
     [(5, 10, None, True), (6, 10, None, False), (2, 5, 100, False), (2, 60, 100, True)],
 )
-def test_the_fullest_is_kept(new: int, leaving: int, fullest: int | None, kept: bool) -> None:
+def test_fullest_copy_is_kept(new: int, leaving: int, fullest: int | None, kept: bool) -> None:
     former = None if fullest is None else Copy("fullest", fullest, 0, "", "")
     assert keeps_as_fullest(new, leaving, former) is kept
 
 
-def test_nothing_is_copied_while_a_loss_is_not_looked_at(nix: Nix) -> None:
+def test_nothing_is_copied_while_a_loss_is_unresolved(nix: Nix) -> None:
     backup()
     (nix.own / "database-lost").touch()
     _resize(nix, 1)
@@ -121,7 +121,7 @@ def test_nothing_is_copied_while_a_loss_is_not_looked_at(nix: Nix) -> None:
     assert _counts() == {"1": 3}
 
 
-def test_nothing_is_copied_without_a_database(nix: Nix) -> None:
+def test_missing_database_is_not_copied(nix: Nix) -> None:
     nix.database.unlink()
     assert backup() == "not copied: there is no database yet"
     assert not Path(paths.COPIES).exists()
@@ -136,7 +136,7 @@ def test_nothing_is_copied_while_space_is_short(nix: Nix, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("damage", ["page", "header", "truncated", "empty", "no tables"])
-def test_a_broken_database_is_not_copied_and_an_import_is_asked_for(nix: Nix, damage: str) -> None:
+def test_broken_database_is_not_copied_and_requests_an_import(nix: Nix, damage: str) -> None:
     backup()
     _break(nix.database, damage)
     with pytest.raises(CommandError, match=r"cannot copy the database: .*db\.sqlite: "):
@@ -162,8 +162,8 @@ def _break(path: Path, damage: str) -> None:
             file.write(b"\xa5" * 4096)
 
 
-def test_a_failure_of_another_kind_is_no_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No descriptors, no memory, no rights: none of them says that the database is broken."""
+def test_other_failure_is_not_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without descriptors, memory or rights, nothing proves that the database is broken."""
 
     def fail(*_: object) -> int:
         error = sqlite3.OperationalError("unable to open database file")
@@ -177,10 +177,10 @@ def test_a_failure_of_another_kind_is_no_damage(nix: Nix, monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize("step", range(12))
-def test_killed_at_any_rename_a_whole_copy_stays(
+def test_complete_copy_survives_a_kill_at_any_rename(
     nix: Nix, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """And the next run goes on from there."""
+    """The next run continues from there."""
     for count in (40, 41, 5):
         _resize(nix, count)
         backup()
@@ -216,7 +216,7 @@ def test_killed_at_any_rename_a_whole_copy_stays(
     assert not {"new", "old"} & set(names(paths.COPIES) or ())
 
 
-def test_a_damaged_description_is_no_copy(nix: Nix) -> None:
+def test_damaged_description_is_not_a_copy(nix: Nix) -> None:
     backup()
     info = Path(paths.COPIES, "1/info")
     for text in ("", "[]", "{}", json.dumps({"paths": "many"})):
@@ -227,7 +227,7 @@ def test_a_damaged_description_is_no_copy(nix: Nix) -> None:
     assert _counts()["1"] == 4
 
 
-def test_the_service_says_what_it_did_or_why_it_could_not(
+def test_service_reports_its_result_or_its_failure(
     nix: Nix, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert backup_database() == 0

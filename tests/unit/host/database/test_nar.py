@@ -1,4 +1,4 @@
-"""The hash of content that may be an attacker's."""
+"""Test the hash of content that an attacker may have written."""
 
 import hashlib
 import os
@@ -19,7 +19,7 @@ _DIGEST = hashlib.sha256(b"x").digest()
 @pytest.mark.parametrize(
     "text", [f"sha256:{_DIGEST.hex()}", to_nix(_DIGEST), to_sri(_DIGEST)], ids=["16", "32", "sri"]
 )
-def test_a_hash_is_read_in_every_spelling(text: str) -> None:
+def test_hash_is_read_in_every_spelling(text: str) -> None:
     assert parse_sha256(text) == _DIGEST
 
 
@@ -35,7 +35,7 @@ def test_a_hash_is_read_in_every_spelling(text: str) -> None:
         "sha256:" + "g" * 64,
     ],
 )
-def test_what_is_no_hash_is_refused(text: str) -> None:
+def test_other_text_is_not_a_hash(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         parse_sha256(text)
 
@@ -55,7 +55,7 @@ def store(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_the_hash_is_the_builder_s(store: Path) -> None:
+def test_hash_is_the_same_as_the_builders(store: Path) -> None:
     wanted = nar_hash(store / A)
     done: list[int] = []
     nar.verify(str(store), A, wanted.sha256, wanted.size, done.append)
@@ -63,7 +63,7 @@ def test_the_hash_is_the_builder_s(store: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["file", "link"])
-def test_a_store_path_may_be_a_file_or_a_link(tmp_path: Path, kind: str) -> None:
+def test_store_path_may_be_a_file_or_a_link(tmp_path: Path, kind: str) -> None:
     if kind == "file":
         (tmp_path / A).write_bytes(b"1234567")
     else:
@@ -72,7 +72,7 @@ def test_a_store_path_may_be_a_file_or_a_link(tmp_path: Path, kind: str) -> None
     nar.verify(str(tmp_path), A, wanted.sha256, wanted.size)
 
 
-def test_a_path_may_be_deeper_than_python_recurses(
+def test_path_may_be_deeper_than_python_recurses(
     tmp_path: Path,
 ) -> None:
     (tmp_path / A / "/".join(["d"] * 300)).mkdir(parents=True)
@@ -100,7 +100,7 @@ def test_a_path_may_be_deeper_than_python_recurses(
     ],
     ids=["byte", "mode", "more", "less", "fifo", "owner", "sparse"],
 )
-def test_another_content_is_refused(store: Path, change: object, reason: str) -> None:
+def test_different_content_is_refused(store: Path, change: object, reason: str) -> None:
     wanted = nar_hash(store / A)
     assert callable(change)
     change(store / A)
@@ -110,8 +110,8 @@ def test_another_content_is_refused(store: Path, change: object, reason: str) ->
     assert sum(done) <= wanted.size
 
 
-def test_no_link_leads_out_of_the_store(tmp_path: Path) -> None:
-    """A path that is a link is a link, whatever it leads to."""
+def test_no_link_is_followed_out_of_the_store(tmp_path: Path) -> None:
+    """A path that is a link is hashed as a link, wherever it leads."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_bytes(b"secret")

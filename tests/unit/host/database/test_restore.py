@@ -1,4 +1,4 @@
-"""A lost database that comes back from a copy, or does not."""
+"""Test when a lost database is restored from a copy."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ PACKAGED = name("p", "nix-2.34")
 
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return a store whose database is lost, and was copied; C refers to B, and B to A and D."""
+    """Return a store whose database is lost, but was copied; C refers to B, and B to A and D."""
     nix = make_nix(tmp_path / "nix", monkeypatch)
     for path_name in (A, B, C, D, PACKAGED):
         nix.add(path_name)
@@ -38,7 +38,7 @@ def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
 
 
 def _fresh(nix: Nix, schema: str = "10") -> Path:
-    """Make what the packaged Nix makes, for the paths of the package."""
+    """Create the database that the packaged Nix creates for the paths of the package."""
     database = nix.make_database([PACKAGED], at=nix.top / "work/db/db.sqlite")
     (database.parent / "schema").write_text(schema)
     return database
@@ -48,14 +48,14 @@ def _restored(nix: Nix) -> set[str]:
     fresh = _fresh(nix)
     assert restore(str(fresh.parent))
     assert names(str(fresh.parent)) == ("db.sqlite", "schema")
-    assert (fresh.parent / "schema").read_text() == "10"  # Nix takes no newline
+    assert (fresh.parent / "schema").read_text() == "10"  # Nix accepts no newline
     assert not Path(paths.RECOVERY).exists()
     with sqlite.connect(str(fresh)) as connection:
         assert sqlite.find_damage(connection) is None
     return nix.valid(fresh)
 
 
-def test_everything_comes_back_as_it_was(nix: Nix) -> None:
+def test_everything_is_restored_unchanged(nix: Nix) -> None:
     copy = Path(paths.COPIES, "1/db.sqlite")
     before = _dump(copy)
     assert _restored(nix) == {A, B, C, D, PACKAGED}
@@ -75,8 +75,8 @@ def _dump(database: Path) -> dict[str, list[tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize("how", ["changed", "gone", "a link", "an owner"])
-def test_what_the_disk_does_not_bear_out_goes_with_its_referrers(nix: Nix, how: str) -> None:
-    """An attacker's content at an honest path above all."""
+def test_path_that_differs_on_disk_is_dropped_with_its_referrers(nix: Nix, how: str) -> None:
+    """Above all, an attacker may have written content to an honest path."""
     program = nix.store / A / "bin/program"
     if how == "changed":
         program.write_bytes(b"evil" + program.read_bytes()[4:])
@@ -92,8 +92,8 @@ def test_what_the_disk_does_not_bear_out_goes_with_its_referrers(nix: Nix, how: 
         assert connection.execute("select count(*) from DerivationOutputs").fetchone() == (0,)
 
 
-def test_packaged_paths_are_as_the_package_has_them(nix: Nix) -> None:
-    """The import puts them there: what is on disk now does not matter."""
+def test_packaged_paths_are_registered_as_packaged(nix: Nix) -> None:
+    """The import creates them, so their current content does not matter."""
     shutil.rmtree(nix.store / PACKAGED)
     nix.add(PACKAGED, b"a newer build of the same path")
     assert _restored(nix) == {A, B, C, D, PACKAGED}
@@ -105,7 +105,7 @@ def test_packaged_paths_are_as_the_package_has_them(nix: Nix) -> None:
     assert row == (f"sha256:{wanted.sha256.hex()}", wanted.size, None)
 
 
-def test_a_packaged_path_that_the_copy_does_not_know_is_registered(nix: Nix) -> None:
+def test_packaged_path_that_the_copy_lacks_is_registered(nix: Nix) -> None:
     newer = name("q", "nix-2.35")
     nix.add(newer)
     fresh = nix.make_database(
@@ -115,17 +115,17 @@ def test_a_packaged_path_that_the_copy_does_not_know_is_registered(nix: Nix) -> 
     assert nix.valid(fresh) == {A, B, C, D, PACKAGED, newer}
 
 
-def test_a_restored_database_ends_the_wait_of_the_copies(nix: Nix) -> None:
+def test_restored_database_allows_copies_again(nix: Nix) -> None:
     Path(paths.DATABASE_LOST).touch()
     _restored(nix)
     assert not Path(paths.DATABASE_LOST).exists()
 
 
 @pytest.mark.parametrize("state", ["deleted", "truncated", "newer", "a page", "no schema"])
-def test_a_copy_in_each_state_gives_way_to_the_next(
+def test_unusable_copy_is_skipped_for_the_next(
     nix: Nix, state: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The second one is a month old, and does not know C."""
+    """The second copy is a month old, and lacks C."""
     newest, second = Path(paths.COPIES, "1"), Path(paths.COPIES, "2")
     shutil.copytree(newest, second)
     with closing(sqlite3.connect(second / "db.sqlite")) as connection:
@@ -151,10 +151,10 @@ def test_a_copy_in_each_state_gives_way_to_the_next(
 
 
 @pytest.mark.parametrize("others", [True, False])
-def test_without_a_copy_a_marker_says_what_is_unknown(
+def test_without_a_copy_a_marker_names_unknown_paths(
     nix: Nix, others: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Only where there was more than the package: a first import loses nothing."""
+    """It is written only if the store has more than the package: a first import loses nothing."""
     shutil.rmtree(paths.COPIES)
     if not others:
         for path_name in (A, B, C, D):
@@ -169,7 +169,7 @@ def test_without_a_copy_a_marker_says_what_is_unknown(
     assert ("hint: sudo nix-aurora recover\n" in said) == others
 
 
-def test_progress_is_there_for_everybody_to_read(
+def test_everybody_can_read_the_progress(
     nix: Nix, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     from nix_aurora_host.database import progress  # noqa: PLC0415
@@ -190,7 +190,7 @@ def test_progress_is_there_for_everybody_to_read(
     assert "nix-aurora: checking the content of the store: 0.0 GiB" in capfd.readouterr().err
 
 
-# --- what counts as broken
+# --- what is broken
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_progress_is_there_for_everybody_to_read(
         ("newer schema", False),
     ],
 )
-def test_only_what_sqlite_finds_damaged_is_damaged(
+def test_only_damage_that_sqlite_reports_is_damage(
     nix: Nix, damage: str, damaged: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
     nix.make_database([A, B], [(B, A)])
@@ -221,7 +221,7 @@ def test_only_what_sqlite_finds_damaged_is_damaged(
     assert (f"{paths.DATABASE} is damaged: " in capfd.readouterr().err) == damaged
 
 
-def test_a_lack_of_anything_else_is_not_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_resources_are_not_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     nix.make_database([A])
     for code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_FULL):
         error = sqlite3.OperationalError("no luck")

@@ -1,4 +1,4 @@
-"""The schema file beside the database: what Nix cannot read is found, and corrected."""
+"""Test the schema file beside the database: a number that Nix cannot read is corrected."""
 
 import shlex
 import shutil
@@ -17,7 +17,7 @@ from nix_aurora_host.errors import CommandError
 from tests.unit.host.nix_database import SCHEMA, A, B, Nix, make_nix
 
 _CORRUPT = [b"", b"x", b"99999999999", b"2147483648", b"\xff\xfe", b"10\n", b" 10", b"-1", b"7"]
-# What nix-store does that makes an empty database.
+# The effect of nix-store, which creates an empty database.
 _INIT = """
 import os, sqlite3, sys
 from pathlib import Path
@@ -58,10 +58,10 @@ def _file(nix: Nix) -> Path:
 
 @pytest.mark.parametrize("content", _CORRUPT)
 @pytest.mark.parametrize("copied", [True, False])
-def test_a_file_that_is_no_number_is_corrected(
+def test_file_without_a_number_is_corrected(
     nix: Nix, content: bytes, copied: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """The database stays as it is, to the last byte."""
+    """The database stays unchanged, to the last byte."""
     if copied:
         backup()
     before = nix.database.read_bytes()
@@ -78,7 +78,7 @@ def test_a_file_that_is_no_number_is_corrected(
     assert nix.database.read_bytes() == before
 
 
-def test_a_directory_in_its_place_is_corrected(nix: Nix) -> None:
+def test_directory_in_place_of_the_file_is_corrected(nix: Nix) -> None:
     _file(nix).unlink()
     _file(nix).mkdir()
     assert "cannot be read" in (find_fault() or "")
@@ -86,10 +86,8 @@ def test_a_directory_in_its_place_is_corrected(nix: Nix) -> None:
     assert _file(nix).read_bytes() == b"10"
 
 
-def test_other_tables_than_are_known_are_for_a_copy_to_replace(
-    nix: Nix, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """No number can be right that was not written by the Nix which made them."""
+def test_unknown_tables_are_replaced_by_a_copy(nix: Nix, capfd: pytest.CaptureFixture[str]) -> None:
+    """Only the Nix that created them could have written the right number."""
     nix.run("alter table ValidPaths add column newer text")
     _file(nix).write_bytes(b"x")
     assert not _mend(nix)
@@ -97,8 +95,8 @@ def test_other_tables_than_are_known_are_for_a_copy_to_replace(
     assert _file(nix).read_bytes() == b"x"
 
 
-def test_the_number_is_that_of_a_copy_with_these_tables(nix: Nix) -> None:
-    """Also where the packaged Nix reads less."""
+def test_number_is_taken_from_a_copy_with_the_same_tables(nix: Nix) -> None:
+    """This also applies if the packaged Nix reads only an older schema."""
     backup()
     nix.run("alter table ValidPaths add column newer text")
     _file(nix).write_text("11")
@@ -108,7 +106,7 @@ def test_the_number_is_that_of_a_copy_with_these_tables(nix: Nix) -> None:
     assert _file(nix).read_bytes() == b"11"
 
 
-def test_the_schema_of_realisations_is_left_to_nix(nix: Nix) -> None:
+def test_schema_of_realisations_is_left_to_nix(nix: Nix) -> None:
     other = nix.database.parent / "ca-schema"
     other.write_bytes(b"?")
     assert str(other) in (find_fault() or "")
@@ -118,8 +116,8 @@ def test_the_schema_of_realisations_is_left_to_nix(nix: Nix) -> None:
 
 
 @pytest.mark.parametrize("content", [b"10", b"11", b"0", None])
-def test_what_nix_reads_is_left_alone(nix: Nix, content: bytes | None) -> None:
-    """No file, and 0, mean to Nix that it has to write the number."""
+def test_readable_file_is_not_changed(nix: Nix, content: bytes | None) -> None:
+    """No file, or 0, means to Nix that it has to write the number."""
     if content is None:
         _file(nix).unlink()
     else:
@@ -131,8 +129,8 @@ def test_what_nix_reads_is_left_alone(nix: Nix, content: bytes | None) -> None:
     )
 
 
-def test_an_old_number_fits_old_tables(nix: Nix) -> None:
-    """Nix brings them up to date itself."""
+def test_old_number_fits_old_tables(nix: Nix) -> None:
+    """Nix migrates them itself."""
     shutil.rmtree(nix.database.parent)
     nix.database.parent.mkdir()
     with closing(sqlite3.connect(nix.database)) as connection:
@@ -142,8 +140,8 @@ def test_an_old_number_fits_old_tables(nix: Nix) -> None:
 
 
 @pytest.mark.parametrize("content", _CORRUPT)
-def test_the_timer_asks_for_an_import(nix: Nix, content: bytes) -> None:
-    """Also where the database has not changed; no copy has such a file."""
+def test_timer_requests_an_import(nix: Nix, content: bytes) -> None:
+    """This also happens for an unchanged database; no copy contains such a file."""
     backup()
     _file(nix).write_bytes(content)
     with pytest.raises(CommandError, match=r"cannot copy the database: .*/schema: expected "):
@@ -168,22 +166,23 @@ def older_nix(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> Nix:
     return nix
 
 
-def test_a_newer_database_and_the_copy_to_go_back_to_are_found(older_nix: Nix) -> None:
+def test_newer_database_and_the_usable_copy_are_found(older_nix: Nix) -> None:
     found = newer.find_newer(lambda: "/nix/store/unused")
     assert found == newer.Newer(11, 10)
     copy = newer.find_copy(found)
     assert copy is not None
     assert copy.count == 2
     older_nix.run("delete from Refs")
-    backup()  # of the newer one
+    backup()  # a copy of the newer database
     assert newer.find_copy(found) == next(copy for copy in read_copies() if copy.generation == "2")
 
 
-def test_it_is_replaced_once_and_only_where_root_has_asked(older_nix: Nix) -> None:
+def test_newer_database_is_replaced_once_and_only_for_root(older_nix: Nix) -> None:
     assert not programs.is_damaged()
     (older_nix.own / "import-needed").touch()
     assert not programs.is_damaged()
     newer.request_replacement(newer.Newer(11, 10))
     assert programs.is_damaged()
-    _file(older_nix).write_text("10")  # the copy's, in its place: the import was killed then
+    # the file of the copy is in place: the import was killed at that point
+    _file(older_nix).write_text("10")
     assert not programs.is_damaged()

@@ -1,4 +1,4 @@
-"""What is put aside keeps its content, a note says where it was, and nothing is deleted."""
+"""Test that putting files aside keeps their content, records their places, and deletes nothing."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def _content(path: Path) -> str:
 
 
 @pytest.mark.parametrize("files", [DETERMINATE, UPSTREAM, CLASSIC])
-def test_everything_is_moved_once_and_whole(files: Files, tmp_path: Path) -> None:
+def test_everything_is_moved_once_and_unchanged(files: Files, tmp_path: Path) -> None:
     write(
         tmp_path, {**files, "/packaged/profile.d/nix.sh": "ours\n", "/packaged/nix/nix.conf": _CONF}
     )
@@ -47,13 +47,13 @@ def test_everything_is_moved_once_and_whole(files: Files, tmp_path: Path) -> Non
     assert (tmp_path / "etc/profile.d/nix.sh").read_text() == "ours\n"
     assert (tmp_path / "etc/nix/nix.conf").read_text() == _CONF
     assert (tmp_path / "etc/bashrc").read_text() == "# the host's own\n"
-    # The store is as it was.
+    # The store is unchanged.
     assert {path: _content(tmp_path / path[1:]) for path in files if path.startswith("/var/")} == {
         path: text for path, text in before.items() if path.startswith("/var/")
     }
 
 
-def test_the_directory_is_root_s_alone_and_says_what_came_from_where(tmp_path: Path) -> None:
+def test_directory_is_only_for_root_and_names_the_origins(tmp_path: Path) -> None:
     write(tmp_path, {_SOCKET: Link("/nix/var/nix/profiles/x/nix-daemon.socket")})
     kept = _put_all(tmp_path)
     former = tmp_path / FORMER[1:]
@@ -65,7 +65,7 @@ def test_the_directory_is_root_s_alone_and_says_what_came_from_where(tmp_path: P
     assert "(unit of another Nix: leads to /nix/var/nix/profiles/x/" in line
 
 
-def test_what_is_there_already_stays_and_the_next_gets_a_number(tmp_path: Path) -> None:
+def test_existing_file_stays_and_the_next_gets_a_number(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path, {_MOUNT: f"[Mount]\nWhat=/{number}\nWhere=/nix\n"})
         _put_all(tmp_path)
@@ -74,7 +74,7 @@ def test_what_is_there_already_stays_and_the_next_gets_a_number(tmp_path: Path) 
     assert [text.split("\n")[1] for text in texts] == ["What=/0", "What=/1", "What=/2"]
 
 
-def test_a_line_of_fstab_becomes_a_comment(tmp_path: Path) -> None:
+def test_line_of_fstab_becomes_a_comment(tmp_path: Path) -> None:
     text = "UUID=1 / btrfs x\nUUID=1 /nix btrfs subvol=nix\n# end\n"
     write(tmp_path, {"/etc/fstab": text})
     (tmp_path / "etc/fstab").chmod(0o640)
@@ -84,7 +84,7 @@ def test_a_line_of_fstab_becomes_a_comment(tmp_path: Path) -> None:
     assert (tmp_path / kept[1:]).read_text() == text
 
 
-def test_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_stay(tmp_path: Path) -> None:
     write(tmp_path, {"/etc/bashrc": BLOCK})
     file = tmp_path / "etc/bashrc"
     file.write_bytes(BLOCK.encode() + b"# \xff\xfe\n")
@@ -92,7 +92,7 @@ def test_bytes_that_are_no_text_stay(tmp_path: Path) -> None:
     assert file.read_bytes() == b"# \xff\xfe\n"
 
 
-def test_on_another_file_system_it_is_put_beside(
+def test_file_on_another_file_system_is_put_beside(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(old: str, new: str) -> None:
@@ -110,10 +110,10 @@ def test_on_another_file_system_it_is_put_beside(
     assert note.rstrip().endswith(f" -> {path}.before-nix-aurora")
 
 
-def test_a_run_that_was_stopped_at_any_step_can_be_repeated(
+def test_run_that_was_stopped_at_any_step_can_be_repeated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """At each rename and each change, before and after it."""
+    """Stop before and after each rename and each change."""
     renamed, edited = module._rename, editing.edit
     count = 0
 
@@ -157,7 +157,7 @@ def test_a_run_that_was_stopped_at_any_step_can_be_repeated(
     raise AssertionError("it never came to its end")
 
 
-def test_a_directory_that_is_somebody_else_s_is_refused(tmp_path: Path) -> None:
+def test_directory_of_another_owner_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {_MOUNT: "[Mount]\nWhere=/nix\n", FORMER: Link("../elsewhere")})
     (tmp_path / "elsewhere").mkdir()
     with pytest.raises(OSError, match="directory"):
@@ -165,7 +165,7 @@ def test_a_directory_that_is_somebody_else_s_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / _MOUNT[1:]).exists()
 
 
-def test_a_unit_takes_its_links_and_drop_ins_and_the_mount_along(tmp_path: Path) -> None:
+def test_unit_is_moved_with_its_links_drop_ins_and_mount(tmp_path: Path) -> None:
     write(tmp_path, DETERMINATE)
     mount = Trace(Kind.MOUNT, "/nix", "x", "y", unit="nix.mount")
     former = Former((*_find(tmp_path).traces, mount))
@@ -180,14 +180,14 @@ def test_a_unit_takes_its_links_and_drop_ins_and_the_mount_along(tmp_path: Path)
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/", "", "/etc/systemd/system/../x", "nix.mount"])
-def test_nothing_else_is_put_aside(path: str, tmp_path: Path) -> None:
+def test_other_files_are_not_put_aside(path: str, tmp_path: Path) -> None:
     write(tmp_path, DETERMINATE)
     with pytest.raises(CommandError) as caught:
         plan.select(_find(tmp_path), [path], Aside(str(tmp_path)).has)
     assert caught.value.code == USAGE
 
 
-def test_what_an_earlier_run_has_moved_is_no_mistake(tmp_path: Path) -> None:
+def test_file_that_an_earlier_run_has_moved_is_not_an_error(tmp_path: Path) -> None:
     write(tmp_path, {_MOUNT: "[Mount]\nWhere=/nix\n"})
     _put_all(tmp_path)
     assert plan.select(_find(tmp_path), [_MOUNT, "/nix"], Aside(str(tmp_path)).has) == []

@@ -1,4 +1,4 @@
-"""What would mount another store on the new /nix is found before the system gets one."""
+"""Test that a unit which would mount another store on the new /nix is found before the move."""
 
 from pathlib import Path
 
@@ -24,14 +24,14 @@ _UNIT = "/etc/systemd/system/nix.mount"
         ({}, None),
     ],
 )
-def test_a_mounter_is_found(files: Files, path: str | None, tmp_path: Path) -> None:
+def test_mounter_of_another_store_is_found(files: Files, path: str | None, tmp_path: Path) -> None:
     write(tmp_path, files)
     tree = Tree(str(tmp_path))
     found = find_mounter(tree)
     assert (found.path if found else None) == path
     traces = find_former(tree, "", ours=True).traces
     assert {trace.path for trace in traces if is_mounter(trace)} == ({path} if path else set())
-    # A boot that needs the mount has to have a /nix for it.
+    # A boot that requires the mount must find a /nix for it.
     unit = find_mount_unit(tree)
     assert unit == (found if found and found.kind is Kind.UNIT else None)
     write(tmp_path, {"/etc/systemd/system/local-fs.target.requires/nix.mount": Link(_UNIT)})

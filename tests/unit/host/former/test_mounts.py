@@ -1,4 +1,4 @@
-"""What another Nix mounts on /nix: lines of /etc/fstab, and /proc/self/mountinfo."""
+"""Test the detection of another Nix's mounts: /etc/fstab and /proc/self/mountinfo."""
 
 import pytest
 from nix_aurora_host.former.facts import Cure
@@ -32,11 +32,11 @@ def test_lines_for_nix_are_found_by_their_numbers() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "# /x /nix none bind\n", "/x\n", "/x /nixos y\n", "\0 \n"])
-def test_other_lines_are_left_alone(text: str) -> None:
+def test_other_lines_are_ignored(text: str) -> None:
     assert find_lines(text) is None
 
 
-def test_a_line_may_leave_out_type_and_options() -> None:
+def test_line_may_omit_type_and_options() -> None:
     (line,) = parse_fstab("/x /nix\n")
     assert (line.kind, line.options) == ("auto", ("defaults",))
 
@@ -51,5 +51,5 @@ def test_the_last_mount_is_on_top() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", " - ", "1 2 3 4 /nix - ", "22 1 0:20 / /nix rw"])
-def test_text_of_another_form_is_no_mount(text: str) -> None:
+def test_malformed_text_is_not_a_mount(text: str) -> None:
     assert find_mount(text) is None

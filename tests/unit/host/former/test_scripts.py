@@ -1,4 +1,4 @@
-"""Blocks that installers put into start-up files: found, and taken out exactly."""
+"""Test that the blocks of installers in start-up files are found and removed exactly."""
 
 from pathlib import Path
 
@@ -17,12 +17,12 @@ _DETERMINATES = f"{BLOCK}        \n"
 @pytest.mark.parametrize(
     "own", ["# mine\n", "\n# mine\n", "if x; then\n    y\nfi", "", "\n\n", "# Nix\nown\n"]
 )
-def test_a_block_is_taken_out_and_nothing_else(block: str, own: str) -> None:
+def test_only_the_block_is_removed(block: str, own: str) -> None:
     text = block + own
     assert without(text, find_blocks(text)) == own
 
 
-def test_a_block_that_is_there_twice_is_taken_out_twice() -> None:
+def test_repeated_block_is_removed_twice() -> None:
     text = f"{BLOCK}{_DETERMINATES}# mine\n"
     assert without(text, find_blocks(text)) == "# mine\n"
 
@@ -40,11 +40,11 @@ def test_a_block_that_is_there_twice_is_taken_out_twice() -> None:
         + ". /nix/var/nix/profiles/default/etc/profile.d/nix.sh\n# End Nix\n",
     ],
 )
-def test_what_only_looks_like_a_block_stays(text: str) -> None:
+def test_similar_text_stays(text: str) -> None:
     assert find_blocks(text) == ()
 
 
-def test_scripts_are_moved_where_nothing_of_the_host_s_is_in_them(tmp_path: Path) -> None:
+def test_script_is_moved_if_nothing_in_it_is_the_hosts(tmp_path: Path) -> None:
     write(tmp_path, {**CLASSIC, "/etc/profile.d/mine.sh": "x\n"})
     found = {trace.path: (trace.kind, trace.cure) for trace in find_scripts(Tree(str(tmp_path)))}
     assert found == {
@@ -55,7 +55,7 @@ def test_scripts_are_moved_where_nothing_of_the_host_s_is_in_them(tmp_path: Path
     }
 
 
-def test_copies_of_nix_s_own_script_and_links_to_it_are_found(tmp_path: Path) -> None:
+def test_copies_of_nixs_script_and_links_to_it_are_found(tmp_path: Path) -> None:
     script = "/nix/var/nix/profiles/default/etc/profile.d/nix-daemon.sh"
     files: Files = {
         "/etc/profile.d/nix-daemon.sh": "__ETC_PROFILE_NIX_SOURCED=1\n",
@@ -67,7 +67,7 @@ def test_copies_of_nix_s_own_script_and_links_to_it_are_found(tmp_path: Path) ->
     assert found == {"/etc/profile.d/nix-daemon.sh", "/etc/profile.d/a.sh"}
 
 
-def test_the_packaged_script_is_no_trace(tmp_path: Path) -> None:
+def test_packaged_script_is_no_trace(tmp_path: Path) -> None:
     packaged = Path("payload/etc/profile.d/nix.sh").read_text()
     write(tmp_path, {"/etc/profile.d/nix.sh": packaged})
     assert list(find_scripts(Tree(str(tmp_path)))) == []
@@ -87,7 +87,7 @@ def test_the_packaged_script_is_no_trace(tmp_path: Path) -> None:
         ("include /etc/nix/nix.custom.conf\n", None),
     ],
 )
-def test_settings_are_of_another_nix_unless_they_include_the_administrator_s(
+def test_settings_are_another_nixs_unless_they_include_the_administrators(
     text: str, effect: str | None
 ) -> None:
     trace = judge_settings(text)
@@ -95,7 +95,7 @@ def test_settings_are_of_another_nix_unless_they_include_the_administrator_s(
     assert trace is None or trace.effect.startswith(effect or "")
 
 
-def test_settings_that_the_packaged_nixd_writes_are_no_trace(tmp_path: Path) -> None:
+def test_settings_of_the_packaged_nixd_are_no_trace(tmp_path: Path) -> None:
     settings = {"/etc/nix/nix.conf": DETERMINATE["/etc/nix/nix.conf"]}
     write(tmp_path, settings)
     assert [trace.kind for trace in find_files(Tree(str(tmp_path)), ours=True)] == [Kind.SETTINGS]
@@ -116,7 +116,7 @@ def test_other_files_are_found_by_place_and_content(tmp_path: Path) -> None:
     }
 
 
-def test_a_receipt_is_a_trace_only_where_it_would_delete_our_store(tmp_path: Path) -> None:
+def test_receipt_is_a_trace_only_if_it_would_delete_our_store(tmp_path: Path) -> None:
     write(tmp_path, {"/nix/receipt.json": "{}"})
     tree = Tree(str(tmp_path))
     assert [trace.kind for trace in find_files(tree, ours=True)] == [Kind.RECEIPT]

@@ -1,4 +1,4 @@
-"""Where stores of another Nix lie."""
+"""Test where stores of another Nix are found."""
 
 from pathlib import Path
 
@@ -20,17 +20,17 @@ def _found(top: Path, *, ours: bool = True) -> list[FormerStore]:
     return list(find_stores(tree, ours=ours, lines=sources(tree)))
 
 
-def test_the_installer_s_store_is_found_with_its_uninstaller(tmp_path: Path) -> None:
+def test_store_of_the_installer_is_found_with_its_uninstaller(tmp_path: Path) -> None:
     write(tmp_path, DETERMINATE)
     assert _found(tmp_path) == [FormerStore("/var/home/nix", uninstaller=True)]
 
 
-def test_a_store_without_a_database_is_none(tmp_path: Path) -> None:
+def test_store_without_a_database_is_ignored(tmp_path: Path) -> None:
     write(tmp_path, {"/var/home/nix/store/x": "", "/var/home/nix/var/nix/y": ""})
     assert _found(tmp_path) == []
 
 
-def test_sources_of_mounts_are_looked_at_even_after_they_were_put_aside(tmp_path: Path) -> None:
+def test_sources_of_mounts_are_checked_even_after_they_were_put_aside(tmp_path: Path) -> None:
     former = "/etc/nix-aurora.former/etc"
     unit = "[Mount]\nWhat=/var/c\nWhere=/nix\n"
     write(tmp_path, {"/etc/fstab": "/var/a /nix none bind\n"})
@@ -41,22 +41,22 @@ def test_sources_of_mounts_are_looked_at_even_after_they_were_put_aside(tmp_path
     assert {store.path for store in _found(tmp_path)} == {"/var/a", "/var/b", "/var/c"}
 
 
-def test_nix_itself_is_one_where_it_is_not_ours(tmp_path: Path) -> None:
+def test_nix_itself_is_another_store_unless_it_is_ours(tmp_path: Path) -> None:
     write(tmp_path, _store("/nix"))
     assert _found(tmp_path, ours=False) == [FormerStore("/nix")]
     assert _found(tmp_path, ours=True) == []
 
 
-def test_a_subvolume_may_have_one_unless_it_is_mounted_for_us(tmp_path: Path) -> None:
+def test_subvolume_is_checked_unless_it_is_our_mount(tmp_path: Path) -> None:
     write(tmp_path, {"/etc/fstab": _SUBVOLUME.format("/nix")})
     assert _found(tmp_path) == [FormerStore("", "UUID=1")]
     write(tmp_path, _store("/nix"))
-    assert _found(tmp_path, ours=False) == [FormerStore("/nix")]  # it is mounted there
+    assert _found(tmp_path, ours=False) == [FormerStore("/nix")]  # the subvolume is mounted there
     kept = {"/etc/nix-aurora.former/etc/fstab": _SUBVOLUME.format("/nix")}
     write(tmp_path, {"/etc/fstab": _SUBVOLUME.format("/var/lib/nix"), **kept})
     assert _found(tmp_path) == []
 
 
-def test_our_own_is_none_though_it_lies_elsewhere(tmp_path: Path) -> None:
+def test_own_store_in_another_place_is_ignored(tmp_path: Path) -> None:
     write(tmp_path, {**_store("/var/home/nix"), "/var/lib/nix": Link("../home/nix")})
     assert _found(tmp_path) == []

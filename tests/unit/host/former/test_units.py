@@ -1,4 +1,4 @@
-"""Units of another Nix are recognized by what they do, those of others are left alone."""
+"""Test that units of another Nix are recognized by what they do, and other units are ignored."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_every_unit_and_link_of_an_installer_is_found(name: str, tmp_path: Path)
         ("[Socket]\nListenStream=/nix/var/nix/daemon-socket/socket\n", ANOTHER, "listens"),
     ],
 )
-def test_a_unit_is_judged_by_its_text(text: str, whose: str, effect: str) -> None:
+def test_unit_is_judged_by_its_text(text: str, whose: str, effect: str) -> None:
     judged = judge_unit(text)
     assert judged is not None
     assert judged[0] == whose
@@ -60,19 +60,19 @@ def test_a_unit_is_judged_by_its_text(text: str, whose: str, effect: str) -> Non
         "[Service]\nEnvironment=https_proxy=http://proxy\n",
     ],
 )
-def test_other_units_are_left_alone(text: str) -> None:
+def test_other_units_are_ignored(text: str) -> None:
     assert judge_unit(text) is None
 
 
-def test_links_that_lead_nowhere_are_found_with_what_requires_them(tmp_path: Path) -> None:
-    """The unit is gone, and only the link that makes our socket require it is left."""
+def test_broken_links_are_found_with_the_units_that_require_them(tmp_path: Path) -> None:
+    """The unit is gone, and only the link that makes our socket require it remains."""
     path = f"{_UNITS}/nix-daemon.socket.requires/nix.mount"
     assert _found(tmp_path, {path: Link(f"{_UNITS}/nix.mount")}) == {
         path: "makes nix-daemon.socket require nix.mount"
     }
 
 
-def test_what_an_administrator_has_is_no_trace(tmp_path: Path) -> None:
+def test_administrators_units_are_no_trace(tmp_path: Path) -> None:
     files: Files = {
         f"{_UNITS}/nix-setup.service": Link("/dev/null"),
         f"{_UNITS}/determinate-nixd.socket": Link("/dev/null"),
@@ -86,7 +86,7 @@ def test_what_an_administrator_has_is_no_trace(tmp_path: Path) -> None:
     assert _found(tmp_path, files) == {}
 
 
-def test_a_packaged_unit_that_an_administrator_has_edited_is_called_so(tmp_path: Path) -> None:
+def test_edited_copy_of_a_packaged_unit_is_reported_as_such(tmp_path: Path) -> None:
     text = "[Service]\nExecStart=/usr/libexec/nix-aurora/daemon\n"
     write(tmp_path, {f"{_UNITS}/nix-daemon.service": text})
     (trace,) = find_units(Tree(str(tmp_path)))
@@ -94,13 +94,13 @@ def test_a_packaged_unit_that_an_administrator_has_edited_is_called_so(tmp_path:
     assert trace.effect == "takes the place of the packaged nix-daemon.service"
 
 
-def test_a_drop_in_that_starts_another_daemon_is_found(tmp_path: Path) -> None:
+def test_drop_in_that_starts_another_daemon_is_found(tmp_path: Path) -> None:
     path = "/run/systemd/system/nix-daemon.service.d/x.conf"
     text = "[Service]\nExecStart=\nExecStart=/usr/local/bin/determinate-nixd daemon\n"
     assert set(_found(tmp_path, {path: text})) == {path}
 
 
-def test_a_file_that_is_too_long_or_no_file_holds_nobody_up(tmp_path: Path) -> None:
+def test_long_file_or_pipe_blocks_nothing(tmp_path: Path) -> None:
     write(tmp_path, {f"{_UNITS}/a.service": "x" * (1 << 20)})
     (tmp_path / f"{_UNITS[1:]}/b.service").mkdir()
     os.mkfifo(tmp_path / f"{_UNITS[1:]}/nix.mount")

@@ -1,4 +1,4 @@
-"""The package's own files: closure.json, closure.env, and the store paths that they name."""
+"""Test reading the package's own files: closure.json, closure.env, and their store paths."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ CLOSURE_PROFILE={_PROFILE}
 """
 
 
-def test_accepted_advisories_are_read_where_the_package_names_any() -> None:
+def test_accepted_advisories_are_read() -> None:
     assert parse_closure(json.dumps(_JSON)).accepted == ()
     accepted = json.dumps({**_JSON, "acceptedAdvisories": ["GHSA-a"]})
     assert parse_closure(accepted).accepted == ("GHSA-a",)
@@ -69,7 +69,7 @@ def test_the_description_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '"x"', json.dumps({**_JSON, "paths": None})])
-def test_a_damaged_description_is_an_error_of_a_known_kind(text: str) -> None:
+def test_damaged_description_is_an_error_of_a_known_kind(text: str) -> None:
     with pytest.raises((ValueError, KeyError, TypeError, AttributeError)):
         parse_closure(text)
 
@@ -78,7 +78,7 @@ def _differing(text: str) -> tuple[str, ...]:
     return find_differing(parse_environment(text), _JSON)
 
 
-def test_the_environment_file_is_compared_with_the_description() -> None:
+def test_environment_file_is_compared_with_the_description() -> None:
     assert _differing(_ENV) == ()
     assert len(_differing("")) == len(_ENV.splitlines())
 
@@ -94,15 +94,13 @@ def test_the_environment_file_is_compared_with_the_description() -> None:
         ("CLOSURE_NIX=", "CLOSURE_NIY=", "CLOSURE_NIX"),
     ],
 )
-def test_a_flipped_byte_of_the_environment_file_is_named(
-    text: str, damaged: str, name: str
-) -> None:
+def test_flipped_byte_in_the_environment_file_is_named(text: str, damaged: str, name: str) -> None:
     assert _differing(_ENV.replace(text, damaged)) == (name,)
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
-    """Return a package that is whole."""
+    """Return an intact package."""
     package = make_package(tmp_path, monkeypatch)
     roles = {"nix": NIX, "cacert": CACERT, "profile": PROFILE}
     values = {f"CLOSURE_{role.upper()}": f"/nix/store/{name}" for role, name in roles.items()}
@@ -113,13 +111,13 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     return package
 
 
-def test_a_whole_package_is_found_whole(package: Package) -> None:
+def test_intact_package_has_no_damage(package: Package) -> None:
     packaged = gather.gather_packaged(gather.gather_closure())
     assert packaged == Packaged()
     assert packaged.whole
 
 
-def test_what_is_not_as_packaged_is_named(package: Package) -> None:
+def test_difference_from_the_package_is_named(package: Package) -> None:
     (package.store / LIB / "bin/nix").write_text("damaged")
     (package.store / FILE).unlink()
     (package.store / "more").touch()
@@ -136,7 +134,7 @@ def test_what_is_not_as_packaged_is_named(package: Package) -> None:
     assert not packaged.whole
 
 
-def test_a_package_without_a_store_is_damaged_throughout(package: Package) -> None:
+def test_package_without_a_store_is_completely_damaged(package: Package) -> None:
     shutil.rmtree(package.store)
     assert set(gather.gather_packaged(gather.gather_closure()).damaged) == NAMES
 
@@ -152,7 +150,7 @@ def _tree(top: Path) -> Path:
     return path
 
 
-def test_content_that_is_not_as_registered_is_named(
+def test_content_that_differs_from_its_registration_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = _tree(tmp_path)

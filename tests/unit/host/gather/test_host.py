@@ -1,4 +1,4 @@
-"""The kind of host, another Nix, labels: from what rpm-ostree, rpm and matchpathcon print."""
+"""Test reading the kind of host, another Nix, and labels from the output of programs."""
 
 import json
 
@@ -7,7 +7,7 @@ from nix_aurora_host.gather.host import parse_contexts, parse_layered, parse_pac
 
 
 def _status(**booted: object) -> str:
-    """Return what rpm-ostree status --booted --json prints, as far as it matters."""
+    """Return the relevant part of the output of rpm-ostree status --booted --json."""
     return json.dumps({"deployments": [{"booted": True, **booted}], "transaction": None})
 
 
@@ -24,17 +24,17 @@ def _status(**booted: object) -> str:
         ('{"deployments": [1]}', False),
     ],
 )
-def test_a_layered_package_is_told_from_one_in_the_image(text: str, layered: bool) -> None:
+def test_layered_package_differs_from_one_in_the_image(text: str, layered: bool) -> None:
     assert parse_layered(text) is layered
 
 
-def test_fedoras_packages_are_found_among_what_rpm_says() -> None:
+def test_fedoras_packages_are_found_in_rpms_output() -> None:
     text = "package nix is not installed\nnix-core\nnix-daemon\npackage nix-x is not installed\n"
     wanted = ("nix", "nix-core", "nix-daemon")
     assert parse_packages(text, wanted) == ("nix-core", "nix-daemon")
 
 
-def test_contexts_are_those_of_the_paths_that_were_asked_for() -> None:
+def test_contexts_are_matched_to_the_requested_paths() -> None:
     text = "/\tsystem_u:object_r:root_t:s0\n/nix\t<<none>>\nmatchpathcon: no policy\n/x\ty\n"
     assert parse_contexts(text, ["/", "/nix"]) == {
         "/": "system_u:object_r:root_t:s0",

@@ -1,4 +1,4 @@
-"""Logins: what shells print, and the files of a home."""
+"""Test reading logins: the output of shells, and the files of a home."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from nix_aurora_host.person import Person
 _MARK = "\nnix-aurora: environment\n"
 
 
-def test_the_environment_comes_after_our_mark() -> None:
+def test_environment_comes_after_our_mark() -> None:
     text = (
         f"Welcome!\nPATH=/not/this\n{_MARK}PATH=/a:/b\0EMPTY=\0TWO=x\ny\0BASH_FUNC_f%%=() {{ }}\0"
     )
@@ -25,7 +25,7 @@ def test_the_environment_comes_after_our_mark() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "Welcome!\n", "nix-aurora: environment", "PATH=/a\0"])
-def test_a_login_without_the_mark_has_not_ended(text: str) -> None:
+def test_login_without_the_mark_has_not_ended(text: str) -> None:
     assert parse_login(text) is None
 
 
@@ -47,7 +47,7 @@ def test_assignments_are_found(text: str, values: list[str]) -> None:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a home; the host has no files that matter."""
+    """Return a home; the host itself has no relevant files."""
     monkeypatch.setattr(logins, "HOST_FILES", ())
     monkeypatch.setattr(logins, "HOST_FOLDERS", {})
     monkeypatch.delenv("NIX_REMOTE", raising=False)
@@ -59,7 +59,7 @@ def _remotes(home: Path) -> tuple[Remote, ...]:
     return gather_remotes(Person(os.getuid(), os.getgid(), "u", str(home)))
 
 
-def test_start_up_files_are_read_also_through_links_inside_the_home(home: Path) -> None:
+def test_start_up_files_are_also_read_through_links_inside_the_home(home: Path) -> None:
     (home / "dotfiles").mkdir()
     (home / "dotfiles" / "profile").write_text("NIX_REMOTE=local\n")
     (home / ".profile").symlink_to(f"{home}/dotfiles/profile")
@@ -87,7 +87,7 @@ def test_pipes_devices_directories_and_links_out_of_the_home_are_not_read(home: 
     assert _remotes(home) == ()
 
 
-def test_reading_has_a_bound(home: Path) -> None:
+def test_reading_is_limited(home: Path) -> None:
     with (home / ".profile").open("wb") as file:
         file.write(b"NIX_REMOTE=local\n")
         file.truncate(15 << 40)
@@ -97,7 +97,7 @@ def test_reading_has_a_bound(home: Path) -> None:
     assert others.read_untrusted(str(home), ".profile", 17) == "NIX_REMOTE=local\n"
 
 
-def test_what_is_not_there_is_nothing(home: Path) -> None:
+def test_missing_files_are_empty(home: Path) -> None:
     assert others.read_untrusted(str(home), "none") is None
     assert others.names_untrusted(str(home), "none/none") == ()
     assert others.names_untrusted(f"{home}/none", "x") == ()

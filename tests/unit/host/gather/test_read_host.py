@@ -1,4 +1,4 @@
-"""The kind of host, another Nix, labels, users and logins, as the system tells them."""
+"""Test reading the kind of host, another Nix, labels, users and logins from the system."""
 
 import os
 import pwd
@@ -19,7 +19,7 @@ from tests.unit.host.checks.test_checks import CLOSURE
 
 
 def _answer(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Outcome]) -> None:
-    """Have programs answer by the name of their file; others cannot be started."""
+    """Fake the output of programs by the name of their file; others cannot be started."""
 
     def run(command: Sequence[str], **_options: object) -> Outcome:
         return answers.get(Path(command[0]).name, Outcome(NOT_STARTED, "", "not here"))
@@ -29,12 +29,12 @@ def _answer(monkeypatch: pytest.MonkeyPatch, answers: Mapping[str, Outcome]) -> 
 
 @pytest.fixture
 def person(tmp_path: Path) -> Person:
-    """Return the user of this process, with a home of the test's."""
+    """Return the user of this process, with a home in the test's directory."""
     (tmp_path / "home").mkdir()
     return Person(os.getuid(), os.getgid(), pwd.getpwuid(os.getuid()).pw_name, f"{tmp_path}/home")
 
 
-def test_a_host_is_what_its_programs_say(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_follows_from_the_output_of_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     _answer(monkeypatch, {"image-host": Outcome(0, "", "")})
     assert gather_host(ask_rpm_ostree=True).image
     _answer(monkeypatch, {"image-host": Outcome(1, "", "")})
@@ -67,7 +67,7 @@ def test_labels_are_compared_with_the_policy(
     assert labels[-1] == Label(paths.SOCKETS[0], "u:object_r:etc_t:s0", None)
 
 
-def test_a_file_without_a_label_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_without_a_label_has_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "enforce").touch()
     monkeypatch.setattr(host, "_ENFORCE", str(tmp_path / "enforce"))
     monkeypatch.setattr(paths, "STORE", str(tmp_path / "none"))
@@ -95,7 +95,7 @@ def test_build_users_are_the_members_of_their_group(
     assert gather_users().absent == ("root", "nobody-at-all")
 
 
-def test_under_sudo_the_person_is_who_typed_it(
+def test_person_under_sudo_is_the_one_who_called_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".nix-profile").symlink_to("/nix/var/nix/profiles/per-user/gone/profile")
@@ -109,7 +109,7 @@ def test_under_sudo_the_person_is_who_typed_it(
     assert not find_person().through_sudo
 
 
-def test_a_user_that_nobody_knows_has_the_home_of_the_environment(
+def test_unknown_user_has_the_home_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def refuse(uid: int) -> None:
@@ -121,7 +121,7 @@ def test_a_user_that_nobody_knows_has_the_home_of_the_environment(
     assert (find_person().name, find_person().home) == ("12345", "/somewhere")
 
 
-def test_a_login_of_bash_is_read_with_what_the_user_s_file_sets(
+def test_login_of_bash_is_read_with_the_users_settings(
     person: Person, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "PRISTINE", str(tmp_path / "pristine"))
@@ -134,7 +134,7 @@ def test_a_login_of_bash_is_read_with_what_the_user_s_file_sets(
     assert bash.startup == f"{person.home}/.bash_login"
 
 
-def test_a_login_that_ends_early_has_no_environment(person: Person) -> None:
+def test_login_that_ends_early_has_no_environment(person: Person) -> None:
     Path(person.home, ".bash_profile").write_text("exit 3\n")
     (bash,) = (shell for shell in gather_shells(person) if shell.name == "bash")
     assert bash.environment is None
@@ -163,6 +163,6 @@ def test_each_place_that_sets_nix_remote_is_found(
     }
 
 
-def test_a_command_of_a_person_runs_in_a_session_without_a_terminal(person: Person) -> None:
+def test_command_of_a_person_runs_in_a_session_without_a_terminal(person: Person) -> None:
     outcome = system.run(["bash", "-c", "id -u; pwd; [ ! -t 0 ]"], person=person)
     assert (outcome.code, outcome.stdout) == (0, f"{person.uid}\n/\n")

@@ -1,4 +1,4 @@
-"""The store, its database and the default profile of a host, read from a directory."""
+"""Test reading the store, its database and the default profile of a host from a directory."""
 
 import os
 from dataclasses import replace
@@ -27,7 +27,7 @@ _CLOSURE = Closure(
 
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return a store whose database knows A alone, with B and D on disk; a root keeps D."""
+    """Return a store whose database knows only A, with B and D on disk; a root keeps D."""
     nix = make_nix(tmp_path / "nix", monkeypatch)
     changed = {
         "BASE": nix.top,
@@ -50,7 +50,7 @@ def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
     return nix
 
 
-def test_the_store_is_compared_with_the_closure_and_the_roots(nix: Nix) -> None:
+def test_store_is_compared_with_the_closure_and_the_roots(nix: Nix) -> None:
     (nix.own / "imported").write_text("id\n")
     (nix.own / "aside").mkdir()
     (nix.own / "aside" / B).touch()
@@ -65,7 +65,7 @@ def test_the_store_is_compared_with_the_closure_and_the_roots(nix: Nix) -> None:
     assert 0 < store.free <= store.size
 
 
-def test_a_store_that_is_not_there_is_no_error(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_store_is_not_an_error(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STORE", "DATABASE", "OWN"):
         monkeypatch.setattr(paths, name, str(nix.top / "none"))
     store = gather_store(_CLOSURE)
@@ -74,7 +74,7 @@ def test_a_store_that_is_not_there_is_no_error(nix: Nix, monkeypatch: pytest.Mon
     assert store.unregistered == ()
 
 
-def test_a_file_that_is_no_database_has_no_rows(nix: Nix) -> None:
+def test_file_that_is_not_a_database_has_no_rows(nix: Nix) -> None:
     nix.database.write_bytes(b"no database")
     assert query("select path from ValidPaths") is None
 
@@ -89,7 +89,7 @@ def test_a_file_that_is_no_database_has_no_rows(nix: Nix) -> None:
         (AtNix.NOTHING, "namespace"),
     ],
 )
-def test_what_is_at_nix_is_told_apart(
+def test_kinds_of_nix_directories_are_distinguished(
     kind: AtNix, layout: str, nix: Nix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shown = nix.top if kind is AtNix.OURS else nix.top.parent / "shown"
@@ -106,7 +106,7 @@ def test_what_is_at_nix_is_told_apart(
     assert gather_store(_CLOSURE).layout == "relocated"
 
 
-def test_the_profile_belongs_to_the_package_or_to_the_administrator(nix: Nix) -> None:
+def test_profile_belongs_to_the_package_or_to_the_administrator(nix: Nix) -> None:
     for name in (A, D):
         (nix.store / name / "bin/nix").write_text("#!/bin/sh\necho 'nix (Nix) 2.30.1'\n")
         (nix.store / name / "bin/nix").chmod(0o755)
@@ -123,7 +123,7 @@ def test_the_profile_belongs_to_the_package_or_to_the_administrator(nix: Nix) ->
     assert (profile.owner, profile.script, profile.exists) == ("administrator", True, True)
 
 
-def test_a_registered_path_whose_content_differs_is_damaged(nix: Nix) -> None:
+def test_registered_path_with_other_content_is_damaged(nix: Nix) -> None:
     assert gather_damaged(_CLOSURE) == ()
     program = nix.store / A / "bin/program"
     program.chmod(0o755)
@@ -132,7 +132,7 @@ def test_a_registered_path_whose_content_differs_is_damaged(nix: Nix) -> None:
     assert gather_damaged(_CLOSURE) == (f"/nix/store/{A}",)
 
 
-def test_the_database_and_its_copies_are_described(nix: Nix) -> None:
+def test_database_and_its_copies_are_described(nix: Nix) -> None:
     assert gather_database() == Database(copies=(), lost=False, recovery=None)
     backup()
     (nix.own / "database-lost").touch()
@@ -142,7 +142,7 @@ def test_the_database_and_its_copies_are_described(nix: Nix) -> None:
     assert (database.lost, database.recovery) == (True, "checked 1 of 2")
 
 
-def test_a_lost_path_is_confirmed_by_a_copy_that_knows_its_content(
+def test_lost_path_is_confirmed_by_a_copy_with_its_content(
     nix: Nix, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -161,6 +161,6 @@ def test_a_lost_path_is_confirmed_by_a_copy_that_knows_its_content(
     assert set(looked.unknown.values()) == {D}
 
 
-def test_doctor_does_not_look_into_a_database_that_is_missing(nix: Nix) -> None:
+def test_doctor_does_not_open_a_missing_database(nix: Nix) -> None:
     store = replace(gather_store(_CLOSURE), database=False)
     assert look_deeper(Database(), store, _CLOSURE.nix) == Database()

@@ -1,4 +1,4 @@
-"""Nix's settings: what Nix 2.34.8 says about faults, and where they are."""
+"""Test parsing Nix 2.34.8's messages about settings, and locating their faults."""
 
 import json
 import os
@@ -50,7 +50,7 @@ max-jobs = auto
         ("", None),
     ],
 )
-def test_errors_of_settings_are_told_from_others(stderr: str, error: str | None) -> None:
+def test_errors_of_settings_differ_from_other_errors(stderr: str, error: str | None) -> None:
     assert parse_error(Outcome(1, "", stderr)) == error
     assert parse_error(Outcome(0, "", stderr)) is None
     assert parse_error(Outcome(TIMED_OUT, "", stderr)) is None
@@ -67,7 +67,7 @@ def test_errors_of_settings_are_told_from_others(stderr: str, error: str | None)
         (Outcome(1, "", "nix-aurora: cannot create a user namespace\n"), True),
     ],
 )
-def test_a_nix_that_does_not_start_is_known(outcome: Outcome, started: bool) -> None:
+def test_nix_that_does_not_start_is_recognized(outcome: Outcome, started: bool) -> None:
     assert has_started(outcome) is started
 
 
@@ -96,20 +96,20 @@ _SYNTAX = "syntax error in configuration line '{}' in \"{}\""
         ("setting 'cores' has invalid value 'many'", "!include site.conf\n", 1),
     ],
 )
-def test_the_line_of_an_error_is_found(message: str, custom: str, line: int) -> None:
+def test_line_of_an_error_is_found(message: str, custom: str, line: int) -> None:
     files = {CONF: _PACKAGED, CUSTOM: custom}
     assert nixconf.find_error(message, files, lambda _: False) == Place(CUSTOM, line)
 
 
-def test_a_message_cannot_name_a_place() -> None:
-    """The file's writer decides what it says; only files that doctor knows are searched."""
+def test_message_cannot_name_a_place() -> None:
+    """A setting's author controls the message, so only known files are searched."""
     message = _SYNTAX.format("x", "/etc/passwd") + '\' in "/etc/shadow"'
     own = {"/home/u/.config/nix/nix.conf": "cores = 1\nx\n"}
     found = nixconf.find_error(message, own, lambda _: True)
     assert found == Place("/home/u/.config/nix/nix.conf", 2)
 
 
-def test_an_error_in_no_line_has_no_place() -> None:
+def test_error_without_a_line_has_no_place() -> None:
     assert (
         nixconf.find_error("something new", {CONF: _PACKAGED, CUSTOM: ""}, lambda _: True) is None
     )
@@ -143,7 +143,7 @@ def _values(**changes: object) -> Mapping[str, str]:
         (_values(allowed_users=["*", "@x"]), []),
     ],
 )
-def test_unsafe_settings_are_known(values: Mapping[str, str], unsafe: list[str]) -> None:
+def test_unsafe_settings_are_recognized(values: Mapping[str, str], unsafe: list[str]) -> None:
     assert [name for name, value in values.items() if nixconf.is_unsafe(name, value)] == unsafe
 
 
@@ -184,7 +184,7 @@ def test_users_that_nix_cannot_find_are_numbers(
     assert find_unknown(setting, users, groups, lambda word: _IDS.get(word, ())) == unknown
 
 
-# --- all of it, as the packaged Nix answers
+# --- the complete result, with the packaged Nix's answers
 
 
 _CLOSURE = replace(CLOSURE, nix="/nix/store/x-nix")
@@ -196,7 +196,7 @@ _VALUES = json.dumps(
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory with the packaged settings, which are those in use."""
+    """Return a directory with the packaged settings, which are the ones in use."""
     (tmp_path / "pristine/nix").mkdir(parents=True)
     for path in (tmp_path / "pristine/nix/nix.conf", tmp_path / "nix.conf"):
         path.write_text(_PACKAGED)
@@ -212,7 +212,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _gather(
     monkeypatch: pytest.MonkeyPatch, shared: Outcome, own: Outcome | None = None
 ) -> tuple[Settings, list[Sequence[str]]]:
-    """Return the settings where Nix answers so for the daemon, and for the person."""
+    """Return the settings if Nix answers like this for the daemon, and for the person."""
     asked: list[Sequence[str]] = []
 
     def run(command: Sequence[str], *, person: object = None, **_options: object) -> Outcome:
@@ -223,7 +223,7 @@ def _gather(
     return settings.gather_settings(_CLOSURE, BASICS.store, PERSON), asked
 
 
-def test_settings_that_nix_understands_have_values_and_no_error(
+def test_valid_settings_have_values_and_no_error(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found, asked = _gather(monkeypatch, Outcome(0, _VALUES, ""))
@@ -238,7 +238,7 @@ def test_settings_that_nix_understands_have_values_and_no_error(
     assert found.places["sandbox"] == Place(f"{files}/nix.conf", 1)
 
 
-def test_an_error_for_all_is_placed_in_the_shared_files(
+def test_error_for_everyone_is_located_in_the_shared_files(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (files / "nix.custom.conf").write_text("\ncores = many\n")
@@ -248,10 +248,11 @@ def test_an_error_for_all_is_placed_in_the_shared_files(
     assert found.place == Place(f"{files}/nix.custom.conf", 2)
     assert len(asked) == 1
     found, _ = _gather(monkeypatch, Outcome(1, "", "error: something else\n"))
-    assert found.place == Place(f"{files}/nix.custom.conf", 0)  # the most likely file, as a whole
+    # the most likely file, without a line
+    assert found.place == Place(f"{files}/nix.custom.conf", 0)
 
 
-def test_an_error_of_the_person_alone_does_not_concern_the_daemon(
+def test_error_of_one_person_does_not_concern_the_daemon(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (files / "nix.conf").exists()
@@ -261,16 +262,14 @@ def test_an_error_of_the_person_alone_does_not_concern_the_daemon(
     assert found.place == Place(f"{PERSON.home}/.config/nix/nix.conf", 0)
 
 
-def test_nix_is_not_asked_before_it_is_imported(
-    files: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nix_is_not_run_before_it_is_imported(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (files / "nix.conf").unlink()
     monkeypatch.setattr(settings, "run", lambda *_words, **_options: pytest.fail("asked"))
     store = replace(BASICS.store, missing=(_CLOSURE.nix,))
     assert settings.gather_settings(_CLOSURE, store, PERSON) == Settings(exists=False)
 
 
-def test_without_a_nix_on_the_host_it_runs_in_a_namespace(
+def test_nix_runs_in_a_namespace_if_the_host_has_no_nix(
     files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (files / "nix.conf").exists()

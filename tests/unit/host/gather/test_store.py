@@ -1,4 +1,4 @@
-"""The store: versions, layouts, mount points, and whose the default profile is."""
+"""Test parsing versions, layouts, mount points, and the owner of the default profile."""
 
 import pytest
 from nix_aurora_host.gather.profile import owner_of, parse_version
@@ -39,7 +39,7 @@ def test_versions_are_parsed(text: str, version: tuple[int, ...] | None) -> None
         ("\n", AtNix.OTHER_STORE, "none"),
     ],
 )
-def test_the_layout_is_the_one_of_this_boot(reported: str, kind: AtNix, layout: str) -> None:
+def test_layout_is_that_of_this_boot(reported: str, kind: AtNix, layout: str) -> None:
     assert layout_of(reported, kind) == layout
 
 
@@ -53,7 +53,7 @@ def test_the_layout_is_the_one_of_this_boot(reported: str, kind: AtNix, layout: 
         ("own", None, None, "administrator"),
     ],
 )
-def test_the_default_profile_belongs_to_somebody(
+def test_default_profile_has_an_owner(
     shown: str | None, packaged: str | None, rooted: str | None, owner: str
 ) -> None:
     assert owner_of(shown, packaged, rooted) == owner
@@ -69,10 +69,10 @@ def test_the_default_profile_belongs_to_somebody(
         ("/mnt/a disk/store", "/mnt/a disk"),
     ],
 )
-def test_the_mount_point_of_a_path_is_found(path: str, point: str) -> None:
+def test_mount_point_of_a_path_is_found(path: str, point: str) -> None:
     assert find_mount_point(_MOUNTINFO, path) == point
 
 
 @pytest.mark.parametrize("text", ["", "x", "1 2 3\n\n", "1 2 3 4 \\04"])
-def test_a_strange_table_of_mounts_is_no_fault(text: str) -> None:
+def test_unusual_table_of_mounts_is_accepted(text: str) -> None:
     assert find_mount_point(text, "/var") == "/"

@@ -1,4 +1,4 @@
-"""Units, the daemon and its sockets, from what systemd and the kernel print."""
+"""Test parsing units, the daemon and its sockets from systemd's and the kernel's output."""
 
 import socket
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_units_are_parsed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "Failed to connect to bus", "Id=x\nMainPID=?"])
-def test_an_answer_without_units_is_no_fault(text: str) -> None:
+def test_answer_without_units_is_accepted(text: str) -> None:
     assert all(unit.pid == 0 for unit in parse_units(text).values())
 
 
@@ -85,7 +85,7 @@ def test_an_answer_without_units_is_no_fault(text: str) -> None:
         ("", None),
     ],
 )
-def test_the_daemon_s_program_is_found(command_line: str, program: str | None) -> None:
+def test_program_of_the_daemon_is_found(command_line: str, program: str | None) -> None:
     assert parse_program(command_line) == program
 
 
@@ -93,18 +93,16 @@ def test_listening_sockets_are_parsed() -> None:
     assert parse_listening(_PROC_NET_UNIX) == {_SOCKET}
 
 
-def test_a_connected_socket_does_not_listen() -> None:
+def test_connected_socket_is_not_listening() -> None:
     assert parse_listening(_PROC_NET_UNIX.replace("00010000", "00000000")) == set()
 
 
-def test_a_name_with_line_breaks_is_no_fault() -> None:
+def test_name_with_line_breaks_is_accepted() -> None:
     forged = f"{_PROC_NET_UNIX}x\n1 2 3 flags 5 6 7 /x/daemon-socket/socket\n"
     assert parse_listening(forged) == {_SOCKET}
 
 
-def test_the_socket_is_reached_through_a_link(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_socket_is_reached_through_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """/var/lib/nix may be a link to another disk."""
     place = tmp_path / "disk" / "daemon-socket"
     place.mkdir(parents=True)
@@ -117,11 +115,11 @@ def test_the_socket_is_reached_through_a_link(
         listener.bind(f"{place}/socket")
         listener.listen()
         assert gather_listening() == {shown}
-        (place / "socket").unlink()  # under its listener
+        (place / "socket").unlink()  # while its listener runs
         assert gather_listening() == frozenset()
 
 
-def test_a_silent_daemon_does_not_answer(tmp_path: Path) -> None:
+def test_silent_daemon_does_not_answer(tmp_path: Path) -> None:
     path = f"{tmp_path}/socket"
     assert not daemon_answers(path, 0.1)
     with socket.socket(socket.AF_UNIX) as listener:

@@ -1,4 +1,4 @@
-"""How a host gets a newer package, from the origins that rpm-ostree and bootc write."""
+"""Test how a host gets a newer package, from the origins that rpm-ostree and bootc write."""
 
 import os
 import struct
@@ -42,7 +42,7 @@ _LOCKED = "# a comment\n[Daemon]\nAutomaticUpdatePolicy=stage\nLockLayering=true
             "[Daemon]\n#LockLayering=true\n",
             Upgrades(Way.FILES, files=_BOTH),
         ),
-        # The policy module alone from a file.
+        # Only the policy module comes from a file.
         (
             f"{_COMMIT}{_REPOSITORY}requested-local={_DIGEST}:nix-aurora-selinux-1-1.noarch;\n",
             "",
@@ -55,7 +55,9 @@ _LOCKED = "# a comment\n[Daemon]\nAutomaticUpdatePolicy=stage\nLockLayering=true
         ("[origin]\nrefspec=%(x)s\n[packages]\nrequested-local=;;x;:;\n", "", Upgrades(Way.IMAGE)),
     ],
 )
-def test_the_way_is_read_from_the_origin(origin: str, daemon: str, found: Upgrades) -> None:
+def test_way_of_upgrading_is_read_from_the_origin(
+    origin: str, daemon: str, found: Upgrades
+) -> None:
     assert parse_origin(origin, daemon) == found
 
 
@@ -86,10 +88,10 @@ def test_status_names_the_way_and_the_command(
     assert describe(found) == {"way": found.way, "command": command, "locked": found.locked}
     lines = explain(found).splitlines()
     assert lines[-1] == last
-    assert all(len(line) <= 90 for line in lines)  # status puts ten columns before them
+    assert all(len(line) <= 90 for line in lines)  # status puts ten columns before these lines
 
 
-def test_it_is_the_booted_deployments_origin_that_counts(
+def test_origin_of_the_booted_deployment_counts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     codes = {"image-host": 0}
@@ -103,7 +105,8 @@ def test_it_is_the_booted_deployments_origin_that_counts(
     monkeypatch.setattr(upgrades, "_DAEMON", str(tmp_path / "rpm-ostreed.conf"))
     monkeypatch.setattr(source, "_BOOTED", str(booted))
     monkeypatch.setattr(source, "_DEPLOYMENTS", str(tmp_path))
-    assert gather_upgrades() == Upgrades(Way.IMAGE, container=True)  # bootc without ostree
+    # a host of bootc without ostree
+    assert gather_upgrades() == Upgrades(Way.IMAGE, container=True)
 
     deployments = tmp_path / "default/deploy"
     for name, origin in {"abc.0": _COMMIT + _FILES, "abc.1": _CONTAINER}.items():
@@ -116,7 +119,7 @@ def test_it_is_the_booted_deployments_origin_that_counts(
     assert gather_upgrades() == Upgrades(Way.FILES, files=_BOTH)
     (tmp_path / "rpm-ostreed.conf").write_text(_LOCKED)
     assert gather_upgrades().locked
-    os.truncate(booted, 0)  # another ostree
+    os.truncate(booted, 0)  # another version of ostree
     assert gather_upgrades() == Upgrades()
     codes["image-host"] = 1
     assert gather_upgrades() == Upgrades(Way.DNF)

@@ -1,4 +1,4 @@
-"""Build users from sysusers.d and the group, and profiles that lead nowhere."""
+"""Test reading build users from sysusers.d and the group, and finding broken profiles."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from nix_aurora_host.gather.users import match_users, why_lost
 from nix_aurora_host.person import LostProfile
 
 
-def test_a_member_that_is_no_user_is_absent() -> None:
+def test_member_without_an_account_is_absent() -> None:
     users = match_users(("a", "b", "c"), 987, ["a", "b"], {"a": 5}.get)
     assert (users.group, users.members, users.ids) == (987, ("a", "b"), {"a": 5})
     assert users.absent == ("b", "c")
@@ -28,7 +28,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("links", "reason"),
     [
         ({}, None),
-        ({".nix-profile": "state/profile"}, None),  # nobody has put anything into it
+        ({".nix-profile": "state/profile"}, None),  # an empty profile
         (
             {
                 ".nix-profile": "state/profile",
@@ -45,7 +45,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({".nix-profile": ".nix-profile"}, LostProfile.FOLDER),
     ],
 )
-def test_a_profile_is_lost_or_not(home: Path, links: dict[str, str], reason: str | None) -> None:
+def test_broken_profile_is_found(home: Path, links: dict[str, str], reason: str | None) -> None:
     for name, target in links.items():
         (home / name).symlink_to(target)
     assert why_lost(f"{home}/.nix-profile") == reason

@@ -1,6 +1,6 @@
-"""A package of small store paths, and a host's /var/lib/nix, in a directory of the test's.
+"""A package of small store paths, and a host's /var/lib/nix, in a test's directory.
 
-Nix cannot run there: what it does with a registration is done by a program of a few lines.
+Nix cannot run there: a program of a few lines replaces its handling of a registration.
 """
 
 import json
@@ -28,7 +28,7 @@ NIX, CACERT, PROFILE, LIB = (
     name("p", "profile"),
     (name("l", "lib")),
 )
-# A file, a link and a directory can each be a store path.
+# A store path can be a file, a link or a directory.
 FILE, LINK = name("f", "file"), name("k", "link")
 NAMES = {NIX, CACERT, PROFILE, LIB, FILE, LINK}
 _REFERENCES = {NIX: [LIB, NIX], PROFILE: [NIX, CACERT]}
@@ -60,7 +60,7 @@ database.commit()
 
 
 class Package:
-    """The package's files and what they are imported into."""
+    """The package's files, and the host into which they are imported."""
 
     def __init__(self, top: Path, host: Nix) -> None:
         self.top = top
@@ -82,7 +82,7 @@ class Package:
         (self.store / LINK).symlink_to(f"/nix/store/{FILE}")
 
     def describe(self, **changed: object) -> None:
-        """Write closure.json, with an id of its own."""
+        """Write closure.json, with its own id."""
         infos = []
         for path_name in sorted(NAMES):
             found = nar_hash(self.store / path_name)
@@ -113,11 +113,11 @@ class Package:
 
     @property
     def closure(self) -> Closure:
-        """The closure as the import reads it."""
+        """Return the closure as the import reads it."""
         return read_closure()
 
     def run_import(self) -> None:
-        """Import."""
+        """Run the import."""
         run.run(self.closure)
 
     def add_to_store(self, path_name: str) -> Path:
@@ -133,7 +133,7 @@ class Package:
         return target
 
     def check_whole(self) -> None:
-        """Fail unless all is imported, rooted and stamped."""
+        """Fail unless everything is imported, rooted and stamped."""
         assert {path.name for path in self.host.store.iterdir()} == NAMES
         for path_name in NAMES:
             assert nar_hash(self.host.store / path_name) == nar_hash(self.store / path_name)
@@ -152,7 +152,7 @@ class Package:
 
 
 def _as_root(rename: Callable[[str, str], None]) -> Callable[[str, str], None]:
-    """Let everybody rename a directory that is read-only, as only root may."""
+    """Let any user rename a read-only directory, which normally only root may."""
 
     def renamed(old: str, new: str) -> None:
         directory = Path(old).is_dir() and not Path(old).is_symlink()
@@ -166,7 +166,7 @@ def _as_root(rename: Callable[[str, str], None]) -> Callable[[str, str], None]:
 
 
 def make_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
-    """Return a package and an empty host, to which every path of the import leads."""
+    """Return a package and an empty host, on which all paths of the import are redirected."""
     host = make_nix(tmp_path / "nix", monkeypatch)
     package = tmp_path / "package"
     package.mkdir()
@@ -189,10 +189,10 @@ def make_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     program.write_text(_LOAD.replace("SCHEMA", SCHEMA))
     command = [sys.executable, "-I", "-S", os.fspath(program), paths.STATE]
     monkeypatch.setattr(nix, "_command", lambda *_: command)
-    monkeypatch.setattr(syscalls, "show", lambda *_: None)  # it takes root's rights
+    monkeypatch.setattr(syscalls, "show", lambda *_: None)  # this needs root's rights
     monkeypatch.setattr(profile, "_run", lambda *_: "")
     monkeypatch.setattr(syscalls, "rename_new", _as_root(syscalls.rename_new))
     monkeypatch.setattr(
         syscalls, "sync", lambda _: None
-    )  # of this machine's disk, with all else on it
+    )  # a sync of this machine's disk would also sync everything else on it
     return Package(tmp_path, host)

@@ -1,4 +1,4 @@
-"""The parts of the import, each by itself."""
+"""Test the parts of the import separately."""
 
 import ctypes
 import errno
@@ -56,7 +56,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
 # --- the description
 
 
-def test_the_description_is_read(package: Package) -> None:
+def test_description_is_read(package: Package) -> None:
     closure = package.closure
     assert set(closure.paths) == NAMES
     assert closure.manual is None
@@ -65,7 +65,7 @@ def test_the_description_is_read(package: Package) -> None:
     assert closure.path(NIX) == f"/nix/store/{NIX}"
 
 
-def test_a_registration_is_what_nix_reads(package: Package) -> None:
+def test_registration_is_in_nixs_form(package: Package) -> None:
     info = package.closure.paths[NIX]
     text = registration(package.closure, {NIX}, "/run/nix/store")
     here = f"/run/nix/store/{NIX}"
@@ -76,7 +76,7 @@ def test_a_registration_is_what_nix_reads(package: Package) -> None:
 
 
 @pytest.mark.parametrize("byte", [0, 1, 0x80, 0xFF])
-def test_base32_is_that_of_nix(byte: int) -> None:
+def test_base32_is_the_same_as_nixs(byte: int) -> None:
     digest = bytes([byte]) * 31 + b"\x01"
     assert to_nix(digest) == hashes.to_nix(digest)
 
@@ -96,7 +96,7 @@ def test_base32_is_that_of_nix(byte: int) -> None:
         {"nix": "/nix/store/.."},
     ],
 )
-def test_a_damaged_description_is_refused(package: Package, damage: dict[str, object]) -> None:
+def test_damaged_description_is_refused(package: Package, damage: dict[str, object]) -> None:
     package.describe(**damage)
     with pytest.raises(CommandError, match=r"closure\.json: expected ") as raised:
         read_closure()
@@ -104,19 +104,19 @@ def test_a_damaged_description_is_refused(package: Package, damage: dict[str, ob
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b'{"paths": [{}]}'])
-def test_what_is_no_description_is_refused(package: Package, text: bytes) -> None:
+def test_other_json_is_refused(package: Package, text: bytes) -> None:
     Path(paths.DESCRIPTION).write_bytes(text)
     with pytest.raises(CommandError, match=r"closure\.json: (expected|cannot be read)"):
         read_closure()
 
 
-def test_a_description_that_is_gone_is_refused(package: Package) -> None:
+def test_missing_description_is_refused(package: Package) -> None:
     Path(paths.DESCRIPTION).unlink()
     with pytest.raises(CommandError, match=r"closure\.json: cannot be read: .*No such file"):
         read_closure()
 
 
-def test_a_changed_hash_changes_the_id(package: Package) -> None:
+def test_changed_hash_changes_the_id(package: Package) -> None:
     content = json.loads(Path(paths.DESCRIPTION).read_text())
     content["paths"][0]["narSize"] += 1
     Path(paths.DESCRIPTION).write_text(json.dumps(content))
@@ -137,7 +137,7 @@ def _cannot(code: int) -> clone.Way:
 
 @pytest.mark.parametrize("way", [clone.share, clone.copy_in_kernel, clone.copy])
 @pytest.mark.parametrize("size", [0, 1, 3 << 20])
-def test_each_way_copies(tmp_path: Path, way: clone.Way, size: int) -> None:
+def test_each_method_copies(tmp_path: Path, way: clone.Way, size: int) -> None:
     content = os.urandom(size)
     (tmp_path / "source").write_bytes(content)
     clone.clone(f"{tmp_path}/source", f"{tmp_path}/target", (way, clone.copy))
@@ -145,14 +145,14 @@ def test_each_way_copies(tmp_path: Path, way: clone.Way, size: int) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EXDEV, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
-def test_what_a_file_system_cannot_do_is_done_otherwise(tmp_path: Path, code: int) -> None:
+def test_method_that_a_file_system_lacks_is_replaced(tmp_path: Path, code: int) -> None:
     (tmp_path / "source").write_text("text")
     ways = (_cannot(code), _cannot(code), clone.copy)
     clone.clone(f"{tmp_path}/source", f"{tmp_path}/target", ways)
     assert (tmp_path / "target").read_text() == "text"
 
 
-def test_what_breaks_half_way_is_copied_from_the_start(tmp_path: Path) -> None:
+def test_partial_copy_is_restarted(tmp_path: Path) -> None:
     def half(origin: int, target: int, size: int) -> None:
         os.copy_file_range(origin, target, size // 2, 0, 0)
         raise OSError(errno.EXDEV, "no more")
@@ -163,14 +163,16 @@ def test_what_breaks_half_way_is_copied_from_the_start(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
-def test_another_failure_ends_it(tmp_path: Path, code: int) -> None:
+def test_other_failure_is_raised(tmp_path: Path, code: int) -> None:
     (tmp_path / "source").write_text("text")
     with pytest.raises(OSError, match=os.strerror(code)):
         clone.clone(f"{tmp_path}/source", f"{tmp_path}/target", (_cannot(code), clone.copy))
 
 
-def test_a_copy_of_nothing_is_no_success(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Some file systems have copied nothing of a file, and said so by a zero."""
+def test_copy_of_zero_bytes_is_not_a_success(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems copied nothing of a file, and reported that with a zero."""
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
     (tmp_path / "source").write_text("text")
     ways = (clone.copy_in_kernel, clone.copy)
@@ -178,7 +180,7 @@ def test_a_copy_of_nothing_is_no_success(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tmp_path / "target").read_text() == "text"
 
 
-def test_a_tree_gets_the_modes_and_times_of_a_store_path(tmp_path: Path) -> None:
+def test_tree_gets_the_modes_and_times_of_a_store_path(tmp_path: Path) -> None:
     source_tree = tmp_path / "source"
     deep = source_tree.joinpath(*["d"] * 100)
     deep.mkdir(parents=True)
@@ -208,13 +210,13 @@ def test_names_of_any_bytes_are_copied(tmp_path: Path) -> None:
     assert os.listdir(os.fsencode(tmp_path) + b"/target") == [b"\xff\n"]  # noqa: PTH208 - bytes
 
 
-def test_a_pipe_is_refused(tmp_path: Path) -> None:
+def test_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(clone.UnfitError, match="pipe is not a file, a directory or a link"):
         clone.clone(f"{tmp_path}/pipe", f"{tmp_path}/target")
 
 
-def test_the_probe_of_sharing_leaves_nothing(tmp_path: Path) -> None:
+def test_probe_of_sharing_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "source").write_text("text")
     clone.can_share(f"{tmp_path}/source", f"{tmp_path}/probe")
     assert not clone.can_share(f"{tmp_path}/none", f"{tmp_path}/probe")
@@ -226,7 +228,7 @@ def test_the_probe_of_sharing_leaves_nothing(tmp_path: Path) -> None:
 
 
 def _booted(device: int, inode: int, *, before: bytes = b"") -> bytes:
-    """Return a dictionary a{sv} as GVariant writes it, with an entry before ours."""
+    """Return a dictionary a{sv} in GVariant's encoding, with an entry before ours."""
     key = b"backing-root-device-inode\0"
     content = before + key
     content += bytes(-len(content) % 8) + struct.pack("=QQ", device, inode) + b"\0(tt)"
@@ -234,18 +236,18 @@ def _booted(device: int, inode: int, *, before: bytes = b"") -> bytes:
 
 
 @pytest.mark.parametrize("before", [b"", b"composefs\0\0\0\0\0\0\0\x01\0b\x0a\0\0\0\0\0"])
-def test_the_booted_deployment_is_read(before: bytes) -> None:
+def test_booted_deployment_is_read(before: bytes) -> None:
     assert source.parse_booted(_booted(7, 1 << 40, before=before)) == (7, 1 << 40)
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"composefs", _booted(1, 2)[:-6], _booted(1, 2).replace(b"(tt)", b"(uu)")]
 )
-def test_another_file_names_no_deployment(content: bytes) -> None:
+def test_other_file_names_no_deployment(content: bytes) -> None:
     assert source.parse_booted(content) is None
 
 
-def test_the_deployments_own_files_come_first(package: Package) -> None:
+def test_files_of_the_deployment_come_first(package: Package) -> None:
     assert source.find_sources() == [paths.PACKAGED_STORE]
     deployment = package.top / "deploy/aurora/deploy/abc.0"
     inside = Path(f"{deployment}{paths.PACKAGED_STORE}")
@@ -266,7 +268,7 @@ def test_the_deployments_own_files_come_first(package: Package) -> None:
 # --- threads
 
 
-def test_the_first_failure_ends_the_work() -> None:
+def test_first_failure_ends_the_work() -> None:
     done = []
 
     def work(number: int) -> None:
@@ -291,7 +293,7 @@ def test_everything_is_done_once() -> None:
 # --- system calls
 
 
-def test_nothing_is_renamed_over(tmp_path: Path) -> None:
+def test_rename_replaces_nothing(tmp_path: Path) -> None:
     for kind in ("file", "directory", "link"):
         old, new = tmp_path / f"old-{kind}", tmp_path / f"new-{kind}"
         old.write_text(kind)
@@ -316,7 +318,7 @@ class _Refusing:
 
     @staticmethod
     def renameat2(*_: object) -> int:
-        """Refuse."""
+        """Fail."""
         ctypes.set_errno(errno.EINVAL)
         return -1
 
@@ -327,7 +329,7 @@ class _Refusing:
         return -1
 
 
-def test_a_file_system_that_cannot_tell_is_asked_before(
+def test_unsupported_rename_checks_the_target_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(syscalls, "_libc", _Refusing)
@@ -339,17 +341,17 @@ def test_a_file_system_that_cannot_tell_is_asked_before(
     assert {path.name for path in tmp_path.iterdir()} == {"new", "taken"}
 
 
-def test_a_sync_that_fails_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_sync_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     syscalls.sync(f"{tmp_path}")
     monkeypatch.setattr(syscalls, "_libc", _Refusing)
     with pytest.raises(OSError, match="Input/output error"):
         syscalls.sync(f"{tmp_path}")
 
 
-def test_a_directory_is_shown_to_one_thread_alone(
+def test_directory_is_mounted_for_one_thread_only(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By calls that only root may make; tests/host has a Nix that runs there."""
+    """This uses system calls that only root may make; tests/host runs a Nix there."""
     called: list[str] = []
 
     class Library:
@@ -357,13 +359,13 @@ def test_a_directory_is_shown_to_one_thread_alone(
 
         @staticmethod
         def unshare(_: object) -> int:
-            """Note the call."""
+            """Record the call."""
             called.append("unshare")
             return 0
 
         @staticmethod
         def mount(*words: object) -> int:
-            """Note the call, and fail for a bind."""
+            """Record the call, and fail for a bind."""
             called.append("mount")
             ctypes.set_errno(errno.EPERM)
             return -1 if words[0] else 0
@@ -377,7 +379,7 @@ def test_a_directory_is_shown_to_one_thread_alone(
 # --- programs
 
 
-def test_nix_runs_on_this_store_alone(monkeypatch: pytest.MonkeyPatch, package: Package) -> None:
+def test_nix_uses_only_this_store(monkeypatch: pytest.MonkeyPatch, package: Package) -> None:
     monkeypatch.setattr(os, "environ", {"NIX_REMOTE": "ssh://x", "NIX_PATH": "y", "LANG": "C"})
     nix.set_environment()
     assert os.environ == {
@@ -390,7 +392,7 @@ def test_nix_runs_on_this_store_alone(monkeypatch: pytest.MonkeyPatch, package: 
     assert _COMMAND(package.closure, "anywhere") == [program_path]
 
 
-def test_the_relocated_nix_is_found_where_its_paths_are(
+def test_relocated_nix_is_found_in_its_store(
     monkeypatch: pytest.MonkeyPatch, package: Package
 ) -> None:
     described = []
@@ -401,7 +403,7 @@ def test_the_relocated_nix_is_found_where_its_paths_are(
     assert described == [("/some/store", paths.WORK)]
 
 
-def test_the_label_is_taken_from_the_store(
+def test_label_is_taken_from_the_store(
     package: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     real = os.path.exists
@@ -425,7 +427,7 @@ def test_the_label_is_taken_from_the_store(
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """Return which programs are run; the host knows no build users, and cannot make them."""
+    """Return the programs that ran; the host has no build users, and cannot create them."""
     found: list[str] = []
 
     def note(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
@@ -443,7 +445,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     return iter([found]).__next__()  # type: ignore[return-value] # one list
 
 
-def test_missing_users_are_made_or_that_is_said(
+def test_missing_users_are_created_or_reported(
     package: Package, asked: list[str], capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path(paths.USERS_MISSING).touch()
@@ -455,7 +457,7 @@ def test_missing_users_are_made_or_that_is_said(
     assert Path(paths.USERS_MISSING).exists()
 
 
-def test_users_from_elsewhere_are_copied_alone(
+def test_users_from_elsewhere_are_only_copied(
     package: Package, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "_is_known", lambda: True)
@@ -466,7 +468,7 @@ def test_users_from_elsewhere_are_copied_alone(
     assert not Path(paths.USERS_MISSING).exists()
 
 
-def test_a_missing_store_is_made(
+def test_missing_store_is_created(
     package: Package, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "has_build_users", lambda: True)
@@ -489,7 +491,7 @@ def test_a_missing_store_is_made(
         ("", "", False),
     ],
 )
-def test_nix_finds_its_users_in_the_files_alone(
+def test_nix_finds_its_users_only_in_the_files(
     tmp_path: Path, passwd: str, group: str, there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "read_members", lambda: ("nixbld1", "nixbld32"))
@@ -499,7 +501,7 @@ def test_nix_finds_its_users_in_the_files_alone(
     assert not users.has_build_users(f"{tmp_path}/none", f"{tmp_path}/group")
 
 
-def test_without_a_list_of_build_users_nix_finds_none(
+def test_nix_finds_no_users_without_a_list_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "read_members", tuple)
@@ -508,7 +510,7 @@ def test_without_a_list_of_build_users_nix_finds_none(
     assert not users.has_build_users(f"{tmp_path}/passwd", f"{tmp_path}/group")
 
 
-def test_the_last_user_may_be_known_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_user_may_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not users._is_known() or users.has_build_users()
     monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_gid=7))
     monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name="nixbld"))
@@ -528,7 +530,7 @@ def whole(package: Package, monkeypatch: pytest.MonkeyPatch) -> Package:
     return package
 
 
-def test_the_program_imports_once(
+def test_program_imports_once(
     whole: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert program.main() == 0
@@ -538,7 +540,7 @@ def test_the_program_imports_once(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_failure_is_one_line_and_a_hint(
+def test_failure_is_one_line_and_a_hint(
     whole: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (whole.store / LIB / "bin/nix").write_text("damaged")
@@ -562,14 +564,14 @@ def test_a_failure_is_one_line_and_a_hint(
         )
 
 
-def test_a_missing_store_is_told(whole: Package, capfd: pytest.CaptureFixture[str]) -> None:
+def test_missing_mount_is_reported(whole: Package, capfd: pytest.CaptureFixture[str]) -> None:
     whole.host.store.rmdir()
     assert program.main() == 1
     assert "no such directory\nhint: sudo systemd-tmpfiles" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("prefix", ["none", "other"])
-def test_where_nix_is_another_directory_it_goes_on_in_a_root_of_its_own(
+def test_private_root_is_used_if_nix_is_another_directory(
     whole: Package, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (whole.top / "other").mkdir()
@@ -584,7 +586,7 @@ def test_where_nix_is_another_directory_it_goes_on_in_a_root_of_its_own(
         program.main()
 
 
-def test_a_relocated_store_has_to_be_shown(
+def test_relocated_store_must_be_mounted(
     whole: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
@@ -594,7 +596,7 @@ def test_a_relocated_store_has_to_be_shown(
     assert ": it is not the store\nhint: sudo systemctl restart run-nix" in capfd.readouterr().err
 
 
-def test_a_mount_without_programs_is_named(
+def test_mount_without_programs_is_named(
     whole: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(f_flag=os.ST_NOEXEC))
@@ -605,7 +607,7 @@ def test_a_mount_without_programs_is_named(
     assert said.endswith("sudo systemctl restart nix.mount nix-setup.service\n")
 
 
-def test_a_tree_of_another_owner_is_not_canonical(
+def test_tree_of_another_owner_is_not_canonical(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = package.add_to_store(LIB)

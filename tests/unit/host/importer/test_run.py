@@ -1,4 +1,4 @@
-"""A whole import, of small store paths: what is lost, damaged or in the way is made good."""
+"""Test a complete import of small store paths: lost, damaged and obstructing files are repaired."""
 
 import json
 import os
@@ -80,16 +80,16 @@ def test_everything_is_imported(imported: Package) -> None:
     assert imported.host.run("select count(*) from Refs") == [(4,)]
 
 
-def test_a_second_run_does_nothing(imported: Package, capfd: pytest.CaptureFixture[str]) -> None:
+def test_second_run_does_nothing(imported: Package, capfd: pytest.CaptureFixture[str]) -> None:
     imported.run_import()
     assert _said(capfd) == ""
     imported.check_whole()
 
 
-def test_a_run_of_a_former_package_is_understood(
+def test_run_of_an_earlier_package_is_recognized(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It has written its stamp alone, and may have left what it unpacked when it was killed."""
+    """It wrote only its stamp, and may have left unpacked files when it was killed."""
     shutil.rmtree(paths.WORK)
     Path(paths.WORK, "store/half").mkdir(parents=True)
     imported.run_import()
@@ -100,7 +100,7 @@ def test_a_run_of_a_former_package_is_understood(
 def test_a_former_package_that_imports_takes_the_stamp_along(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """After a rollback to it, what it left behind may have been collected."""
+    """After a rollback to it, paths may have been collected, so the stamp must not survive."""
     shutil.rmtree(paths.WORK)
     Path(paths.STAMP).write_text("another\n")
     imported.run_import()
@@ -124,7 +124,7 @@ def test_a_former_package_that_imports_takes_the_stamp_along(
         (lambda: shutil.rmtree(paths.STATE), 6),
     ],
 )
-def test_lost_state_is_made_again(
+def test_lost_state_is_recreated(
     imported: Package,
     lose: object,
     count: int,
@@ -137,7 +137,8 @@ def test_lost_state_is_made_again(
     imported.run_import()
     assert f"{count} of 6 store paths were missing" in _said(capfd)
     if needs_nix_env:
-        Path(paths.PROFILE).symlink_to("default-1-link")  # nix-env, which does not run here, does
+        # nix-env would do this, but does not run here
+        Path(paths.PROFILE).symlink_to("default-1-link")
     imported.check_whole()
     imported.run_import()
     assert _said(capfd) == ""
@@ -147,7 +148,7 @@ def test_lost_state_is_made_again(
 
 
 @pytest.mark.parametrize("damage", ["a file", "a link", "emptied", "another content", "a pipe"])
-def test_a_damaged_path_is_replaced_and_kept_aside(imported: Package, damage: str) -> None:
+def test_damaged_path_is_replaced_and_kept_aside(imported: Package, damage: str) -> None:
     path = imported.host.store / LIB
     program = path / "bin/nix"
     for directory in (path, path / "bin"):
@@ -155,7 +156,7 @@ def test_a_damaged_path_is_replaced_and_kept_aside(imported: Package, damage: st
     if damage == "another content":
         program.chmod(0o644)
         program.write_text("evil")
-    elif damage == "a pipe":  # whoever reads it waits for ever
+    elif damage == "a pipe":  # a reader would wait forever
         program.unlink()
         os.mkfifo(program)
     else:
@@ -172,7 +173,7 @@ def test_a_damaged_path_is_replaced_and_kept_aside(imported: Package, damage: st
     assert [aside.name for aside in Path(paths.ASIDE).glob("*/*")] == [LIB]
 
 
-def test_half_a_path_that_nobody_knows_is_replaced(
+def test_unregistered_half_path_is_replaced(
     package: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (package.host.store / NIX / "bin").mkdir(parents=True)
@@ -182,7 +183,7 @@ def test_half_a_path_that_nobody_knows_is_replaced(
     package.check_whole()
 
 
-def test_an_equal_path_stays_as_it_is(package: Package) -> None:
+def test_equal_path_stays_unchanged(package: Package) -> None:
     inode = package.add_to_store(LIB).stat().st_ino
     package.run_import()
     package.check_whole()
@@ -190,7 +191,7 @@ def test_an_equal_path_stays_as_it_is(package: Package) -> None:
 
 
 @pytest.mark.parametrize("part", [".", "bin/nix"])
-def test_a_writable_path_is_not_equal(package: Package, part: str) -> None:
+def test_writable_path_is_not_equal(package: Package, part: str) -> None:
     path = package.add_to_store(LIB)
     inode = path.stat().st_ino
     (path / part).chmod(0o755)
@@ -199,8 +200,8 @@ def test_a_writable_path_is_not_equal(package: Package, part: str) -> None:
     assert (package.host.store / LIB).stat().st_ino != inode
 
 
-def test_a_variant_that_was_built_here_stays(package: Package) -> None:
-    """It is valid by a hash of its own."""
+def test_variant_that_was_built_here_stays(package: Package) -> None:
+    """It is valid with its own hash."""
     package.host.add(CACERT, b"an own one")
     package.host.make_database([CACERT])
     package.run_import()
@@ -208,7 +209,7 @@ def test_a_variant_that_was_built_here_stays(package: Package) -> None:
     assert package.host.valid() == NAMES
 
 
-def test_a_path_without_a_readable_hash_is_replaced(imported: Package) -> None:
+def test_path_without_a_readable_hash_is_replaced(imported: Package) -> None:
     imported.host.run(
         "update ValidPaths set hash = 'sha256:nonsense' where path like ?", f"%/{LIB}"
     )
@@ -218,10 +219,10 @@ def test_a_path_without_a_readable_hash_is_replaced(imported: Package) -> None:
 
 
 @pytest.mark.parametrize("path_name", [LIB, FILE])
-def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(
+def test_path_that_appears_meanwhile_is_not_taken_for_ours(
     package: Package, path_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even an empty directory, or a file: rename(2) would replace both."""
+    """Not even an empty directory or a file is: rename(2) would replace both."""
     real = syscalls.rename_new
     taken = package.host.store / path_name
 
@@ -243,7 +244,7 @@ def test_a_path_that_comes_meanwhile_is_not_taken_for_ours(
 
 
 @pytest.mark.parametrize("damage", ["content", "gone", "a pipe", "one more"])
-def test_a_damaged_package_is_refused_and_nothing_changes(package: Package, damage: str) -> None:
+def test_damaged_package_is_refused_and_nothing_changes(package: Package, damage: str) -> None:
     program = package.store / LIB / "bin/nix"
     if damage == "content":
         program.write_text("x" + program.read_text()[1:])
@@ -263,13 +264,13 @@ def test_a_damaged_package_is_refused_and_nothing_changes(package: Package, dama
     assert not Path(paths.DATABASE).exists()
 
 
-def test_a_missing_path_of_the_package_is_named(package: Package) -> None:
+def test_missing_path_of_the_package_is_named(package: Package) -> None:
     shutil.rmtree(package.store / LIB)
     with pytest.raises(CommandError, match=f"cannot read {package.store / LIB}: No such file"):
         package.run_import()
 
 
-def test_a_full_disk_is_told_with_what_to_do(
+def test_full_disk_is_reported_with_a_hint(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_source: int, _target: int, _size: int) -> None:
@@ -282,7 +283,7 @@ def test_a_full_disk_is_told_with_what_to_do(
     assert raised.value.hint == "sudo nix-aurora doctor"
 
 
-def test_too_little_space_is_told_before_anything_is_done(
+def test_lack_of_space_is_reported_before_any_change(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clone, "can_share", lambda *_: False)
@@ -292,7 +293,7 @@ def test_too_little_space_is_told_before_anything_is_done(
     assert raised.value.hint == "sudo nix-aurora doctor"
 
 
-def test_the_second_source_serves_where_the_first_does_not(
+def test_second_source_replaces_an_unusable_first(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployment = package.top / "deployment/store"
@@ -309,7 +310,7 @@ def test_the_second_source_serves_where_the_first_does_not(
 # --- the database
 
 
-def test_a_lost_database_comes_back_from_its_copy(imported: Package) -> None:
+def test_lost_database_is_restored_from_its_copy(imported: Package) -> None:
     mine = imported.host.add(A)
     imported.host.make_database([*NAMES, A], at=imported.top / "both/db.sqlite")
     Path(imported.top, "both/db.sqlite").replace(paths.DATABASE)
@@ -320,7 +321,7 @@ def test_a_lost_database_comes_back_from_its_copy(imported: Package) -> None:
     assert mine.exists()
 
 
-def test_a_broken_database_moves_aside(
+def test_broken_database_is_moved_aside(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
     Path(paths.DATABASE).write_bytes(b"no database" * 1000)
@@ -331,13 +332,13 @@ def test_a_broken_database_moves_aside(
     assert [aside.name for aside in Path(paths.ASIDE).glob("*/*")] == ["db"]
 
 
-def test_a_database_that_breaks_while_it_is_read_is_lost_too(imported: Package) -> None:
-    """Without a hint of the timer's."""
+def test_database_that_breaks_while_it_is_read_is_lost_too(imported: Package) -> None:
+    """The timer gave no hint before."""
     Path(paths.DATABASE).write_bytes(b"no database" * 1000)
     assert database.read(imported.closure) is None
 
 
-def test_a_database_that_cannot_be_read_is_left_alone(
+def test_unreadable_database_is_left_alone(
     imported: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_: object) -> None:
@@ -350,7 +351,7 @@ def test_a_database_that_cannot_be_read_is_left_alone(
     assert Path(paths.DATABASE).exists()
 
 
-def test_a_database_that_another_process_holds_is_waited_for(
+def test_import_waits_for_a_locked_database(
     imported: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "_PATIENCE", 0)
@@ -370,7 +371,7 @@ def test_a_database_that_another_process_holds_is_waited_for(
     imported.check_whole()
 
 
-def test_a_registration_that_nix_refuses_is_told(
+def test_registration_that_nix_refuses_is_reported(
     imported: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nix, "_command", lambda *_: ["false"])
@@ -379,10 +380,10 @@ def test_a_registration_that_nix_refuses_is_told(
         imported.run_import()
 
 
-# --- others
+# --- other processes
 
 
-def test_what_a_collection_takes_meanwhile_is_staged_then(
+def test_path_that_is_collected_meanwhile_is_staged_again(
     imported: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     real = roots.make_roots
@@ -405,7 +406,7 @@ def test_what_a_collection_takes_meanwhile_is_staged_then(
 @pytest.mark.parametrize(
     "name_of", [lambda: paths.IMPORT_LOCK, lambda: paths.COLLECTOR_LOCK], ids=["import", "gc"]
 )
-def test_a_lock_is_waited_for_and_that_is_said(
+def test_import_waits_for_a_lock_and_says_so(
     package: Package,
     name_of: object,
     capfd: pytest.CaptureFixture[str],
@@ -432,7 +433,7 @@ def test_a_lock_is_waited_for_and_that_is_said(
     package.check_whole()
 
 
-def test_a_lock_that_is_never_free_ends_the_import(
+def test_lock_that_is_never_released_ends_the_import(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 
@@ -441,7 +442,7 @@ def test_a_lock_that_is_never_free_ends_the_import(
         package.run_import()
 
 
-def test_what_others_could_open_is_closed(package: Package) -> None:
+def test_files_that_others_could_open_are_closed(package: Package) -> None:
     Path(paths.OWN).chmod(0o755)
     Path(paths.IMPORT_LOCK).touch()
     Path(paths.IMPORT_LOCK).chmod(0o644)
@@ -450,7 +451,7 @@ def test_what_others_could_open_is_closed(package: Package) -> None:
     assert Path(paths.IMPORT_LOCK).stat().st_mode & 0o777 == 0o600
 
 
-def test_what_a_killed_run_left_is_removed(package: Package) -> None:
+def test_leftovers_of_a_killed_run_are_removed(package: Package) -> None:
     left = Path(paths.WORK, "store", name("x"))
     left.mkdir(parents=True)
     left.chmod(0o555)
@@ -463,7 +464,7 @@ def test_what_a_killed_run_left_is_removed(package: Package) -> None:
 
 @pytest.fixture
 def commands(imported: Package, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
-    """Return what is run on the profile of a host whose older Nix is imported."""
+    """Return the commands on the profile of a host whose older Nix is imported."""
     found: list[tuple[str, ...]] = []
     older = imported.host.add(name("o", "nix-2.26"))
     (older / "bin/nix").symlink_to("program")
@@ -483,7 +484,7 @@ def commands(imported: Package, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
     return found
 
 
-def test_the_profile_moves_on(imported: Package, commands: list[tuple[str, ...]]) -> None:
+def test_profile_is_upgraded(imported: Package, commands: list[tuple[str, ...]]) -> None:
     profile.update_profile(imported.closure)
     ask, install = commands
     assert ask[1:3] == ("--query", "--references")
@@ -492,10 +493,10 @@ def test_the_profile_moves_on(imported: Package, commands: list[tuple[str, ...]]
     assert Path(paths.ROOTS, "profile").readlink().parent == imported.host.store
 
 
-def test_a_nix_of_another_name_leaves_the_profile_first(
+def test_nix_of_another_name_is_removed_from_the_profile_first(
     imported: Package, commands: list[tuple[str, ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An adopted store may have Determinate's Nix, which is not called nix."""
+    """An adopted store may have Determinate's Nix, which has another name than nix."""
     older = imported.host.store / name("o", "nix-2.26")
     other = older.rename(older.with_name(name("o", "determinate-nix-3.1")))
     for link in (f"{paths.PROFILE}-1-link", f"{paths.ROOTS}/nix"):
@@ -513,7 +514,7 @@ def test_a_nix_of_another_name_leaves_the_profile_first(
     assert install[-2:] == (f"{paths.STORE}/{NIX}", f"{paths.STORE}/{CACERT}")
 
 
-def test_the_profile_of_nix_profile_moves_on(
+def test_profile_of_nix_profile_is_upgraded(
     imported: Package, commands: list[tuple[str, ...]]
 ) -> None:
     (imported.host.store / name("o", "nix-2.26") / "manifest.json").write_text("{}")
@@ -537,7 +538,7 @@ def test_another_nix_in_the_profile_stays(
     assert commands == []
 
 
-def test_the_packaged_nix_in_the_profile_needs_nothing(
+def test_packaged_nix_in_the_profile_needs_nothing(
     imported: Package, commands: list[tuple[str, ...]]
 ) -> None:
     Path(f"{paths.PROFILE}-1-link").unlink()
@@ -546,7 +547,7 @@ def test_the_packaged_nix_in_the_profile_needs_nothing(
     assert commands == []
 
 
-def test_a_failure_of_nix_on_the_profile_is_told() -> None:
+def test_failure_of_nix_on_the_profile_is_reported() -> None:
     assert _RUN("echo", "said") == "said\n"
     with pytest.raises(CommandError, match="cannot update the default profile: "):
         _RUN("false")
@@ -555,7 +556,7 @@ def test_a_failure_of_nix_on_the_profile_is_told() -> None:
 # --- the relocated layout
 
 
-def test_the_relocated_layout_has_a_description_instead_of_a_profile(
+def test_relocated_layout_has_a_description_instead_of_a_profile(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
@@ -583,7 +584,7 @@ def test_the_relocated_layout_has_a_description_instead_of_a_profile(
     assert state.is_imported(package.closure)
 
 
-def test_a_closure_without_a_shell_is_refused(
+def test_closure_without_a_shell_is_refused(
     package: Package, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)

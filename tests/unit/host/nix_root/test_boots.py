@@ -1,4 +1,4 @@
-"""The boots with a new root that have not come up, and the kinds of root that failed before."""
+"""Test the records of boots that have not come up, and of kinds of root that failed before."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ _TEXT = "overlay 6.18 first\noverlay 6.18 second\n"
 
 @pytest.fixture
 def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of boots, which is not there yet."""
+    """Return the file of boots, which does not exist yet."""
     path = tmp_path / "pending"
     monkeypatch.setattr(paths, "PENDING", str(path))
     return path
@@ -23,14 +23,14 @@ def test_boots_are_counted(text: str | None, count: int) -> None:
     assert boots.count(text) == count
 
 
-def test_lines_that_are_no_boots_are_skipped() -> None:
+def test_other_lines_are_skipped() -> None:
     assert boots.parse(f"{_TEXT}half a\n") == [
         ("overlay", "6.18", "first"),
         ("overlay", "6.18", "second"),
     ]
 
 
-def test_a_kind_is_avoided_with_its_kernel_alone() -> None:
+def test_kind_is_avoided_only_with_its_kernel() -> None:
     text = "overlay 6.18\nbinds 6.17\n"
     assert boots.is_avoided(text, "overlay", "6.18")
     assert not boots.is_avoided(text, "overlay", "6.1")
@@ -44,7 +44,7 @@ def test_each_boot_adds_its_line(pending: Path) -> None:
     assert pending.read_text() == _TEXT
 
 
-def test_a_boot_takes_back_its_own_line(pending: Path) -> None:
+def test_boot_removes_its_own_line(pending: Path) -> None:
     pending.write_text(_TEXT)
     boots.remove("second")
     assert pending.read_text() == "overlay 6.18 first\n"

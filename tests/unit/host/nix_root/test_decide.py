@@ -1,4 +1,4 @@
-"""Whether nix-root moves the system, from what is known of it."""
+"""Test nix-root's decision to move the system."""
 
 import pytest
 from nix_aurora_host.mounts import Mount
@@ -34,20 +34,20 @@ def _word(stay: Stay | None) -> str:
     return stay.word
 
 
-def test_an_early_boot_of_a_stock_host_moves() -> None:
+def test_early_boot_of_a_stock_host_moves() -> None:
     assert _decide() is None
 
 
-def test_one_failed_boot_is_tried_again() -> None:
+def test_boot_after_one_failure_moves() -> None:
     assert _decide(failed_boots=1) is None
 
 
-def test_a_system_that_is_up_stays() -> None:
+def test_running_system_stays() -> None:
     assert _word(_decide(in_time=False)) == unmoved.LATE
 
 
-def test_a_host_where_another_nix_mounts_its_store_stays() -> None:
-    """Its unit would put that store, which may be empty, on the new /nix."""
+def test_host_where_another_nix_mounts_its_store_stays() -> None:
+    """Its unit would mount that store, which may be empty, on the new /nix."""
     stay = _decide(mounter="/etc/systemd/system/nix.mount")
     assert _word(stay) == unmoved.ANOTHER
     assert stay is not None
@@ -55,27 +55,27 @@ def test_a_host_where_another_nix_mounts_its_store_stays() -> None:
     assert stay.hint == "sudo nix-aurora set-aside, and reboot"
 
 
-def test_a_host_without_a_lasting_etc_stays() -> None:
+def test_host_without_a_persistent_etc_stays() -> None:
     assert _word(_decide(etc_is_writable=False)) == unmoved.ETC
 
 
-def test_two_failed_boots_are_the_last() -> None:
+def test_host_stays_after_two_failed_boots() -> None:
     stay = _decide(failed_boots=2)
     assert _word(stay) == unmoved.FAILED_BOOTS
     assert stay is not None
     assert stay.reason == "the last 2 boots with another root directory failed"
 
 
-def test_two_mounts_on_the_root_directory_stay() -> None:
+def test_host_with_two_mounts_on_the_root_directory_stays() -> None:
     assert _word(_decide(mounts=(_ROOT, _ROOT, _ETC))) == unmoved.STACKED
 
 
-def test_a_host_for_which_no_kind_is_left_is_told_how_to_try_again() -> None:
+def test_host_without_a_kind_left_learns_how_to_retry() -> None:
     assert _word(exhausted()) == unmoved.EXHAUSTED
     assert "mount enable --again" in exhausted().hint
 
 
-def test_the_command_knows_every_word() -> None:
+def test_command_knows_every_reason() -> None:
     words = {value for name, value in vars(unmoved).items() if name.isupper()}
     assert words == set(Unmoved)
 
@@ -90,14 +90,12 @@ def test_the_command_knows_every_word() -> None:
         ("ramfs", "rw", False),
     ],
 )
-def test_a_note_in_etc_lasts_where_its_file_system_does(
-    kind: str, options: str, kept: bool
-) -> None:
+def test_note_in_etc_persists_if_its_file_system_does(kind: str, options: str, kept: bool) -> None:
     etc = Mount("/etc", "rw", kind, "etc", options)
     assert keeps_notes(etc, is_writable=True) is kept
 
 
-def test_a_note_lasts_in_an_etc_that_is_no_mount() -> None:
+def test_note_persists_in_an_etc_that_is_not_a_mount() -> None:
     assert keeps_notes(None, is_writable=True)
     assert not keeps_notes(None, is_writable=False)
 
@@ -113,7 +111,7 @@ def test_a_note_lasts_in_an_etc_that_is_no_mount() -> None:
         ({"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "0"}, False),
     ],
 )
-def test_an_early_boot_is_one_that_is_about_to_reach_multi_user(
+def test_early_boot_is_one_on_its_way_to_multi_user(
     sysinit: dict[str, str], multi_user: dict[str, str], early: bool
 ) -> None:
     assert is_early_boot([sysinit, multi_user]) is early

@@ -1,9 +1,9 @@
-"""What nix-root asks about the table of mounts."""
+"""Test nix-root's questions about the table of mounts."""
 
 from nix_aurora_host.mounts import Mount, parse
 from nix_aurora_host.nix_root.mountinfo import count, outermost, topmost
 
-# Of an Atomic host, shortened.
+# The table of an Atomic host, shortened.
 _TABLE = """\
 22 1 0:32 / / ro,relatime shared:1 - overlay composefs ro,lowerdir=/run/ostree/.private/cfsroot
 23 22 0:33 / /run rw,nosuid,nodev shared:11 - tmpfs tmpfs rw,size=400000k
@@ -14,7 +14,7 @@ _TABLE = """\
 """
 
 
-def test_the_last_mount_of_a_directory_is_the_topmost() -> None:
+def test_last_mount_of_a_directory_is_the_topmost() -> None:
     mounts = parse(_TABLE)
     found = topmost(mounts, "/run")
     assert isinstance(found, Mount)
@@ -27,6 +27,6 @@ def test_mounts_of_a_directory_are_counted() -> None:
     assert [count(mounts, where) for where in ("/run", "/etc", "/usr")] == [2, 1, 0]
 
 
-def test_what_lies_in_another_mount_is_left_out() -> None:
+def test_mounts_inside_another_mount_are_left_out() -> None:
     places = {"/", "/var", "/var/lib/x", "/variant", "/boot/efi", "/usr", "/usr/local"}
     assert outermost(places) == ["/boot/efi", "/usr", "/var", "/variant"]

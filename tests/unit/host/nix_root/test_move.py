@@ -1,4 +1,4 @@
-"""The move onto a new root, and cleaning up wherever a run has ended."""
+"""Test the move onto a new root, and the cleanup after a run that ended at any point."""
 
 import os
 from pathlib import Path
@@ -54,19 +54,19 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
     return _Host(tmp_path, monkeypatch)
 
 
-def test_a_move_is_noted_before_it_is_made(host: _Host) -> None:
+def test_move_is_recorded_before_it_is_made(host: _Host) -> None:
     move.move("overlay", "6.18", "now")
     assert host.made.read_text() == "overlay\n"
     assert host.pending.read_text() == "overlay 6.18 now\n"
     assert host.calls == ["chdir /run/nix-root/root", "pivot . ."]
 
 
-def test_where_nothing_is_left_nothing_is_done(host: _Host) -> None:
+def test_cleanup_without_leftovers_does_nothing(host: _Host) -> None:
     move.clean("now")
     assert host.calls == ["chdir /"]
 
 
-def test_a_run_that_ended_while_it_built_leaves_nothing(host: _Host) -> None:
+def test_run_that_ended_while_it_built_leaves_nothing(host: _Host) -> None:
     host.work.mkdir()
     host.mounted.append(str(host.work))
     move.clean("now")
@@ -74,7 +74,7 @@ def test_a_run_that_ended_while_it_built_leaves_nothing(host: _Host) -> None:
     assert not host.work.exists()
 
 
-def test_a_run_that_ended_before_the_move_is_no_failed_boot(host: _Host) -> None:
+def test_run_that_ended_before_the_move_is_not_a_failed_boot(host: _Host) -> None:
     host.pending.write_text("overlay 6.18 before\n")
     move.move("overlay", "6.18", "now")
     move.clean("now")
@@ -82,7 +82,7 @@ def test_a_run_that_ended_before_the_move_is_no_failed_boot(host: _Host) -> None
     assert not host.made.exists()
 
 
-def test_a_run_that_ended_after_the_move_is_finished(host: _Host) -> None:
+def test_run_that_ended_after_the_move_is_finished(host: _Host) -> None:
     move.move("overlay", "6.18", "now")
     host.has_nix = True
     host.mounted.append("/")

@@ -1,4 +1,4 @@
-"""nix-root from its start to its end, with what only a booting system can do replaced."""
+"""Test nix-root from start to end, without the steps that only a booting system can do."""
 
 import os
 from collections.abc import Callable
@@ -16,7 +16,7 @@ _ROOT = Mount("/", "ro", "overlay", "composefs", "ro")
 
 
 class _Host:
-    """A stock host in an early boot; ``done`` is what was done to it."""
+    """A stock host in an early boot; ``done`` has the steps that were done to it."""
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
@@ -40,7 +40,7 @@ class _Host:
         monkeypatch.setattr(program, "clean", lambda _: self.done.append("clean"))
 
     def note(self) -> str | None:
-        """Return why / stays as it is, as others read it."""
+        """Return why / is unchanged, as other programs read it."""
         return self.unmoved.read_text().strip() if self.unmoved.exists() else None
 
 
@@ -50,7 +50,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
     return _Host(tmp_path, monkeypatch)
 
 
-def test_a_boot_moves(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_boot_moves(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.unmoved.write_text("failed\n")
     assert program.main([]) == 0
     assert host.done == ["move: overlay", "clean"]
@@ -61,7 +61,7 @@ def test_a_boot_moves(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
-def test_a_host_with_nix_needs_nothing(host: _Host) -> None:
+def test_host_with_nix_needs_nothing(host: _Host) -> None:
     host.has_nix = True
     host.move_now.touch()
     assert program.main([]) == 0
@@ -76,7 +76,7 @@ def test_another_layout_leaves_no_note(host: _Host, layout: str) -> None:
     assert (host.done, host.note()) == ([], None)
 
 
-def test_a_later_start_keeps_the_reason_of_the_boot(host: _Host) -> None:
+def test_later_start_keeps_the_reason_of_the_boot(host: _Host) -> None:
     host.units = _UP
     assert program.main([]) == 0
     assert host.note() == "late"
@@ -85,7 +85,7 @@ def test_a_later_start_keeps_the_reason_of_the_boot(host: _Host) -> None:
     assert (host.done, host.note()) == ([], "failed")
 
 
-def test_a_system_that_is_up_moves_once_when_asked(host: _Host) -> None:
+def test_running_system_moves_once_on_request(host: _Host) -> None:
     host.units = _UP
     host.move_now.touch()
     assert program.main([]) == 0
@@ -93,7 +93,7 @@ def test_a_system_that_is_up_moves_once_when_asked(host: _Host) -> None:
     assert not host.move_now.exists()
 
 
-def test_two_failed_boots_stay(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_host_stays_after_two_failed_boots(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.pending.write_text("overlay 6.18 first\noverlay 6.18 second\n")
     assert program.main([]) == 0
     assert (host.done, host.note()) == ([], "failed-boots")
@@ -103,7 +103,7 @@ def test_two_failed_boots_stay(host: _Host, capsys: pytest.CaptureFixture[str]) 
     )
 
 
-def test_where_no_kind_is_left_it_cleans_up_and_stays(host: _Host) -> None:
+def test_host_without_a_kind_left_cleans_up_and_stays(host: _Host) -> None:
     host.build = lambda: None
     assert program.main([]) == 0
     assert (host.done, host.note()) == (["clean"], "exhausted")
@@ -124,7 +124,7 @@ def _find_another() -> str:
         (_find_another, "cannot carry over /var: the new root has something else there"),
     ],
 )
-def test_a_failure_cleans_up_and_is_named(
+def test_failure_is_named_and_cleaned_up(
     build: Callable[[], str], message: str, host: _Host, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host.build = build
@@ -134,7 +134,7 @@ def test_a_failure_cleans_up_and_is_named(
 
 
 @pytest.mark.parametrize(("result", "note"), [("success", None), ("signal", "failed")])
-def test_cleaning_up_notes_a_failure(
+def test_cleanup_records_a_failure(
     result: str, note: str | None, host: _Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVICE_RESULT", result)
@@ -150,7 +150,7 @@ def test_boots_are_forgotten(host: _Host) -> None:
     assert forget.main() == 0
 
 
-def test_boots_are_forgotten_below_what_is_merged_into_etc(
+def test_boots_are_forgotten_below_an_overlay_on_etc(
     host: _Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     boots.add("overlay", "6.18", "first")

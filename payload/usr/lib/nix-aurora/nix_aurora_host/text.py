@@ -1,7 +1,7 @@
-"""Text from outside, made safe for a terminal, and commands made of words.
+"""Make text from outside safe for a terminal, and build commands from words.
 
-File names, process names, settings and the output of other programs can be written by anybody.
-Nothing of them reaches a terminal, a log or a suggested command except through this module.
+Anybody can write file names, process names, settings and the output of other programs. None of this
+text reaches a terminal, a log or a suggested command except through this module.
 """
 
 import os
@@ -13,12 +13,12 @@ LIMIT = 200
 
 
 def printable(text: str, limit: int | None = LIMIT) -> str:
-    r"""Return ``text`` as one line that a terminal shows as it is.
+    r"""Return ``text`` as one line that a terminal shows unchanged.
 
-    Whatever ``str.isprintable`` refuses becomes one of Python's escapes: control characters
-    (``\x1b``), line breaks (``\n``), marks that change the direction of text (``\u202e``),
-    undecodable bytes (``\xff``). Text of more than ``limit`` characters is cut and ends in ``…``;
-    None means no limit.
+    Every character that ``str.isprintable`` refuses becomes one of Python's escapes: control
+    characters (``\x1b``), line breaks (``\n``), marks that change the direction of text
+    (``\u202e``), undecodable bytes (``\xff``). Text of more than ``limit`` characters is cut and
+    ends in ``…``; None means no limit.
     """
     cut = text if limit is None or len(text) <= limit else text[: limit - 1]
     shown = "".join(
@@ -28,7 +28,7 @@ def printable(text: str, limit: int | None = LIMIT) -> str:
 
 
 def command(words: Iterable[str]) -> str:
-    """Return a line for bash that runs ``words`` exactly, and that is safe to print."""
+    """Return a line for bash that runs exactly ``words``, and that is safe to print."""
     return " ".join(_quoted(word) for word in words)
 
 
@@ -39,7 +39,7 @@ def _quoted(word: str) -> str:
 
 
 def _ansi_c(character: str) -> str:
-    """Return one character inside bash's ``$'…'``: bash(1), QUOTING."""
+    """Return one character in the form for bash's ``$'…'``: bash(1), QUOTING."""
     if character in "\\'":
         return f"\\{character}"
     if character.isprintable():
@@ -48,13 +48,13 @@ def _ansi_c(character: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    if 0xDC80 <= ord(character) <= 0xDCFF:  # a byte that is no UTF-8 (PEP 383)
+    if 0xDC80 <= ord(character) <= 0xDCFF:  # a byte that is not valid UTF-8 (PEP 383)
         return f"\\x{ord(character) - 0xDC00:02x}"
     return character.encode("unicode_escape").decode()
 
 
 def human(size: float) -> str:
-    """Return a number of bytes as people read it: 69.3 MiB."""
+    """Return a number of bytes in a readable form: 69.3 MiB."""
     for unit in ("B", "KiB", "MiB"):
         if size < 1024:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
