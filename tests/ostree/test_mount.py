@@ -1,14 +1,26 @@
 """Stock composefs: every boot moves onto a root with /nix, in QEMU, through what a system does."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.harness.qemu import Machine
 from tests.harness.system import System
+from tests.ostree.accepting import check_green, let_in
 from tests.ostree.conftest import KINDS, DiskMaker
+from tests.torture import chosen
 from tests.whole import add_program, check_session, check_whole, check_works
 
+# What the acceptance script says of each kind of root directory.
+_DETAILS = {"overlay": "mount: / is an overlay", "binds": "mount: / is made of binds"}
+# QEMU's network for a guest, which has no DHCP client here.
+_NETWORK = """
+for device in /sys/class/net/e*; do
+    ip link set "${device##*/}" up
+    ip address add 10.0.2.15/24 dev "${device##*/}"
+done
+"""
 _LATER = """
 mkdir -p /var/srv/later
 mountpoint -q /var/srv/later || mount -t tmpfs later /var/srv/later
@@ -42,7 +54,7 @@ def is_as_before(host: System) -> None:
     check_works(host)
 
 
-@pytest.fixture(scope="module", params=KINDS)
+@pytest.fixture(scope="module", params=chosen(list(KINDS)))
 def kind(request: pytest.FixtureRequest) -> str:
     """Return the kind of root directory that the module's machine gets."""
     return str(request.param)
@@ -54,7 +66,7 @@ def machine(
 ) -> Iterator[Machine]:
     """Return a machine in its first boot with the package."""
     place = tmp_path_factory.mktemp("mount") / "machine"
-    with Machine(disk("nix-forky", arguments=KINDS[kind]), place) as machine:
+    with Machine(disk("nix-forky", arguments=KINDS[kind]), place, network=True) as machine:
         yield machine
     machine.disk.unlink()
 
@@ -63,6 +75,13 @@ def test_installation_and_a_reboot_are_all(machine: Machine, kind: str) -> None:
     add_program(machine)
     check_whole(machine)
     check_everywhere(machine, kind)
+
+
+def test_the_acceptance_script_is_green_over_ssh(
+    machine: Machine, kind: str, tmp_path: Path
+) -> None:
+    machine.run(_NETWORK)
+    check_green(let_in(machine, tmp_path).accept(), _DETAILS[kind])
 
 
 def test_a_soft_reboot_moves(machine: Machine, kind: str) -> None:
