@@ -1,6 +1,6 @@
-"""The architectures that a store's programs are for, from a few of them.
+"""Find the architectures of a store's programs, from a sample of them.
 
-The header of a program says it (elf(5)), and so does a derivation, after its outputs, inputs and
+The header of a program has it (elf(5)), and so does a derivation, after its outputs, inputs and
 sources: nix `src/libstore/derivations.cc`.
 """
 
@@ -34,7 +34,7 @@ def find_foreign(store: str, names: Iterable[str]) -> set[str]:
 
 
 def _contents(store: str, names: Iterable[str]) -> Iterator[bytes]:
-    """Yield the beginnings of derivations, and of the programs in bin."""
+    """Yield the first bytes of derivations, and of the programs in bin."""
     for name in names:
         path = f"{store}/{name}"
         if name.endswith(".drv"):
@@ -51,7 +51,7 @@ def _contents(store: str, names: Iterable[str]) -> Iterator[bytes]:
 def _read(path: str, limit: int) -> bytes:
     try:
         descriptor = os.open(path, _READ)
-    except OSError:  # a link, which leads to what another path has
+    except OSError:  # a link to another path's file
         return b""
     try:
         regular = stat.S_ISREG(os.fstat(descriptor).st_mode)
@@ -63,17 +63,17 @@ def _read(path: str, limit: int) -> bytes:
 
 
 def parse_program(content: bytes) -> str | None:
-    """Return the architecture that an ELF header names; None for anything else."""
+    """Return the architecture in an ELF header; None for anything else."""
     if len(content) < _HEADER.size or content[:4] != b"\x7fELF":
         return None
     _, _, order, _, machine = _HEADER.unpack_from(content)
-    if order != 1:  # most significant byte first: none that this package is for
+    if order != 1:  # most significant byte first, which no architecture of this package is
         return "of another byte order"
     return _MACHINES.get(machine, f"machine {machine}")
 
 
 def parse_derivation(content: bytes) -> str | None:
-    """Return the architecture that a derivation is built on; None for anything else."""
+    """Return the architecture on which a derivation is built; None for anything else."""
     if not content.startswith(b"Derive("):
         return None
     found = _SYSTEM.search(content)

@@ -1,4 +1,4 @@
-"""The program /usr/libexec/nix-aurora/import: a takeover that was killed ends before an import."""
+"""The program /usr/libexec/nix-aurora/import: it finishes a killed takeover, then imports."""
 
 import os
 
@@ -7,7 +7,7 @@ from nix_aurora_host.importer import program
 
 
 def main() -> int:
-    """Import the packaged closure, if it is not imported; return the exit code."""
+    """Import the packaged closure if it is not imported; return the exit code."""
     return program.main(finish)
 
 

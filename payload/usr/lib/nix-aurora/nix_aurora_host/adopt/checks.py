@@ -1,4 +1,4 @@
-"""What has to be so before anything is changed: each check raises CommandError with what to do."""
+"""Check the preconditions of a takeover; each check raises CommandError with a next step."""
 
 import fcntl
 import os
@@ -19,12 +19,12 @@ from nix_aurora_host.importer.locks import import_lock
 from nix_aurora_host.text import command, printable
 
 _SHOWN = 10
-_PATIENCE = 30.0  # seconds, for a nix command of root's
+_PATIENCE = 30.0  # seconds, for a nix command that root runs
 _SOON = 5.0  # seconds, for processes that were killed
 
 
 def check_former(former: Former, nix: str) -> None:
-    """Raise CommandError where the packaged Nix, a store path, could not use this store."""
+    """Raise CommandError if the packaged Nix, a store path, could not use this store."""
     directory = printable(former.directory)
     if former.schema is None:
         raise CommandError(
@@ -47,7 +47,7 @@ def check_former(former: Former, nix: str) -> None:
 
 
 def check_unused(directory: str, patience: float = _SOON) -> None:
-    """Raise CommandError where programs run from a store, or something is mounted inside one."""
+    """Raise CommandError if programs run from a store, or something is mounted inside one."""
     if inside := occupants.find_mounts(mounts.read_table(), directory):
         raise CommandError(
             f"cannot adopt {printable(directory)}: {printable(inside[0])}: something is mounted "
@@ -68,19 +68,19 @@ def check_unused(directory: str, patience: float = _SOON) -> None:
 
 
 def check_content_of(former: Former) -> None:
-    """Compare every store path with what its database has recorded."""
+    """Compare every store path with the records of its database."""
     copy.refuse_damaged(former.store, check_content(former.rows, former.store))
 
 
 @contextmanager
 def locked(*states: str) -> Iterator[None]:
-    """Hold the import's lock, and keep every Nix from the databases and stores of ``states``.
+    """Hold the import's lock, and lock every Nix out of the databases and stores of ``states``.
 
-    These are directories ``var/nix``. Each process of Nix holds the lock of its database, shared.
+    These are directories ``var/nix``. Each process of Nix holds a shared lock of its database.
     """
     with ExitStack() as locks:
         locks.enter_context(import_lock())
-        os.makedirs(paths.DATABASE_DIRECTORY, exist_ok=True)  # before a first import
+        os.makedirs(paths.DATABASE_DIRECTORY, exist_ok=True)  # for the case before the first import
         for state in states:
             hold_database(locks, state)
         yield
@@ -97,7 +97,7 @@ def hold_database(locks: ExitStack, state: str) -> None:
                     f"cannot lock {printable(path)}: {error.strerror}",
                     command(["ls", "-l", path]),
                 ) from error
-            continue  # nobody changes what is mounted read-only
+            continue  # nobody can change a read-only mount
         if not free:
             raise CommandError(
                 f"cannot lock {printable(path)}: a nix command of root uses it; nothing was "
@@ -107,7 +107,7 @@ def hold_database(locks: ExitStack, state: str) -> None:
 
 
 def has_packages(known: frozenset[str]) -> bool:
-    """Return whether anybody keeps something in this host's store, beside the package.
+    """Return whether anybody keeps paths in this host's store, apart from the package.
 
     ``known`` are the names of the packaged store paths.
     """

@@ -1,4 +1,4 @@
-"""A takeover that was killed, finished or undone: by the next one, or by the import of a boot."""
+"""Finish or undo a killed takeover: in the next run, or in the import of a boot."""
 
 import os
 from contextlib import ExitStack, suppress
@@ -22,8 +22,8 @@ _RELABEL = ("/usr/bin/nix-aurora", "relabel", "--yes")
 def finish_pending() -> Journal | None:
     """Finish a takeover that was killed while the stores changed places; return its journal.
 
-    One that was killed before has changed nothing in this host's store, and is left alone. The
-    import's lock is held.
+    One that was killed earlier has changed nothing in this host's store, and is left alone. The
+    caller holds the import's lock.
     """
     found = journal.read()
     if found is None or found.ours is None or not switch.is_begun(found, found.ours):
@@ -37,14 +37,14 @@ def finish_pending() -> Journal | None:
 
 
 def complete(found: Journal) -> None:
-    """Have the stores change places, from wherever that was left; every Nix is locked out."""
+    """Make the stores change places, from any state of a killed run; every Nix is locked out."""
     if found.ours is None:
         raise ValueError("expected the directories to exchange, got none")
     switch.switch(found, found.ours)
     syscalls.sync(paths.HOME)
     label()
     switch.keep_former()
-    files.remove(paths.DATABASE_LOST)  # it was about the former database
+    files.remove(paths.DATABASE_LOST)  # the marker was about the former database
     leftovers.put_receipt_aside(found.source)
     journal.remove()
     remove_work()
@@ -60,7 +60,7 @@ def undo(found: Journal | None) -> None:
     if found is not None and found.way is Way.MOVE and found.theirs is not None:
         switch.give_back(found, found.theirs)
         with suppress(FileNotFoundError):
-            os.rmdir(place(FORMER))  # what is in it would be theirs
+            os.rmdir(place(FORMER))  # its content would belong to the other store
     remove(place(FORMER))
     if found is not None:
         journal.remove()
@@ -68,7 +68,7 @@ def undo(found: Journal | None) -> None:
 
 
 def remove_work() -> None:
-    """Remove what a look at the stores, or a copy, has left in the work directory."""
+    """Remove leftovers of an inspection of the stores, or of a copy, from the work directory."""
     for name in ("look", "part", "one", "other", "probe"):
         remove(place(name))
     switch.remove_closed()

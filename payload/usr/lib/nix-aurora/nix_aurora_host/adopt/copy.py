@@ -1,7 +1,7 @@
-"""Store paths of another store, copied into the work directory, each proven by its NAR hash.
+"""Copy store paths of another store into the work directory, and verify each NAR hash.
 
-A file shares its blocks with the other store's where the file system can do that. What
-`nix-store --optimise` has linked to one file there is one file here, too, if `.links` comes along.
+A file shares its blocks with the other store's if the file system can do that. Files that
+`nix-store --optimise` has linked there are also linked here if `.links` is copied.
 """
 
 import errno
@@ -19,7 +19,7 @@ from nix_aurora_host.importer import clone, workers
 from nix_aurora_host.text import human, printable
 
 _SPARE = 64 << 20  # bytes that the file system keeps free
-_SHARE_OF_NAMES = 32  # one byte of directories and inodes for so many that are shared
+_SHARE_OF_NAMES = 32  # directories and inodes need one byte for this many shared bytes
 _LOCKS = 64
 _SHOWN = 10
 
@@ -27,10 +27,10 @@ _SHOWN = 10
 def copy_paths(
     store: str, target: str, rows: Collection[Row], *, linked: bool, check: bool = True
 ) -> None:
-    """Copy store paths into the directory ``target``; raise CommandError where one is damaged.
+    """Copy store paths into the directory ``target``; raise CommandError if one is damaged.
 
-    With ``linked``, files that ``.links`` has are linked in the copy as well. Without ``check``,
-    the content is not compared with what was recorded.
+    With ``linked``, files that are in ``.links`` are linked in the copy as well. Without ``check``,
+    the content is not compared with its record.
     """
     os.makedirs(place("part"), mode=0o700, exist_ok=True)
     copier = _Copier(store, target, _read_links(store) if linked else {})
@@ -48,7 +48,7 @@ def copy_paths(
 
 
 def refuse_damaged(store: str, flaws: Mapping[str, str]) -> None:
-    """Raise CommandError where store paths are not as their database has recorded them."""
+    """Raise CommandError if store paths differ from the records of their database."""
     if not flaws:
         return
     shown = "; ".join(f"{printable(name)}: {flaws[name]}" for name in sorted(flaws)[:_SHOWN])
@@ -60,7 +60,7 @@ def refuse_damaged(store: str, flaws: Mapping[str, str]) -> None:
 
 
 def can_share(store: str, names: Collection[str]) -> bool:
-    """Return whether files of a store can share their blocks with ours, by trying one."""
+    """Return whether files of a store can share their blocks with ours; try one."""
     os.makedirs(paths.ADOPTION, mode=0o700, exist_ok=True)
     for name in names:
         for directory, _, found in os.walk(f"{store}/{name}"):
@@ -85,7 +85,7 @@ def require_space(size: int, *, shared: bool) -> None:
 
 
 def _read_links(store: str) -> dict[int, str]:
-    """Return the names in ``.links``, by the inode numbers of files that have others, too."""
+    """Return the names in ``.links``, by the inode numbers of files that also have other names."""
     try:
         with os.scandir(f"{store}/.links") as entries:
             found = ((entry.name, entry.stat(follow_symlinks=False)) for entry in entries)
@@ -95,7 +95,7 @@ def _read_links(store: str) -> dict[int, str]:
 
 
 class _Copier:
-    """Copies paths from one store into a directory; threads may share it."""
+    """Copy paths from one store into a directory; threads may share the object."""
 
     def __init__(self, store: str, target: str, links: Mapping[int, str]) -> None:
         self._store = store
@@ -106,14 +106,14 @@ class _Copier:
             os.makedirs(f"{target}/.links", mode=0o755, exist_ok=True)
 
     def copy(self, row: Row, progress: Progress, *, check: bool) -> str | None:
-        """Copy one path; return why it is not as recorded, or None."""
+        """Copy one path; return how it differs from its record, or None."""
         source, part = f"{self._store}/{row.name}", place(f"part/{row.name}")
         left = row.size
 
         def make(old: str, status: os.stat_result, new: str) -> bool:
             nonlocal left
             left -= status.st_size
-            if left < 0 and check:  # a file without an end, put there by somebody
+            if left < 0 and check:  # a file may be longer than recorded, or endless
                 raise clone.UnfitError(f"expected a NAR of {row.size} bytes, got more")
             return self._link(old, status, new)
 
@@ -138,7 +138,7 @@ class _Copier:
         nar.verify(*os.path.split(part), row.digest, row.size, progress.add)
 
     def _link(self, old: str, status: os.stat_result, new: str) -> bool:
-        """Link a file that was linked in the other store; return whether it was."""
+        """Link a file that was linked in the other store; return whether that was possible."""
         name = self._links.get(status.st_ino) if status.st_nlink > 1 else None
         if name is None:
             return False
@@ -153,5 +153,5 @@ class _Copier:
         except OSError as error:
             if error.errno != errno.EMLINK:
                 raise
-            return False  # it has as many names as a file can have
+            return False  # the file has the maximum number of links
         return True

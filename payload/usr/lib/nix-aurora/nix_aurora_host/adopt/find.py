@@ -1,7 +1,7 @@
-"""The stores of another Nix on this host: where its installers put them, and where /nix comes from.
+"""Find the stores of another Nix on this host: the installers' places, and the source of /nix.
 
-What is not mounted, or lies below another mount, is shown in a mount namespace of this process:
-read-only, and gone with it.
+A store that is not mounted, or lies below another mount, is shown in a mount namespace of this
+process: read-only, and only as long as the process runs.
 """
 
 import os
@@ -29,10 +29,10 @@ LOOK = f"{paths.RUN}/adopt"
 
 
 class Candidate(NamedTuple):
-    """A store to adopt: ``path`` is where it is seen, ``name`` what people call it.
+    """A store to adopt: ``path`` is where this process sees it, ``name`` is the name for people.
 
-    ``line`` is the line of fstab that mounts all of it on /nix. What only this process sees is not
-    ``lasting``.
+    ``line`` is the line of fstab that mounts all of it on /nix. A store that only this process sees
+    is not ``lasting``.
     """
 
     path: str
@@ -42,7 +42,7 @@ class Candidate(NamedTuple):
 
 
 def choose(directory: str | None) -> Candidate:
-    """Return the store in ``directory``, or the only one that there is; raise CommandError."""
+    """Return the store in ``directory``, or the only one that exists; raise CommandError."""
     if directory is not None:
         return _named(directory)
     found = list(find())
@@ -75,7 +75,7 @@ def _named(directory: str) -> Candidate:
 
 
 def find() -> Iterator[Candidate]:
-    """Yield the stores that there are, each once."""
+    """Yield the existing stores, each once."""
     known = set()
     for candidate in _candidates():
         if is_store(candidate.path):
@@ -86,7 +86,7 @@ def find() -> Iterator[Candidate]:
 
 
 def is_store(path: str) -> bool:
-    """Return whether a directory has a store of another Nix's."""
+    """Return whether a directory contains another Nix's store."""
     there = os.path.isdir(f"{path}/store") and os.path.isfile(f"{path}/var/nix/db/db.sqlite")
     return there and not _is_own(path)
 
@@ -112,7 +112,7 @@ def _candidates() -> Iterator[Candidate]:
 
 
 def _line_of(path: str) -> Line | None:
-    """Return the line that mounts a whole file system on a directory, where it is mounted."""
+    """Return the line that mounts a whole file system on a directory, if it is mounted."""
     mount = find_mount(path, read_mounts())
     if mount is None or mount.point != path or path != NIX:
         return None
@@ -120,7 +120,7 @@ def _line_of(path: str) -> Line | None:
 
 
 def _show(number: int, line: Line) -> Iterator[Candidate]:
-    """Mount what a line names for this process alone, to look at it."""
+    """Mount the source of a line for this process only, to inspect it."""
     place = _make_place(f"{LOOK}/{number}")
     options = [option for option in line.options if option.startswith("subvol")]
     words = ["mount", "-t", line.kind, "-o", ",".join(["ro", *options]), line.source, place]
@@ -129,9 +129,10 @@ def _show(number: int, line: Line) -> Iterator[Candidate]:
 
 
 def _show_hidden() -> Iterator[Candidate]:
-    """Show the root directory without what is mounted on it."""
+    """Show the root directory without the mounts on it."""
     place = _make_place(f"{LOOK}/root")
-    with suppress(OSError):  # a root that cannot be bound has nothing to be found below
+    # a root directory that cannot be bound hides no store that could be found
+    with suppress(OSError):
         syscalls.bind("/", place)
         yield Candidate(f"{place}{NIX}", f"{NIX}, below the mount of {paths.BASE}", lasting=False)
 

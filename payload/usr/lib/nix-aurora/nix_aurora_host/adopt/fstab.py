@@ -1,4 +1,4 @@
-"""/etc/fstab: the line that mounts another Nix's store on /nix, and what takes its place."""
+"""Replace the line of /etc/fstab that mounts another Nix's store on /nix."""
 
 import re
 
@@ -16,8 +16,8 @@ def parse(text: bytes) -> list[Line]:
 def move_line(text: bytes, line: Line) -> bytes:
     """Return the file's text with a line that mounts the same as ``line`` on /var/lib/nix.
 
-    The former line becomes a comment. Where the file has it no more, for it was put aside or was a
-    unit's, the new one is added.
+    The former line becomes a comment. If the file no longer has it, because it was put aside or
+    belonged to a unit, the new line is added.
     """
     if line not in parse(text):
         newline = b"" if not text or text.endswith(b"\n") else b"\n"
@@ -42,5 +42,5 @@ def _escape(text: str) -> str:
 
 
 def _encode(text: str) -> bytes:
-    """Return text of a file as the bytes that it was read from."""
+    """Return text of a file as its original bytes."""
     return text.encode(errors="surrogateescape")

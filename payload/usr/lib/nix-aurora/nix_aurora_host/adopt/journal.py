@@ -1,6 +1,6 @@
-"""What a takeover under way has to know after a kill: which directories it moves, by inode number.
+"""The journal of a running takeover, for the time after a kill: its directories by inode number.
 
-The number of a directory stays the same when it is renamed, so the names tell how far it came.
+A rename keeps a directory's inode number, so the names show which steps were done.
 """
 
 import json
@@ -24,30 +24,30 @@ _NAME = "journal"
 
 
 class Way(StrEnum):
-    """How a store is taken over."""
+    """The way in which a store is taken over."""
 
-    MOVE = "move"  # renamed, on one file system
-    COPY = "copy"  # whole, from another file system
-    MERGE = "merge"  # what this store lacks is copied, for users have packages in both
-    MOUNT = "mount"  # a file system of its own is mounted here from the next boot on
+    MOVE = "move"  # renamed, on the same file system
+    COPY = "copy"  # copied completely, from another file system
+    MERGE = "merge"  # only the missing paths are copied, since users have packages in both stores
+    MOUNT = "mount"  # the store's own file system is mounted here from the next boot on
 
 
 @dataclass(frozen=True, slots=True)
 class Inodes:
-    """The inode numbers of a store, of its directory ``var``, its database's and its socket's."""
+    """The inode numbers of a store, its directory ``var``, its database and its socket."""
 
     store: int
     var: int
     db: int
-    socket: int = 0  # where there is none
+    socket: int = 0  # 0 if there is none
 
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """A takeover: from where, how, and what gets exchanged.
+    """A takeover: its source, its way, and the directories that are exchanged.
 
-    ``closed`` is the directory that takes a database's place so that no Nix opens that one.
-    ``theirs`` is None as long as a copy is made.
+    ``closed`` is the directory that replaces a database so that no Nix opens one there. ``theirs``
+    is None until a copy is complete.
     """
 
     way: Way
@@ -58,25 +58,25 @@ class Journal:
 
 
 def place(name: str) -> str:
-    """Return where something lies in the work directory."""
+    """Return the path of a name in the work directory."""
     return f"{paths.ADOPTION}/{name}"
 
 
 def pending() -> str | None:
-    """Return the directory whose takeover was begun and has not ended; None where there is none.
+    """Return the directory of a takeover that has begun and not ended; None if there is none.
 
     Raise PermissionError for an ordinary user.
     """
     if not os.path.lexists(place(_NAME)):
         with suppress(FileNotFoundError):
-            os.listdir(paths.OWN)  # whoever may not look does not know
+            os.listdir(paths.OWN)  # users who may not list the directory cannot know
         return None
     journal = read()
     return journal.source if journal is not None else place(_NAME)
 
 
 def read() -> Journal | None:
-    """Return the journal; None where there is none. Raise CommandError where it is damaged."""
+    """Return the journal; None if there is none. Raise CommandError if it is damaged."""
     try:
         with open(place(_NAME), encoding="utf-8", opener=files.private) as file:
             content = json.load(file)
@@ -103,20 +103,20 @@ def _parse(content: dict[str, int] | None) -> Inodes | None:
 
 
 def write(journal: Journal) -> None:
-    """Write the journal; it is on the disk when this returns."""
+    """Write the journal, and sync it to the disk."""
     os.makedirs(paths.ADOPTION, mode=0o700, exist_ok=True)
     files.write(place(_NAME), json.dumps(asdict(journal)) + "\n")
 
 
 def remove() -> None:
-    """Remove the journal: the takeover has ended."""
+    """Remove the journal, since the takeover has ended."""
     with suppress(FileNotFoundError):
         os.unlink(place(_NAME))
     disk.sync(paths.ADOPTION)
 
 
 def inode(path: str) -> int | None:
-    """Return a name's inode number; None where there is no such name."""
+    """Return a name's inode number; None if the name does not exist."""
     try:
         return os.lstat(path).st_ino
     except FileNotFoundError:
@@ -124,7 +124,7 @@ def inode(path: str) -> int | None:
 
 
 def inodes(top: str) -> Inodes:
-    """Return the numbers of the store below ``top``; raise OSError where a part is missing."""
+    """Return the numbers of the store below ``top``; raise OSError if a part is missing."""
     store, var, database = (
         os.lstat(f"{top}/{part}").st_ino for part in ("store", "var", "var/nix/db")
     )

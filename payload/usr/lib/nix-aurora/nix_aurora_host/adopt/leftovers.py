@@ -1,4 +1,4 @@
-"""What another Nix has left beside its store: units, mounts, profile scripts, its receipt."""
+"""Leftovers of another Nix beside its store: units, mounts, profile scripts, its receipt."""
 
 import os
 
@@ -10,7 +10,7 @@ _RECEIPT = "receipt.json"
 def put_receipt_aside(directory: str) -> str | None:
     """Rename the receipt of nix-installer, whose uninstaller deletes the store; return the name.
 
-    None where there is none, or where it cannot be renamed.
+    Return None if there is none, or if it cannot be renamed.
     """
     old = f"{directory}/{_RECEIPT}"
     if not os.path.lexists(old):
@@ -21,13 +21,13 @@ def put_receipt_aside(directory: str) -> str | None:
     try:
         os.rename(old, new)
         disk.sync(directory)
-    except OSError:  # on a file system that is mounted read-only
+    except OSError:  # the file system may be read-only
         return None
     return new
 
 
 def next_commands() -> list[str]:
-    """Return the commands that show the store on /nix, where something else is there."""
+    """Return the commands that show the store on /nix if something else is mounted there."""
     try:
         shown = os.path.samefile(paths.PREFIX, paths.STORE)
     except OSError:

@@ -1,4 +1,4 @@
-"""What another Nix's store has: its paths, and what users would miss."""
+"""Inspect another Nix's store: its paths, and what users have in it."""
 
 import os
 import pwd
@@ -23,7 +23,7 @@ _NOT_ROOTS = ("gcroots/profiles", "gcroots/nix-aurora")
 class State:
     """Profiles with the number of their generations, users, and other roots.
 
-    Names are below var/nix, but for profiles in homes.
+    Names are relative to var/nix, except those of profiles in homes.
     """
 
     profiles: Mapping[str, int] = field(default_factory=dict)
@@ -32,13 +32,13 @@ class State:
 
     @property
     def channels(self) -> list[str]:
-        """The profiles that are channels."""
+        """Return the profiles that are channels."""
         return [name for name in self.profiles if _CHANNELS.fullmatch(name)]
 
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """Another Nix's store: ``size`` is what it takes on its disk, in bytes."""
+    """Another Nix's store; ``size`` is its size on disk, in bytes."""
 
     directory: str
     rows: Sequence[Row]
@@ -49,12 +49,12 @@ class Former:
 
     @property
     def store(self) -> str:
-        """Where its store paths are."""
+        """Return the directory of its store paths."""
         return f"{self.directory}/store"
 
 
 def look(directory: str, database: str) -> Former:
-    """Look at a store whose database was copied to ``database``."""
+    """Inspect a store whose database was copied to ``database``."""
     with snapshot.opened(database) as connection:
         rows = list(read_rows(connection).values())
     return Former(
@@ -68,9 +68,9 @@ def look(directory: str, database: str) -> Former:
 
 
 def read_state(state: str) -> State:
-    """Return what lies in profiles and gcroots below a Nix's state directory.
+    """Return the profiles and gcroots below a Nix's state directory.
 
-    A user's profile may lie in the home, and then has a root for each of its generations.
+    A user's profile may be in the home, and then has a root for each of its generations.
     """
     people: set[str] = set()
     profiles: dict[str, int] = {}
@@ -92,7 +92,7 @@ def read_state(state: str) -> State:
 
 
 def _find_owner(path: str) -> str | None:
-    """Return who owns a link; None where there is none, or no such user."""
+    """Return the owner of a link; None if there is no such link or no such user."""
     try:
         return pwd.getpwuid(os.lstat(path).st_uid).pw_name
     except (OSError, KeyError):
@@ -100,7 +100,7 @@ def _find_owner(path: str) -> str | None:
 
 
 def find_nix(directory: str) -> str | None:
-    """Return the store path that the default profile's Nix is from; None where there is none."""
+    """Return the store path of the default profile's Nix; None if there is none."""
     program = _follow(f"{paths.PROFILE_BIN}/nix", directory)
     store = f"{directory}/store/"
     if program is None or not program.startswith(store) or not os.path.lexists(program):
@@ -109,7 +109,7 @@ def find_nix(directory: str) -> str | None:
 
 
 def _follow(path: str, directory: str) -> str | None:
-    """Follow every link as a process would that sees ``directory`` as /nix; None for a circle."""
+    """Follow every link as a process that sees ``directory`` as /nix; None for a circle."""
     done, pending, links = "", path.split("/")[::-1], 0
     while pending:
         part = pending.pop()

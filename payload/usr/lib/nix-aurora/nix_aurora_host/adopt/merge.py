@@ -1,7 +1,7 @@
-"""What this host's store lacks, taken over from another one: paths, rows, profiles, roots.
+"""Copy what this host's store lacks from another one: paths, rows, profiles, roots.
 
-What this host has under a name stays as it is. Everything can be done again after a kill: paths
-that were placed are compared and kept, and rows come in one transaction.
+Names that exist on this host stay unchanged. Every step can be repeated after a kill: paths that
+were placed are compared and kept, and rows come in one transaction.
 """
 
 import os
@@ -23,7 +23,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 def find_missing(rows: Collection[Row]) -> list[Row]:
-    """Return what this host's database does not know."""
+    """Return the rows that this host's database lacks."""
     with sqlite.connect(paths.DATABASE) as connection:
         known = {row.name for row in read_rows(connection).values()}
     return [row for row in rows if row.name not in known]
@@ -32,8 +32,8 @@ def find_missing(rows: Collection[Row]) -> list[Row]:
 def place_paths(copies: str, rows: Collection[Row]) -> None:
     """Rename copies of store paths into the store.
 
-    What lies there is not registered: it stays where its content is the same, for a run that was
-    killed has put it there, and is moved aside elsewhere.
+    An existing path there is not registered: it stays if its content is the same, since then a
+    killed run has put it there, and is moved aside otherwise.
     """
     for row in rows:
         target = f"{paths.STORE}/{row.name}"
@@ -53,7 +53,7 @@ def _is_same(row: Row) -> bool:
 
 
 def register(database: str, names: Collection[str]) -> list[str]:
-    """Take the rows of the named paths over from the other database; return the new names."""
+    """Copy the rows of the named paths from the other database; return the new names."""
     with snapshot.opened(database) as theirs, sqlite.connect(paths.DATABASE, "rw") as ours:
         ours.execute("pragma foreign_keys = on")
         ours.execute("begin immediate")
@@ -72,9 +72,9 @@ def _require_references(connection: sqlite3.Connection) -> None:
 
 
 def merge_links(state: str) -> tuple[int, list[str]]:
-    """Copy profiles and roots that this host has not; return how many links, and what it has.
+    """Copy profiles and roots that this host lacks; return the number of links, and kept names.
 
-    A profile comes with all of its generations, or not at all.
+    A profile is copied with all of its generations, or not at all.
     """
     differing = _find_differing(_read_links(state), _read_links(paths.STATE))
     count = 0
@@ -95,9 +95,9 @@ def _read_links(state: str) -> dict[str, str]:
 
 
 def _find_differing(theirs: Mapping[str, str], ours: Mapping[str, str]) -> set[str]:
-    """Return the profiles and roots of both sides with a link that only this host has.
+    """Return the profiles and roots in both stores with a link that only this host has.
 
-    What a killed run has made is the same on both sides.
+    Links that a killed run has made are the same in both.
     """
     names = {_profile(path) for path in theirs}
     return {_profile(path) for path in ours if theirs.get(path) != ours[path]} & names
@@ -115,7 +115,7 @@ def _profile(path: str) -> str:
 
 
 def _make_directory(entry: tree.Entry) -> None:
-    """Make a directory of a user's, as it was, where there is none."""
+    """Make a directory of a user's with the same attributes, unless it exists."""
     parent = _open_parent(entry.path)
     try:
         os.mkdir(entry.name, 0o700, dir_fd=parent)
@@ -128,7 +128,7 @@ def _make_directory(entry: tree.Entry) -> None:
 
 
 def _make_link(entry: tree.Entry) -> bool:
-    """Make a link, and return whether there was none."""
+    """Make a link, and return whether it is new."""
     parent = _open_parent(entry.path)
     try:
         os.symlink(entry.target or "", entry.name, dir_fd=parent)
@@ -146,7 +146,7 @@ def _own(entry: tree.Entry, parent: int) -> None:
 
 
 def _open_parent(path: str) -> int:
-    """Open the directory that a name below var/nix lies in, without following a link of a user."""
+    """Open the parent directory of a name below var/nix, without following a link of a user."""
     descriptor = os.open(paths.STATE, _DIRECTORY)
     for part in path.split("/")[:-1]:
         try:

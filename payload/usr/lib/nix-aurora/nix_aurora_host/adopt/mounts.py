@@ -1,4 +1,4 @@
-"""Where a directory lies, by the table of mounts: what is bound to a place has other names."""
+"""Find the names of a directory in the table of mounts: binds give it several."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -7,7 +7,7 @@ from nix_aurora_host.mounts import Mount
 
 
 def find_mount(path: str, mounts: Sequence[Mount]) -> Mount | None:
-    """Return the mount that shows an absolute path: of several at one place, the last."""
+    """Return the mount that shows an absolute path: the last one of several at one place."""
     over = [mount for mount in reversed(mounts) if _is_below(path, mount.point)]
     return max(over, key=lambda mount: len(mount.point), default=None)
 
@@ -32,9 +32,9 @@ def _join(top: str, rest: str) -> str:
 
 
 def find_lasting_name(path: str, base: str, mounts: Sequence[Mount]) -> str:
-    """Return a directory's name on the mount that has ``base``, where it has one.
+    """Return a directory's name on the mount that has ``base``, if it has one.
 
-    What is bound to a place cannot be renamed from there to another mount: rename(2), EXDEV.
+    A directory cannot be renamed from a bind to another mount: rename(2), EXDEV.
     """
     wanted = find_mount(base, mounts)
     if find_mount(path, mounts) is wanted:

@@ -1,4 +1,4 @@
-"""What a takeover will do, from a look at both stores; nothing is changed yet."""
+"""Plan a takeover after inspecting both stores; nothing is changed yet."""
 
 import os
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ from nix_aurora_host.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a store is taken over. ``name`` is what people call it.
+    """The plan of a takeover; ``name`` is the store's name for people.
 
-    ``copied`` are the store paths that are copied, and ``shared`` tells whether these copies share
+    ``copied`` are the store paths that are copied, and ``shared`` is whether these copies share
     their blocks with the originals. ``line`` is the line of fstab that is changed.
     """
 
@@ -36,12 +36,12 @@ class Plan:
 
     @property
     def source(self) -> str:
-        """The store's directory, or what it is called where only this process sees it."""
+        """Return the store's directory, or its name if only this process sees it."""
         return self.former.directory if self.lasting else self.name
 
     @property
     def size(self) -> int:
-        """How many bytes are copied, at most."""
+        """Return the maximum number of bytes that are copied."""
         if self.way is Way.COPY:
             var = removal.measure(f"{self.former.directory}/var", across=True)
             return self.former.size + var
@@ -49,7 +49,7 @@ class Plan:
 
 
 def make_plan(directory: str | None) -> Plan:
-    """Look at both stores, and return what is to be done; raise CommandError."""
+    """Inspect both stores, and return the plan; raise CommandError."""
     candidate = choose(directory)
     return look_again(candidate, trusted.resolve(_lasting(candidate)))
 
@@ -62,7 +62,7 @@ def _lasting(candidate: Candidate) -> str:
 
 
 def look_again(candidate: Candidate, directory: str) -> Plan:
-    """Return the plan for a store in a directory that is root's alone."""
+    """Return the plan for a store in a directory that only root can change."""
     database = snapshot.take(f"{directory}/{switch.DB}", place("look"))
     former = look(directory, database)
     if not former.rows:
@@ -95,9 +95,9 @@ def look_again(candidate: Candidate, directory: str) -> Plan:
 
 
 def choose_way(*, packages: bool, whole: bool, renames: bool) -> Way:
-    """Return how a store is taken over.
+    """Return the way in which a store is taken over.
 
-    ``packages`` tells whether users have packages in this host's store, ``whole`` whether the other
+    ``packages`` is whether users have packages in this host's store, ``whole`` whether the other
     one is a file system that fstab mounts, ``renames`` whether it can be renamed to here.
     """
     if packages:
@@ -108,7 +108,7 @@ def choose_way(*, packages: bool, whole: bool, renames: bool) -> Way:
 
 
 def _is_on_our_file_system(directory: str) -> bool:
-    """Return whether rename(2) gets from there to here: one file system, shown by one mount."""
+    """Return whether rename(2) works from there to here: one file system, shown by one mount."""
     mounts = read_mounts()
     own = os.lstat(paths.OWN).st_dev
     inner = (f"{directory}/{part}" for part in ("store", "var", switch.DB))

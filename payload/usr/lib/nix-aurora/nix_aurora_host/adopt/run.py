@@ -32,15 +32,15 @@ from nix_aurora_host.system import run
 _IMPORT = "/usr/libexec/nix-aurora/import"
 _SYSTEMD = "/run/systemd/system"
 _STARTED = frozenset({paths.SOCKET, paths.BACKUP_TIMER})
-# What belongs to processes that have ended, or is copied in another way.
+# These belong to processes that have ended, or are copied in another way.
 _LEFT = ("nix/db", "nix/temproots", "nix/builds", "nix/gc-socket", "nix/daemon-socket")
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What a takeover has done: ``kept`` are profiles and roots of theirs that did not come.
+    """The result of a takeover; ``kept`` are profiles and roots of theirs that were not copied.
 
-    ``left_out`` are files that were not copied. ``lasting`` tells whether ``source`` is a path.
+    ``left_out`` are files that were not copied. ``lasting`` is whether ``source`` is a path.
     """
 
     way: Way
@@ -53,14 +53,14 @@ class Done:
 
 
 def resume() -> Done | None:
-    """Finish or undo a takeover that was killed; return it if it was finished."""
+    """Finish or undo a killed takeover; return its result if it was finished."""
     if not os.path.lexists(paths.ADOPTION):
         return None
     with import_lock():
         found = journal.read()
         finished = finish_pending()
         if finished is None:
-            undo(found)  # where there is none, it is what a look has left
+            undo(found)  # without a journal, only leftovers of an inspection exist
     if finished is not None:
         import_package()
     if found is not None:
@@ -69,7 +69,7 @@ def resume() -> Done | None:
 
 
 def look(directory: str | None) -> Plan:
-    """Return what is to be done; nothing of the look is left."""
+    """Return the plan; remove everything that the inspection created."""
     with import_lock():
         try:
             return make_plan(directory)
@@ -94,7 +94,7 @@ def execute(plan: Plan, *, check: bool) -> Done:
     try:
         if done.way is not Way.MOUNT:
             import_package()
-    finally:  # where the import fails, the former Nix goes on
+    finally:  # if the import fails, the former Nix continues
         units.start(active | _STARTED)
     if done.way is not Way.MOUNT:
         run(["systemctl", "--quiet", "start", "--no-block", paths.BACKUP])
@@ -102,7 +102,7 @@ def execute(plan: Plan, *, check: bool) -> Done:
 
 
 def _is_pending() -> bool:
-    """Return whether the stores are changing places: nothing may be started then."""
+    """Return whether the stores are changing places, so that nothing may be started."""
     found = journal.read()
     return found is not None and found.ours is not None and switch.is_begun(found, found.ours)
 
@@ -115,7 +115,7 @@ def _take_over(plan: Plan, *, check: bool) -> Done:
             undo(journal.read())
         raise
     if not _is_pending():
-        undo(journal.read())  # what is left of it is the work directory
+        undo(journal.read())  # only the work directory remains
     return done
 
 
@@ -150,16 +150,16 @@ def _copy(plan: Plan, check: bool) -> Done:
 
 
 def _copy_database(target: str) -> None:
-    """Copy the snapshot, in which a log of the original's is merged."""
+    """Copy the snapshot, which includes the original's write-ahead log."""
     os.makedirs(target, mode=0o755)
     with os.scandir(place("look")) as entries:
         for entry in entries:
             clone.clone_file(entry.path, f"{target}/{entry.name}")
-            os.chmod(f"{target}/{entry.name}", 0o644)  # as Nix leaves it
+            os.chmod(f"{target}/{entry.name}", 0o644)  # the mode that Nix sets
 
 
 def _prepare(new: str) -> None:
-    """Have the import know the former Nix in the default profile, which it is to replace."""
+    """Tell the import about the Nix in the former default profile, which it has to replace."""
     if (nix := find_nix(new)) is None:
         return
     roots = f"{new}/var/nix/gcroots/nix-aurora"
@@ -203,7 +203,7 @@ _WAYS = {Way.MOVE: _move, Way.COPY: _copy, Way.MERGE: _merge, Way.MOUNT: _mount}
 
 
 def import_package() -> None:
-    """Import the packaged Nix into the store as it is now: by systemd, where that is running."""
+    """Import the packaged Nix into the current store: through systemd if that is running."""
     command = [_IMPORT]
     if os.path.isdir(_SYSTEMD):
         command = ["systemctl", "restart", paths.SETUP]

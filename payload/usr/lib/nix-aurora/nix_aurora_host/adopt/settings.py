@@ -1,7 +1,7 @@
-"""What of a former Nix's settings could be kept: proposed to root, and never written.
+"""Propose settings of a former Nix to root, without writing them.
 
-Only settings that make no build and no user able to do what root can are proposed; a setting that
-is root's to think about is not.
+Only settings that give no build and no user the rights of root are proposed; root has to decide
+about the others.
 """
 
 import re
@@ -21,7 +21,7 @@ _VALUE = re.compile(r"[A-Za-z0-9 +/=:.,_?&~%-]*")
 
 
 def find_proposal(files: Sequence[str] = (FILE,)) -> list[str]:
-    """Return lines for nix.custom.conf: what the former files set, and the package does not."""
+    """Return lines for nix.custom.conf: settings of the former files that the package lacks."""
     known = set(_lines(read(f"{paths.PRISTINE}/nix/nix.conf") or ""))
     found = (line for path in files for line in _lines(read(path) or ""))
     return list(dict.fromkeys(line for line in found if line not in known))

@@ -1,7 +1,7 @@
-"""A copy of the other Nix's database, which is read in its place.
+"""Copy the other Nix's database; only the copy is read.
 
-A log that a Nix has left beside its database is part of it, and is merged into the copy. On a file
-system that is mounted read-only, SQLite could not read that.
+A write-ahead log beside the database is part of it, and is merged into the copy. On a read-only
+file system, SQLite could not read that log.
 """
 
 import os
@@ -20,9 +20,9 @@ _DATABASE = ("db.sqlite", "db.sqlite-wal")
 
 
 def take(directory: str, target: str) -> str:
-    """Copy the database in ``directory`` into ``target``, which is made; return the copy's path.
+    """Copy the database in ``directory`` into a new directory ``target``; return the copy's path.
 
-    Raise CommandError where it is damaged.
+    Raise CommandError if it is damaged.
     """
     files.remove(target)
     os.makedirs(target, mode=0o700)
@@ -47,7 +47,7 @@ def take(directory: str, target: str) -> str:
 
 
 def _copy_live(source: str, target: str) -> None:
-    """Copy what one transaction has, for a Nix may be at work."""
+    """Copy the database in one transaction, since a Nix may be writing."""
     os.close(files.private(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     with sqlite.connect(source) as live, sqlite.connect(target, "rw") as copy:
         live.backup(copy)
@@ -64,7 +64,7 @@ def _copy(source: str, target: str) -> None:
 
 
 def _merge(path: str) -> str | None:
-    """Merge the log into the database's one file; return what is wrong with that."""
+    """Merge the log into the database's file; return what is wrong with the database."""
     with sqlite.connect(path, "rw") as connection:
         connection.execute("pragma trusted_schema = off")
         connection.execute("pragma journal_mode = delete")

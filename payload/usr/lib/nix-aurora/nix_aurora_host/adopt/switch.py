@@ -1,8 +1,8 @@
-"""Two stores change places: in steps each of which is one rename, and that can be repeated.
+"""Exchange two stores: in steps of one rename each, which can be repeated.
 
-The database comes first. In its place lies a directory whose schema is no number: no Nix opens a
-database there, so none takes for garbage what the other store's database knows. Every step looks
-at the inode numbers first, and does nothing where it was done before.
+The database is first. It is replaced by a directory whose schema is not a number, so no Nix opens a
+database there, and none takes paths for garbage that only the other store's database knows. Every
+step checks the inode numbers first, and does nothing if it was done before.
 """
 
 import os
@@ -16,13 +16,14 @@ from nix_aurora_host.importer.place import set_aside
 
 DB = "var/nix/db"
 _CLOSED = "closed"
-_CLOSED_FILES = ("schema", "schema.new", "big-lock")  # the last is of a Nix that tried to open it
+# a Nix that tried to open the database leaves the last file
+_CLOSED_FILES = ("schema", "schema.new", "big-lock")
 _REFUSAL = "nix-aurora adopt has not ended\n"
-_MODE = 0o1775  # of a store: build users make what they build there
+_MODE = 0o1775  # of a store, in which build users create their outputs
 
 
 def make_closed() -> int:
-    """Make the directory that takes a database's place; return its inode number."""
+    """Make the directory that replaces a database; return its inode number."""
     path = place(_CLOSED)
     os.makedirs(path, mode=0o755, exist_ok=True)
     files.write(f"{path}/schema", _REFUSAL)
@@ -30,7 +31,7 @@ def make_closed() -> int:
 
 
 def remove_closed() -> None:
-    """Remove that directory, unless it has anything else than it was made with."""
+    """Remove that directory, unless it has files that it was not made with."""
     path = place(_CLOSED)
     if os.path.lexists(path) and set(os.listdir(path)) <= set(_CLOSED_FILES):
         for name in _CLOSED_FILES:
@@ -40,7 +41,7 @@ def remove_closed() -> None:
 
 
 def can_exchange() -> bool:
-    """Return whether the file system exchanges two names in one step."""
+    """Return whether the file system can exchange two names in one step."""
     names = place("one"), place("other")
     for name in names:
         os.makedirs(name, exist_ok=True)
@@ -54,7 +55,7 @@ def can_exchange() -> bool:
     return True
 
 
-# --- theirs comes into the work directory, and goes back
+# --- moving the other store into the work directory, and back
 
 
 def take(journal: Journal, theirs: Inodes) -> None:
@@ -71,20 +72,20 @@ def take(journal: Journal, theirs: Inodes) -> None:
 
 
 def give_back(journal: Journal, theirs: Inodes) -> None:
-    """Undo what take() has done, from wherever it came to."""
+    """Undo take(), from any point that it reached."""
     source, new = journal.source, place(FORMER)
     if inode(f"{new}/{DB}") == theirs.db:
         _exchange(f"{new}/{DB}", place(_CLOSED))
     for name, number in (("var", theirs.var), ("store", theirs.store)):
         if inode(f"{new}/{name}") == number:
-            if os.path.lexists(f"{source}/{name}"):  # their Nix has begun a new one meanwhile
+            if os.path.lexists(f"{source}/{name}"):  # the other Nix has created a new one meanwhile
                 os.rename(f"{source}/{name}", f"{source}/{name}.{os.urandom(6).hex()}")
             _rename(f"{new}/{name}", f"{source}/{name}")
     if inode(f"{source}/{DB}") == journal.closed:
         _exchange(f"{source}/{DB}", place(_CLOSED))
 
 
-# --- ours and theirs change places
+# --- exchanging the stores
 
 
 def is_begun(journal: Journal, ours: Inodes) -> bool:
@@ -94,11 +95,11 @@ def is_begun(journal: Journal, ours: Inodes) -> bool:
 
 
 def switch(journal: Journal, ours: Inodes) -> None:
-    """Have the store in the work directory and the host's own change places."""
+    """Exchange the store in the work directory and the host's own."""
     new = place(FORMER)
     if inode(f"{new}/store") not in {None, ours.store}:
         _fit(f"{new}/store", journal)
-    # The next boot has an import finish what is killed from here on.
+    # If this run is killed after this point, the import of the next boot finishes it.
     files.write(paths.IMPORT_NEEDED, "")
     if inode(paths.DATABASE_DIRECTORY) == ours.db:
         _exchange(paths.DATABASE_DIRECTORY, place(_CLOSED))
@@ -107,7 +108,7 @@ def switch(journal: Journal, ours: Inodes) -> None:
     if inode(f"{paths.HOME}/var") == ours.var:
         _exchange(f"{paths.HOME}/var", f"{new}/var")
     if inode(f"{new}/{SOCKETS}") == ours.socket:
-        # In a boot, systemd listens already: its socket comes back to its name.
+        # In a boot, systemd is already listening, so its socket gets its name back.
         os.makedirs(f"{paths.HOME}/{SOCKETS}", exist_ok=True)
         _exchange(f"{paths.HOME}/{SOCKETS}", f"{new}/{SOCKETS}")
     if inode(f"{new}/{DB}") == journal.closed:
@@ -115,14 +116,14 @@ def switch(journal: Journal, ours: Inodes) -> None:
 
 
 def keep_former() -> None:
-    """Move the host's former store aside, whole."""
+    """Move the host's former store aside, as a whole."""
     if os.path.lexists(place(FORMER)):
         set_aside(place(FORMER))
     disk.sync(paths.ADOPTION)
 
 
 def _fit(path: str, journal: Journal) -> None:
-    """Set a store's group to that of this host's build users: another Nix has another number."""
+    """Set a store's group to that of this host's build users, whose number may differ."""
     number = inode(path)
     if journal.theirs is not None and number == journal.theirs.store:
         os.chown(path, 0, os.stat(paths.STORE).st_gid)

@@ -1,4 +1,4 @@
-"""Directory trees in which users may write, walked so that nobody leads root out of them."""
+"""Walk directory trees in which users may write, so that nobody can lead root out of them."""
 
 import os
 import resource
@@ -13,9 +13,9 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Entry(NamedTuple):
-    """What a directory has: ``path`` from the top on, and where it leads, if it is a link.
+    """An entry of a directory: its ``path`` from the top, and its target if it is a link.
 
-    ``directory`` is a descriptor of its parent, until the next entry is asked for.
+    ``directory`` is a descriptor of its parent, which is open until the next entry.
     """
 
     path: str
@@ -25,17 +25,17 @@ class Entry(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The last part of the path."""
+        """Return the last part of the path."""
         return self.path.rpartition("/")[2]
 
 
 def walk(top: str, skip: Callable[[str], bool] = lambda _: False) -> Iterator[Entry]:
-    """Yield all that is below a directory, each directory before what it has.
+    """Yield everything below a directory, each directory before its entries.
 
-    What ``skip`` returns true for is left out, with all that is in it.
+    Entries for which ``skip`` returns true are left out, with everything below them.
     """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each level of the tree needs one
     stack = [("", os.open(top, _OPEN), [""])]
     stack[0] = ("", stack[0][1], sorted(os.listdir(stack[0][1]), reverse=True))
     try:
@@ -79,8 +79,8 @@ def _descend(name: str, directory: int) -> int | None:
 def copy(top: str, target: str, skip: Callable[[str], bool]) -> list[str]:
     """Copy a tree with owners, modes and times; return the paths that were left out.
 
-    ``target`` is made, and is where nobody but root can go. Left out are sockets, pipes and
-    devices, and files of others than root: a user's file may be as large as the disk.
+    ``target`` is created, in a directory that only root can enter. Sockets, pipes, devices, and
+    files of users other than root are left out: a user's file may be as large as the disk.
     """
     left_out = []
     directories = [(target, os.lstat(top))]
@@ -99,7 +99,8 @@ def copy(top: str, target: str, skip: Callable[[str], bool]) -> list[str]:
             _take_over(new, entry.status)
         else:
             left_out.append(entry.path)
-    for new, status in reversed(directories):  # the time of a directory is that of its last entry
+    # adding entries changes a directory's time, so it is set last
+    for new, status in reversed(directories):
         _take_over(new, status)
     return left_out
 
@@ -117,7 +118,7 @@ def _copy_file(entry: Entry, new: str) -> None:
 
 
 def _take_over(path: str, status: os.stat_result) -> None:
-    """Set owner, mode and time; those of a link are its own, not its target's."""
+    """Set owner, mode and time of the entry itself, without following a link."""
     os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(path, stat.S_IMODE(status.st_mode))

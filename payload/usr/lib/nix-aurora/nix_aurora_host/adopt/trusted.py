@@ -1,7 +1,7 @@
-"""Directories that root alone can have made: whoever owns a part of a path decides where it leads.
+"""Find directories that only root can have created: the owner of any part of a path controls it.
 
-Each part is opened by its parent, and no link is followed. What has passed can be used by its name
-afterwards, for nobody but root can put something else there.
+Each part is opened through its parent, and no link is followed. A path that passes can be used by
+its name afterwards, since only root can replace a part.
 """
 
 import os
@@ -20,9 +20,9 @@ _INNER = ("var", "var/nix", "var/nix/db")
 
 
 def resolve(directory: str) -> str:
-    """Return the directory's path without links; raise CommandError where it is not root's alone.
+    """Return the path without links; raise CommandError if not only root can change it.
 
-    Root's alone are all parts of the path, and the parts of a store that Nix writes as root.
+    This applies to all parts of the path, and to the parts of a store that Nix writes as root.
     """
     path = os.path.realpath(directory)
     _walk(path)
@@ -60,7 +60,7 @@ def _open(name: str, flags: int, descriptor: int, path: str) -> int:
 
 
 def _require(status: os.stat_result, path: str, allowed: int = 0) -> None:
-    """Raise CommandError where another than root may write."""
+    """Raise CommandError if a user other than root may write."""
     mode = stat.S_IMODE(status.st_mode)
     forbidden = _OTHERS | (_GROUP if status.st_gid != 0 else 0)
     hint = command(["ls", "-ld", path])
@@ -79,7 +79,7 @@ def _require(status: os.stat_result, path: str, allowed: int = 0) -> None:
 
 
 def _require_store(path: str) -> None:
-    """Build users may make names in a store, and only remove their own."""
+    """Check a store directory: build users may add names to it, and remove only their own."""
     status = os.lstat(path)
     if not stat.S_ISDIR(status.st_mode):
         raise CommandError(

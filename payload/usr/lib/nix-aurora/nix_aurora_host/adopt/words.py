@@ -1,4 +1,4 @@
-"""What a takeover says: before, after, and for programs."""
+"""The messages of a takeover: before, after, and as JSON."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,7 +13,7 @@ _SHOWN = 20
 
 
 def describe_plan(plan: Plan, *, check: bool) -> Iterator[str]:
-    """Yield the lines that say what would be done."""
+    """Yield the lines that describe the plan."""
     former, state = plan.former, plan.former.state
     count = sum(state.profiles.values())
     yield f"Another Nix's store: {plan.name}: {len(former.rows)} store paths, {human(former.size)}"
@@ -53,7 +53,7 @@ def _space(plan: Plan) -> str:
 
 
 def describe_done(done: Done, proposal: Sequence[str]) -> Iterator[str]:
-    """Yield the lines that say what was done, and what is left to do."""
+    """Yield the lines that describe the result, and the remaining steps."""
     count = f" with {done.paths} store paths" if done.paths else ""
     yield f"adopt: done: the store in {done.source} was taken over{count}"
     if done.kept:
@@ -89,7 +89,7 @@ def _some(names: Sequence[str]) -> Iterator[str]:
 
 
 def to_json(plan: Plan | None, done: Done | None, proposal: Sequence[str]) -> dict[str, object]:
-    """Return what --json prints: nix-aurora(1), "adopt"."""
+    """Return the output of --json: nix-aurora(1), "adopt"."""
     found: dict[str, object] = {"adopted": done is not None, "settings": list(proposal)}
     if plan is not None:
         state = plan.former.state

@@ -1,7 +1,7 @@
-"""A copy of Nix's database, made once a day where the database has changed.
+"""Copy Nix's database once a day if it has changed.
 
-A copy replaces an older one only after SQLite has found it whole. It may be killed at any
-instruction: at each one there is at least the copy that was the newest before.
+A copy replaces an older one only after SQLite has found it intact. The program may be killed at any
+instruction: the newest earlier copy exists at each of them.
 """
 
 import fcntl
@@ -29,14 +29,14 @@ from nix_aurora_host.text import printable
 
 _SPARE = 64 << 20  # bytes that a copy leaves free
 _NEW, _OLD = "new", "old"  # leftovers of a run that was killed
-_PATIENCE = 600.0  # seconds, for an import that is under way
+_PATIENCE = 600.0  # seconds, for a running import
 _HEADER = 100  # bytes of a database file with counters that change without its content
 
 
 def backup() -> str:
-    """Copy the database, if that is due; return one line that says what was done.
+    """Copy the database if that is due; return one line about the result.
 
-    Raise CommandError where the database is broken, and ask for an import then.
+    Raise CommandError if the database is broken, and then request an import.
     """
     if reason := _not_due():
         return reason
@@ -52,7 +52,7 @@ def backup() -> str:
 
 
 def request_import(reason: str) -> CommandError:
-    """Ask for an import, which restores a broken database, and return what to raise."""
+    """Request an import, which restores a broken database, and return the error to raise."""
     files.write(paths.IMPORT_NEEDED, "")
     return CommandError(
         f"cannot copy the database: {printable(reason)}",
@@ -79,12 +79,12 @@ def _not_due() -> str | None:
 
 
 def _source() -> str:
-    """Return what the database's files look like, which changes with each transaction."""
+    """Return a description of the database's files that changes with each transaction."""
     looks = []
     for ending in ("", "-wal"):
         file = Path(f"{paths.DATABASE}{ending}")
         if not file.exists() or not (status := file.stat()).st_size:
-            looks.append("nothing")  # whoever reads the database leaves an empty log
+            looks.append("nothing")  # every reader of the database leaves an empty log
         else:
             looks.append(f"{status.st_ino}:{status.st_size}:{status.st_mtime_ns}")
     return " ".join(looks)
@@ -128,11 +128,11 @@ def _copy() -> str:
 
 
 def _copy_database(path: str) -> int:
-    """Copy the database as one transaction has it, whole and in one file; count its paths."""
+    """Copy the database in one transaction into a single file; return its number of paths."""
     Path(path).touch(mode=0o600)
     with sqlite.connect(paths.DATABASE) as live, sqlite.connect(path, "rw") as copy:
         live.backup(copy)
-        copy.execute("pragma journal_mode = delete")  # no -wal file beside it
+        copy.execute("pragma journal_mode = delete")  # so that no -wal file is beside it
         if damage := sqlite.find_damage(copy):
             raise request_import(f"{paths.DATABASE}: {damage}")
         count = sqlite.count_paths(copy)
@@ -157,7 +157,7 @@ def _write_info(copy: Copy) -> None:
 
 
 def _rotate(new: Copy, copies: dict[str, Copy]) -> None:
-    """Make ``new`` the newest; each step is a rename, and none is without a whole copy."""
+    """Make ``new`` the newest copy; each step is a rename that keeps at least one whole copy."""
     leaving, fullest = copies.get(SECOND), copies.get(FULLEST)
     if leaving is not None and keeps_as_fullest(new.count, leaving.count, fullest):
         _move(FULLEST, _OLD)
@@ -174,7 +174,7 @@ def _rotate(new: Copy, copies: dict[str, Copy]) -> None:
 
 
 def keeps_as_fullest(new: int, leaving: int, fullest: Copy | None) -> bool:
-    """Return whether a copy that leaves is much fuller than the new one, and none is than it."""
+    """Return whether the leaving copy is much fuller than the new one, and ``fullest`` is not."""
     much = leaving >= MUCH * new
     return much and (fullest is None or fullest.count < MUCH * leaving)
 

@@ -1,4 +1,4 @@
-"""The content of the store, compared with what a database says of it."""
+"""Compare the content of the store with the records of a database."""
 
 import os
 import resource
@@ -10,16 +10,16 @@ from nix_aurora_host.database import nar
 from nix_aurora_host.database.progress import Progress
 from nix_aurora_host.database.rows import Row
 
-_THREADS = 4  # at most: hashing leaves Python's lock alone, and so do reads
+_THREADS = 4  # at most; hashing and reading release Python's lock
 
 
 def check_content(rows: Collection[Row], store: str | None = None) -> dict[str, str]:
-    """Return the names of the paths whose content is not as recorded, each with the reason.
+    """Return the names of the paths whose content differs from its record, each with the reason.
 
-    ``store`` is the directory that they are in, where that is not this host's store.
+    ``store`` is their directory if it is not this host's store.
     """
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level of a tree
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each level of a tree needs one
     total = sum(row.size for row in rows)
     with (
         Progress("checking the content of the store", total) as progress,
@@ -30,7 +30,7 @@ def check_content(rows: Collection[Row], store: str | None = None) -> dict[str, 
 
 
 def find_flaw(row: Row, progress: Progress | None = None, store: str | None = None) -> str | None:
-    """Return why a path's content is not as recorded, or None where it is."""
+    """Return why a path's content differs from its record, or None if it does not."""
     place = store or paths.STORE
     if row.digest is None:
         return "the database has no hash of it that can be read"

@@ -1,8 +1,8 @@
-"""The copies of Nix's database: three generations, each a directory of root's.
+"""The copies of Nix's database: three generations, each in a directory that belongs to root.
 
 ``1`` is the newest and ``2`` the one before. ``fullest`` is the last one that had at least twice as
-many store paths as the one that took its place: a database that was lost unnoticed, and made anew,
-cannot push it out.
+many store paths as its successor, so a database that was lost unnoticed and created anew cannot
+replace it.
 """
 
 import json
@@ -17,15 +17,15 @@ from nix_aurora_host.database.schema import SCHEMAS, read_schema
 
 NEWEST, SECOND, FULLEST = "1", "2", "fullest"
 GENERATIONS = (NEWEST, SECOND, FULLEST)  # the newest first
-MUCH = 2  # times as many paths: much fuller
+MUCH = 2  # a copy is much fuller if it has this many times as many paths
 INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """A copy: ``count`` store paths, made at ``time`` (seconds since the epoch).
+    """A copy of ``count`` store paths, made at ``time`` (seconds since the epoch).
 
-    ``source`` tells what the files of Nix's database looked like then.
+    ``source`` describes the files of Nix's database at that time.
     """
 
     generation: str
@@ -36,22 +36,22 @@ class Copy:
 
     @property
     def date(self) -> str:
-        """When it was made, in local time."""
+        """Return the time of the copy, in local time."""
         return time.strftime("%Y-%m-%d %H:%M", time.localtime(self.time))
 
     @property
     def directory(self) -> str:
-        """Where it lies."""
+        """Return the directory of the copy."""
         return f"{paths.COPIES}/{self.generation}"
 
     @property
     def database(self) -> str:
-        """The SQLite file."""
+        """Return the SQLite file."""
         return f"{self.directory}/db.sqlite"
 
 
 def read_copies() -> list[Copy]:
-    """Return the copies that say what they are, the newest first.
+    """Return the copies with a valid description, the newest first.
 
     Raise PermissionError for an ordinary user.
     """
@@ -77,7 +77,7 @@ def _read(generation: str) -> Copy | None:
 
 
 def find_flaw(copy: Copy, reads: dict[str, int | None]) -> str | None:
-    """Return why a copy cannot take the database's place, or None where it can.
+    """Return why a copy cannot replace the database, or None if it can.
 
     ``reads`` has the numbers of the schemas that the packaged Nix writes, by file name.
     """

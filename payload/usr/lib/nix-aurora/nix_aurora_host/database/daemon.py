@@ -1,7 +1,7 @@
-"""The daemon's processes, ended before a database is replaced.
+"""End the daemon's processes before a database is replaced.
 
-Each has the former database open, whatever lies under its name: it would take valid paths for
-garbage of its own, and what it registers would be lost.
+Each of them keeps the former database open, whatever file has its name now: it would take valid
+paths for garbage, and its registrations would be lost.
 """
 
 import os
@@ -16,16 +16,16 @@ _GROUPS = "/sys/fs/cgroup"
 
 
 def end_processes() -> int:
-    """End what runs in the daemon's control group, and return how many processes that were.
+    """End the programs in the daemon's control group, and return the number of processes.
 
-    A daemon that still waits for the import is a script, and goes on.
+    A daemon that still waits for the import is a script, and continues.
     """
     group, main = (_show(name) for name in ("ControlGroup", "MainPID"))
     if not group.startswith("/"):
-        return 0  # it does not run, or no systemd does
+        return 0  # the unit is not running, or systemd is not
     found = _find(group)
     if int(main) in found:
-        run(["systemctl", "stop", paths.DAEMON])  # killed, it would be a failed unit
+        run(["systemctl", "stop", paths.DAEMON])  # a kill would make it a failed unit
     for pid in _find(group):
         with suppress(ProcessLookupError):  # it has ended meanwhile
             os.kill(pid, signal.SIGKILL)
@@ -40,7 +40,7 @@ def _find(group: str) -> list[int]:
     """Return the processes of a control group that run a program of the store."""
     found = []
     for listed in Path(f"{_GROUPS}{group}").rglob("cgroup.procs"):
-        pids = map(int, (read(str(listed)) or "").split())  # a build's group may have gone
+        pids = map(int, (read(str(listed)) or "").split())  # a build's group may have been removed
         found += [
             pid for pid in pids if not (link(f"/proc/{pid}/exe") or "/usr/").startswith("/usr/")
         ]

@@ -1,4 +1,4 @@
-"""Files that survive a power cut, and locks."""
+"""Write files that survive a power cut, and hold locks."""
 
 import fcntl
 import os
@@ -17,7 +17,7 @@ def private(path: str, flags: int) -> int:
 
 
 def write(path: str, text: str) -> None:
-    """Write a file of its owner's alone, under its final name once it is on the disk."""
+    """Write a file for its owner only; it gets its final name once it is on the disk."""
     aside = f"{path}.new"
     with open(aside, "w", encoding="utf-8", opener=private) as file:
         file.write(text)
@@ -27,7 +27,7 @@ def write(path: str, text: str) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file or a directory of our own, if there is one."""
+    """Remove a file or a directory of our own if it exists."""
     if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 - a string
         import shutil  # noqa: PLC0415 - it takes a while to load, and the import waits
 
@@ -38,9 +38,9 @@ def remove(path: str) -> None:
 
 @contextmanager
 def lock(path: str, kind: int, *, patience: float | None = None) -> Iterator[bool]:
-    """Hold a lock; yield whether it was to be had.
+    """Hold a lock; yield whether it could be obtained.
 
-    ``kind`` is fcntl.LOCK_SH or LOCK_EX. ``patience`` is in seconds; None waits for ever.
+    ``kind`` is fcntl.LOCK_SH or LOCK_EX. ``patience`` is in seconds; None waits forever.
     """
     deadline = None if patience is None else time.monotonic() + patience
     with open(path, "ab", opener=private) as file:
@@ -59,7 +59,7 @@ def lock(path: str, kind: int, *, patience: float | None = None) -> Iterator[boo
 
 @contextmanager
 def owner_only() -> Iterator[None]:
-    """Have every file that is made meanwhile, by SQLite too, be its owner's alone."""
+    """Make every new file, including SQLite's, accessible only to its owner."""
     former = os.umask(0o077)
     try:
         yield

@@ -15,8 +15,8 @@ _BASE32 = 52
 def parse_sha256(text: str) -> bytes:
     """Return the 32 bytes of a SHA-256 in any spelling that Nix writes.
 
-    ``sha256:`` with base 16 (the database's), base 32 or base 64, or ``sha256-`` with base 64.
-    Raise ValueError for anything else.
+    These are ``sha256:`` with base 16 (in the database), base 32 or base 64, and ``sha256-`` with
+    base 64. Raise ValueError for anything else.
     """
     algorithm, separator, digest = text[:6], text[6:7], text[7:]
     if algorithm != "sha256" or separator not in {":", "-"}:
@@ -38,7 +38,8 @@ def parse_sha256(text: str) -> bytes:
 def _from_base32(text: str) -> bytes:
     number = 0
     for character in text:
-        number = number << 5 | _ALPHABET.index(character)  # ValueError for a foreign character
+        # raises ValueError for an invalid character
+        number = number << 5 | _ALPHABET.index(character)
     try:
         return number.to_bytes(_BYTES, "little")
     except OverflowError:
@@ -46,7 +47,7 @@ def _from_base32(text: str) -> bytes:
 
 
 def to_nix(digest: bytes) -> str:
-    """Return a SHA-256 as registrations have it: ``sha256:`` and base 32."""
+    """Return a SHA-256 in the form of registrations: ``sha256:`` and base 32."""
     number = int.from_bytes(digest, "little")
     shifts = range(5 * (_BASE32 - 1), -1, -5)
     return "sha256:" + "".join(_ALPHABET[number >> shift & 31] for shift in shifts)

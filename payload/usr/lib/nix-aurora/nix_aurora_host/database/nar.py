@@ -1,7 +1,7 @@
-"""The hash of a store path's content, read as if an attacker had put it there.
+"""Hash a store path's content as if an attacker had put it there.
 
-A failed build leaves content of its user's choice in the store. So no link is followed, nothing is
-opened but regular files and directories of the store's owner, and nothing is read beyond the size
+A failed build leaves content of its user's choice in the store. So no link is followed, only
+regular files and directories of the store's owner are opened, and nothing is read beyond the size
 that the database has recorded.
 
 Format: E. Dolstra, "The Purely Functional Software Deployment Model", figure 5.2. A string is its
@@ -37,11 +37,11 @@ _NODE = _string(b"node")
 
 
 class ContentError(Exception):
-    """Why the content on disk is not what the database has recorded."""
+    """The content on disk differs from its record in the database."""
 
 
 def _ignore(_count: int) -> None:
-    """Take note of nothing."""
+    """Do nothing."""
 
 
 def verify(
@@ -68,7 +68,7 @@ def verify(
 
 
 class _Sink:
-    """Hashes a NAR of at most ``limit`` bytes."""
+    """Hash a NAR of at most ``limit`` bytes."""
 
     def __init__(self, limit: int, progress: Callable[[int], None]) -> None:
         self._hash: _Hash = hashlib.sha256()
@@ -94,7 +94,7 @@ class _Sink:
 
 
 def _hash(sink: _Sink, directory: int, name: bytes, owner: int) -> None:
-    """Hash one store path; an explicit stack, for a path may be deeper than Python recurses."""
+    """Hash one store path with an explicit stack: a path may be deeper than Python recurses."""
     stack: list[tuple[int, Iterator[bytes]]] = []
     try:
         child = _node(sink, directory, name, owner)
@@ -124,7 +124,7 @@ def _hash(sink: _Sink, directory: int, name: bytes, owner: int) -> None:
 def _node(
     sink: _Sink, directory: int, name: bytes, owner: int
 ) -> tuple[int, Iterator[bytes]] | None:
-    """Hash a file or a link whole; return a directory, begun, with its entries."""
+    """Hash a file or a link completely; return a directory's descriptor and entries."""
     status = os.stat(name, dir_fd=directory, follow_symlinks=False)
     if status.st_uid != owner:
         raise ContentError(f"expected owner {owner}, got {status.st_uid}")
@@ -152,7 +152,7 @@ def _node(
 
 
 def _entries(sink: _Sink, descriptor: int) -> list[bytes]:
-    """Return the names in a directory, sorted; never more than the recorded size has room for."""
+    """Return the sorted names in a directory, at most as many as the recorded size allows."""
     found: list[bytes] = []
     with os.scandir(descriptor) as entries:
         for entry in entries:

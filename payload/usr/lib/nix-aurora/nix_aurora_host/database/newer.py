@@ -1,6 +1,6 @@
-"""A database that a newer Nix has changed so that the packaged one cannot read it.
+"""Handle a database that a newer Nix has changed so that the packaged one cannot read it.
 
-It is whole, and another deployment may need it: nothing replaces it unless root asks for that.
+It is intact, and another deployment may need it: nothing replaces it unless root requests that.
 """
 
 import tempfile
@@ -16,17 +16,18 @@ from nix_aurora_host.system import read
 
 @dataclass(frozen=True, slots=True)
 class Newer:
-    """The database's schema, and what the packaged Nix ``reads``, which is less."""
+    """The database's schema, and the older one that the packaged Nix ``reads``."""
 
     schema: int
     reads: int
 
 
 def find_newer(find_nix: Callable[[], str]) -> Newer | None:
-    """Return what is newer, if the database is.
+    """Return both schemas if the database is newer.
 
-    The packaged Nix, whose store path ``find_nix`` returns, makes an empty database elsewhere,
-    which shows what it reads. Most hosts have no newer database, and need not look for Nix.
+    The packaged Nix, whose store path ``find_nix`` returns, creates an empty database elsewhere,
+    which shows the schema that it reads. Most hosts have no newer database, and need not look for
+    Nix.
     """
     schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
     if schema is None or schema <= CURRENT:
@@ -36,7 +37,7 @@ def find_newer(find_nix: Callable[[], str]) -> Newer | None:
 
 
 def read_limit(find_nix: Callable[[], str]) -> int | None:
-    """Return the newest schema that the packaged Nix reads; None where it does not start."""
+    """Return the newest schema that the packaged Nix reads; None if it does not start."""
     with tempfile.TemporaryDirectory() as directory:
         return read_schema(make_empty(_nix_store(find_nix), directory), SCHEMAS[0])
 
@@ -53,19 +54,22 @@ def _nix_store(find_nix: Callable[[], str]) -> list[str]:
 
 
 def find_copy(newer: Newer, copies: Sequence[Copy] | None = None) -> Copy | None:
-    """Return the newest whole copy that the packaged Nix reads; PermissionError for a user."""
+    """Return the newest intact copy that the packaged Nix reads.
+
+    Raise PermissionError for a user.
+    """
     reads: dict[str, int | None] = {SCHEMAS[0]: newer.reads}
     known = read_copies() if copies is None else copies
     return next((copy for copy in known if find_flaw(copy, reads) is None), None)
 
 
 def request_replacement(newer: Newer) -> None:
-    """Ask the import to set the database aside and to restore a copy."""
+    """Request that the import sets the database aside and restores a copy."""
     files.write(paths.IMPORT_NEEDED, f"{newer.reads}\n")
 
 
 def is_replacement_due() -> bool:
-    """Return whether root has asked for a replacement, and it has not been done."""
+    """Return whether root has requested a replacement that has not been done yet."""
     text = (read(paths.IMPORT_NEEDED) or "").strip()
     schema = read_schema(paths.DATABASE_DIRECTORY, SCHEMAS[0])
     return text.isdecimal() and schema is not None and schema > int(text)

@@ -1,7 +1,7 @@
-"""Nix's own locks of store paths: whoever builds or downloads a path holds ``<path>.lock``.
+"""Hold Nix's own locks of store paths: a build or download of a path holds ``<path>.lock``.
 
-Without them a build could put another content in place of a path between the look at its content
-and its registration. Source: nix `src/libstore/pathlocks.cc`.
+Without them a build could replace a path's content between its check and its registration. Source:
+nix `src/libstore/pathlocks.cc`.
 """
 
 import fcntl
@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from nix_aurora_host import paths
 from nix_aurora_host.database import files
 
-_STALE = b"d"  # what Nix writes into a lock that it removes: whoever waits for it opens another
+# Nix writes this into a lock that it removes, so that waiting processes open another one
+_STALE = b"d"
 
 
 @contextmanager
 def hold(names: Iterable[str]) -> Iterator[set[str]]:
-    """Hold the locks of those store paths that nobody else holds; yield their names."""
+    """Hold the locks of those store paths that no other process holds; yield their names."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each path
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # each path needs one
     held: dict[str, int] = {}
     try:
         for name in names:

@@ -1,4 +1,4 @@
-"""What a copy of the database knows, and the database does not: what is to be registered again."""
+"""Find what a copy of the database knows and the database lacks, to register it again."""
 
 import os
 import sqlite3
@@ -13,10 +13,10 @@ Check = Callable[[Collection[Row]], Mapping[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What can be registered again, by store path names.
+    """A plan of what can be registered again, by store path names.
 
-    ``ids`` has the rows of the copy to take over, ``unfit`` has why others are left out, ``size``
-    is in bytes.
+    ``ids`` has the copy's rows to restore, ``unfit`` has the reasons for leaving out the others,
+    ``size`` is in bytes.
     """
 
     ids: Mapping[str, int] = field(default_factory=dict)
@@ -27,8 +27,8 @@ class Plan:
 def make_plan(copy: sqlite3.Connection, valid: set[str], check: Check) -> Plan:
     """Compare a copy with the names that are valid; ``check`` compares it with the disk.
 
-    What is not on disk was collected, and is left alone. A row whose references are not all valid,
-    or part of the plan, is unfit.
+    A path that is not on disk was collected, and is left alone. A row is unfit unless all its
+    references are valid or part of the plan.
     """
     rows = read_rows(copy)
     absent = {

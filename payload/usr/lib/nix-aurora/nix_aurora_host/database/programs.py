@@ -1,4 +1,4 @@
-"""What the programs in /usr/libexec/nix-aurora do: exit codes and messages."""
+"""Exit codes and messages of the programs in /usr/libexec/nix-aurora."""
 
 import fcntl
 import sqlite3
@@ -29,17 +29,17 @@ def backup_database() -> int:
 
 
 def is_damaged() -> bool:
-    """Return whether SQLite itself says that the database is no whole one, and say why.
+    """Return whether SQLite says that the database is damaged, and print why.
 
-    Also where root has asked for a copy in place of a newer Nix's.
-    Whatever else goes wrong is no reason to set a database aside: it raises an error.
+    Also return true if root has requested a copy in place of a newer Nix's database. No other
+    failure is a reason to set a database aside: it raises an error.
     """
     if is_replacement_due():
         print(f"nix-aurora: {paths.DATABASE} is replaced by a copy that the packaged Nix reads")
         return True
     damage = sqlite.check_live(paths.DATABASE)
     if damage is not None:
-        # One that Nix is just making looks damaged, too; alone with it, one knows.
+        # A database that Nix is just creating looks damaged, too; with the lock, this is certain.
         with files.lock(paths.DATABASE_LOCK, fcntl.LOCK_EX, patience=_PATIENCE):
             damage = sqlite.check_live(paths.DATABASE)
     if damage is None:
@@ -49,9 +49,9 @@ def is_damaged() -> bool:
 
 
 def mend(make_fresh: Callable[[], str]) -> bool:
-    """Correct what Nix cannot read beside the database; return whether Nix can read it now.
+    """Correct the files beside the database that Nix cannot read; return whether it can now.
 
-    ``make_fresh`` has the packaged Nix make a database, and returns that one's directory.
+    ``make_fresh`` lets the packaged Nix create a database, and returns its directory.
     """
     copies = [copy.directory for copy in read_copies() if find_flaw(copy, {}) is None]
     if schema.mend(make_fresh, copies):

@@ -1,4 +1,4 @@
-"""How far a long check has come: for the journal, ``status`` and whoever waits."""
+"""Report the progress of a long check: to the journal, ``status`` and waiting commands."""
 
 import sys
 import time
@@ -8,11 +8,11 @@ from threading import Lock
 from nix_aurora_host import paths
 
 _LINE = 10.0  # seconds between two lines in the journal
-_FILE = 0.5  # seconds between two looks of the file
+_FILE = 0.5  # seconds between two updates of the file
 
 
 class Progress:
-    """Tells how many of ``total`` bytes are done; threads may share it."""
+    """Report how many of ``total`` bytes are done; threads may share the object."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what = what
@@ -46,7 +46,7 @@ class Progress:
         return f"{self._what}: {done} of {total}"
 
     def _write(self) -> None:
-        """Everybody may read it; /run is root's alone to write."""
+        """Write the file: everybody may read it, and only root may write to /run."""
         aside = Path(f"{paths.RECOVERY}.new")
         try:
             aside.parent.mkdir(exist_ok=True)

@@ -1,8 +1,8 @@
-"""The realisations in a copy of Nix's database: which output a derivation was built to.
+"""The realisations in a copy of Nix's database: the outputs to which derivations were built.
 
-Nix writes them where content-addressed derivations are enabled: `ca-specific-schema.sql`. Each
-revision of that experiment has its own tables. An output is the number of a store path in the
-first two tables, and its name in the third. The first one has references between its rows.
+Nix writes them if content-addressed derivations are enabled: `ca-specific-schema.sql`. Each
+revision of that experiment has its own tables. An output is the number of a store path in the first
+two tables, and its name in the third. The first one has references between its rows.
 """
 
 import sqlite3
@@ -13,11 +13,11 @@ from nix_aurora_host import paths
 from nix_aurora_host.database.sqlite import columns
 
 _TABLES = ("Realisations", "BuildTraceV2", "BuildTraceV3")
-_REFERENCES = "RealisationsRefs"  # of the first
+_REFERENCES = "RealisationsRefs"  # of the first revision
 
 
 class Key(NamedTuple):
-    """What Nix looks a realisation up by."""
+    """The key with which Nix looks a realisation up."""
 
     table: str
     derivation: str
@@ -25,7 +25,7 @@ class Key(NamedTuple):
 
 
 class Row(NamedTuple):
-    """A row's number, and the name of the store path that the output is."""
+    """A row's number, and the name of the output's store path."""
 
     number: int
     path: str
@@ -54,7 +54,10 @@ def find_missing(
 
 
 def take_over(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
-    """Insert the realisations that ``target`` lacks and whose outputs it knows; count them."""
+    """Insert the realisations that ``target`` lacks and whose outputs it knows.
+
+    Return their number.
+    """
     numbers = {
         str(path).removeprefix(f"{paths.PREFIX}/"): number
         for number, path in target.execute("select id, path from ValidPaths")
@@ -67,7 +70,7 @@ def take_over(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
 
 
 def _read_rows(connection: sqlite3.Connection, table: str) -> dict[Key, Row]:
-    # The number of a store path is an integer, its name a text.
+    # The number of a store path is an integer, its name is text.
     rows = connection.execute(
         "select drvPath, outputName, t.rowid, coalesce(path, outputPath)"  # noqa: S608 - constants
         f" from {table} t left join ValidPaths v on v.id = outputPath"
@@ -81,7 +84,7 @@ def _read_rows(connection: sqlite3.Connection, table: str) -> dict[Key, Row]:
 def _with_all_references(
     source: sqlite3.Connection, wanted: Mapping[Key, Row], known: Collection[Key]
 ) -> dict[Key, Row]:
-    """Return those of ``wanted`` whose references are known, or wanted and kept themselves."""
+    """Return those of ``wanted`` whose references are known, or are also wanted and kept."""
     references = _read_references(source)
     kept = dict(wanted)
     pending = True
@@ -109,7 +112,7 @@ def _read_references(source: sqlite3.Connection) -> dict[Key, list[Key]]:
 def _insert(
     source: sqlite3.Connection, target: sqlite3.Connection, key: Key, row: Row, output: int
 ) -> None:
-    """Insert one row, with every column that both sides have; ``output`` is a path's number."""
+    """Insert one row, with the columns that both sides have; ``output`` is a path's number."""
     theirs = set(columns(target, key.table))
     shared = [name for name in columns(source, key.table) if name != "id" and name in theirs]
     listed, marks = ", ".join(shared), ", ".join("?" * len(shared))

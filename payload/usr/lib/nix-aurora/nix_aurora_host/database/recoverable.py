@@ -1,4 +1,4 @@
-"""What a copy of the database can add to it: found, and registered."""
+"""Find what copies can add to the database, and register it."""
 
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
@@ -18,9 +18,9 @@ from nix_aurora_host.database.rows import Row, take_over
 class Found:
     """What recover can do, and what it cannot.
 
-    ``plans`` has a plan for each copy that can be used, ``flaws`` why others cannot. ``lost`` has
-    the roots whose store paths nothing vouches for, with these paths' names. ``realisations`` is
-    how many of those come with the paths, or belong to paths that are registered.
+    ``plans`` has a plan for each usable copy, ``flaws`` the reasons against the others. ``lost``
+    has the roots whose store paths are in no usable copy, with the names of these paths.
+    ``realisations`` is the number of those that come with the paths, or belong to registered paths.
     """
 
     plans: Sequence[tuple[Copy, Plan]] = ()
@@ -31,26 +31,26 @@ class Found:
 
     @property
     def names(self) -> list[str]:
-        """The names of what can be registered."""
+        """Return the names that can be registered."""
         return [name for _, plan in self.plans for name in plan.ids]
 
     @property
     def unfit(self) -> dict[str, str]:
-        """The names of what a copy knows and the disk does not bear out, with the reason."""
+        """Return the names in a copy that differ from the disk, with the reason."""
         names = set(self.names)
         found = {name: why for _, plan in reversed(self.plans) for name, why in plan.unfit.items()}
         return {name: why for name, why in found.items() if name not in names}
 
     @property
     def size(self) -> int:
-        """The size of what can be registered, in bytes."""
+        """Return the size of what can be registered, in bytes."""
         return sum(plan.size for _, plan in self.plans)
 
 
 def find(locks: ExitStack) -> Found:
     """Compare the database, the copies, the disk and the roots.
 
-    What can be registered stays as it is until ``locks`` are closed.
+    The paths that can be registered stay unchanged until ``locks`` are closed.
     """
 
     def check(rows: Collection[Row]) -> dict[str, str]:
@@ -82,7 +82,7 @@ def find(locks: ExitStack) -> Found:
 
 
 def insert(live: sqlite3.Connection, plans: Sequence[tuple[Copy, Plan]]) -> None:
-    """Take the rows over into the database, in one transaction."""
+    """Insert the rows into the database, in one transaction."""
     live.execute("pragma foreign_keys = on")
     live.execute("begin immediate")
     for copy, plan in plans:

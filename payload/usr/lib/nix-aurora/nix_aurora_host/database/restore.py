@@ -1,7 +1,7 @@
-"""A lost database, made again from the newest copy that is whole: for the import.
+"""Restore a lost database from the newest intact copy, for the import.
 
-The copy's word counts, not the disk's: a row stays where the content on disk has the hash that the
-row has recorded. Signatures, content addresses and realisations stay as they were.
+The copy decides, not the disk: a row is kept if the content on disk has the hash that the row has
+recorded. Signatures, content addresses and realisations are kept unchanged.
 """
 
 import json
@@ -32,11 +32,11 @@ _SHOWN = 20
 
 
 def restore(fresh: str) -> bool:
-    """Have the newest whole copy take the place of a new database; return whether there was one.
+    """Replace a new database by the newest intact copy; return whether there was one.
 
-    ``fresh`` is a directory with a database that the packaged Nix has just made, and which knows
-    the packaged store paths alone: their content comes from the package. It tells which schemas
-    that Nix reads, too. Without a copy, it stays as it is, and a marker says so.
+    ``fresh`` is a directory with a database that the packaged Nix has just made, and that knows
+    only the packaged store paths: their content comes from the package. It also shows which schemas
+    that Nix reads. Without a copy, it stays as it is, and a marker says so.
     """
     reads = {name: read_schema(fresh, name) for name in SCHEMAS}
     for copy in read_copies():
@@ -76,7 +76,7 @@ def _restore(copy: Copy, fresh: str) -> None:
         _correct(new, old, packaged)
         old.execute("commit")
     for name in os.listdir(done):  # noqa: PTH208 - names
-        Path(done, name).chmod(0o644)  # as Nix leaves it
+        Path(done, name).chmod(0o644)  # the mode that Nix sets
         disk.sync(f"{done}/{name}")
     disk.sync(done)
     files.remove(fresh)
@@ -85,7 +85,7 @@ def _restore(copy: Copy, fresh: str) -> None:
 
 
 def _remove_changed(old: sqlite3.Connection, packaged: dict[str, Row]) -> dict[str, str]:
-    """Remove the rows that the disk does not bear out, with their referrers; say which and why."""
+    """Remove the rows that differ from the disk, with their referrers; return them with reasons."""
     rows = read_rows(old)
     flaws = check_content([row for row in rows.values() if row.name not in packaged])
     bad = {number for number, row in rows.items() if row.name in flaws}
@@ -97,7 +97,7 @@ def _remove_changed(old: sqlite3.Connection, packaged: dict[str, Row]) -> dict[s
 
 
 def _correct(new: sqlite3.Connection, old: sqlite3.Connection, packaged: dict[str, Row]) -> None:
-    """Have the packaged paths as they are packaged: the import puts the package's content there."""
+    """Register the packaged paths as packaged: the import puts the package's content there."""
     now = {row.name: row for row in read_rows(old).values()}
     changed = [row for row in packaged.values() if now[row.name].digest != row.digest]
     names = {row.id: row.name for row in packaged.values()}
@@ -130,7 +130,7 @@ def _tell(gone: dict[str, str]) -> None:
 
 
 def _mark(fresh: str) -> None:
-    """Note that there was more in the store than the new database knows."""
+    """Record that the store had more paths than the new database knows."""
     with sqlite.connect(f"{fresh}/db.sqlite") as new:
         packaged = {row.name for row in read_rows(new).values()}
     found = {name for name in os.listdir(paths.STORE) if STORE_NAME.fullmatch(name)}  # noqa: PTH208

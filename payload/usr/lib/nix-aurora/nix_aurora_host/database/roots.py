@@ -11,9 +11,10 @@ from nix_aurora_host.system import link
 def gather_roots() -> dict[str, str]:
     """Return each link that is a root, with the name of the store path that it keeps.
 
-    As the collector finds them: below gcroots and profiles, directly or through one more link
-    (gcroots/auto), and where that path is on disk. What this user may not see is left out, and so
-    is whatever does not have a store path's name: any user can make a root that leads anywhere.
+    The rules are the collector's: links below gcroots and profiles, directly or through one more
+    link (gcroots/auto), whose target is on disk. Links that this user may not read are left out,
+    and also those whose target does not have a store path's name: any user can make a root that
+    leads anywhere.
     """
     return dict(_roots())
 
@@ -36,7 +37,7 @@ def _kept_by(path: str) -> str | None:
 
 
 def _follow(path: str) -> str | None:
-    """Return where a link leads, below /var/lib/nix for what programs see elsewhere."""
+    """Return the target of a link, below /var/lib/nix for targets that programs see elsewhere."""
     target = link(path)
     if target is None:
         return None

@@ -1,8 +1,8 @@
-"""The rows of Nix's database that belong to a store path: read, removed, taken over from a copy.
+"""Read, remove and copy the rows of Nix's database that belong to a store path.
 
 Tables and columns are Nix's own, `src/libstore/schema.sql` and `ca-specific-schema.sql`. A newer
-schema, or Determinate's, has more columns and tables: what is here takes every column that both
-sides have.
+schema, or Determinate's, has more columns and tables: this module uses every column that both sides
+have.
 """
 
 import re
@@ -19,7 +19,7 @@ STORE_NAME = re.compile(r"[0-9a-df-np-sv-z]{32}-[0-9A-Za-z+\-._?=]{1,211}", re.A
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A store path: its ``name``, the SHA-256 and size of its NAR; None where there is none."""
+    """A store path: its ``name``, the SHA-256 and size of its NAR; None if not recorded."""
 
     id: int
     name: str
@@ -32,7 +32,7 @@ def read_rows(
 ) -> dict[int, Row]:
     """Return store paths by their id: all of them, or those of the ``wanted`` paths.
 
-    Those with a name that is none have no digest either.
+    Rows with an invalid name have no digest either.
     """
     statement = "select id, path, hash, narSize from ValidPaths"
     if wanted is not None:
@@ -53,7 +53,7 @@ def _row(number: int, path: object, text: object, size: object) -> Row:
 
 
 def read_references(connection: sqlite3.Connection) -> dict[int, set[int]]:
-    """Return which ids each id refers to."""
+    """Return the ids to which each id refers."""
     found: dict[int, set[int]] = {}
     for referrer, reference in connection.execute("select referrer, reference from Refs"):
         found.setdefault(referrer, set()).add(reference)
@@ -63,7 +63,7 @@ def read_references(connection: sqlite3.Connection) -> dict[int, set[int]]:
 def with_referrers(
     gone: Iterable[int], known: Iterable[int], references: Mapping[int, set[int]]
 ) -> set[int]:
-    """Return ``gone``, and whatever refers to it or to an id that is not among ``known``."""
+    """Return ``gone``, and every id that refers to it or to an id that is not in ``known``."""
     referrers: dict[int, set[int]] = {}
     alive = set(known)
     found = set(gone)
@@ -81,16 +81,17 @@ def with_referrers(
 
 
 def remove(connection: sqlite3.Connection, gone: Iterable[int]) -> None:
-    """Remove store paths, all of whose referrers are among them; the rest goes with them.
+    """Remove store paths, together with all their referrers, and their dependent rows.
 
-    ``pragma foreign_keys`` is to be on.
+    ``gone`` must include the referrers, and ``pragma foreign_keys`` must be on.
     """
     connection.execute("create temporary table Gone (id integer primary key)")
     connection.executemany("insert into Gone values (?)", ((number,) for number in gone))
     connection.execute("delete from Refs where referrer in (select id from Gone)")
     if columns(connection, "RealisationsRefs"):
         side = (
-            "(select id from Realisations where outputPath in (select id from Gone))"  # built here
+            # those that were built here
+            "(select id from Realisations where outputPath in (select id from Gone))"
         )
         connection.execute(
             f"delete from RealisationsRefs where realisationReference in {side}"  # noqa: S608
@@ -102,9 +103,9 @@ def remove(connection: sqlite3.Connection, gone: Iterable[int]) -> None:
 def take_over(
     source: sqlite3.Connection, target: sqlite3.Connection, ids: Iterable[int]
 ) -> list[str]:
-    """Insert store paths that ``target`` does not know, with all that ``source`` says of them.
+    """Insert the store paths that ``target`` lacks, with all that ``source`` records of them.
 
-    All that they refer to is known to ``target``, or among them. Return the names that are new.
+    All their references must be known to ``target``, or among them. Return the new names.
     """
     shared = [name for name in columns(source, "ValidPaths") if name != "id"]
     shared = [name for name in shared if name in set(columns(target, "ValidPaths"))]
@@ -128,7 +129,7 @@ def take_over(
 
 
 def _take_details(source: sqlite3.Connection, target: sqlite3.Connection, number: int) -> None:
-    """Take over references and, of a derivation, its outputs."""
+    """Copy the references and, for a derivation, its outputs."""
     me = _id(target, _path(source, number))
     for (reference,) in source.execute("select reference from Refs where referrer = ?", (number,)):
         target.execute(

@@ -1,7 +1,7 @@
 """The number of the schema, in a file beside Nix's database.
 
-Nix reads this file before it opens the database. Where the file is no number, no Nix opens the
-database, however whole that is. Where the file is missing, Nix writes it.
+Nix reads this file before it opens the database. If the file does not contain a number, no Nix
+opens the database, even an intact one. If the file is missing, Nix writes it.
 """
 
 import re
@@ -15,14 +15,14 @@ from nix_aurora_host.system import run
 from nix_aurora_host.text import printable
 
 SCHEMAS = ("schema", "ca-schema")  # files beside Nix's database, each a number
-CURRENT = 10  # every Nix since 2.0 writes it
+CURRENT = 10  # every Nix since 2.0 writes this number
 _NUMBER = re.compile(rb"[0-9]{1,10}")
-_MOST = 2**31 - 1  # Nix reads an int, and takes no space or line break
+_MOST = 2**31 - 1  # Nix parses an int, without spaces or line breaks
 _TABLES = ("ValidPaths", "Refs", "DerivationOutputs")
 
 
 def read_schema(directory: str, name: str) -> int | None:
-    """Return the number in a schema file; None where there is none that Nix could read."""
+    """Return the number in a schema file; None if there is none that Nix could read."""
     try:
         content = Path(directory, name).read_bytes()
     except OSError:
@@ -35,7 +35,7 @@ def _parse(content: bytes) -> int | None:
 
 
 def find_fault() -> str | None:
-    """Return which schema file Nix cannot read, and why; None where it can read all there are."""
+    """Return which schema file Nix cannot read, and why; None if it can read all of them."""
     faults = find_faults()
     return next((f"{_live(name)}: {reason}" for name, reason in faults.items()), None)
 
@@ -64,7 +64,7 @@ def _live(name: str) -> str:
 
 
 def _read_shape(database: str) -> tuple[frozenset[str], ...]:
-    """Return the columns of each table; none where they cannot be read."""
+    """Return the columns of each table; an empty tuple if they cannot be read."""
     try:
         with sqlite.connect(database) as connection:
             return tuple(frozenset(sqlite.columns(connection, table)) for table in _TABLES)
@@ -73,7 +73,7 @@ def _read_shape(database: str) -> tuple[frozenset[str], ...]:
 
 
 def make_empty(nix_store: Sequence[str], directory: str) -> str:
-    """Have a Nix make a new database below ``directory``; return the database's directory.
+    """Make Nix create a new database below ``directory``; return the database's directory.
 
     ``nix_store`` is a command that runs its nix-store.
     """
@@ -86,13 +86,13 @@ def make_empty(nix_store: Sequence[str], directory: str) -> str:
 def mend(make_fresh: Callable[[], str], copies: Sequence[str]) -> bool:
     """Correct the schema files that Nix cannot read; return whether Nix can read them now.
 
-    A number is that of a database with the same tables: of one that is in the directories
-    ``copies``, else of the one whose directory ``make_fresh`` returns. The schema of
+    The number is taken from a database with the same tables: from one in the directories
+    ``copies``, else from the one whose directory ``make_fresh`` returns. The schema of
     content-addressed derivations may be missing; Nix writes it again.
     """
     if not (faults := find_faults()):
         return True
-    files.write(paths.IMPORT_NEEDED, "")  # an import that is killed after this is repeated
+    files.write(paths.IMPORT_NEEDED, "")  # if the import is killed after this, it is repeated
     shape = _read_shape(paths.DATABASE)
     places = (*copies, make_fresh())
     alike = [place for place in places if _read_shape(f"{place}/db.sqlite") == shape]
@@ -114,4 +114,4 @@ def _replace(name: str, number: int | None) -> None:
     if Path(_live(name)).is_dir():
         files.remove(_live(name))
     files.write(_live(name), str(number))
-    Path(_live(name)).chmod(0o644)  # as Nix leaves it
+    Path(_live(name)).chmod(0o644)  # the mode that Nix sets

@@ -1,4 +1,4 @@
-"""SQLite databases in Nix's schema: opened, and asked whether they are whole."""
+"""Open SQLite databases in Nix's schema, and check them for damage."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from pathlib import Path
 
 _PATIENCE = 30.0  # seconds, for a transaction of Nix's
 _BROKEN = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# Every schema that this package has met has these: nix `src/libstore/schema.sql`.
+# Every schema known to this package has these: nix `src/libstore/schema.sql`.
 _TABLES = {
     "ValidPaths": {"id", "path", "hash", "registrationTime", "deriver", "narSize"},
     "Refs": {"referrer", "reference"},
@@ -16,17 +16,17 @@ _TABLES = {
 
 @contextmanager
 def connect(path: str, mode: str = "ro") -> Iterator[sqlite3.Connection]:
-    """Open the database ``path``, which exists, and close it in the end.
+    """Open the existing database ``path``, and close it at the end.
 
-    ``mode`` is ``ro`` or ``rw``, or ``immutable`` for a file that nobody can change meanwhile.
-    Transactions are begun and ended by the caller's statements.
+    ``mode`` is ``ro`` or ``rw``, or ``immutable`` for a file that nobody can change meanwhile. The
+    caller's statements begin and end transactions.
     """
     options = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
     connection = sqlite3.connect(
         f"{Path(path).as_uri()}?{options}", uri=True, timeout=_PATIENCE, isolation_level=None
     )
     try:
-        # Text of any bytes: one damaged row is no reason to fail on all others.
+        # Text may be any bytes: one damaged row must not make all others fail.
         connection.text_factory = lambda data: data.decode(errors="surrogateescape")
         yield connection
     finally:
@@ -34,18 +34,18 @@ def connect(path: str, mode: str = "ro") -> Iterator[sqlite3.Connection]:
 
 
 def is_broken(error: sqlite3.Error) -> bool:
-    """Return whether SQLite says that the file is no database, or a damaged one.
+    """Return whether SQLite says that the file is not a database, or a damaged one.
 
-    A lock, a full disk, a lack of memory or of rights do not say so.
+    A lock, a full disk, a lack of memory or of rights do not count.
     """
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF in _BROKEN
 
 
 def find_damage(connection: sqlite3.Connection) -> str | None:
-    """Return what is wrong with a database of Nix's, or None where it is whole.
+    """Return what is wrong with a database of Nix's, or None if it is intact.
 
-    Raise sqlite3.Error where it cannot be looked at for a reason other than damage.
+    Raise sqlite3.Error if it cannot be checked for a reason other than damage.
     """
     try:
         rows = connection.execute("pragma integrity_check(1)").fetchall()
@@ -62,7 +62,7 @@ def find_damage(connection: sqlite3.Connection) -> str | None:
 
 
 def columns(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Return the names of a table's columns; none where there is no such table."""
+    """Return the names of a table's columns; an empty list if there is no such table."""
     return [row[1] for row in connection.execute(f"pragma table_info({table})")]
 
 
@@ -73,11 +73,11 @@ def count_paths(connection: sqlite3.Connection) -> int:
 
 
 def check_live(path: str) -> str | None:
-    """Return what is wrong with the database that Nix uses, or None where it is whole."""
+    """Return what is wrong with the database that Nix uses, or None if it is intact."""
     try:
         with connect(path) as connection:
             return find_damage(connection)
     except sqlite3.Error as error:
-        if is_broken(error):  # already as it is opened
+        if is_broken(error):  # damage may show as soon as it is opened
             return str(error)
         raise

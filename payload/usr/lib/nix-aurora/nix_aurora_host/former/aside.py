@@ -1,7 +1,7 @@
-"""Put aside what another Nix has left: nothing is deleted, and a note says what was where.
+"""Put leftovers of another Nix aside: nothing is deleted, and a note records every origin.
 
-Each step leaves every file with its former text or its new one, so that a run that was interrupted
-can be repeated.
+Each step leaves every file with its former text or its new one, so that an interrupted run can be
+repeated.
 """
 
 import errno
@@ -31,9 +31,9 @@ and deleted nothing. To bring an item back, move it to where it was, and run:
 
 
 class Aside:
-    """The directory for what is put aside, and how things get there.
+    """The directory for things that are put aside, and the ways to move them there.
 
-    ``top`` is where the tree of the host begins, ``packaged`` has the package's own files of /etc.
+    ``top`` is the top of the host's tree, ``packaged`` has the package's own files of /etc.
     """
 
     def __init__(self, top: str = "", packaged: str = paths.PRISTINE) -> None:
@@ -63,7 +63,7 @@ class Aside:
         return any(os.path.lexists(place) for place in kept)
 
     def _packaged_text(self, path: str) -> str | None:
-        """Return what the package has in place of a file below /etc."""
+        """Return the package's version of a file below /etc."""
         file = Path(self._packaged, path.removeprefix("/etc/"))
         return (
             file.read_text(encoding="utf-8")
@@ -79,7 +79,7 @@ class Aside:
         os.chmod(self._former, 0o700)  # noqa: PTH101
 
     def _change(self, trace: Trace, change: Callable[[str], str]) -> str:
-        """Change a file that stays, and keep a copy of it."""
+        """Change a file that stays, and keep a copy of its former text."""
         path = f"{self._top}{trace.path}"
         kept = self._free(trace.path)
         new = f"{kept}.new"
@@ -99,7 +99,8 @@ class Aside:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            kept = _numbered(f"{path}{_SUFFIX}")  # on another file system: beside it
+            # on another file system, keep it beside the original
+            kept = _numbered(f"{path}{_SUFFIX}")
             self._note(trace, kept)
             _rename(path, kept)
         for name in (kept, path):
@@ -107,13 +108,13 @@ class Aside:
         return kept.removeprefix(self._top)
 
     def _free(self, path: str) -> str:
-        """Return a name that is free for a file that was ``path``."""
+        """Return a free name for a file that was ``path``."""
         kept = f"{self._former}{path}"
         os.makedirs(os.path.dirname(kept), 0o700, exist_ok=True)  # noqa: PTH103, PTH120
         return _numbered(kept)
 
     def _note(self, trace: Trace, kept: str) -> None:
-        """Write down what comes from where, before it moves."""
+        """Record the new name and the origin, before the move."""
         note = f"{self._former}/{README}"
         new = not os.path.lexists(note)
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -140,12 +141,12 @@ def _text(text: bytes) -> str:
 
 
 def _rename(old: str, new: str) -> None:
-    """Rename ``old`` to ``new``, a free name in a directory that nobody but root writes to."""
+    """Rename ``old`` to ``new``, a free name in a directory that only root writes to."""
     Path(old).rename(new)
 
 
 def _numbered(path: str) -> str:
-    """Return ``path``, or with a number behind it the first name that is free."""
+    """Return ``path``, or the first free name with a number appended."""
     name, number = path, 0
     while os.path.lexists(name):
         number += 1

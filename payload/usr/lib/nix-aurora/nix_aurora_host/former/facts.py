@@ -1,4 +1,4 @@
-"""What another Nix has left: data alone."""
+"""The data types for leftovers of another Nix."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,38 +8,38 @@ ANOTHER = "another Nix"
 
 
 class Kind(StrEnum):
-    """What a trace is."""
+    """The kind of a trace."""
 
     UNIT = "unit"
     DROP_IN = "drop-in"
-    LINK = "link"  # in a .wants or .requires directory
+    LINK = "link"  # a link in a .wants or .requires directory
     FSTAB = "fstab"
-    MOUNT = "mount"  # on /nix
+    MOUNT = "mount"  # a mount on /nix
     TMPFILES = "tmpfiles"
-    SCRIPT = "script"  # that logins read
+    SCRIPT = "script"  # a script that logins read
     SETTINGS = "settings"
-    POLICY = "policy"  # a module of SELinux's
-    COPY = "copy"  # that an installer made of a script
+    POLICY = "policy"  # a module of SELinux's policy
+    COPY = "copy"  # a copy that an installer made of a script
     RECEIPT = "receipt"
     PROGRAM = "program"
 
 
 class Cure(StrEnum):
-    """How a trace is put aside."""
+    """The way in which a trace is put aside."""
 
     MOVE = "move"
-    CUT = "cut"  # some lines of a file that is the host's
-    COMMENT = "comment"  # the same, and they stay as comments
+    CUT = "cut"  # some lines are removed from a file of the host
+    COMMENT = "comment"  # some lines become comments
     UNMOUNT = "unmount"
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One thing that another Nix has left.
+    """One leftover of another Nix.
 
-    ``whose`` is who made it, ``effect`` what it does here, as the end of a sentence. ``unit`` is
-    the unit that it is, changes or starts, ``lines`` are the numbers of the lines that are meant
-    where that is not the whole file.
+    ``whose`` is its author, ``effect`` its effect on this host, as the end of a sentence. ``unit``
+    is the unit that it is, changes or starts; ``lines`` are the numbers of the affected lines if
+    that is not the whole file.
     """
 
     kind: Kind
@@ -55,8 +55,8 @@ class Trace:
 class FormerStore:
     """A store of another Nix: ``path`` has ``store`` and ``var/nix``.
 
-    ``source`` is the device where it is not mounted; then ``path`` is empty. ``uninstaller`` means
-    that the receipt which tells an uninstaller to delete it is beside it.
+    ``source`` is the device if it is not mounted; then ``path`` is empty. ``uninstaller`` means
+    that a receipt beside it would make an uninstaller delete it.
     """
 
     path: str
@@ -66,7 +66,7 @@ class FormerStore:
 
 @dataclass(frozen=True, slots=True)
 class Former:
-    """All that another Nix has left on this host."""
+    """All leftovers of another Nix on this host."""
 
     traces: tuple[Trace, ...] = ()
     stores: tuple[FormerStore, ...] = ()
@@ -76,7 +76,7 @@ class Former:
         return next((trace for trace in self.traces if trace.path == path), None)
 
     def of_unit(self, name: str) -> Trace | None:
-        """Return what takes the place of a unit."""
+        """Return the trace that replaces a unit."""
         return next(
             (found for found in self.traces if found.kind is Kind.UNIT and found.unit == name), None
         )

@@ -1,4 +1,7 @@
-"""Settings and programs of another Nix: nix.conf, tmpfiles.d, a policy, a receipt, a daemon."""
+"""Find settings and programs of another Nix.
+
+These are nix.conf, tmpfiles.d, a policy, a receipt, and a daemon.
+"""
 
 import re
 from collections.abc import Iterator
@@ -22,7 +25,7 @@ _DAEMON_DIRECTORIES = re.compile(r"^\s*\S+\s+/nix/var/nix/(?:daemon-socket|build
 
 
 def judge_settings(text: str) -> Trace | None:
-    """Return the trace that nix.conf is: not one that an administrator has changed."""
+    """Return the trace for nix.conf, unless an administrator has changed the file."""
     if _GENERATED.search(text):
         effect = "has the settings of that Nix, not the packaged ones"
         return Trace(Kind.SETTINGS, CONF, INSTALLER, effect)
@@ -49,7 +52,7 @@ def find_files(tree: Tree, *, ours: bool) -> Iterator[Trace]:
     if tree.exists(POLICY):
         effect = "is the SELinux module nix, whose labels differ from the package's"
         yield Trace(Kind.POLICY, POLICY, INSTALLER, effect)
-    for path in RECEIPTS if ours else ():  # elsewhere it lies in a store that is not ours
+    for path in RECEIPTS if ours else ():  # otherwise the receipt is in a store that is not ours
         if tree.exists(path):
             effect = "lets /nix/nix-installer uninstall delete the store, with users' packages"
             yield Trace(Kind.RECEIPT, path, INSTALLER, effect)

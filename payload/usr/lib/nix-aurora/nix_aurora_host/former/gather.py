@@ -1,4 +1,4 @@
-"""Look for what another Nix has left on the host. Read-only, and works for any user."""
+"""Look for leftovers of another Nix on the host; read-only, and for any user."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from nix_aurora_host.system import read
 
 
 def gather_former() -> Former:
-    """Return all that another Nix has left on this host."""
+    """Return all leftovers of another Nix on this host."""
     return find_former(Tree(), read("/proc/self/mountinfo") or "", ours=is_ours())
 
 
@@ -25,7 +25,7 @@ def is_ours() -> bool:
 
 
 def find_former(tree: Tree, mountinfo: str, *, ours: bool) -> Former:
-    """Return what ``tree`` has of another Nix, in the order in which it is put aside."""
+    """Return the leftovers of another Nix in ``tree``, in the order in which they are put aside."""
     lines = find_lines(tree.read(FSTAB) or "")
     mount = None if ours else find_mount(mountinfo)
     traces = (

@@ -1,4 +1,4 @@
-"""What makes boots mount another store on /nix: looked for before the system gets a /nix."""
+"""Find what would make boots mount another store on /nix, before the system gets a /nix."""
 
 from nix_aurora_host import paths
 from nix_aurora_host.former.facts import Kind, Trace
@@ -15,9 +15,9 @@ def find_mounter(tree: Tree) -> Trace | None:
 
 
 def find_mount_unit(tree: Tree) -> Trace | None:
-    """Return the unit that mounts another store on /nix, if a boot comes up without that mount.
+    """Return the unit that mounts another store on /nix, if boots succeed without that mount.
 
-    A boot needs what is in /etc/fstab, and what local-fs.target requires.
+    A boot needs the mounts in /etc/fstab, and those that local-fs.target requires.
     """
     if any(tree.exists(f"{folder}/{_REQUIRED}") for folder in paths.UNIT_FOLDERS):
         return None
@@ -29,7 +29,7 @@ def find_mount_unit(tree: Tree) -> Trace | None:
 
 
 def is_mounter(trace: Trace) -> bool:
-    """Return whether a trace is what makes boots mount another store on /nix."""
+    """Return whether a trace makes boots mount another store on /nix."""
     if trace.kind is Kind.UNIT:
         return trace.unit in paths.NIX_MOUNTERS
     return trace.kind is Kind.FSTAB

@@ -1,4 +1,4 @@
-"""What another Nix mounts on /nix: lines of /etc/fstab, and the mount that is there."""
+"""Find another Nix's mounts on /nix: lines of /etc/fstab, and the current mount."""
 
 from dataclasses import dataclass
 
@@ -34,7 +34,7 @@ def parse_fstab(text: str) -> list[Line]:
 
 
 def find_lines(text: str) -> Trace | None:
-    """Return the trace that lines of /etc/fstab for /nix are."""
+    """Return the trace for the lines of /etc/fstab that mount on /nix."""
     lines = [
         line for line in parse_fstab(text) if line.point == "/nix" or line.point.startswith("/nix/")
     ]
@@ -46,7 +46,7 @@ def find_lines(text: str) -> Trace | None:
 
 
 def find_mount(mountinfo: str) -> Trace | None:
-    """Return the trace that the mount on /nix is; the caller knows that it is not ours."""
+    """Return the trace for the mount on /nix; the caller knows that it is not ours."""
     mounted = [mount for mount in parse(mountinfo) if mount.point == "/nix"]
     if not mounted:
         return None

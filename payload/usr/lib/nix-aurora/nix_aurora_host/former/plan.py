@@ -1,4 +1,4 @@
-"""Which traces are put aside, and what is said about them."""
+"""Select the traces to put aside, and describe them."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 
@@ -19,8 +19,8 @@ def select(
 ) -> list[Trace]:
     """Return the traces at ``wanted``, and what belongs to them; all of them for no path.
 
-    Raise CommandError for a path that is none. What an earlier run has put aside, or unmounted from
-    /nix, is none any more.
+    Raise CommandError for a path without a trace. A path that an earlier run has put aside, or
+    unmounted from /nix, is skipped.
     """
     if not wanted:
         return list(former.traces)
@@ -44,7 +44,7 @@ def select(
 
 
 def describe(traces: Iterable[Trace]) -> list[dict[str, object]]:
-    """Return the traces as JSON has them."""
+    """Return the traces in their JSON form."""
     return [
         {
             "path": printable(trace.path, None),
@@ -59,7 +59,7 @@ def describe(traces: Iterable[Trace]) -> list[dict[str, object]]:
 
 
 def render(traces: Collection[Trace]) -> list[str]:
-    """Return a line for each trace: what it is, and what is done to it."""
+    """Return a line for each trace: what it is, and what is done with it."""
     return [
         f"  {printable(trace.path, None)}: {trace.whose}: {printable(trace.effect)}: "
         f"{_DOES[trace.cure]}"
@@ -68,7 +68,7 @@ def render(traces: Collection[Trace]) -> list[str]:
 
 
 def describe_all(former: Former) -> dict[str, object]:
-    """Return what status has of another Nix, as JSON has it."""
+    """Return status's JSON about another Nix."""
     return {
         "traces": [
             {"path": trace.path, "kind": str(trace.kind), "whose": trace.whose}
@@ -79,7 +79,7 @@ def describe_all(former: Former) -> dict[str, object]:
 
 
 def render_all(former: Former) -> list[str]:
-    """Return what status says: nothing of another Nix, or each thing in a line."""
+    """Return status's lines: nothing of another Nix, or a line for each thing."""
     lines = [f"{trace.path}: {trace.whose}: {trace.effect}" for trace in former.traces]
     lines += [f"a store: {store.path or store.source}" for store in former.stores]
     return [printable(line, None) for line in lines] or ["nothing of another Nix"]

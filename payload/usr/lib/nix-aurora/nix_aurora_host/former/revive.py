@@ -1,4 +1,4 @@
-"""Stop what another Nix has started, and start this one."""
+"""Stop the units of another Nix, and start this one."""
 
 import os
 import subprocess
@@ -14,25 +14,26 @@ from nix_aurora_host.former.units import OURS
 from nix_aurora_host.system import run
 from nix_aurora_host.text import command, printable
 
-_ENABLED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the socket starts that
+# the socket starts the daemon
+_ENABLED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)
 _STARTED = tuple(unit for unit in _ENABLED if unit != paths.LAYOUT)
-_PATIENCE = 5.0  # seconds; what was stopped ends soon
-_TRIES = 16  # mounts on top of each other
+_PATIENCE = 5.0  # seconds; a stopped program ends soon
+_TRIES = 16  # mounts that are stacked on each other
 
 
 def stop(traces: Sequence[Trace]) -> None:
-    """Stop the units that are put aside, and the daemon where one of them is its."""
+    """Stop the units that are put aside, and the daemon if one of them belongs to it."""
     theirs = {trace.unit for trace in traces if trace.kind is Kind.UNIT} - OURS
-    # A mount unit would stop what it is bound to: what it mounted is unmounted later.
+    # Stopping a mount unit would also stop the units that need it; its mount is unmounted later.
     theirs = {name for name in theirs if name.endswith((".socket", ".service"))}
-    theirs.discard("nix-directory.service")  # it would make / immutable
+    theirs.discard("nix-directory.service")  # stopping it would make / immutable
     ours = [paths.SOCKET, paths.DAEMON] if SYSTEM_KINDS & {trace.kind for trace in traces} else []
     for unit in (*sorted(theirs, reverse=True), *ours):
         run(["systemctl", "stop", unit], timeout=120)  # it may be unknown, or stopped
 
 
 def forget(traces: Iterable[Trace]) -> None:
-    """Have systemd read its units again, and forget failures of those that are gone."""
+    """Make systemd reload its units, and reset the failures of removed ones."""
     _systemctl("daemon-reload")
     names = {trace.unit for trace in traces if trace.unit} | {*units.UNITS}
     for unit in sorted(names):
@@ -40,8 +41,8 @@ def forget(traces: Iterable[Trace]) -> None:
 
 
 def unmount() -> None:
-    """Unmount what is on /nix and is not ours; raise CommandError where it is in use."""
-    run(["systemctl", "stop", "nix.automount"])  # a line of fstab can have made one
+    """Unmount what is on /nix and is not ours; raise CommandError if it is in use."""
+    run(["systemctl", "stop", "nix.automount"])  # a line of fstab may have created one
     deadline = time.monotonic() + _PATIENCE
     for _ in range(_TRIES):
         while os.path.ismount("/nix") and not is_ours():
@@ -65,7 +66,7 @@ def _busy(said: str) -> str:
 
 
 def start(traces: Iterable[Trace], *, whole: bool) -> None:
-    """Start Nix; ``whole`` means that nothing of another one is left that could prevent it.
+    """Start Nix; ``whole`` means that no leftover remains that could prevent it.
 
     Every unit is tried. Raise CommandError for the first that did not start.
     """
@@ -84,12 +85,12 @@ def start(traces: Iterable[Trace], *, whole: bool) -> None:
 
 
 def reload_daemon() -> None:
-    """Have the daemon read its settings again."""
+    """Make the daemon read its settings again."""
     _systemctl("try-restart", paths.DAEMON)
 
 
 def remove_policy(name: str) -> None:
-    """Remove a module from SELinux's policy, if it has it."""
+    """Remove a module from SELinux's policy if it is loaded."""
     installed = run(["semodule", "--list-modules"], timeout=120).stdout.split()
     if name in installed:
         done = run(["semodule", "--remove", name], timeout=600)
@@ -101,7 +102,7 @@ def remove_policy(name: str) -> None:
 
 
 def restore_labels(changed: Sequence[str]) -> None:
-    """Restore the SELinux labels of files that were written again, if SELinux is on."""
+    """Restore the SELinux labels of rewritten files if SELinux is on."""
     if changed:
         run(["restorecon", *changed])
 

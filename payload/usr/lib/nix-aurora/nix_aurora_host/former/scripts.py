@@ -1,12 +1,12 @@
-"""What another Nix has put into the scripts that logins read."""
+"""Find the text of another Nix in the scripts that logins read."""
 
 from collections.abc import Iterator
 
 from nix_aurora_host.former.facts import ANOTHER, Cure, Kind, Trace
 from nix_aurora_host.former.tree import Tree
 
-# The start-up files that both installers put a block into: ShellProfileLocations of nix-installer's
-# src/planner/mod.rs, PROFILE_TARGETS of Nix's scripts/install-multi-user.sh.
+# The start-up files into which both installers write a block: ShellProfileLocations of
+# nix-installer's src/planner/mod.rs, PROFILE_TARGETS of Nix's scripts/install-multi-user.sh.
 _FILES = (
     *("/etc/bashrc", "/etc/bash.bashrc", "/etc/zshrc", "/etc/zsh/zshrc"),
     *("/etc/profile.d/nix.sh", "/usr/local/etc/fish/conf.d/nix.fish"),
@@ -16,14 +16,14 @@ _FOLDERS = {"/etc/profile.d": ".sh", "/etc/fish/conf.d": ".fish"}
 _COPY = ".backup-before-nix"
 _BEGIN, _END = "# Nix", "# End Nix"
 _SOURCED = "/etc/profile.d/nix"  # nix-daemon.sh, nix-daemon.fish, nix.sh of a profile
-_GUARD = "__ETC_PROFILE_NIX_SOURCED"  # only Nix's own scripts set it
+_GUARD = "__ETC_PROFILE_NIX_SOURCED"  # only Nix's own scripts set this variable
 _LONGEST = 12  # lines of a block
 
 
 def find_blocks(text: str) -> tuple[int, ...]:
-    """Return the numbers of the lines that an installer has put into a script.
+    """Return the numbers of the lines that an installer has written into a script.
 
-    These are the lines from "# Nix" to "# End Nix", with the empty ones that came with them.
+    These are the lines from "# Nix" to "# End Nix", with the empty ones that were added with them.
     """
     lines = text.split("\n")
     found: list[int] = []
@@ -49,8 +49,8 @@ def _find_end(lines: list[str], begin: int) -> int | None:
 
 
 def _skip_empty(lines: list[str], end: int) -> int:
-    """Return the last line of a block: an empty one follows it, and one of blanks may."""
-    last = len(lines) - 2  # what follows the last line break is no line
+    """Return the last line of a block, including an empty or blank line after it."""
+    last = len(lines) - 2  # the text after the last line break is not a line
     if end < last and lines[end + 1] == "":
         end += 1
         if end < last and lines[end + 1].isspace():
@@ -66,7 +66,7 @@ def without(text: str, lines: tuple[int, ...]) -> str:
 
 
 def judge_script(path: str, text: str) -> Trace | None:
-    """Return the trace that a script is or has in it."""
+    """Return the trace for a script, or for a block in it."""
     if _GUARD in text and not find_blocks(text):
         return Trace(Kind.SCRIPT, path, ANOTHER, "sets up logins for the daemon of another Nix")
     lines = find_blocks(text)
@@ -80,7 +80,7 @@ def judge_script(path: str, text: str) -> Trace | None:
 
 
 def find_scripts(tree: Tree) -> Iterator[Trace]:
-    """Yield the scripts of another Nix, and the copies that its installer has made of others."""
+    """Yield the scripts of another Nix, and the copies that its installer made of others."""
     found = {
         f"{folder}/{name}"
         for folder, suffix in _FOLDERS.items()

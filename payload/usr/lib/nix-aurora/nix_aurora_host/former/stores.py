@@ -1,4 +1,4 @@
-"""Where stores of another Nix lie: what ``nix-aurora adopt`` can take over."""
+"""Find the stores of another Nix, which ``nix-aurora adopt`` can take over."""
 
 from collections.abc import Iterable, Iterator
 
@@ -8,7 +8,7 @@ from nix_aurora_host.former.mounts import FSTAB, Line, parse_fstab
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.former.units import parse_unit
 
-# Where installers and instructions for Atomic hosts put it.
+# The places of installers and of instructions for Atomic hosts.
 USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
 FORMER = "/etc/nix-aurora.former"
 """Where set-aside keeps what it moves."""
@@ -26,19 +26,19 @@ def is_store(tree: Tree, path: str) -> bool:
 
 
 def sources(tree: Tree) -> list[Line]:
-    """Return what /etc/fstab and the mount units of another Nix mount on /nix, also put aside."""
+    """Return what /etc/fstab and another Nix's mount units mount on /nix, even if put aside."""
     found = [*_of_nix(parse_fstab(tree.read(FSTAB) or "")), *_of_units(tree, paths.UNIT_FOLDERS)]
     return [*found, *put_aside_sources(tree)]
 
 
 def put_aside_sources(tree: Tree) -> list[Line]:
-    """Return what the lines and the mount units that were put aside mounted on /nix.
+    """Return what the lines and mount units that were put aside mounted on /nix.
 
-    What is mounted on /var/lib/nix by now is ours.
+    A source that is now mounted on /var/lib/nix is ours.
     """
     now = parse_fstab(tree.read(FSTAB) or "")
     kept = {line.source for line in now if line.point == paths.BASE}
-    # A line that was put aside is in a copy of the file, and a unit in a file of its own.
+    # A line that was put aside is in a copy of its file; a unit is a separate file.
     copies = [name for name in tree.names(f"{FORMER}/etc") if name.split(".")[0] == "fstab"]
     texts = [tree.read(f"{FORMER}/etc/{name}") or "" for name in copies]
     lines = [line for text in texts for line in _of_nix(parse_fstab(text))]

@@ -1,4 +1,7 @@
-"""The host's files as another Nix may have left them: links are not followed, reads are bounded."""
+"""Read the host's files without following links, and with limited sizes.
+
+Another Nix may have left them.
+"""
 
 import os
 from dataclasses import dataclass
@@ -21,11 +24,14 @@ class Tree:
         return text if text is not None and len(text) <= _LIMIT else None
 
     def names(self, path: str) -> tuple[str, ...]:
-        """Return the names in a directory, sorted; none where it is not."""
+        """Return the sorted names in a directory; an empty tuple if it does not exist."""
         return names_untrusted(self.top or "/", path)
 
     def link(self, path: str) -> str | None:
-        """Return where a link leads, as an absolute path, there or not; None for anything else."""
+        """Return a link's target as an absolute path, even if it is missing.
+
+        Return None for other files.
+        """
         try:
             target = str(Path(f"{self.top}{path}").readlink())
         except OSError:
@@ -33,7 +39,7 @@ class Tree:
         return os.path.normpath(os.path.join(os.path.dirname(path), target))  # noqa: PTH118, PTH120
 
     def exists(self, path: str) -> bool:
-        """Return whether something has this name; a link that leads nowhere counts, too."""
+        """Return whether a file has this name; a broken link counts, too."""
         return os.path.lexists(f"{self.top}{path}")
 
     def is_directory(self, path: str) -> bool:
@@ -44,5 +50,5 @@ class Tree:
         """Return whether two paths lead to one directory."""
         try:
             return os.path.samefile(f"{self.top}{path}", f"{self.top}{other}")  # noqa: PTH121
-        except OSError:  # one of them is not there
+        except OSError:  # one of them is missing
             return False

@@ -1,4 +1,4 @@
-"""Units of another Nix, recognized by what they do."""
+"""Recognize units of another Nix by what they do."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from nix_aurora_host.former.facts import ANOTHER, INSTALLER, Kind, Trace
 from nix_aurora_host.former.tree import Tree
 
 OURS = frozenset((*units.ALL, paths.ROOT, paths.ROOT_GOOD))
-# What the installers call theirs; nothing else is called so.
+# The installers' names for theirs; no other units have them.
 _THEIRS = frozenset(
     {
         *("determinate-nixd.socket", "determinate-nixd.service", "nix-directory.service"),
@@ -18,8 +18,9 @@ _THEIRS = frozenset(
 _SUFFIXES = (".service", ".socket", ".mount", ".automount", ".target", ".timer", ".path")
 _PACKAGED = ("/usr/lib/systemd/system/", "/lib/systemd/system/")
 _MASK = "/dev/null"
-_OUR_PROGRAMS = "/usr/libexec/nix-aurora/"  # an edited copy of a packaged unit names one
-# What the command lines of another Nix's units have, whose that is, and what it does.
+# an edited copy of a packaged unit names a program there
+_OUR_PROGRAMS = "/usr/libexec/nix-aurora/"
+# Text in the command lines of another Nix's units, with its owner and its effect.
 _PROGRAMS = (
     (re.compile(r"determinate-nixd"), INSTALLER, "starts determinate-nixd as the daemon"),
     (
@@ -53,7 +54,7 @@ def parse_unit(text: str) -> list[tuple[str, str]]:
 
 
 def judge_unit(text: str) -> tuple[str, str] | None:
-    """Return whose a unit is and what it does, from its text; None if it is not another Nix's."""
+    """Return a unit's owner and effect, from its text; None if it is not another Nix's."""
     pairs = parse_unit(text)
     where = [value for key, value in pairs if key == "Where" and _is_nix(value)]
     if where:
@@ -76,7 +77,7 @@ def _is_nix(path: str) -> bool:
 
 
 def find_units(tree: Tree) -> Iterator[Trace]:
-    """Yield the units of another Nix, what changes ours for it, and what starts all these."""
+    """Yield the units of another Nix, its changes to ours, and the links that start them."""
     units: dict[str, Trace] = {}
     for folder in paths.UNIT_FOLDERS:
         for name in tree.names(folder):
@@ -92,7 +93,7 @@ def find_units(tree: Tree) -> Iterator[Trace]:
 
 
 def look_at_unit(tree: Tree, folder: str, name: str) -> Trace | None:
-    """Return the trace that a unit of this name is, if there is one."""
+    """Return the trace for the unit of this name, if there is one."""
     path = f"{folder}/{name}"
     if not tree.exists(path):
         return None
@@ -103,7 +104,7 @@ def look_at_unit(tree: Tree, folder: str, name: str) -> Trace | None:
         return None
     elif _is_nix(target):
         if name not in OURS | _THEIRS:
-            return None  # a unit that an administrator has from Nix
+            return None  # a unit that an administrator installed with Nix
         judged = ANOTHER, f"leads to {target}, in a store that boots mount after they read units"
     else:
         judged = judge_unit(tree.read(target) or "")
@@ -121,7 +122,7 @@ def _look_at_drop_ins(tree: Tree, folder: str, units: Mapping[str, Trace]) -> It
         path = f"{folder}/{name}"
         if not name.endswith(".conf"):
             continue
-        if unit in OURS:  # what an administrator sets there holds for ours
+        if unit in OURS:  # an administrator's settings there also apply to ours
             judged = judge_unit(tree.read(path) or "")
         elif unit in units:
             judged = units[unit].whose, f"changes {unit}"

@@ -1,10 +1,10 @@
-"""The import: the packaged closure, brought into the store and registered with Nix.
+"""The import: copy the packaged closure into the store, and register it with Nix.
 
-It can be run again at any time, and killed at any instruction: what is missing is cloned, proven
-and synced outside store/, and appears there by rename only, under Nix's own collector lock, which
+It can be run again at any time, and killed at any instruction. Missing paths are cloned, verified
+and synced outside store/, and appear there only by a rename, under Nix's own collector lock, which
 is held until the paths are registered and rooted. The stamp comes last. A valid path is never
-touched, and nothing is deleted but the import's own work directory.
+changed, and only the import's own work directory is deleted.
 
-In: the package's closure, and whatever an interrupted import, or a user, left.
+In: the package's closure, and the leftovers of an interrupted import or of a user.
 Out: store paths in the store, registered and rooted, and the stamp.
 """

@@ -1,7 +1,7 @@
-"""One store path of the package, copied into the work directory, as cheap as the file system can.
+"""Copy one store path of the package into the work directory, as cheaply as possible.
 
-Modes and times become what Nix gives them: 0444, or 0555 for directories and where the file is
-executable, and one second after 1970. SELinux labels come from the directory, and root owns it.
+Modes and times become those of Nix: 0444, or 0555 for directories and executable files, and one
+second after 1970. SELinux labels come from the directory, and the owner is root.
 """
 
 import errno
@@ -15,7 +15,8 @@ _CHUNK = 1 << 20
 _TIME = (1_000_000_000, 1_000_000_000)  # nanoseconds: one second after 1970
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-# What a file system says that cannot do it, or not from there: another way has to.
+# The errors of a file system that cannot use a method, or not from that source: another one is
+# tried.
 _CANNOT = {
     errno.EXDEV,
     errno.EINVAL,
@@ -27,30 +28,31 @@ _CANNOT = {
 }
 
 Way = Callable[[int, int, int], None]
-# Makes a file in its own way: gets the file, its status and the target, and returns whether it has.
+# A function that creates a file in its own way: it gets the file, its status and the target, and
+# returns whether it did.
 Make = Callable[[str, os.stat_result, str], bool]
 
 
 class UnfitError(Exception):
-    """The source has something that no store path has."""
+    """The source contains something that no store path may contain."""
 
 
 def share(source: int, target: int, _size: int) -> None:
-    """Have the target share the source's extents: nothing is copied."""
+    """Let the target share the source's extents: nothing is copied."""
     fcntl.ioctl(target, _FICLONE, source)
 
 
 def copy_in_kernel(source: int, target: int, size: int) -> None:
-    """Copy without a detour through this process."""
+    """Copy inside the kernel, without reading the data into this process."""
     done = 0
     while done < size and (count := os.copy_file_range(source, target, size - done, done, done)):
         done += count
-    if done != size:  # some file systems copy nothing, and call that success
+    if done != size:  # some file systems copy nothing, and report success
         raise OSError(errno.EINVAL, "copy_file_range ended early")
 
 
 def copy(source: int, target: int, _size: int) -> None:
-    """Read and write."""
+    """Copy by reading and writing."""
     os.lseek(source, 0, os.SEEK_SET)
     os.lseek(target, 0, os.SEEK_SET)
     while chunk := os.read(source, _CHUNK):
@@ -63,7 +65,7 @@ WAYS: tuple[Way, ...] = (share, copy_in_kernel, copy)
 
 
 def can_share(source: str, target: str) -> bool:
-    """Return whether a file can be shared with ``target``, which is made and removed again."""
+    """Return whether a file can be shared with ``target``, which is created and removed again."""
     try:
         with open(source, "rb") as old, open(target, "xb") as new:
             share(old.fileno(), new.fileno(), 0)
@@ -78,8 +80,8 @@ def can_share(source: str, target: str) -> bool:
 def clone(source: str, target: str, ways: tuple[Way, ...] = WAYS, make: Make | None = None) -> None:
     """Copy the store path ``source`` to ``target``, which does not exist.
 
-    ``make`` is asked first for each file. Then ``ways`` are tried, the last of them has to work.
-    Raise OSError, and UnfitError for a source that has devices, sockets or pipes.
+    ``make`` is called first for each file. Then ``ways`` are tried; the last of them must work.
+    Raise OSError, and UnfitError for a source with devices, sockets or pipes.
     """
     pending = [(source, target)]
     made = []
@@ -99,7 +101,7 @@ def clone(source: str, target: str, ways: tuple[Way, ...] = WAYS, make: Make | N
                 clone_file(old, new, ways)
         else:
             raise UnfitError(f"{old} is not a file, a directory or a link")
-    for new in reversed(made):  # a directory's time is that of its last entry
+    for new in reversed(made):  # adding entries changes a directory's time, so it is set last
         os.chmod(new, 0o555)  # noqa: S103 - as Nix has it
         os.utime(new, ns=_TIME)
 

@@ -1,4 +1,4 @@
-"""The packaged closure's description, closure.json: parsed, and proven by its own id."""
+"""Parse the packaged closure's description, closure.json, and verify it by its own id."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ from nix_aurora_host import paths
 from nix_aurora_host.database.hashes import parse_sha256, to_nix
 from nix_aurora_host.errors import CommandError
 
-# Which command brings the package's files back depends on the host, and doctor knows it.
+# The command that restores the package's files depends on the host, and doctor knows it.
 REINSTALL = "sudo nix-aurora doctor"
 _PREFIX = "/nix/store/"
 _ID_LENGTH = 32  # hex digits
@@ -24,7 +24,7 @@ class Info(NamedTuple):
 
 
 class Closure(NamedTuple):
-    """The closure; all of its store paths by their names: ``<hash>-<name>``."""
+    """The closure, with all its store paths by their names: ``<hash>-<name>``."""
 
     id: str
     version: str
@@ -35,7 +35,7 @@ class Closure(NamedTuple):
     paths: Mapping[str, Info]
 
     def path(self, name: str) -> str:
-        """Return the store path of a name, as this boot's layout has it."""
+        """Return the store path of a name in this boot's layout."""
         return f"{paths.PREFIX}/{name}"
 
     def size(self, names: "set[str] | None" = None) -> int:
@@ -44,7 +44,7 @@ class Closure(NamedTuple):
 
 
 def read_closure() -> Closure:
-    """Read closure.json; raise CommandError where it is damaged."""
+    """Read closure.json; raise CommandError if it is damaged."""
     try:
         with open(paths.DESCRIPTION, encoding="utf-8") as file:
             text = file.read()
@@ -97,9 +97,10 @@ def _name(path: str) -> str:
 
 
 def registration(closure: Closure, names: "set[str]", prefix: str) -> str:
-    """Return what ``nix-store --load-db`` reads about the named paths, of a store in ``prefix``.
+    """Return the input of ``nix-store --load-db`` for the named paths, with the store ``prefix``.
 
-    Lines per path: the path, its hash, its size, no deriver, the number of references, and these.
+    Each path has these lines: the path, its hash, its size, no deriver, the number of references,
+    and the references.
     """
     lines: list[str] = []
     for name in sorted(names):
@@ -110,7 +111,7 @@ def registration(closure: Closure, names: "set[str]", prefix: str) -> str:
 
 
 def closure_id(closure: Closure) -> str:
-    """Return the id that follows from the paths and their roles."""
+    """Return the id, which is computed from the paths and their roles."""
     digest = hashlib.sha256(registration(closure, set(closure.paths), _PREFIX.rstrip("/")).encode())
     for name in (closure.nix, closure.cacert, closure.manual):
         digest.update(f"{_PREFIX}{name}\n".encode() if name else b"\n")

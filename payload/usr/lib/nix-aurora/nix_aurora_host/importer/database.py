@@ -1,4 +1,4 @@
-"""A database that is gone or broken: a new one takes its place, or one that comes from a copy."""
+"""Replace a missing or broken database by a new one, or by one that is restored from a copy."""
 
 import fcntl
 import os
@@ -13,14 +13,15 @@ from nix_aurora_host.importer.place import set_aside
 from nix_aurora_host.importer.stage import remove, stage
 from nix_aurora_host.importer.workers import Task
 
-_PATIENCE = 30.0  # seconds, for a nix command of root's
-_OF_NO_CONCERN = {"big-lock", "reserved"}  # what Nix leaves where there never was a database
+_PATIENCE = 30.0  # seconds, for a nix command that root runs
+# files that Nix leaves even if there was never a database
+_OF_NO_CONCERN = {"big-lock", "reserved"}
 
 
 def read(closure: Closure) -> missing.Registered | None:
-    """Return what the database says of the closure; None where it is lost.
+    """Return the database's records of the closure; None if the database is lost.
 
-    Raise CommandError where it cannot be read for another reason than damage.
+    Raise CommandError if it cannot be read for a reason other than damage.
     """
     if not os.path.exists(paths.DATABASE):
         return None
@@ -35,7 +36,7 @@ def read(closure: Closure) -> missing.Registered | None:
             return None
         return missing.read_registered(closure.paths)
     except (OSError, sqlite3.Error) as error:
-        # Many things keep us from it. That the database is broken is for SQLite itself to say.
+        # A read can fail for many reasons; only SQLite's own verdict counts as damage.
         if isinstance(error, sqlite3.Error) and is_damaged():
             return None
         raise CommandError(
@@ -44,7 +45,7 @@ def read(closure: Closure) -> missing.Registered | None:
 
 
 def _make_fresh(closure: Closure) -> str:
-    """Have the packaged Nix, staged for that, make a database; return its directory."""
+    """Let the packaged Nix, staged for that, create a database; return its directory."""
     stage(closure, set(closure.paths))
     state = f"{paths.WORK}/fresh"
     Task(lambda: nix.load_staged(closure, state)).wait()
@@ -52,13 +53,13 @@ def _make_fresh(closure: Closure) -> str:
 
 
 def lock_lost(locks: ExitStack) -> None:
-    """Keep everybody from a lost database until ``locks`` are closed.
+    """Lock everybody out of a lost database until ``locks`` are closed.
 
-    Nix's own processes wait for its lock before they open a database, or make one. Those that have
-    the former one open end: builds must not change the store while its content is checked.
+    Nix's own processes wait for its lock before they open or create a database. Processes that have
+    the former one open are ended: builds must not change the store while its content is checked.
     """
     if not os.path.islink(f"{paths.ROOTS}/nix") and not os.path.lexists(paths.DATABASE_DIRECTORY):
-        return  # a first import: nobody uses Nix
+        return  # before the first import, nobody uses Nix
     from nix_aurora_host.database.daemon import end_processes  # noqa: PLC0415 - seldom needed
     from nix_aurora_host.importer.say import say  # noqa: PLC0415
 
@@ -74,11 +75,11 @@ def lock_lost(locks: ExitStack) -> None:
 
 
 def make(closure: Closure) -> None:
-    """Make a new database aside, with the whole closure, which is staged; in a thread of its own.
+    """Create a new database aside, with the whole staged closure; this runs in its own thread.
 
-    It gets its name when it is on the disk, for Nix syncs the file that says that there are tables,
-    but not the tables: a power cut in between would leave a database that it cannot read. A copy
-    of the database that was lost takes its place.
+    It gets its name when it is on the disk: Nix syncs the file that says that tables exist, but not
+    the tables, so after a power cut in between it could not read the database. If there is a copy
+    of the lost database, it replaces the new one.
     """
     state = f"{paths.WORK}/state"
     nix.load_staged(closure, state)
@@ -91,8 +92,8 @@ def make(closure: Closure) -> None:
 def take_place() -> None:
     """Rename the new database to its final name.
 
-    What is broken is moved aside, also the files of a database whose main file is gone: Nix reads
-    the schema file beside it first, and opens nothing.
+    A broken database is moved aside, and also the files of a database whose main file is missing:
+    Nix reads the schema file beside it first, and would open nothing.
     """
     place = paths.DATABASE_DIRECTORY
     if os.path.lexists(place):

@@ -1,4 +1,4 @@
-"""The two locks of an import: its own, and the one of Nix's collector."""
+"""Hold the two locks of an import: its own, and the one of Nix's collector."""
 
 import fcntl
 from collections.abc import Iterator
@@ -14,14 +14,14 @@ _PATIENCE = 600.0  # seconds, for a lock that another process holds
 
 @contextmanager
 def import_lock() -> Iterator[None]:
-    """Hold the lock that one import has at a time."""
+    """Hold the lock that only one import has at a time."""
     with _lock(paths.IMPORT_LOCK, fcntl.LOCK_EX, "another import is running"):
         yield
 
 
 @contextmanager
 def collector_lock() -> Iterator[None]:
-    """Hold Nix's own lock, as those do who register paths: no collection runs meanwhile."""
+    """Hold Nix's own lock like a process that registers paths, so that no collection runs."""
     with _lock(paths.COLLECTOR_LOCK, fcntl.LOCK_SH, "a garbage collection is running"):
         yield
 

@@ -1,8 +1,7 @@
-"""Which store paths of the closure are to be imported.
+"""Find the store paths of the closure that must be imported.
 
-The database is read, and Nix is not asked: its programs may be what is damaged, and a build user
-may have put something in the place of one. What it knows is compared with the disk before anything
-in the store is run.
+The database is read without Nix: its programs may be damaged, and a build user may have replaced
+one. The records are compared with the disk before anything in the store is run.
 """
 
 import os
@@ -13,13 +12,13 @@ from nix_aurora_host.database import nar
 from nix_aurora_host.importer import workers
 from nix_aurora_host.importer.closure import Closure
 
-_NO_HASH = b""  # what no content has
-# By name: SHA-256 and size of the NAR as registered; None where the database has no such hash.
+_NO_HASH = b""  # no content has this hash
+# By name: the registered SHA-256 and size of the NAR; None if the database has no valid hash.
 Registered = Mapping[str, tuple[bytes | None, int]]
 
 
 def read_registered(names: Iterable[str]) -> Registered:
-    """Return what the database says of the named paths; raise sqlite3.Error."""
+    """Return the database's records of the named paths; raise sqlite3.Error."""
     from nix_aurora_host.database import rows, sqlite  # noqa: PLC0415 - a first import has none
 
     wanted = [f"{paths.PREFIX}/{name}" for name in names]
@@ -29,7 +28,7 @@ def read_registered(names: Iterable[str]) -> Registered:
 
 
 def find_missing(closure: Closure, registered: Registered) -> set[str]:
-    """Return the names that are not there, or that the database does not know."""
+    """Return the names that are missing, or that the database does not know."""
     return {
         name
         for name in closure.paths
@@ -38,9 +37,9 @@ def find_missing(closure: Closure, registered: Registered) -> set[str]:
 
 
 def find_corrupt(closure: Closure, registered: Registered) -> set[str]:
-    """Return the names of valid paths whose content is not what the database says, or not root's.
+    """Return the valid paths whose content differs from its record, or is not root's.
 
-    One that was built here, and so differs from ours rightfully, is none.
+    A path that was built here and rightfully differs from ours is not among them.
     """
     corrupt = set()
 

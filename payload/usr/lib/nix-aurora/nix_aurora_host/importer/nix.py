@@ -1,4 +1,4 @@
-"""Nix's own programs, run as root on this store: only what has been proven before."""
+"""Run Nix's own programs as root on this store, and only after their content was proven."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _NO_SYNC = ("--option", "fsync-metadata", "false")
 
 
 def set_environment() -> None:
-    """Have every program run on this store, whatever the caller's environment says."""
+    """Make every program use this store, whatever the caller's environment says."""
     for name in [name for name in os.environ if name.startswith("NIX_")]:
         del os.environ[name]
     os.environ |= {
@@ -24,10 +24,10 @@ def set_environment() -> None:
 
 
 def load_staged(closure: Closure, state: str) -> None:
-    """Have the staged Nix make a database in ``state`` that knows all of the closure, all staged.
+    """Let the staged Nix create a database in ``state`` that knows the whole staged closure.
 
-    It needs a thread of its own, which gets a mount namespace where the staged paths have the
-    names that they need. The database is not synced: whoever gives it its name has to.
+    It needs its own thread, which gets a mount namespace in which the staged paths have their final
+    names. The database is not synced: the caller must do that before renaming it.
     """
     store = f"{paths.WORK}/store"
     if not paths.RELOCATED:
@@ -37,7 +37,7 @@ def load_staged(closure: Closure, state: str) -> None:
 
 
 def load(closure: Closure, names: set[str]) -> None:
-    """Have the Nix in the store register the named paths."""
+    """Let the Nix in the store register the named paths."""
     _load(_command(closure, paths.PREFIX), closure, names, {})
 
 

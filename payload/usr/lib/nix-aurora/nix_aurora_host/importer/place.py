@@ -1,4 +1,4 @@
-"""Staged store paths get their names in the store."""
+"""Rename staged store paths to their names in the store."""
 
 import os
 import stat
@@ -17,8 +17,8 @@ _FILE_MODES = {0o444, 0o555}
 def place(closure: Closure, names: set[str]) -> None:
     """Rename the named paths into the store.
 
-    One that is there and equal to the package's stays as it is: running programs may use it. One
-    that differs is moved aside, for nothing is deleted.
+    An existing path that equals the package's stays: running programs may use it. One that differs
+    is moved aside, since nothing is deleted.
     """
     new = []
     for name in sorted(names):
@@ -40,7 +40,7 @@ def place(closure: Closure, names: set[str]) -> None:
 
 
 def is_same(closure: Closure, name: str) -> bool:
-    """Return whether a path in the store is the package's, root's alone, and as Nix keeps it."""
+    """Return whether a path in the store is the package's, owned by root, in Nix's form."""
     info = closure.paths[name]
     try:
         nar.verify(paths.STORE, name, info.digest, info.size)
@@ -50,7 +50,7 @@ def is_same(closure: Closure, name: str) -> bool:
 
 
 def is_canonical(path: str) -> bool:
-    """Return whether owners and modes of a tree are those that Nix gives it."""
+    """Return whether owners and modes of a tree are those that Nix sets."""
     owner = os.stat(paths.STORE).st_uid
     pending = [path]
     while pending:
@@ -70,7 +70,7 @@ def is_canonical(path: str) -> bool:
 
 
 def set_aside(path: str) -> None:
-    """Move what is in the way into a directory of its own, where it is kept."""
+    """Move an obstructing file or directory into a separate directory, where it is kept."""
     os.makedirs(paths.ASIDE, exist_ok=True)
     place = f"{paths.ASIDE}/{os.urandom(6).hex()}"
     os.mkdir(place, 0o700)

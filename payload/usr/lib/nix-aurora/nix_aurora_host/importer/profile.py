@@ -1,4 +1,4 @@
-"""The default profile: the packaged Nix and certificates, and what else the administrator adds."""
+"""Update the default profile: the packaged Nix and certificates, beside other packages."""
 
 import os
 import re
@@ -11,7 +11,7 @@ from nix_aurora_host.importer.roots import add_root
 from nix_aurora_host.importer.say import say
 
 _BUNDLE = "etc/ssl/certs/ca-bundle.crt"
-# Nothing to download, to build elsewhere, or to shut into a sandbox: Nix makes links.
+# Nothing is downloaded, built elsewhere, or run in a sandbox: Nix only makes links.
 _LOCAL_ONLY = (
     *("--option", "substitute", "false"),
     *("--option", "builders", ""),
@@ -21,9 +21,10 @@ _FEATURES = ("--extra-experimental-features", "nix-command flakes")
 
 
 def update_profile(closure: Closure) -> None:
-    """Have the default profile move on with the package.
+    """Upgrade the default profile to the package.
 
-    But not where the administrator put another Nix there than the one that is rooted still.
+    This does not happen if the administrator installed a Nix there other than the one that is still
+    rooted.
     """
     program = f"{paths.PROFILE}/bin/nix"
     if os.path.exists(program):
@@ -34,7 +35,7 @@ def update_profile(closure: Closure) -> None:
         if shown not in ours:
             say(f"the default profile has another Nix, which stays: {shown}")
             return
-        # Ahead of the others: whatever runs after this one was killed knows the new one as ours.
+        # This comes first: if this run is killed, the next one recognizes the new path as ours.
         add_root("profile")
     _install(closure)
 
@@ -43,7 +44,7 @@ def _install(closure: Closure) -> None:
     nix, cacert = closure.path(closure.nix), closure.path(closure.cacert)
     generation = f"{paths.PROFILE}-1-link"
     if not os.path.lexists(paths.PROFILE) and not os.path.lexists(generation):
-        # A first one: as it is packaged.
+        # The first profile is the packaged one.
         os.symlink(closure.path(closure.profile), generation)
         os.symlink(os.path.basename(generation), paths.PROFILE)
     elif os.path.exists(f"{paths.PROFILE}/manifest.json"):
@@ -54,7 +55,7 @@ def _install(closure: Closure) -> None:
         _run(*profile, "install", "--profile", paths.PROFILE, *_LOCAL_ONLY, nix, cacert)
     else:
         command = (f"{nix}/bin/nix-env", "--profile", paths.PROFILE, *_LOCAL_ONLY)
-        # What has the same name is replaced. An adopted store's Nix may have another one.
+        # Packages of the same name are replaced. An adopted store's Nix may have another name.
         known = {_package(path) for path in (nix, cacert)}
         if others := [path for path in _find_former(nix) if _package(path) not in known]:
             _run(*command, "--uninstall", *others)
@@ -62,7 +63,7 @@ def _install(closure: Closure) -> None:
 
 
 def _find_former(nix: str) -> list[str]:
-    """Return the store paths that the profile's Nix and certificates are from."""
+    """Return the store paths of the profile's Nix and certificates."""
     if not os.path.exists(paths.PROFILE):
         return []
     found = _run(f"{nix}/bin/nix-store", "--query", "--references", paths.PROFILE).split()
@@ -70,13 +71,13 @@ def _find_former(nix: str) -> list[str]:
 
 
 def _package(path: str) -> str:
-    """Return what nix-env calls a store path: its name up to the version."""
+    """Return nix-env's name of a store path: its name up to the version."""
     name = os.path.basename(path).partition("-")[2]
     return re.split(r"-(?![A-Za-z])", name, maxsplit=1)[0]
 
 
 def _is_shown(path: str, part: str) -> bool:
-    """Return whether what the profile shows comes from a store path."""
+    """Return whether a part of the profile comes from a store path."""
     try:
         return os.path.samefile(f"{path}/{part}", f"{paths.PROFILE}/{part}")
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""The program /usr/libexec/nix-aurora/import: what has to be so before, and exit codes."""
+"""The program /usr/libexec/nix-aurora/import: its preconditions and exit codes."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ _DOCTOR = "sudo nix-aurora doctor"
 
 
 def main(first: Callable[[], object] = lambda: None) -> int:
-    """Import the packaged closure, if it is not imported; return the exit code.
+    """Import the packaged closure if it is not imported; return the exit code.
 
-    ``first`` is called before the store is looked at.
+    ``first`` is called before the store is checked.
     """
     try:
         os.umask(0o022)
@@ -46,7 +46,7 @@ def _fail(message: str, hint: str) -> int:
 
 
 def _find_store() -> None:
-    """Go on where /nix is the store: here, or in a private root directory."""
+    """Continue where /nix is the store: here, or in a private root directory."""
     if not os.path.isdir(paths.STORE):
         raise CommandError(
             f"cannot find the store: {paths.STORE}: no such directory",
@@ -68,7 +68,7 @@ def _find_store() -> None:
 
 
 def require_exec() -> None:
-    """Raise CommandError where no program could start: nothing is imported in vain."""
+    """Raise CommandError if no program could start, since the import would be useless."""
     for path in (paths.HOME, paths.PREFIX):
         if not os.statvfs(path).f_flag & os.ST_NOEXEC:
             continue

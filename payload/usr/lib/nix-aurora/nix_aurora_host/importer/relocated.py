@@ -1,8 +1,8 @@
-"""What a Nix whose store has a prefix of its own must know of the closure, and cannot find out.
+"""Write what a Nix with another store prefix needs to know of the closure.
 
 ``closure`` is for /usr/libexec/nix-aurora/relocated: the program, its loader and its libraries, as
-variables of the shell. ``nix.conf`` is for Nix: what this layout needs first, then the
-administrator's settings. ``default`` tells nix-setup.service that both are there.
+shell variables. ``nix.conf`` is for Nix: first the settings that this layout needs, then the
+administrator's. ``default`` shows nix-setup.service that both exist.
 """
 
 import os
@@ -11,8 +11,8 @@ import shlex
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer.closure import REINSTALL, Closure
 
-# A store with another prefix than /nix/store has no public cache. A builder has no such store
-# either, so nothing is built elsewhere. Profiles lie where no other layout has them.
+# No public cache has a store with another prefix than /nix/store. A remote builder has no such
+# store either, so nothing is built elsewhere. Profiles are in a place that no other layout uses.
 _SETTINGS = """# Written by nix-aurora for a store of its own: your settings are in /etc/nix.
 substituters =
 build-hook =
@@ -24,7 +24,7 @@ netrc-file = /etc/nix/netrc
 
 
 def describe(closure: Closure, store: str, directory: str) -> None:
-    """Write into ``directory`` what there is to know; the closure's paths are in ``store``."""
+    """Write the description into ``directory``; the closure's paths are in ``store``."""
     parts = find_parts(closure, store)
     settings = _SETTINGS.format(shell=parts.pop("shell"))
     write(f"{directory}/nix.conf", settings)
@@ -35,9 +35,9 @@ def describe(closure: Closure, store: str, directory: str) -> None:
 
 
 def find_parts(closure: Closure, store: str) -> dict[str, str]:
-    """Find programs and libraries of the closure; raise CommandError where one is missing.
+    """Find programs and libraries of the closure; raise CommandError if one is missing.
 
-    Links in the closure lead to /nix/store, which is not there: only files count.
+    Links in the closure lead to /nix/store, which does not exist: only files count.
     """
     found = {"program": "", "loader": "", "shell": ""}
     libraries = []
@@ -79,7 +79,7 @@ def _list(directory: str) -> list[str]:
 
 
 def write(path: str, text: str) -> None:
-    """Write a file that everybody may read, under its final name once it is on the disk."""
+    """Write a file that everybody may read; it gets its final name once it is on the disk."""
     with open(f"{path}.new", "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()

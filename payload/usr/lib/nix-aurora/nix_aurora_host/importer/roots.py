@@ -7,8 +7,8 @@ from nix_aurora_host.importer.closure import Closure
 
 
 def make_roots(closure: Closure) -> None:
-    """Make the links aside: they are renamed one over the other, with no moment without them."""
-    # What Nix itself makes where there is no directory of roots yet.
+    """Make the links aside: each is then renamed over the old one, so that none is ever missing."""
+    # Nix itself creates these if there is no directory of roots yet.
     profiles = f"{paths.STATE}/gcroots/profiles"
     if not os.path.islink(profiles):
         os.symlink(f"{paths.STATE}/profiles", profiles)

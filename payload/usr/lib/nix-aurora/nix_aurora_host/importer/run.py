@@ -15,10 +15,11 @@ from nix_aurora_host.importer.workers import Task
 
 
 def run(closure: Closure) -> None:
-    """Import the closure, if there is something to import; raise CommandError or OSError."""
+    """Import the closure if necessary; raise CommandError or OSError."""
     _make_own()
     with import_lock():
-        if state.is_imported(closure):  # an earlier package's, or the one that we waited for
+        # an earlier package, or the run that we waited for, has imported it
+        if state.is_imported(closure):
             if not os.path.lexists(state.stamp(closure)):
                 remove(paths.WORK)
                 state.adopt(closure)
@@ -37,7 +38,7 @@ def run(closure: Closure) -> None:
 
 
 def _make_own() -> None:
-    """Close everything in our directory to users: whoever can open a lock can hold it."""
+    """Make our directory private: a user who can open a lock can also hold it."""
     os.makedirs(paths.OWN, mode=0o700, exist_ok=True)
     os.chmod(paths.OWN, 0o700)
     if os.path.isfile(paths.IMPORT_LOCK):
@@ -45,7 +46,7 @@ def _make_own() -> None:
 
 
 def _import(closure: Closure) -> int:
-    """Import what is missing; return how many paths that were."""
+    """Import what is missing; return the number of paths."""
     _make_work()
     with ExitStack() as database_lock:
         registered = database.read(closure)
@@ -63,7 +64,7 @@ def _import(closure: Closure) -> int:
             finally:
                 task.wait()
             with collector_lock():
-                # A collection may have come in between.
+                # A collection may have run in between.
                 if not lost:
                     wanted = corrupt | missing.find_missing(
                         closure, missing.read_registered(closure.paths)
@@ -74,11 +75,11 @@ def _import(closure: Closure) -> int:
 
 
 def _finish(closure: Closure, wanted: set[str], database_lock: ExitStack, *, lost: bool) -> None:
-    """Make what is staged part of the store; the collector's lock is held."""
+    """Make the staged paths part of the store; the caller holds the collector lock."""
     state.forget()
     place(closure, wanted)
     syscalls.sync(paths.STORE)
-    if lost:  # a new database has got its records while it was made
+    if lost:  # a new database already has its records
         database.take_place()
         database_lock.close()
     else:
@@ -103,7 +104,7 @@ def _finish(closure: Closure, wanted: set[str], database_lock: ExitStack, *, los
 
 
 def _make_work() -> None:
-    """Make an empty work directory; there may be one of a run that was killed."""
+    """Make an empty work directory, after removing that of a killed run."""
     remove(paths.WORK)
     for directory in ("store", "roots", "home"):
         os.makedirs(f"{paths.WORK}/{directory}")

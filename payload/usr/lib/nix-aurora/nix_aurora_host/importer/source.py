@@ -1,7 +1,7 @@
-"""Where the packaged store paths are read from.
+"""Find the directories from which the packaged store paths are read.
 
 On ostree, /usr is an overlay or an erofs image, from which no file system shares extents. But the
-deployment's files also lie below /sysroot, on the same file system as /var.
+deployment's files are also below /sysroot, on the same file system as /var.
 """
 
 import os
@@ -11,8 +11,8 @@ from nix_aurora_host import paths
 
 _BOOTED = "/run/ostree-booted"
 _DEPLOYMENTS = "/sysroot/ostree/deploy"
-# The file is a dictionary of GVariant's, a{sv}: a key ends in NUL, its value begins at a multiple
-# of eight and ends in NUL and its type. ostree `src/libotcore/otcore.h`.
+# The file is a GVariant dictionary, a{sv}: a key ends in NUL, its value begins at a multiple of
+# eight and ends in NUL and its type. ostree `src/libotcore/otcore.h`.
 _KEY = b"backing-root-device-inode\0"
 _TYPE = b"\0(tt)"
 _VALUE = struct.Struct("=QQ")
@@ -26,9 +26,9 @@ def find_sources() -> list[str]:
 
 
 def find_deployment() -> str | None:
-    """Return the booted deployment's directory; None where that cannot be told.
+    """Return the booted deployment's directory; None if it is not known.
 
-    The kernel's command line is no help: after a soft reboot it names another deployment.
+    The kernel's command line is not used: after a soft reboot it names another deployment.
     """
     try:
         with open(_BOOTED, "rb") as file:
@@ -42,12 +42,12 @@ def find_deployment() -> str | None:
                 if (status.st_dev, status.st_ino) == wanted:
                     return f"{deployments}/{name}"
     except OSError:
-        pass  # another kind of host, or another ostree: /usr has the same files
+        pass  # for another kind of host, or another version of ostree, /usr has the same files
     return None
 
 
 def parse_booted(content: bytes) -> tuple[int, int] | None:
-    """Return device and inode of the booted deployment from /run/ostree-booted, if it has them."""
+    """Return device and inode of the booted deployment from /run/ostree-booted, if present."""
     key = content.find(_KEY)
     if key < 0:
         return None

@@ -1,4 +1,4 @@
-"""Store paths of the package in the work directory: cloned, and each proven by its NAR hash."""
+"""Clone store paths of the package into the work directory, and verify each NAR hash."""
 
 import os
 
@@ -10,19 +10,20 @@ from nix_aurora_host.importer.closure import REINSTALL, Closure
 from nix_aurora_host.importer.source import find_sources
 
 _SPARE = 32 << 20  # bytes that the file system keeps free
-_DOCTOR = "sudo nix-aurora doctor"  # it says how much space is missing, and what to do
+_DOCTOR = "sudo nix-aurora doctor"  # its message says how much space is missing, and what to do
 
 
 def staged(name: str) -> str:
-    """Return where a path lies until it is placed."""
+    """Return the path of a staged store path before it is placed."""
     return f"{paths.WORK}/store/{name}"
 
 
 def stage(closure: Closure, names: set[str]) -> None:
-    """Clone and prove the named paths, but for those that are staged already."""
+    """Clone and verify the named paths, except those that are already staged."""
     left = sorted(
         (name for name in names if not os.path.lexists(staged(name))),
-        key=lambda name: (-closure.paths[name].size, name),  # else the longest may end the list
+        # largest first, so that a large one does not end alone
+        key=lambda name: (-closure.paths[name].size, name),
     )
     if not left:
         return
@@ -33,7 +34,7 @@ def stage(closure: Closure, names: set[str]) -> None:
 
 
 def _ways(directory: str) -> tuple[clone.Way, ...]:
-    """Return how files get from there: what cannot be shared is not tried file by file."""
+    """Return the methods for files from there: a method that cannot work is not tried per file."""
     probe = f"{os.path.dirname(directory)}/closure.json"
     return clone.WAYS if clone.can_share(probe, f"{paths.WORK}/probe") else clone.WAYS[1:]
 
@@ -50,7 +51,7 @@ def require_space(size: int) -> None:
 
 
 def _stage(closure: Closure, name: str, sources: list[tuple[str, tuple[clone.Way, ...]]]) -> None:
-    """Take one path from the first source that has it as it should be."""
+    """Take one path from the first source with the right content."""
     target = staged(name)
     for directory, ways in sources:
         source = f"{directory}/{name}"
@@ -72,7 +73,7 @@ def _stage(closure: Closure, name: str, sources: list[tuple[str, tuple[clone.Way
 
 
 def _explain(source: str, error: OSError) -> CommandError:
-    """Return what went wrong; an error of the package's own file is for its reinstallation."""
+    """Return the error; a fault in the package's own file needs a reinstallation."""
     if error.filename is not None and str(error.filename).startswith(source):
         return CommandError(f"cannot read {error.filename}: {error.strerror}", REINSTALL)
     return CommandError(
@@ -82,7 +83,7 @@ def _explain(source: str, error: OSError) -> CommandError:
 
 
 def remove(path: str) -> None:
-    """Remove what we made, if it is there; its directories are read-only."""
+    """Remove a path that we made, if it exists; its directories are read-only."""
     if not os.path.isdir(path) or os.path.islink(path):
         if os.path.lexists(path):
             os.unlink(path)

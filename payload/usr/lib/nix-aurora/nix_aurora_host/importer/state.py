@@ -1,4 +1,4 @@
-"""Whether the packaged closure is imported: the stamps, and what may have been lost since."""
+"""Record whether the packaged closure is imported: the stamps, and checks for later losses."""
 
 import os
 
@@ -8,14 +8,14 @@ from nix_aurora_host.importer.closure import Closure
 
 
 def stamp(closure: Closure) -> str:
-    """Return the file that is there once the closure is imported."""
+    """Return the file that exists once the closure is imported."""
     return f"{paths.WORK}/imported-{closure.id}"
 
 
 def is_imported(closure: Closure) -> bool:
-    """Return whether there is nothing to import; told by a handful of looks.
+    """Return whether nothing needs to be imported; this takes only a few checks.
 
-    nix-setup.service has the same as its conditions: it does not start where all is there.
+    nix-setup.service has the same conditions: it does not start if everything is there.
     """
     return (
         _read(paths.STAMP) == closure.id
@@ -30,7 +30,7 @@ def is_imported(closure: Closure) -> bool:
 
 
 def _last() -> str:
-    """Return the link that the layout's programs are found by."""
+    """Return the link through which the layout's programs are found."""
     return f"{paths.DESCRIBED}/default" if paths.RELOCATED else paths.PROFILE
 
 
@@ -43,13 +43,13 @@ def _read(path: str) -> str | None:
 
 
 def forget() -> None:
-    """Note that no closure is known to be whole: after a rollback it is imported again."""
+    """Forget that a closure is complete, so that it is imported again after a rollback."""
     if os.path.lexists(paths.STAMP):
         os.unlink(paths.STAMP)
 
 
 def remember(closure: Closure) -> None:
-    """Write the stamps, in a work directory that has nothing else.
+    """Write the stamps, in a work directory without other files.
 
     The first is the one that packages from before 2027 read.
     """
@@ -60,7 +60,7 @@ def remember(closure: Closure) -> None:
 
 
 def adopt(closure: Closure) -> None:
-    """Write the stamp that the unit looks for, where a former package has written the other."""
+    """Write the stamp that the unit checks if an earlier package has written only the other."""
     os.makedirs(paths.WORK, mode=0o700, exist_ok=True)
     os.close(os.open(stamp(closure), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 

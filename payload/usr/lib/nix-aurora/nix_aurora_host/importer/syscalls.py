@@ -1,4 +1,4 @@
-"""System calls that Python does not have, by the C library's functions for them."""
+"""Make system calls that Python lacks, through the C library's functions."""
 
 import ctypes
 import errno
@@ -13,9 +13,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def rename_new(old: str, new: str) -> None:
-    """Rename ``old`` to ``new``, and raise FileExistsError where that is taken: renameat2(2).
+    """Rename ``old`` to ``new``; raise FileExistsError if that exists: renameat2(2).
 
-    rename(2) replaces a file, and a directory that is empty.
+    rename(2) would replace a file, or an empty directory.
     """
     words = _AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new)
     try:
@@ -23,20 +23,20 @@ def rename_new(old: str, new: str) -> None:
     except OSError as error:
         if error.errno != errno.EINVAL or os.path.lexists(new):
             raise
-        os.rename(old, new)  # a file system that cannot tell: this look has to do
+        os.rename(old, new)  # the file system lacks RENAME_NOREPLACE, so this check has to do
 
 
 def exchange(one: str, other: str) -> None:
     """Exchange two names in one step: renameat2(2).
 
-    At no moment is one of the names missing. Raise OSError where the file system cannot do that.
+    At no moment is one of the names missing. Raise OSError if the file system cannot do that.
     """
     words = _AT_FDCWD, os.fsencode(one), _AT_FDCWD, os.fsencode(other)
     _check(_libc.renameat2(*words, _EXCHANGE), one, other)
 
 
 def sync(path: str) -> None:
-    """Have all of a file system on the disk: syncfs(2)."""
+    """Write all of a file system to the disk: syncfs(2)."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _check(_libc.syncfs(descriptor), path)
@@ -45,10 +45,10 @@ def sync(path: str) -> None:
 
 
 def show(source: str, target: str) -> None:
-    """Show a directory in place of another to this thread alone, and to what it starts.
+    """Show a directory in place of another only to this thread and its children.
 
-    The thread gets a mount namespace of its own: unshare(2), mount(2). Mounts that the host makes
-    later appear there, too.
+    The thread gets its own mount namespace: unshare(2), mount(2). Later mounts of the host appear
+    there, too.
     """
     enter_mount_namespace()
     bind(source, target)
@@ -61,12 +61,12 @@ def enter_mount_namespace() -> None:
 
 
 def bind(source: str, target: str) -> None:
-    """Show a directory in place of another, without what is mounted inside it: mount(2)."""
+    """Show a directory in place of another, without the mounts inside it: mount(2)."""
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, _BIND, None), source, target)
 
 
 def _check(result: int, path: str, other: str | None = None) -> None:
-    """Raise OSError where a call has failed."""
+    """Raise OSError if a call has failed."""
     if result:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path, None, other)

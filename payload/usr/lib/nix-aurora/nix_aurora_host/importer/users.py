@@ -1,4 +1,4 @@
-"""The build users, where Nix looks for them, and the frame of /var/lib/nix."""
+"""Provide the build users in Nix's files, and the directories of /var/lib/nix."""
 
 import os
 
@@ -10,10 +10,10 @@ _OURS = "nix-aurora.conf"
 
 
 def prepare() -> None:
-    """See to it that there are build users and a store.
+    """Create the build users and a store if they are missing.
 
-    A host that had booted before the package came has run neither of systemd's two programs for
-    it, and they take longer than all else that a run with nothing to do does.
+    A host that booted before the package was installed has not run systemd's two programs for it,
+    and these take longer than everything else in a run with nothing to do.
     """
     present = has_build_users()
     if not (present or _is_known()) or not os.path.isdir(paths.STORE):
@@ -38,8 +38,8 @@ def prepare() -> None:
 def has_build_users(users_file: str = "/etc/passwd", group_file: str = "/etc/group") -> bool:
     """Return whether Nix finds its build users.
 
-    It asks its own C library for them, and that one knows the files in /etc alone. The last user
-    stands for all of them.
+    It asks its own C library for them, which reads only the files in /etc. The last user stands for
+    all of them.
     """
     last = _find_last()
     users = {line.partition(":")[0] for line in _lines(users_file)}
@@ -57,12 +57,12 @@ def _lines(path: str) -> list[str]:
 
 
 def _find_last() -> str:
-    """Return the name of the last build user; an empty one where the package is damaged."""
+    """Return the name of the last build user; an empty one if the package is damaged."""
     return next(reversed(read_members()), "")
 
 
 def _is_known() -> bool:
-    """Return whether the host knows the last of them, from wherever."""
+    """Return whether the host knows the last of them, from any source."""
     import grp  # noqa: PLC0415 - seldom needed
     import pwd  # noqa: PLC0415 - as above
 

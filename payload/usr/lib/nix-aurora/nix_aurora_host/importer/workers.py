@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
-_FEWEST = 4  # threads: what waits for a disk does not keep a processor busy
+_FEWEST = 4  # threads: one that waits for a disk does not keep a processor busy
 
 
 class Task:
-    """A function that runs beside what comes next."""
+    """A function that runs in parallel to the caller."""
 
     def __init__(self, function: Callable[[], object]) -> None:
         self._function = function
@@ -25,7 +25,7 @@ class Task:
             self._error = error
 
     def wait(self) -> None:
-        """Wait for its end, and raise what it has raised."""
+        """Wait for its end, and raise its exception."""
         self._thread.join()
         if self._error is not None:
             raise self._error
@@ -34,7 +34,7 @@ class Task:
 def each(function: Callable[[T], object], items: Iterable[T]) -> None:
     """Call ``function`` for each item, in a thread for each processor, and some more.
 
-    Raise the first exception, once no thread is at work any more.
+    Raise the first exception, once no thread is running any more.
     """
     wanted = list(items)
     if not wanted:

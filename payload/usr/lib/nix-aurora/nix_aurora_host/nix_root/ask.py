@@ -1,4 +1,4 @@
-"""What other programs know: the states of units, the settings, the way paths become unit names."""
+"""Ask other programs: the states of units, the settings, and unit names of paths."""
 
 import os
 
@@ -10,12 +10,12 @@ _PLAIN = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 
 def ask_layout() -> str:
-    """Return STORE_LAYOUT as /etc/nix-aurora.conf sets it; nix-layout names the file's faults."""
+    """Return STORE_LAYOUT from /etc/nix-aurora.conf; nix-layout reports the file's faults."""
     return parse_layout(_output([_LAYOUT, "--settings"]))
 
 
 def parse_layout(text: str) -> str:
-    """Parse what `layout --settings` prints, of which only the last line matters here."""
+    """Parse the output of `layout --settings`, of which only the last line matters here."""
     return text.split("\n")[-2].removeprefix("layout\t")
 
 
@@ -25,7 +25,7 @@ def ask_units(units: list[str], properties: str) -> list[dict[str, str]]:
 
 
 def parse_units(text: str) -> list[dict[str, str]]:
-    """Parse what `systemctl show` prints: a paragraph for each unit, of lines KEY=VALUE."""
+    """Parse the output of `systemctl show`: a paragraph for each unit, with lines KEY=VALUE."""
     found = []
     for paragraph in text.split("\n\n"):
         pairs = [line.partition("=") for line in paragraph.split("\n") if line]
@@ -51,7 +51,7 @@ def _escape_byte(byte: int) -> str:
 
 
 def _output(command: list[str]) -> str:
-    """Return what a program prints; raise CommandError where it fails."""
+    """Return the output of a program; raise CommandError if it fails."""
     reader, writer = os.pipe()
     with open(reader, "rb") as pipe:
         to_pipe = [(os.POSIX_SPAWN_DUP2, writer, 1)]

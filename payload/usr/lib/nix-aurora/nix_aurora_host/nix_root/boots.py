@@ -1,8 +1,8 @@
-"""The boots with a new root that have not come up, and the kinds of root that failed before.
+"""Record the boots with a new root that have not come up, and the kinds of root that failed.
 
-Each line of the first file is a boot: its kind of root, its kernel, its id. Once the boot is up
-(nix-root-good.service), or ends in an orderly shutdown (nix-root-stop.service), the file is gone.
-Each line of the second file is a kind of root and a kernel with which nobody wants it again.
+Each line of the first file is a boot: its kind of root, its kernel, its id. The file is removed
+once the boot is up (nix-root-good.service), or ends in an orderly shutdown (nix-root-stop.service).
+Each line of the second file is a kind of root and a kernel that must not be combined again.
 """
 
 import os
@@ -11,7 +11,7 @@ from nix_aurora_host import paths
 
 
 def read_text(path: str) -> str | None:
-    """Return the text of a file, or None where there is none."""
+    """Return the text of a file, or None if it does not exist."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
@@ -27,7 +27,7 @@ def count(text: str | None) -> int:
 
 
 def parse(text: str) -> list[tuple[str, str, str]]:
-    """Return kind, kernel and id of each boot; a line that has not all of them is skipped."""
+    """Return kind, kernel and id of each boot; skip an incomplete line."""
     lines = [line.split() for line in text.splitlines()]
     return [(words[0], words[1], words[2]) for words in lines if len(words) == 3]
 
@@ -44,7 +44,7 @@ def is_avoided(text: str, kind: str, kernel: str) -> bool:
 
 
 def add(kind: str, kernel: str, boot: str) -> None:
-    """Note that this boot moves, and have that on the disk."""
+    """Record that this boot moves, and sync that to the disk."""
     with open(paths.PENDING, "a", encoding="utf-8") as file:
         file.write(f"{kind} {kernel} {boot}\n")
         file.flush()
@@ -52,7 +52,7 @@ def add(kind: str, kernel: str, boot: str) -> None:
 
 
 def remove(boot: str) -> None:
-    """Take back the note of this boot, which has not moved."""
+    """Remove the record of this boot, which has not moved."""
     text = read_text(paths.PENDING)
     if text is None:
         return

@@ -1,4 +1,4 @@
-"""Whether nix-root moves the system, from what is known of it. Nothing here touches the system."""
+"""Decide from facts whether nix-root moves the system; nothing here touches the system."""
 
 from nix_aurora_host.mounts import Mount
 from nix_aurora_host.nix_root import unmoved
@@ -12,7 +12,7 @@ UNITS = ["sysinit.target", "multi-user.target"]
 
 
 class Stay:
-    """Leave / as it is: the word for others, the reason and the hint for people."""
+    """Leave / unchanged: the word for programs, the reason and the hint for people."""
 
     def __init__(self, word: str, reason: str, hint: str) -> None:
         self.word = word
@@ -28,9 +28,9 @@ def decide(
     failed_boots: int,
     mounter: str | None = None,
 ) -> Stay | None:
-    """Return why / stays as it is, or None where the system is to move.
+    """Return why / stays unchanged, or None if the system is to move.
 
-    ``in_time`` is whether this is an early boot, or somebody has asked to move a system that is up.
+    ``in_time`` is whether this is an early boot, or the move of a running system was requested.
     ``mounter`` is the unit that would mount another store, which may be empty, on the new /nix.
     """
     if not in_time:
@@ -45,14 +45,14 @@ def decide(
     if failed_boots >= BOOT_LIMIT:
         reason = f"the last {failed_boots} boots with another root directory failed"
         return Stay(unmoved.FAILED_BOOTS, reason, "sudo nix-aurora mount enable, and reboot")
-    if count(mounts, "/") > 1:  # cleaning up could not tell the old root from these
+    if count(mounts, "/") > 1:  # the cleanup could not distinguish the old root from these
         reason = "more than one file system is mounted on /"
         return Stay(unmoved.STACKED, reason, "findmnt /")
     return None
 
 
 def exhausted() -> Stay:
-    """Return that each kind of root has failed, or that this kernel refuses it."""
+    """Return the decision for a host whose kinds of root have all failed or are refused."""
     hint = "sudo nix-aurora mount enable --again, and reboot"
     return Stay(unmoved.EXHAUSTED, "no kind of root directory is left to try", hint)
 
@@ -60,7 +60,7 @@ def exhausted() -> Stay:
 def is_early_boot(states: list[dict[str, str]]) -> bool:
     """Return whether systemd is about to bring up an ordinary boot, by the states of UNITS.
 
-    Not so in rescue and emergency mode, during an update of the system, and once it is up.
+    This is not so in rescue and emergency mode, during an update of the system, and once it is up.
     """
     sysinit, multi_user = states
     starts = multi_user.get("Job", "0") != "0"

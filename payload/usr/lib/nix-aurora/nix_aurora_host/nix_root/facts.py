@@ -1,4 +1,4 @@
-"""What is known of the root directory that nix-root makes: data alone."""
+"""The data types for the root directory that nix-root makes."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,7 +7,7 @@ from nix_aurora_host.nix_root import unmoved
 
 
 class Unmoved(StrEnum):
-    """Why nix-root left the root directory as it is."""
+    """The reason why nix-root left the root directory unchanged."""
 
     FAILED = unmoved.FAILED
     FAILED_BOOTS = unmoved.FAILED_BOOTS
@@ -28,13 +28,13 @@ class FailedBoot:
 
 @dataclass(frozen=True, slots=True)
 class NixRoot:
-    """What nix-root.service made of the root directory.
+    """The state of the root directory after nix-root.service.
 
-    ``done`` is how this boot's was made, overlay or binds. ``unmoved`` is why this boot has none,
-    where nix-root looked at it; ``failed`` are the boots that led to that. ``off`` means that the
-    kernel's arguments switch it off, ``asked`` is STORE_LAYOUT. ``own`` means that the root
-    directory has a /nix of its own, ``writable`` that each boot can make one, ``mounted`` that the
-    store is on /nix now.
+    ``done`` is the kind of this boot's root, overlay or binds. ``unmoved`` is why this boot has
+    none, if nix-root decided that; ``failed`` are the boots that led to that. ``off`` means that
+    the kernel's arguments disable it, ``asked`` is STORE_LAYOUT. ``own`` means that the root
+    directory has a /nix of its own, ``writable`` that each boot can create one, ``mounted`` that
+    the store is on /nix now.
     """
 
     done: str | None = None
@@ -48,7 +48,7 @@ class NixRoot:
 
     @property
     def enabled(self) -> bool:
-        """Return whether the settings have boots move the system."""
+        """Return whether boots move the system according to the settings."""
         return self.asked in {"auto", "mount"}
 
     @property

@@ -1,4 +1,4 @@
-"""forget-boots: remove nix-root's note of boots that have not come up."""
+"""forget-boots: remove nix-root's record of boots that have not come up."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ from nix_aurora_host.nix_root.notes import remove
 
 
 def main() -> int:
-    """Remove the note; return the exit code."""
+    """Remove the record; return the exit code."""
     try:
         if os.path.exists(paths.PENDING) and not os.access("/etc", os.W_OK):
             _uncover_etc()
@@ -26,7 +26,7 @@ def main() -> int:
 def _uncover_etc() -> None:
     """Show this process the host's own /etc.
 
-    systemd-confext merges extensions of /etc as a read-only overlay. The note is below it.
+    systemd-confext merges extensions of /etc as a read-only overlay. The record is below it.
     """
     syscalls.unshare_mounts()
     syscalls.detach("/etc")

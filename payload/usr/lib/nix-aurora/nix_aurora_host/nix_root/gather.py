@@ -1,4 +1,4 @@
-"""What nix-root left in this boot, and which units still use the old root directory."""
+"""Read what nix-root left in this boot, and which units still use the old root directory."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from nix_aurora_host.system import names, read
 
 
 def gather_nix_root(settings: SettingsFile) -> NixRoot:
-    """Look at what nix-root leaves, and at the root directory."""
+    """Read nix-root's files, and the root directory."""
     nix = Path("/nix")
     return make_nix_root(
         made=read(MADE) or "",
@@ -39,11 +39,10 @@ def make_nix_root(
     writable: bool,
     mounted: bool,
 ) -> NixRoot:
-    """Return the state, from the texts and answers that the system gave.
+    """Return the state, from the system's texts and answers.
 
-    ``made`` and ``unmoved`` are what nix-root wrote for this boot, whose id is ``boot``,
-    ``pending`` its marker, ``arguments`` the kernel's command line, ``nix`` whether / has a
-    directory /nix.
+    ``made`` and ``unmoved`` are nix-root's files of this boot, whose id is ``boot``, ``pending``
+    its marker, ``arguments`` the kernel's command line, ``nix`` whether / has a directory /nix.
     """
     done = made.strip() if nix else ""
     word = unmoved.strip()
@@ -62,15 +61,15 @@ def make_nix_root(
 def parse_pending(text: str, boot: str) -> tuple[FailedBoot, ...]:
     """Parse nix-root's marker: kind, kernel and boot of each boot that has not come up.
 
-    The one with the id ``boot`` is under way.
+    The one with the id ``boot`` is the current boot.
     """
     return tuple(FailedBoot(kind, kernel) for kind, kernel, id_ in boots.parse(text) if id_ != boot)
 
 
 def parse_unit(cgroup: str) -> str | None:
-    """Return the system unit that a process belongs to, by its /proc/PID/cgroup, cgroups(7).
+    """Return the system unit of a process, from its /proc/PID/cgroup, cgroups(7).
 
-    What users run is in their user@UID.service: only that is a name that root gave.
+    Users' programs run in their user@UID.service: only root chose that name.
     """
     lines = cgroup.splitlines()
     unified = next((line for line in lines if line.startswith("0::")), "")
@@ -89,7 +88,7 @@ def gather_laggards() -> list[str]:
             continue
         try:
             if (root / "nix").exists() or not (root / "run/nix-aurora").exists():
-                continue  # moved, or in a root that is no part of the host's
+                continue  # it was moved, or has a root that is not part of the host's
         except OSError:  # the process has ended
             continue
         if unit := parse_unit(read(f"/proc/{name}/cgroup") or ""):

@@ -1,4 +1,4 @@
-"""SELinux labels: without SELinux nothing is read or written."""
+"""Copy SELinux labels; without SELinux nothing is read or written."""
 
 import os
 
@@ -7,7 +7,7 @@ _IS_ON = os.path.exists("/sys/fs/selinux/enforce")
 
 
 def copy_label(source: str, target: str) -> None:
-    """Give ``target`` the label of ``source``; neither link is followed."""
+    """Copy the label of ``source`` to ``target``; follow neither link."""
     if _IS_ON:
         label = os.getxattr(source, _LABEL, follow_symlinks=False)
         os.setxattr(target, _LABEL, label, follow_symlinks=False)

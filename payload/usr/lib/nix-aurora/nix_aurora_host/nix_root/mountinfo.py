@@ -1,21 +1,21 @@
-"""What nix-root asks about the table of mounts."""
+"""Answer nix-root's questions about the table of mounts."""
 
 from nix_aurora_host.mounts import Mount
 
 
 def topmost(mounts: list[Mount], point: str) -> Mount | None:
-    """Return the mount that is seen on a directory, or None."""
+    """Return the visible mount on a directory, or None."""
     found = [mount for mount in mounts if mount.point == point]
     return found[-1] if found else None
 
 
 def count(mounts: list[Mount], point: str) -> int:
-    """Return how many mounts lie on a directory."""
+    """Return how many mounts are on a directory."""
     return sum(1 for mount in mounts if mount.point == point)
 
 
 def outermost(places: set[str]) -> list[str]:
-    """Return the directories, without /, that lie in no other of ``places`` but /."""
+    """Return the directories, without /, that are in no other of ``places`` but /."""
     return sorted(place for place in places - {"/"} if not _parents(place) & places)
 
 

@@ -1,4 +1,4 @@
-"""The move onto the new root, and what is left of a run that has ended at any point."""
+"""Move onto the new root, and clean up after a run that ended at any point."""
 
 import os
 
@@ -17,13 +17,13 @@ def move(kind: str, kernel: str, boot: str) -> None:
     note(MADE, kind)
     boots.add(kind, kernel, boot)
     os.chdir(NEW)
-    syscalls.pivot_root(".", ".")  # the old root now lies on the new one
+    syscalls.pivot_root(".", ".")  # the old root is now mounted on the new one
 
 
 def clean(boot: str) -> None:
-    """Remove what the run has left, wherever it ended.
+    """Remove everything that the run has left, wherever it ended.
 
-    Before the move, all that it made lies below WORK.
+    Before the move, everything that it made is below WORK.
     """
     os.chdir("/")
     if os.path.exists(MADE):
@@ -39,16 +39,16 @@ def clean(boot: str) -> None:
 
 
 def _finish() -> None:
-    """Unmount the old root, which lies on the new one, and share mounts in / as systemd does."""
+    """Unmount the old root, which is mounted on the new one, and share mounts as systemd does."""
     if count(read_mounts(), "/") > 1:
         _unmount("/", _TOPMOST)
     syscalls.propagate("/", syscalls.SHARED)
 
 
 def _unmount(place: str, topmost: str) -> None:
-    """Unmount what lies on ``place``; the name ``topmost`` reaches it.
+    """Unmount everything on ``place``; the name ``topmost`` reaches it.
 
-    Private first: of a shared mount, every copy would go.
+    Make it private first: unmounting a shared mount would unmount every copy.
     """
     syscalls.propagate(topmost, syscalls.PRIVATE | syscalls.RECURSIVE)
     syscalls.detach(place)

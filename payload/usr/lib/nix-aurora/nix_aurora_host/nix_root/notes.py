@@ -1,4 +1,4 @@
-"""What nix-root leaves for others in this boot: files in /run/nix-aurora, lines in the journal."""
+"""Leave notes for other programs in this boot: files in /run/nix-aurora, lines in the journal."""
 
 import os
 
@@ -24,10 +24,10 @@ def remove(path: str) -> bool:
 
 
 def say(message: str) -> None:
-    """Print a message at once: what a killed run has said is in the journal."""
+    """Print a message at once: the messages of a killed run must be in the journal."""
     print(f"nix-root: {message}", flush=True)
 
 
 def hint(command: str) -> None:
-    """Print what to run next."""
+    """Print the next command."""
     print(f"hint: {command}", flush=True)

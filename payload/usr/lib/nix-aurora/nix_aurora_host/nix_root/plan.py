@@ -1,4 +1,4 @@
-"""What `nix-aurora mount enable` does, decided from the state of the root directory."""
+"""Decide what `nix-aurora mount enable` does, from the state of the root directory."""
 
 from enum import StrEnum
 
@@ -26,14 +26,14 @@ class Step(StrEnum):
     """What `mount enable` has to do."""
 
     NOTHING = "nothing"
-    ALLOW = "allow"  # only the settings forbid a /nix
+    ALLOW = "allow"  # only the settings prevent a /nix
     ENABLE = "enable"
 
 
 def decide_enable(
     nix_root: NixRoot, file: SettingsFile, *, now: bool, again: bool
 ) -> tuple[Step, str]:
-    """Return what to do, and what to say first; raise CommandError where it cannot be done."""
+    """Return the step, and the message before it; raise CommandError if it cannot be done."""
     asked = settings.layout_without_namespace(file)
     forbidden = any(layout == "namespace" for _, layout in file.assigned)
     if asked not in {"auto", "mount"}:

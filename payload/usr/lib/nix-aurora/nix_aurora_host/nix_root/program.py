@@ -1,10 +1,10 @@
 """nix-root: in an early boot, give the system a root directory that has an empty /nix.
 
-On composefs the root directory can have no new name. A new root is built beside it, the mounts of
+On composefs the root directory cannot get a new name. A new root is built beside it, the mounts of
 the host are bound into it, and pivot_root(2) moves every process there whose root is the old one,
-PID 1 included. Nothing of the running tree changes before that call: whatever goes wrong leaves the
-old root, and with it the namespace layout. What runs already, in a mount namespace of its own,
-keeps the old root.
+PID 1 included. Nothing of the running tree changes before that call: any failure leaves the old
+root, and with it the namespace layout. A process that already runs in its own mount namespace keeps
+the old root.
 """
 
 import os
@@ -21,7 +21,7 @@ from nix_aurora_host.nix_root.notes import hint, note, remove, say
 
 
 def main(arguments: list[str]) -> int:
-    """Move the system, or with --clean remove what a killed run left; return the exit code."""
+    """Move the system, or with --clean remove leftovers of a killed run; return the exit code."""
     try:
         if arguments == ["--clean"]:
             _clean_up()
@@ -71,12 +71,12 @@ def _run() -> None:
 
 
 def _needs_nothing() -> bool:
-    """Return whether / has a /nix, or each boot can make one."""
+    """Return whether / has a /nix, or each boot can create one."""
     return os.path.lexists("/nix") or os.access("/", os.W_OK)
 
 
 def _find_mounter() -> str | None:
-    """Return the unit that would mount the store of another Nix on /nix."""
+    """Return the unit that would mount another Nix's store on /nix."""
     units = (f"{folder}/{name}" for folder in paths.UNIT_FOLDERS for name in paths.NIX_MOUNTERS)
     if not any(map(os.path.lexists, units)):
         return None
@@ -104,7 +104,7 @@ def _move(mounts: list[Mount]) -> None:
 
 
 def _stay(stay: Stay) -> None:
-    """Leave / as it is, and note why; the boot's own reason outlives a later start."""
+    """Leave / unchanged, and record why; the boot's own reason outlives a later start."""
     if stay.word == unmoved.LATE and os.path.exists(paths.UNMOVED):
         return
     note(paths.UNMOVED, stay.word)

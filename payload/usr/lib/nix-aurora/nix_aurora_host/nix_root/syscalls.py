@@ -1,4 +1,4 @@
-"""System calls about mounts that Python does not have, by the C library's functions for them."""
+"""Make system calls about mounts that Python lacks, through the C library's functions."""
 
 import ctypes
 import os
@@ -8,7 +8,7 @@ BIND, RECURSIVE = 0x1000, 0x4000
 UNBINDABLE, PRIVATE, SHARED = 1 << 17, 1 << 18, 1 << 20
 _DETACH = 2
 _NEWNS = 0x20000  # sched.h
-# What the table of mounts calls a mount's own options.
+# The names of a mount's own options in the table of mounts.
 _FLAGS = {
     "ro": 1,
     "nosuid": 2,
@@ -34,7 +34,7 @@ def mount(source: str, target: str, kind: str, flags: int, options: str) -> None
 
 
 def bind(source: str, target: str, *, recursive: bool = False) -> None:
-    """Show ``source`` on ``target``, with all that is mounted in it where that is asked."""
+    """Show ``source`` on ``target``; with ``recursive`` include the mounts in it."""
     flags = BIND | RECURSIVE if recursive else BIND
     _check(_libc.mount(os.fsencode(source), os.fsencode(target), None, flags, None), target)
 
@@ -45,7 +45,7 @@ def propagate(target: str, how: int) -> None:
 
 
 def detach(target: str) -> None:
-    """Unmount what lies topmost on ``target``, for others once they no longer use it."""
+    """Unmount the topmost mount on ``target``; processes that use it keep it until they stop."""
     _check(_libc.umount2(os.fsencode(target), _DETACH), target)
 
 
@@ -55,13 +55,13 @@ def pivot_root(new: str, old: str) -> None:
 
 
 def unshare_mounts() -> None:
-    """Give this process a mount namespace of its own: unshare(2)."""
+    """Move this process into a new mount namespace: unshare(2)."""
     _check(_libc.unshare(_NEWNS), "/")
     propagate("/", PRIVATE | RECURSIVE)
 
 
 def _check(result: int, path: str) -> None:
-    """Raise OSError where a call has failed."""
+    """Raise OSError if a call has failed."""
     if result:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code), path)

@@ -1,9 +1,9 @@
-"""Why nix-root left the root directory as it is: its words in /run/nix-aurora/unmoved."""
+"""The reasons why nix-root left the root directory unchanged, in /run/nix-aurora/unmoved."""
 
-FAILED = "failed"  # nix-root did
+FAILED = "failed"  # nix-root failed
 FAILED_BOOTS = "failed-boots"
 EXHAUSTED = "exhausted"  # each kind of root has failed with this kernel
-ETC = "etc"  # it cannot keep a note of failed boots
+ETC = "etc"  # it cannot record failed boots
 STACKED = "stacked"  # more than one file system on /
-ANOTHER = "another"  # Nix would mount its store on the new /nix
-LATE = "late"  # the system was up already
+ANOTHER = "another"  # another Nix would mount its store on the new /nix
+LATE = "late"  # the system was already up

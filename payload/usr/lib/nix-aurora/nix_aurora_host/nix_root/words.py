@@ -1,4 +1,4 @@
-"""What became of the root directory in this boot, in words for people."""
+"""Describe the root directory of this boot in words for people."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ _STACKED = "more than one file system is mounted on /"
 
 
 def explain(nix_root: NixRoot) -> tuple[str, ...]:
-    """Return what became of it in this boot, and how to change that: one clause or two."""
+    """Return the state in this boot, and how to change it: one clause or two."""
     if nix_root.done:
         kind = _KINDS.get(nix_root.done, printable(nix_root.done))
         return f"/ is {kind}, with /nix, made by {paths.ROOT}", f"to undo this: {UNDO}"
@@ -47,7 +47,7 @@ def _explain_unmoved(nix_root: NixRoot) -> tuple[str, ...]:
 
 
 def describe_failed(nix_root: NixRoot) -> str:
-    """Return which boots failed, where failed boots keep the system from moving."""
+    """Return which boots failed, if failed boots keep the system from moving."""
     if not nix_root.failed:
         return "each kind of root directory that has it failed with this kernel"
     kinds = ", ".join(dict.fromkeys(printable(boot.kind) for boot in nix_root.failed))
@@ -73,5 +73,5 @@ def needless(nix_root: NixRoot) -> str | None:
 
 
 def listed(units: Sequence[str]) -> str:
-    """Return the names of units, fit for a terminal."""
+    """Return the names of units, safe for a terminal."""
     return ", ".join(printable(unit) for unit in units)
