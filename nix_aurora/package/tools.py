@@ -16,6 +16,7 @@ TOOLS = MappingProxyType(
         "mkdir": "coreutils",
         "mktemp": "coreutils",
         "mount": "util-linux",
+        "mountpoint": "util-linux",
         "mv": "coreutils",
         "pivot_root": "util-linux",
         "python3": "python3",

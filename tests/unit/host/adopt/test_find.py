@@ -100,7 +100,8 @@ def test_named_directory_is_used(places: Places) -> None:
     assert found == find.Candidate(str(places.top / "home/nix"), str(places.top / "home/nix"))
 
 
-def test_unmounted_file_system_is_mounted_read_only(places: Places) -> None:
+@pytest.mark.parametrize("named", [None, "UUID=1"])
+def test_unmounted_file_system_is_mounted_read_only(places: Places, named: str | None) -> None:
     target = places.put("disk")
     places.fstab.write_text("UUID=1 /nix btrfs subvol=nix,noatime,nofail 0 0\n")
 
@@ -110,7 +111,7 @@ def test_unmounted_file_system_is_mounted_read_only(places: Places) -> None:
         return 0
 
     places.shown = show
-    found = find.choose(None)
+    found = find.choose(named)
     assert found.name == "UUID=1"
     assert found.line is not None
     assert not found.lasting

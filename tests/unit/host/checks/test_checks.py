@@ -25,6 +25,7 @@ from nix_aurora_host.gather.users import Users
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.person import LostProfile, Person
+from nix_aurora_host.settings import SettingsFile
 
 NIX = f"/nix/store/{'a' * 32}-nix-2.34.8"
 CACERT = f"/nix/store/{'b' * 32}-nss-cacert-3.1"
@@ -152,6 +153,10 @@ def test_healthy_host_has_no_findings() -> None:
         (_store(read_only=True), {"nix-read-only"}),
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
         (replace(WELL, adoption="/var/home/nix"), {"adoption-unfinished"}),
+        (  # what is seen meanwhile is not the store, and so not judged
+            replace(WELL, disk="LABEL=nix", packaged=DAMAGED),
+            {"disk-not-mounted"},
+        ),
         (
             _with(closure=replace(CLOSURE, accepted=("GHSA-a", "GHSA-b"))),
             {"advisory-accepted:GHSA-a", "advisory-accepted:GHSA-b"},
@@ -533,10 +538,41 @@ def test_lost_profile_names_its_user() -> None:
 
 
 def test_lost_profile_may_be_in_another_nixs_store() -> None:
-    facts = _with(former=Former(stores=(FormerStore("/var/home/nix"),)))
+    stores = (FormerStore("/var/home/nix"),)
+    facts = _with(former=Former(stores=stores))
     facts = replace(facts, person=replace(PERSON, lost_profile=LostProfile.FOLDER))
     fix = "sudo nix-aurora adopt"
-    assert _found(facts) == {"former-store": fix, "profile-lost": fix}
+    assert _found(replace(facts, keepers=stores)) == {"former-store": fix, "profile-lost": fix}
+    # To adopt a store that does not have it would change nothing, time and again.
+    assert _found(facts) == {
+        "former-store": fix,
+        "profile-lost": "rm -f -- /home/u/.nix-profile",
+    }
+
+
+def test_of_several_stores_one_is_named_to_adopt() -> None:
+    stores = (FormerStore("/var/home/nix"), FormerStore("", "LABEL=a b"))
+    facts = _with(former=Former(stores=stores))
+    person = replace(PERSON, lost_profile=LostProfile.CONTENT)
+    assert _found(replace(facts, person=person, keepers=stores[1:])) == {
+        "former-store": "sudo nix-aurora adopt --from /var/home/nix",
+        "profile-lost": "sudo nix-aurora adopt --from 'LABEL=a b'",
+    }
+
+
+def test_files_in_nix_are_moved_or_hidden() -> None:
+    """Nobody can move what an image has there."""
+    start = "sudo systemctl restart nix-layout.service nix.mount"
+    facts = _store(nix=AtNix.OTHER_STORE)
+    ordinary = replace(facts, host=replace(facts.host, root_writable=True))
+    aside = "sudo mv --backup=numbered --no-target-directory /nix /nix.before-nix-aurora"
+    assert _found(ordinary) == {"nix-foreign-store": f"{aside} && {start}"}
+    asked = r"printf '\n%s\n' STORE_LAYOUT=mount | sudo tee --append /etc/nix-aurora.conf"
+    assert _found(facts) == {"nix-foreign-store": f"{asked} && {start}"}
+    file = SettingsFile("namespace", ((3, "namespace"),))
+    facts = replace(facts, basics=replace(facts.basics, settings_file=file))
+    comment = "sudo sed --in-place '3s/^/#/' /etc/nix-aurora.conf"
+    assert _found(facts) == {"nix-foreign-store": f"{comment} && {asked} && {start}"}
 
 
 @pytest.mark.parametrize("name", ["a b; touch x", "$(touch x)", "-rf", "x\ny", "\x1b]0;x\x07", "'"])

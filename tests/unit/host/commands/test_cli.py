@@ -119,6 +119,7 @@ def test_doctor_gathers_the_facts_that_it_needs(monkeypatch: pytest.MonkeyPatch)
         "gather_shells": (BASH,),
         "gather_remotes": (),
         "gather_foreign": WELL.foreign,
+        "gather_disk": None,
         "daemon_answers": True,
     }
     for name, answer in answers.items():

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from nix_aurora_host.former.facts import FormerStore
-from nix_aurora_host.former.stores import find_stores, sources
+from nix_aurora_host.former.stores import BELOW, find_keepers, find_stores, sources
 from nix_aurora_host.former.tree import Tree
 
 from tests.leftovers import DETERMINATE, Files, Link, write
@@ -60,3 +60,18 @@ def test_subvolume_is_checked_unless_it_is_our_mount(tmp_path: Path) -> None:
 def test_own_store_in_another_place_is_ignored(tmp_path: Path) -> None:
     write(tmp_path, {**_store("/var/home/nix"), "/var/lib/nix": Link("../home/nix")})
     assert _found(tmp_path) == []
+
+
+def test_an_image_of_a_file_system_may_have_one(tmp_path: Path) -> None:
+    write(tmp_path, {"/etc/fstab": "/var/nix.btrfs /nix btrfs loop,subvol=nix 0 0\n"})
+    assert _found(tmp_path) == [FormerStore("", "/var/nix.btrfs")]
+
+
+def test_what_a_profile_has_lost_is_looked_for_in_each(tmp_path: Path) -> None:
+    write(tmp_path, {"/a/store/x/bin": "", "/b/store/y": "", "/c/nix/store/x": ""})
+    unmounted, hidden = FormerStore("", "UUID=1"), FormerStore("", BELOW, seen="/c/nix")
+    stores = (FormerStore("/a"), FormerStore("/b"), unmounted, hidden)
+    tree = Tree(str(tmp_path))
+    assert find_keepers(tree, stores, "/var/lib/nix/store/x") == (stores[0], unmounted, hidden)
+    assert find_keepers(tree, stores, "/var/lib/nix/store/z") == (unmounted,)
+    assert find_keepers(tree, stores, "/var/home/u/gone") == ()

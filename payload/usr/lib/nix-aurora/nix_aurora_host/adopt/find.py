@@ -14,7 +14,7 @@ from nix_aurora_host.adopt import fstab
 from nix_aurora_host.adopt.mounts import find_mount
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.former.mounts import Line
-from nix_aurora_host.former.stores import USUAL, is_device, sources
+from nix_aurora_host.former.stores import BELOW, USUAL, is_device, sources
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.importer import syscalls
 from nix_aurora_host.mounts import read_mounts
@@ -42,10 +42,16 @@ class Candidate(NamedTuple):
 
 
 def choose(directory: str | None) -> Candidate:
-    """Return the store in ``directory``, or the only one that exists; raise CommandError."""
-    if directory is not None:
+    """Return the store in ``directory``, or the only one that exists; raise CommandError.
+
+    ``directory`` may also be the name of a store that is not mounted.
+    """
+    if directory is not None and os.path.isdir(directory):
         return _named(directory)
     found = list(find())
+    if directory is not None:
+        named = (candidate for candidate in found if candidate.name == directory)
+        return next(named, None) or _named(directory)
     if not found:
         raise CommandError(
             "cannot find another Nix's store: expected a directory with store and var/nix, got "
@@ -122,7 +128,7 @@ def _line_of(path: str) -> Line | None:
 def _show(number: int, line: Line) -> Iterator[Candidate]:
     """Mount the source of a line for this process only, to inspect it."""
     place = _make_place(f"{LOOK}/{number}")
-    options = [option for option in line.options if option.startswith("subvol")]
+    options = [option for option in line.options if option.startswith(("subvol", "loop"))]
     words = ["mount", "-t", line.kind, "-o", ",".join(["ro", *options]), line.source, place]
     if run(words).code == 0:
         yield Candidate(place, line.source, line, lasting=False)
@@ -134,7 +140,7 @@ def _show_hidden() -> Iterator[Candidate]:
     # a root directory that cannot be bound hides no store that could be found
     with suppress(OSError):
         syscalls.bind("/", place)
-        yield Candidate(f"{place}{NIX}", f"{NIX}, below the mount of {paths.BASE}", lasting=False)
+        yield Candidate(f"{place}{NIX}", BELOW, lasting=False)
 
 
 def _make_place(path: str) -> str:

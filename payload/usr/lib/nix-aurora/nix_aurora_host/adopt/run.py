@@ -195,8 +195,9 @@ def _mount(plan: Plan, check: bool) -> Done:
         raise ValueError("expected a file system to mount, got none")
     edit.edit(fstab.FILE, lambda text: fstab.move_line(text, line))
     leftovers.put_receipt_aside(directory)
-    run(["systemctl", "daemon-reload"])
-    return Done(Way.MOUNT, directory, len(plan.former.rows))
+    # systemd is not to know the line before the boot: the daemon's socket would have it mounted
+    # now, without an import, and as read-only as this process has mounted it for its look.
+    return Done(Way.MOUNT, plan.source, len(plan.former.rows))
 
 
 _WAYS = {Way.MOVE: _move, Way.COPY: _copy, Way.MERGE: _merge, Way.MOUNT: _mount}

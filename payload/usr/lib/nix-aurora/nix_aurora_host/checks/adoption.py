@@ -1,7 +1,8 @@
-"""A takeover of another Nix's store that was interrupted."""
+"""A takeover of another Nix's store that was interrupted, or waits for a reboot."""
 
 from collections.abc import Iterator
 
+from nix_aurora_host import paths
 from nix_aurora_host.checks import fixes
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
@@ -9,6 +10,7 @@ from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.text import printable
 
 ADOPTION_UNFINISHED = Kind("adoption-unfinished", Severity.ERROR)
+DISK_NOT_MOUNTED = Kind("disk-not-mounted", Severity.ERROR)
 
 
 def check_adoption(facts: Facts) -> Iterator[Finding]:
@@ -19,4 +21,14 @@ def check_adoption(facts: Facts) -> Iterator[Finding]:
         yield found(ADOPTION_UNFINISHED, message, fix)
 
 
-CHECKS = (check_adoption,)
+def check_disk(facts: Facts) -> Iterator[Finding]:
+    """A store on a disk of its own is mounted by a boot: what is seen before is not that store."""
+    if facts.disk is not None:
+        message = (
+            f"/etc/fstab mounts {printable(facts.disk)} on {paths.BASE}, and it is not mounted "
+            "yet; if a reboot does not mount it, see journalctl -b -u var-lib-nix.mount"
+        )
+        yield found(DISK_NOT_MOUNTED, message, fixes.systemctl("reboot"))
+
+
+CHECKS = (check_adoption, check_disk)

@@ -44,10 +44,11 @@ KINDS = tuple(
 def judge(facts: Facts) -> list[Finding]:
     """Return what is wrong, each fault once.
 
-    While a takeover has not ended, the store is in no state to be judged, and other fixes could
-    only get in its way.
+    While a takeover has not ended, or the store's disk is not mounted, there is no store to be
+    judged, and other fixes would only get in the way.
     """
-    if facts.adoption is not None:
-        return list(adoption.check_adoption(facts))
+    for check in adoption.CHECKS:
+        if first := list(check(facts)):
+            return first
     findings = [finding for check in CHECKS for finding in check(facts)]
     return list({finding.id: finding for finding in findings}.values())

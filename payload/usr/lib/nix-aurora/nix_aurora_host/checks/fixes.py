@@ -4,10 +4,11 @@ Nothing in them comes from a file that its user can write: they name constants, 
 written. The exception is a person's own file, which is named to commands that run as that person.
 """
 
+from collections.abc import Sequence
 from typing import NewType
 
 from nix_aurora_host import paths, text
-from nix_aurora_host.former.facts import Trace
+from nix_aurora_host.former.facts import FormerStore, Trace
 from nix_aurora_host.gather.everything import Facts
 from nix_aurora_host.gather.units import Unit
 from nix_aurora_host.gather.upgrades import upgrade_command
@@ -78,6 +79,12 @@ def set_aside(facts: Facts, trace: Trace | None) -> Fix:
     alone = trace is not None and len(facts.basics.former.traces) == 1
     words = [trace.path] if trace and alone else []
     return sudo("nix-aurora", "set-aside", *words)
+
+
+def adopt(stores: Sequence[FormerStore], wanted: FormerStore) -> Fix:
+    """Take a store of another Nix over, named where there are several."""
+    words = ["--from", wanted.path or wanted.source] if len(stores) > 1 else []
+    return sudo("nix-aurora", "adopt", *words)
 
 
 def as_person(facts: Facts, fix: Fix) -> Fix:

@@ -63,7 +63,7 @@ def check_stores(facts: Facts) -> Iterator[Finding]:
     message = f"a store of another Nix is kept, with the packages of its users: {listed}"
     if any(store.uninstaller for store in stores):
         message = f"{message}. Its uninstaller deletes them: take the store over before you run it"
-    yield found(FORMER_STORE, message, fixes.sudo("nix-aurora", "adopt"))
+    yield found(FORMER_STORE, message, fixes.adopt(stores, stores[0]))
 
 
 def _describe(trace: Trace) -> str:

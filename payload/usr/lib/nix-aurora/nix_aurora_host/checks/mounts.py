@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from nix_aurora_host import layouts, paths
 from nix_aurora_host.checks import fixes, settings_file
+from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.former.mounter import is_mounter
@@ -22,7 +23,7 @@ LAYOUT_RELOCATED = Kind("layout-relocated", Severity.NOTE)
 STORE_NOT_MOUNTED = Kind("store-not-mounted", Severity.ERROR)
 STORE_NOEXEC = Kind("store-noexec", Severity.ERROR)
 
-_ASIDE = fixes.sudo("mv", "--no-target-directory", "/nix", f"/nix{fixes.SUFFIX}")
+_ASIDE = fixes.sudo(*fixes.put_aside("/nix"))
 # What the store can lie on, or be shown on: a fix names no other mount point.
 _MOUNT_POINTS = ("/", "/var", "/var/lib", paths.BASE, "/nix", paths.PREFIX)
 
@@ -51,7 +52,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         yield found(NIX_FOREIGN_MOUNT, message, fixes.set_aside(facts, trace))
     elif kind == AtNix.OTHER_STORE:
         message = "/nix has files of another Nix, and nothing is mounted over them"
-        yield found(NIX_FOREIGN_STORE, message, fixes.chain(_ASIDE, start))
+        yield found(NIX_FOREIGN_STORE, message, fixes.chain(*_make_room(facts), start))
     elif kind == AtNix.LINK:
         message = "/nix is a link, which Nix refuses"
         yield found(NIX_LINK, message, fixes.chain(_ASIDE, start))
@@ -65,6 +66,14 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         yield found(
             LAYOUT_NAMESPACE, message, fixes.chain(*settings_file.ask_for_auto(facts), start)
         )
+
+
+def _make_room(facts: Facts) -> list[Fix]:
+    """Return the first steps of a fix: move what /nix has, or have the store hide it.
+
+    Nobody can move what an image has there.
+    """
+    return [_ASIDE] if facts.host.root_writable else settings_file.ask_for_mount(facts)
 
 
 def _check_namespace(facts: Facts) -> Iterator[Finding]:

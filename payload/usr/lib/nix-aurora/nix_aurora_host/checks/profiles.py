@@ -77,9 +77,9 @@ def check_own(facts: Facts) -> Iterator[Finding]:
         )
         words.append(f"{person.home}/.local/state/nix/profiles/profile")
     fix = fixes.as_person(facts, fixes.command(*words))
-    if facts.basics.former.stores:
+    if facts.keepers:
         message = f"{message}. A store of another Nix is on this host, which may have them"
-        fix = fixes.sudo("nix-aurora", "adopt")
+        fix = fixes.adopt(facts.basics.former.stores, facts.keepers[0])
     yield found(PROFILE_LOST, message, fix)
 
 

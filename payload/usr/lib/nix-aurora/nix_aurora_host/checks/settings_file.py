@@ -33,6 +33,11 @@ def ask_for_auto(facts: Facts) -> list[Fix]:
     return [_comment_out(lines)] if lines else []
 
 
+def ask_for_mount(facts: Facts) -> list[Fix]:
+    """Return the first steps of a fix: the file asks for the mount layout, and for no other."""
+    return [*ask_for_auto(facts), fixes.append_as_root("STORE_LAYOUT=mount", paths.SETTINGS)]
+
+
 def _comment_out(lines: list[int]) -> Fix:
     return Fix(settings.comment_out(lines))
 

@@ -72,7 +72,10 @@ def _adopt(
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--from", metavar="DIR", dest="directory", help="the directory with store and var/nix"
+        "--from",
+        metavar="DIR",
+        dest="directory",
+        help="the directory with store and var/nix, or a disk as fstab has it",
     )
     parser.add_argument(
         "--no-check", action="store_true", help="do not compare contents with what was recorded"

@@ -55,13 +55,15 @@ class Trace:
 class FormerStore:
     """A store of another Nix: ``path`` has ``store`` and ``var/nix``.
 
-    ``source`` is the device if it is not mounted; then ``path`` is empty. ``uninstaller`` means
-    that a receipt beside it would make an uninstaller delete it.
+    A store without a path has an empty ``path``; then ``source`` is the device that is not mounted,
+    or a description of the place. ``uninstaller`` means that a receipt beside it would make an
+    uninstaller delete it. ``seen`` is the path at which only this process can look at it.
     """
 
     path: str
     source: str = ""
     uninstaller: bool = False
+    seen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

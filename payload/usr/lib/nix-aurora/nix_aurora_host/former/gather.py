@@ -1,10 +1,12 @@
 """Look for leftovers of another Nix on the host; read-only, and for any user."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from nix_aurora_host import paths
 from nix_aurora_host.former.facts import Former
 from nix_aurora_host.former.files import find_files
+from nix_aurora_host.former.hidden import find_hidden
 from nix_aurora_host.former.mounts import FSTAB, find_lines, find_mount
 from nix_aurora_host.former.scripts import find_scripts
 from nix_aurora_host.former.stores import find_stores, sources
@@ -15,7 +17,9 @@ from nix_aurora_host.system import read
 
 def gather_former() -> Former:
     """Return all leftovers of another Nix on this host."""
-    return find_former(Tree(), read("/proc/self/mountinfo") or "", ours=is_ours())
+    ours = is_ours()
+    found = find_former(Tree(), read("/proc/self/mountinfo") or "", ours=ours)
+    return replace(found, stores=(*found.stores, *find_hidden())) if ours else found
 
 
 def is_ours() -> bool:

@@ -1,6 +1,6 @@
 """Find the stores of another Nix, which ``nix-aurora adopt`` can take over."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from nix_aurora_host import paths
 from nix_aurora_host.former.facts import FormerStore
@@ -13,6 +13,8 @@ USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-auro
 FORMER = "/etc/nix-aurora.former"
 """Where set-aside keeps what it moves."""
 _FOLDER_OF_MOUNTS = "/etc/systemd/system"
+BELOW = f"/nix, below the mount of {paths.BASE}"
+"""What people call a store that our mount hides."""
 
 
 def is_store(tree: Tree, path: str) -> bool:
@@ -79,7 +81,21 @@ def find_stores(tree: Tree, *, ours: bool, lines: Iterable[Line]) -> Iterator[Fo
             yield FormerStore("", line.source)
 
 
+def find_keepers(tree: Tree, stores: Sequence[FormerStore], gone: str) -> tuple[FormerStore, ...]:
+    """Return the stores that may have ``gone``, a path below /var/lib/nix that is missing there.
+
+    One that is not mounted may have anything.
+    """
+    below = gone.removeprefix(paths.BASE) if gone.startswith(f"{paths.BASE}/") else None
+    return tuple(
+        store
+        for store in stores
+        if below is not None
+        and (not (place := store.path or store.seen) or tree.exists(f"{place}{below}"))
+    )
+
+
 def is_device(line: Line) -> bool:
-    """Return whether a line mounts a file system or a subvolume, not a directory."""
+    """Return whether a line mounts a file system, a subvolume or an image, not a directory."""
     named = line.source.partition("=")[0] in {"UUID", "LABEL", "PARTUUID", "PARTLABEL"}
-    return named or line.source.startswith("/dev/")
+    return named or line.source.startswith("/dev/") or "loop" in line.options

@@ -5,9 +5,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from nix_aurora_host import paths
-from nix_aurora_host.former.facts import Former
+from nix_aurora_host.former.facts import Former, FormerStore
 from nix_aurora_host.former.gather import gather_former
-from nix_aurora_host.gather.adoption import gather_adoption
+from nix_aurora_host.former.stores import find_keepers
+from nix_aurora_host.former.tree import Tree
+from nix_aurora_host.gather.adoption import gather_adoption, gather_disk
 from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.database import Database, gather_database, look_deeper
@@ -79,6 +81,8 @@ class Facts:
     answers: bool | None
     damaged: tuple[str, ...] = ()
     adoption: str | None = None  # the store whose takeover was interrupted
+    disk: str | None = None  # what a boot mounts on /var/lib/nix, and has not mounted yet
+    keepers: tuple[FormerStore, ...] = ()  # what the person's profile has lost may be in these
 
 
 def gather_basics(*, ask_version: bool = False) -> Basics:
@@ -126,6 +130,8 @@ def gather_all() -> Facts:
         answers=daemon_answers(paths.SOCKETS[0], _PATIENCE) if greet else None,
         damaged=damaged,
         adoption=gather_adoption(),
+        disk=gather_disk(),
+        keepers=find_keepers(Tree(), basics.former.stores, person.gone) if person.gone else (),
     )
 
 
