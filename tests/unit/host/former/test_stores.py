@@ -41,6 +41,12 @@ def test_sources_of_mounts_are_checked_even_after_they_were_put_aside(tmp_path: 
     assert {store.path for store in _found(tmp_path)} == {"/var/a", "/var/b", "/var/c"}
 
 
+def test_one_store_under_two_names_is_listed_once(tmp_path: Path) -> None:
+    """As with a mount that shows it on /nix."""
+    write(tmp_path, {**_store("/var/home/nix"), "/nix": Link("var/home/nix")})
+    assert _found(tmp_path, ours=False) == [FormerStore("/nix")]
+
+
 def test_nix_itself_is_another_store_unless_it_is_ours(tmp_path: Path) -> None:
     write(tmp_path, _store("/nix"))
     assert _found(tmp_path, ours=False) == [FormerStore("/nix")]

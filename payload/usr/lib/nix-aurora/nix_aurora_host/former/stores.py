@@ -72,7 +72,9 @@ def find_stores(tree: Tree, *, ours: bool, lines: Iterable[Line]) -> Iterator[Fo
     candidates = [line.source for line in lines if line.source.startswith("/")]
     usual = ["/nix"] if not ours else []
     for path in (*usual, *USUAL, *candidates):
-        if path not in seen and not path.startswith("/dev/") and is_store(tree, path):
+        if path.startswith("/dev/") or not is_store(tree, path):
+            continue
+        if not any(tree.is_same(f"{path}/store", f"{other}/store") for other in seen):
             seen.add(path)
             yield FormerStore(path, uninstaller=tree.exists(f"{path}/receipt.json"))
     for line in lines:
