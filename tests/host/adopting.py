@@ -1,6 +1,9 @@
 """A root, not booted, with another Nix's store in which users have packages."""
 
+from pathlib import Path
+
 from tests.harness.scratch import Scratch
+from tests.harness.tree import Tree
 from tests.host.losing import BUILD
 from tests.whole import IMPORT, WHOLE, check_clean
 
@@ -62,6 +65,32 @@ rm -r {FORMER}/var/nix/gcroots/nix-aurora /var/lib/nix
 {SHOW}
 {IMPORT}
 """
+ARCHIVE = "/run/former"
+"""Where a root sees the directory that pack_root() has filled."""
+
+_PACK = f"""
+umount /nix
+shopt -s nullglob
+cd /
+tar --create --file={ARCHIVE}/root.tar --numeric-owner var \\
+    etc/passwd* etc/group* etc/shadow* etc/gshadow* etc/subuid* etc/subgid*
+"""
+UNPACK = f"""
+tar --extract --file={ARCHIVE}/root.tar --directory=/ --numeric-owner --preserve-permissions
+{SHOW}
+"""
+
+
+def pack_root(tree: Tree, place: Path) -> None:
+    """Make a root with a store in /var/home/nix that another Nix has left, and keep it in a file.
+
+    In a root of ``tree`` that sees ``place`` as ARCHIVE, UNPACK brings it back: it takes a moment,
+    while Nix needs many to make it.
+    """
+    with Scratch(tree.layers, binds={place: ARCHIVE}) as scratch:
+        scratch.run(MAKE_VAR + SHOW + IMPORT + FILL + PART + _PACK)
+
+
 CHECK_USERS = """
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local
@@ -128,7 +157,7 @@ def measure(root: Scratch, place: str) -> int:
 LEAVE = f"""
 systemctl stop nix-database-backup.timer nix-daemon.socket nix-daemon.service nix-setup.service
 systemctl kill --kill-whom=all nix-daemon.service 2>/dev/null || :
-umount /nix
+! mountpoint --quiet /nix || umount /nix
 mkdir -p {FORMER}
 mv /var/lib/nix/store /var/lib/nix/var {FORMER}
 echo '{{}}' >{FORMER}/receipt.json

@@ -11,6 +11,7 @@ import pytest
 from tests.harness.cache import cached
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree, atomic_tree, layer_rpms
+from tests.host.adopting import pack_root
 from tests.packages import PackageMaker, fit_for_sample
 
 
@@ -77,6 +78,12 @@ def tree_with_nix() -> Tree:
 def nix_tree(make_nix_tree: NixTreeMaker) -> Tree:
     """Return a host whose image has an empty /nix and the package, with forky's Nix."""
     return make_nix_tree("forky")
+
+
+@pytest.fixture(scope="session")
+def former_root(nix_tree: Tree, shared: Path) -> Path:
+    """Return what pack_root() of tests/host/adopting.py has made; all processes share it."""
+    return cached("former-roots", "forky", lambda place: pack_root(nix_tree, place), top=shared)
 
 
 @pytest.fixture(scope="module")

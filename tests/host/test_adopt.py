@@ -10,22 +10,23 @@ import pytest
 
 from nix_aurora.run import run
 from tests.harness.scratch import Scratch
+from tests.harness.tree import Tree
 from tests.host.adopting import (
     ADOPT,
+    ARCHIVE,
     CHECK_KEPT,
-    FILL,
     FORMER,
     IN_OURS,
     MAKE_SUBVOLUMES,
     MAKE_VAR,
-    PART,
     SHOW,
+    UNPACK,
     check_adopted,
     measure,
 )
-from tests.host.conftest import NixTreeMaker
 from tests.host.losing import BUILD
 from tests.readme import commands
+from tests.torture import chosen
 from tests.whole import IMPORT, WHOLE, check_clean
 
 _DATABASE = f"{FORMER}/var/nix/db"
@@ -50,14 +51,14 @@ class RootMaker(Protocol):
 
 
 @pytest.fixture
-def make_root(make_nix_tree: NixTreeMaker) -> Iterator[RootMaker]:
+def make_root(nix_tree: Tree, former_root: Path) -> Iterator[RootMaker]:
     """Return a maker of roots that last as long as the test."""
-    tree = make_nix_tree("forky")
     with ExitStack() as stack:
 
         def make(prepare: str = MAKE_VAR, images: dict[Path, str] | None = None) -> Scratch:
-            scratch = stack.enter_context(Scratch(tree.layers, images=images))
-            scratch.run(prepare + SHOW + IMPORT + FILL + PART)
+            binds = {former_root: ARCHIVE}
+            scratch = stack.enter_context(Scratch(nix_tree.layers, binds=binds, images=images))
+            scratch.run(prepare + UNPACK)
             return scratch
 
         yield make
@@ -233,19 +234,19 @@ def test_a_store_that_is_bound_to_nix_is_moved_from_where_it_lies(make_root: Roo
     check_adopted(root)
 
 
-@pytest.mark.parametrize(
-    "where",
-    [
-        "echo '/var/elsewhere /nix none bind 0 0' >>/etc/fstab",
-        "printf '[Mount]\\nWhat=/var/elsewhere\\nWhere=/nix\\n' >/etc/systemd/system/nix.mount",
-        "mkdir -p /etc/nix-aurora.former/etc; "
-        "echo '/var/elsewhere /nix none bind 0 0' >/etc/nix-aurora.former/etc/fstab",
-    ],
-    ids=["fstab", "nix.mount", "put aside"],
-)
+_SOURCES = {
+    "fstab": "echo '/var/elsewhere /nix none bind 0 0' >>/etc/fstab",
+    "nix.mount": "printf '[Mount]\\nWhat=/var/elsewhere\\nWhere=/nix\\n'"
+    " >/etc/systemd/system/nix.mount",
+    "put aside": "mkdir -p /etc/nix-aurora.former/etc;"
+    " echo '/var/elsewhere /nix none bind 0 0' >/etc/nix-aurora.former/etc/fstab",
+}
+
+
+@pytest.mark.parametrize("where", chosen([*_SOURCES]))
 def test_the_source_of_nix_is_found(make_root: RootMaker, where: str) -> None:
     root = make_root()
-    root.run(f"mv {FORMER} /var/elsewhere; {where}")
+    root.run(f"mv {FORMER} /var/elsewhere; {_SOURCES[where]}")
     root.run(ADOPT)
     check_adopted(root)
 
@@ -365,10 +366,10 @@ cp -a /var/saved {FORMER}
 
 
 @pytest.fixture(scope="module")
-def refusing(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
+def refusing(nix_tree: Tree, former_root: Path) -> Iterator[Scratch]:
     """Return a root whose former store can be made anew."""
-    with make_nix_tree("forky").scratch() as scratch:
-        scratch.run(MAKE_VAR + SHOW + IMPORT + FILL + PART + f"cp -a {FORMER} /var/saved")
+    with Scratch(nix_tree.layers, binds={former_root: ARCHIVE}) as scratch:
+        scratch.run(MAKE_VAR + UNPACK + f"cp -a {FORMER} /var/saved")
         yield scratch
 
 

@@ -1,15 +1,17 @@
 """The store of an older Nix, taken over on a running host by the package of a newer one."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from nix_aurora.run import run
 from tests.harness.nspawn import Host
 from tests.host.adopting import FORMER, LEAVE, USERS
-from tests.host.conftest import HostMaker, NixTreeMaker
-from tests.host.doctor import doctor
-from tests.leftovers import DETERMINATE, script
+from tests.host.conftest import NixTreeMaker
+from tests.host.former import cure, has_come_up
+from tests.leftovers import DETERMINATE, Files, write
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
 # What each user installs: three generations of a profile, and a result.
@@ -38,21 +40,6 @@ echo content >/run/channel/file
 export HOME=/root
 nix-env --profile /nix/var/nix/profiles/per-user/root/channels --set $(nix-store --add /run/channel)
 """
-# As nix-installer has it on ostree; an unpackaged unit goes before ours.
-_THEIR_MOUNT = f"""
-cat >/etc/systemd/system/nix.mount <<'END'
-[Unit]
-DefaultDependencies=no
-[Mount]
-What={FORMER}
-Where=/nix
-Type=none
-Options=bind
-END
-mkdir -p /etc/systemd/system/local-fs.target.wants
-ln -sf ../nix.mount /etc/systemd/system/local-fs.target.wants/nix.mount
-"""
-
 # The command, killed once it has exchanged so many names: two looks at the file system, both
 # databases closed and one opened again, and then the stores.
 _KILLED = """
@@ -72,17 +59,39 @@ sys.exit(cli.main(["adopt", "--yes"]))
 """
 
 
+@pytest.fixture(scope="module")
+def left(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return what a host keeps that has an older Nix's store in /var/home."""
+    state = tmp_path_factory.mktemp("left") / "host"
+    with Host(make_nix_tree("trixie"), state) as host:
+        add_program(host)
+        for user in USERS:
+            host.run_as(user, _INSTALL)
+        host.run(_CHANNEL)
+        host.run(LEAVE)
+        host.poweroff()
+    return state
+
+
 @pytest.fixture
-def host(make_host: HostMaker, make_nix_tree: NixTreeMaker) -> Host:
-    """Return a host that has just got the package, and has an older Nix's store in /var/home."""
-    host = make_host(make_nix_tree("trixie"))
-    host.boot()
-    add_program(host)
-    for user in USERS:
-        host.run_as(user, _INSTALL)
-    host.run(_CHANNEL)
-    host.run(LEAVE)
-    return host
+def host(left: Path, make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Host]:
+    """Return such a host, switched off: it is to boot with the package of a newer Nix."""
+    run(["cp", "--archive", left, tmp_path / "host"])
+    host = Host(make_nix_tree("forky"), tmp_path / "host")
+    host.open()
+    yield host
+    host.close()
+
+
+def _write(place: Path, files: Files) -> None:
+    """Write files of a host that is off."""
+    top = place / "top"
+    for name, kept in (("etc", "etc.upper"), ("usr/local", "var/usrlocal")):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).symlink_to(place / "host" / kept)
+    for path in files:
+        (top / path[1:]).unlink(missing_ok=True)
+    write(top, files)
 
 
 def _use(host: Host) -> dict[str, str]:
@@ -102,11 +111,11 @@ def _check_adopted(host: Host, before: dict[str, str]) -> None:
         host.run_as(user, "nix profile rollback; ! own-3 2>/dev/null; own-2")
 
 
-def test_users_keep_what_they_have(host: Host, make_nix_tree: NixTreeMaker, tmp_path: Path) -> None:
+def test_users_keep_what_they_have(host: Host) -> None:
     expected = {
         user: "".join(f"hello from {user} {number}\n" for number in (1, 2, 3)) for user in USERS
     }
-    host.reboot(make_nix_tree("forky"))
+    host.boot()
     assert host.run_as("tester", "own-1", check=False).returncode != 0
     said = host.run("nix-aurora adopt --yes")
     print(said.output)
@@ -122,43 +131,35 @@ def test_users_keep_what_they_have(host: Host, make_nix_tree: NixTreeMaker, tmp_
     check_clean(host.run("NIX_REMOTE=local nix-store --verify --check-contents"))
 
 
-def test_a_store_that_the_former_unit_shows_on_nix(host: Host, make_nix_tree: NixTreeMaker) -> None:
-    host.run(_THEIR_MOUNT)
-    host.reboot(make_nix_tree("forky"))
-    said = host.run("nix-aurora adopt --yes")
-    print(said.output)
-    assert "Another Nix's store: /nix: " in said.stderr
-    assert "It is moved to /var/lib/nix" in said.stderr
-    assert "/nix is not this store yet. Next:\n  sudo nix-aurora set-aside\n" in said.stderr
-    host.run("rm /etc/systemd/system/nix.mount; systemctl daemon-reload")
-    host.run("systemctl preset nix.mount")  # the link that theirs has replaced
-    host.reboot()
-    _check_adopted(host, _use(host))
-
-
-@pytest.mark.parametrize("first", ["set-aside", "adopt"])
+@pytest.mark.parametrize("first", ["doctor's fixes", "adopt"])
 def test_a_whole_former_installation_is_taken_over_in_either_order(
-    host: Host, make_nix_tree: NixTreeMaker, first: str
+    host: Host, tmp_path: Path, first: str
 ) -> None:
     """Units, scripts and settings are put aside, and its store is adopted."""
-    left = {path: text for path, text in DETERMINATE.items() if not path.startswith("/var/")}
-    host.run(script(left))
-    host.reboot(make_nix_tree("forky"))
-    steps = ["nix-aurora set-aside --yes", "nix-aurora adopt --yes"]
-    for step in steps if first == "set-aside" else reversed(steps):
-        print(host.run(step).output)
-    assert doctor(host, "root") == []
+    _write(tmp_path, {p: text for p, text in DETERMINATE.items() if not p.startswith("/var/")})
+    host.boot()
+    if first == "adopt":  # the store that the former unit shows on /nix
+        said = host.run("nix-aurora adopt --yes")
+        print(said.output)
+        assert "Another Nix's store: /nix: " in said.stderr
+        assert "It is moved to /var/lib/nix" in said.stderr
+        assert "/nix is not this store yet. Next:\n  sudo nix-aurora set-aside\n" in said.stderr
+        host.run("nix-aurora set-aside --yes")
+    else:
+        aside, adopted, *rest = cure(host)
+        assert set(aside.values()) >= {"sudo nix-aurora set-aside", "sudo nix-aurora adopt"}
+        assert adopted == {"profile-lost": "sudo nix-aurora adopt"}
+        assert rest == [{}]
     before = _use(host)
     host.reboot()
-    assert host.failed_units() == []
-    assert doctor(host, "root") == []
+    has_come_up(host)
     _check_adopted(host, before)
 
 
 def test_a_store_in_use_is_refused_with_the_command_that_ends_the_use(
-    host: Host, make_nix_tree: NixTreeMaker
+    host: Host,
 ) -> None:
-    host.reboot(make_nix_tree("forky"))
+    host.boot()
     host.run(f"cp /usr/bin/sleep {FORMER}/store/; cd {FORMER}; store/sleep 1000 >/dev/null 2>&1 &")
     refused = host.run("nix-aurora adopt --yes", check=False)
     assert refused.returncode == 1
@@ -172,9 +173,9 @@ def test_a_store_in_use_is_refused_with_the_command_that_ends_the_use(
 
 
 def test_a_boot_finishes_what_was_killed_between_two_renames(
-    host: Host, make_nix_tree: NixTreeMaker
+    host: Host,
 ) -> None:
-    host.reboot(make_nix_tree("forky"))
+    host.boot()
     killed = host.run('python3 -I -c "$SCRIPT"', env={"SCRIPT": _KILLED}, check=False)
     assert killed.returncode in {-9, 137}
     assert (

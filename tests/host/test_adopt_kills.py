@@ -5,13 +5,14 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from tests.harness.scratch import Scratch
 from tests.harness.strace import bring_strace
-from tests.host.adopting import ADOPT, FILL, FORMER, IN_OURS, MAKE_VAR, PART, SHOW, check_adopted
-from tests.host.conftest import NixTreeMaker
+from tests.harness.tree import Tree
+from tests.host.adopting import ADOPT, ARCHIVE, FORMER, IN_OURS, MAKE_VAR, UNPACK, check_adopted
 from tests.torture import SEED, chosen
 from tests.whole import IMPORT
 
@@ -100,10 +101,10 @@ class Roots:
 
 
 @pytest.fixture(scope="module")
-def roots(make_nix_tree: NixTreeMaker) -> Iterator[Roots]:
+def roots(nix_tree: Tree, former_root: Path) -> Iterator[Roots]:
     """Return a root with a former store."""
-    with make_nix_tree("forky").scratch() as scratch:
-        scratch.run(MAKE_VAR + SHOW + IMPORT + FILL + PART)
+    with Scratch(nix_tree.layers, binds={former_root: ARCHIVE}) as scratch:
+        scratch.run(MAKE_VAR + UNPACK)
         yield Roots(scratch)
 
 

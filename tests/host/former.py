@@ -1,0 +1,75 @@
+"""Hosts that had another Nix: doctor's fixes, run as printed, until all is well."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any
+
+from tests.harness.nspawn import Host
+from tests.host.doctor import build, doctor, faults
+
+ROUNDS = 3
+REBOOT = "sudo systemctl reboot"
+LOOPS = [
+    f"--bind={device}"
+    for device in ("/dev/loop-control", *map(str, sorted(Path("/dev").glob("loop[0-9]*"))))
+]
+"""What a host needs to mount an image of a file system."""
+
+
+def _look(host: Host) -> list[dict[str, Any]]:
+    """Return what root's doctor finds; the logins and the profile are those of who called sudo."""
+    result = host.run_as("tester", "sudo nix-aurora doctor --json", login=False, check=False)
+    return faults(result.stdout)
+
+
+def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
+    """Run a fix as it is printed until doctor is content, after ROUNDS at most.
+
+    A reboot that doctor names ends a row of rounds. Returns what was found in each: the fixes by
+    their ids.
+    """
+    rounds: list[dict[str, str]] = []
+    left = ROUNDS
+    while left >= 0:
+        left -= 1
+        found = _look(host)
+        rounds.append({finding["id"]: finding["fix"] for finding in found})
+        if not found:
+            return rounds
+        if found[pick]["fix"] == REBOOT:
+            host.reboot()  # as the command does
+            left = ROUNDS
+            continue
+        typed = f"echo yes | script --quiet --return --command {shlex.quote(found[pick]['fix'])}"
+        said = host.run_as("tester", f"{typed} /dev/null", login=False, check=False)
+        print(found[pick], said.output)
+    raise AssertionError(rounds)
+
+
+def is_well(host: Host, *, shown: bool = True) -> None:
+    """Nix works, and still does after a reboot that nothing spoils."""
+    build(host, shown=shown)
+    host.reboot()
+    has_come_up(host, shown=shown)
+
+
+def has_come_up(host: Host, *, shown: bool = True) -> None:
+    """All is well after a boot."""
+    assert host.failed_units() == []
+    assert host.run("systemctl is-system-running").stdout == "running\n"
+    assert _look(host) == []
+    assert doctor(host) == []
+    build(host, shown=shown)
+
+
+def status(host: Host) -> dict[str, Any]:
+    """Return the state, as root sees it."""
+    found: dict[str, Any] = json.loads(host.run("nix-aurora status --json").stdout)
+    return found
+
+
+def former(host: Host) -> dict[str, list[Any]]:
+    """Return what status knows of another Nix."""
+    found: dict[str, list[Any]] = status(host)["former"]
+    return found
