@@ -29,16 +29,16 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 	@echo "  make test-TIER      one tier: $(TIERS)"
 	@echo
-	@echo "  SOURCE=sample        a real Nix from Debian's packages, where the release hosts are out of reach"
+	@echo "  SOURCE=sample        Nix from Debian's packages, if you cannot reach the release"
 	@echo "  SOURCE=FILE|URL      an installer or a Nix binary tarball (a URL needs SHA256=HEX)"
 	@echo "  ARCH='x86_64 aarch64'  default: this machine's"
 
 .PHONY: setup
-setup: ## install what is missing: packages by apt or dnf, Python's into .venv
+setup: ## install missing programs with apt or dnf, and Python packages into .venv
 	@tools/setup
 
 .PHONY: sample
-sample: setup ## make the sample closure's tarball, from Debian's packages
+sample: setup ## make a tarball of Nix from Debian's packages, for tests
 	@$(foreach arch,$(SAMPLE_ARCHES), \
 	    tarball=$$($(PYTHON) -m sample --arch $(arch) --out $(SAMPLE_OUT)) \
 	    && ln -sf "$${tarball##*/}" $(SAMPLE_OUT)/$(arch) &&) true
@@ -48,45 +48,45 @@ rpm srpm stage: sample
 endif
 
 .PHONY: fetch stage srpm rpm
-fetch: setup ## download the pinned release into the cache, and prove it
+fetch: setup ## download the pinned release into the cache, and verify it
 	@$(call BUILD,fetch)
-stage: setup ## unpack and check the closure: out/stage
+stage: setup ## unpack and verify the closure in out/stage
 	@$(call BUILD,stage)
 srpm: setup ## build the source package
 	@$(call BUILD,srpm)
-rpm: setup ## build the source package and the packages from it
+rpm: setup ## build the source package, and the packages from it
 	@$(call BUILD,rpm)
 
 .PHONY: oci repo publish
-oci: setup ## an OCI image of what is built; pushed where REGISTRY=HOST/OWNER says
+oci: setup ## make an OCI image of the built packages; REGISTRY=HOST/OWNER also pushes it
 	@$(call BUILD,oci $(if $(REGISTRY),--registry '$(REGISTRY)'))
 REPO ?= $(OUT)/repo
-repo: setup ## a dnf repository of what is built: REPO=DIR, KEY=ID or FLAGS=--unsigned, BASEURL=URL
+repo: setup ## make a dnf repository of the built packages: REPO=DIR, KEY=ID or FLAGS=--unsigned, BASEURL=URL
 	@$(call BUILD,repo '$(REPO)' $(if $(KEY),--key '$(KEY)') $(if $(BASEURL),--baseurl '$(BASEURL)'))
-publish: setup ## have COPR build the source package: PROJECT=OWNER/NAME
+publish: setup ## upload the source package to COPR: PROJECT=OWNER/NAME
 	@$(call BUILD,publish --project '$(PROJECT)')
 
 .PHONY: pins pins-advisories pins-update
-pins: setup ## show what is pinned; FLAGS=--json for programs
+pins: setup ## show the pinned release; FLAGS=--json prints JSON
 	@$(PYTHON) build.py pins show $(FLAGS)
-pins-advisories: setup ## the security advisories that apply to what is pinned, or may
+pins-advisories: setup ## list the advisories that apply, or may apply, to the pinned release
 	@$(PYTHON) build.py pins advisories $(FLAGS)
-pins-update: setup ## pin the newest release, or VERSION=V; FLAGS=--dry-run shows what would change
+pins-update: setup ## pin the newest release, or VERSION=V; FLAGS=--dry-run only shows the changes
 	@$(PYTHON) build.py pins update $(if $(VERSION),--version '$(VERSION)') $(FLAGS)
 
 .PHONY: release-files
-release-files: setup ## out/release: packages, SBOMs, checksums; TAG=vVERSION-RELEASE is checked
+release-files: setup ## build the files of a release in out/release; TAG=vVERSION-RELEASE is checked
 	@$(call BUILD,release $(if $(TAG),--tag '$(TAG)'))
 
 .PHONY: demo
-demo: setup ## build the package, boot a host with it, use Nix there as a user would (root)
+demo: setup ## build the package, boot a host with it, and use Nix there as a user (root)
 	@rm -f $(OUT)/demo/*.rpm
 	@$(MAKE) --no-print-directory rpm SOURCE=sample OUT=$(OUT)/demo FLAGS='--level 3 --quiet'
 	@$(PYTHON) -m tests.demo $(OUT)/demo $(PICTURE)
 
 .PHONY: picture
 picture: PICTURE := docs/demo.svg
-picture: demo ## the demo, and the picture of it that the README shows
+picture: demo ## run the demo, and draw the README's picture of it
 
 .PHONY: accept
 # Some shells set a HOST variable of their own.
@@ -96,11 +96,11 @@ endif
 # FLAGS is passed in the environment, so it may contain any quotes.
 accept: export ACCEPT_HOST = $(HOST)
 accept: export ACCEPT_SSH = $(SSH)
-accept: ## walk the README's promises on a real host: HOST=USER@HOST, SSH='OPTIONS', FLAGS=--help
+accept: ## check the README's promises on a real host: HOST=USER@HOST, SSH='OPTIONS', FLAGS=--help
 	@python3 -m accept $${ACCEPT_SSH:+--ssh="$$ACCEPT_SSH"} $(FLAGS) -- "$$ACCEPT_HOST"
 
 .PHONY: bench
-bench: sample ## measure builder and host, each figure beside a floor (root)
+bench: sample ## measure the time and space that builder and host take (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
 TIERS := lint types unit rpm host ostree image
@@ -109,17 +109,17 @@ RUN_TIERS = rm -rf out/times; status=0; $(TOX) run -e $(1) || status=$$?; \
     $(PYTHON) -m tests.times out/times; exit $$status
 
 .PHONY: $(TIERS:%=test-%) lint types test check torture
-lint: test-lint ## ruff, shellcheck, shfmt, actionlint
-types: test-types ## mypy
-test: setup ## lint, types, and the tiers unit, rpm and host
+lint: test-lint ## run the tier lint: ruff, shellcheck, shfmt, actionlint, mandoc
+types: test-types ## run mypy
+test: setup ## run the tiers lint, types, unit, rpm and host
 	@$(call RUN_TIERS,lint$(comma)types$(comma)unit$(comma)rpm$(comma)host)
-check: setup ## every tier
+check: setup ## run every tier
 	@$(call RUN_TIERS,$(subst $(space),$(comma),$(TIERS)))
-torture: setup ## what runs long by count, whole (hours): kills, power cuts, fuzzing; NIX_AURORA_SEED=N
+torture: setup ## run all kills, power cuts and fuzzing (hours); NIX_AURORA_SEED=N
 	@NIX_AURORA_TORTURE=1 $(TOX) run -e unit,host,ostree
 $(TIERS:%=test-%): test-%: setup
 	@$(call RUN_TIERS,$*)
 
 .PHONY: clean
-clean: ## remove what was built (the cache stays)
+clean: ## remove what was built, but not the cache
 	chmod -R u+w $(OUT) 2>/dev/null; rm -rf $(OUT) .tox .venv

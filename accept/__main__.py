@@ -1,4 +1,4 @@
-"""``python3 -m accept [USER@]HOST``: see docs/contributing.md."""
+"""``python3 -m accept [USER@]HOST``: see docs/testing.md."""
 
 import sys
 

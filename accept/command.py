@@ -27,9 +27,9 @@ _INTERRUPTED = 130
 _INSTALLABLE = "nixpkgs#devbox"
 _EPILOG = """\
 It installs nothing, and removes what it makes. Without these options it does not use the network,
-collect garbage or reboot; what was not asked for is reported as not shown.
+collect garbage or reboot; what you do not ask for is reported as not shown.
 
-exit codes: 0 all that was shown is ok, 1 a promise is broken, 2 no connection, or usage
+exit codes: 0 all that was checked is ok, 1 a promise is broken, 2 no connection, or wrong usage
 """
 
 
@@ -37,14 +37,20 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser, which exits with 2 if the usage is wrong."""
     parser = argparse.ArgumentParser(
         prog="python3 -m accept",
-        description="Walk the promises of the README on a host, over ssh.",
+        description="Check the promises of the documentation on a host, over ssh.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("host", metavar="[USER@]HOST", help="an ordinary user who may use sudo")
-    parser.add_argument("--ssh", default="", metavar="OPTIONS", help="for ssh: --ssh='-p 2222'")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="default: out/accept-….json")
+    parser.add_argument(
+        "host", metavar="[USER@]HOST", help="the host, as an ordinary user who may use sudo"
+    )
+    parser.add_argument(
+        "--ssh", default="", metavar="OPTIONS", help="options for ssh, as in --ssh='-p 2222'"
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help="file for the report; default: out/accept-….json"
+    )
     parser.add_argument(
         "--network",
         nargs="?",
@@ -57,7 +63,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--reboots", action="store_true", help="also reboot, roll back, and come back (root)"
     )
     parser.add_argument(
-        "--boot-limit", type=float, default=900, metavar="SECONDS", help="for a boot; default: 900"
+        "--boot-limit",
+        type=float,
+        default=900,
+        metavar="SECONDS",
+        help="longest time for a boot; default: 900",
     )
     return parser
 

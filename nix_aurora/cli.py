@@ -38,8 +38,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build.py",
         description="Build nix-aurora's RPMs from a pinned Determinate Nix release.",
-        epilog="exit codes: 0 done, 1 reading or writing, 2 usage, 3 pins, 4 fetch, "
-        "5 verification, 6 a tool failed, 7 asking COPR, 8 a build at COPR, 130 interrupted",
+        epilog="exit codes: 0 done, 1 cannot read or write a file, 2 wrong usage, 3 wrong pins or "
+        "advisories, 4 download failed, 5 verification failed, 6 tool missing or failed, 7 no "
+        "answer from COPR, 8 build at COPR failed, 130 interrupted",
     )
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     common = common_parser()

@@ -8,7 +8,7 @@ PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glo
 # Commands that need a host with the package begin like this.
 HOST = ("nix-aurora", "sudo nix-aurora", "sudo systemctl restart", "sudo systemctl start")
 # The blocks of these pages are for a real Aurora, to be followed by hand; the pages say so.
-BY_HAND = ("docs/selinux.md",)
+BY_HAND = ("docs/selinux.md", "docs/selinux-tests.md")
 _SECTION = re.compile(r"^#+ (.*)\n", re.MULTILINE)
 _BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)

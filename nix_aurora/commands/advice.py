@@ -23,7 +23,7 @@ def add_accept(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="GHSA-ID",
-        help="build although this advisory applies, and say so in the package; may be repeated",
+        help="build although this advisory applies, and record that in the package; repeatable",
     )
 
 

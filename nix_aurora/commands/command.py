@@ -71,37 +71,46 @@ def common_parser() -> argparse.ArgumentParser:
         "--arch",
         action="append",
         choices=pins.ARCHES,
-        help="may be repeated; default: this machine's, for srpm and release every pinned one",
+        help="repeatable; default: this machine's, or every pinned one for srpm and release",
     )
     parser.add_argument(
         "--source",
         action="append",
         metavar="FILE|URL",
-        help="installer or Nix binary tarball in place of the pinned one, once per architecture",
+        help="installer or Nix binary tarball in place of the pinned one; repeat for each --arch",
     )
     parser.add_argument(
-        "--sha256", action="append", metavar="HEX", help="its digest; an https URL needs it"
+        "--sha256", action="append", metavar="HEX", help="digest of --source; a URL needs it"
     )
-    parser.add_argument("--pins", type=Path, default=TOP / "pins.toml", help="default: pins.toml")
+    parser.add_argument(
+        "--pins",
+        type=Path,
+        default=TOP / "pins.toml",
+        help="the pinned release; default: pins.toml",
+    )
     parser.add_argument(
         "--advisories",
         type=Path,
         default=TOP / "advisories.toml",
-        help="default: advisories.toml",
+        help="the security advisories; default: advisories.toml",
     )
-    parser.add_argument("--out", type=Path, default=Path("out"), help="default: out")
+    parser.add_argument(
+        "--out", type=Path, default=Path("out"), help="directory for what is built; default: out"
+    )
     default = str(default_cache()).replace("%", "%%")  # argparse formats the text
-    parser.add_argument("--cache-dir", type=Path, help=f"default: {default}")
-    parser.add_argument("--offline", action="store_true", help="use what is cached, or fail")
+    parser.add_argument(
+        "--cache-dir", type=Path, help=f"directory for downloads; default: {default}"
+    )
+    parser.add_argument("--offline", action="store_true", help="use only what is in the cache")
     parser.add_argument(
         "--level",
         type=int,
         choices=range(1, 20),
         metavar="1-19",
         default=19,
-        help="how hard rpm compresses the packages; default: 19",
+        help="compression level of the packages; default: 19",
     )
     loudness = parser.add_mutually_exclusive_group()
     loudness.add_argument("-v", "--verbose", action="store_true", help="show each command")
-    loudness.add_argument("-q", "--quiet", action="store_true", help="show warnings and errors")
+    loudness.add_argument("-q", "--quiet", action="store_true", help="show only warnings, errors")
     return parser

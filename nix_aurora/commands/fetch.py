@@ -18,7 +18,7 @@ def _run(options: Options, _words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "fetch",
-    "download the pinned installer into the cache, and prove it",
+    "download the pinned installer into the cache, and verify it",
     example="build.py fetch --arch aarch64",
     run=_run,
 )

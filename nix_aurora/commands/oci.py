@@ -8,7 +8,7 @@ from nix_aurora.publish.image import make_image, push, revision
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--registry", metavar="HOST/OWNER", help="push it there, as nix-aurora:VERSION-RELEASE"
+        "--registry", metavar="HOST/OWNER", help="also push it there, as nix-aurora:VERSION-RELEASE"
     )
 
 
@@ -20,7 +20,7 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "oci",
-    "make an OCI image of the built packages, for Containerfiles to install from",
+    "make an OCI image that contains the built packages",
     example="build.py oci --registry ghcr.io/me",
     run=_run,
     add_arguments=_add_arguments,

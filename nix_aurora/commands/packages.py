@@ -22,7 +22,7 @@ def add_extras(parser: argparse.ArgumentParser) -> None:
         action="append",
         choices=("nixd",),
         default=[],
-        help="nixd: the proprietary determinate-nixd as well, as a package of its own",
+        help="nixd: also package the proprietary determinate-nixd",
     )
 
 

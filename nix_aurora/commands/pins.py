@@ -22,17 +22,25 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=("show", "update", "advisories"),
         default="show",
-        help="advisories: those that apply to what is pinned, or may; default: show",
+        help="advisories: list those that apply, or may apply, to the release; default: show",
     )
-    parser.add_argument("--json", action="store_true", help="show: for programs")
+    parser.add_argument("--json", action="store_true", help="show: print JSON")
     parser.add_argument(
-        "--version", metavar="V", help="update: to this one, also back to it; default: the newest"
+        "--version",
+        metavar="V",
+        help="update: pin this version, newer or older; default: the newest",
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="update: download, and show what would change"
+        "--dry-run",
+        action="store_true",
+        help="update: download, show what would change, and write nothing",
     )
-    parser.add_argument("--github", metavar="URL", default=API, help=f"default: {API}")
-    parser.add_argument("--nixd", metavar="URL", default=NIXD, help=f"default: {NIXD}")
+    parser.add_argument(
+        "--github", metavar="URL", default=API, help=f"GitHub's API; default: {API}"
+    )
+    parser.add_argument(
+        "--nixd", metavar="URL", default=NIXD, help=f"where determinate-nixd is; default: {NIXD}"
+    )
 
 
 def _run(options: Options, words: argparse.Namespace) -> list[str]:
@@ -121,7 +129,7 @@ def _show(release: pins.Pins, *, as_json: bool) -> list[str]:
 
 COMMAND = Command(
     "pins",
-    "show what is pinned and which advisories may apply to it, or pin another release",
+    "show the pinned release or its advisories, or pin another release",
     example="build.py pins update --version 3.22.1",
     run=_run,
     add_arguments=_add_arguments,

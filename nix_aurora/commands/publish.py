@@ -9,17 +9,28 @@ from nix_aurora.publish.project import CHROOTS
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", required=True, metavar="OWNER/NAME", help="made if missing")
+    parser.add_argument(
+        "--project", required=True, metavar="OWNER/NAME", help="COPR project; created if missing"
+    )
     parser.add_argument(
         "--chroot",
         action="append",
         default=[],
         metavar="NAME",
-        help=f"may be repeated; default: {' '.join(CHROOTS)}",
+        help=f"where to build; repeatable; default: {' '.join(CHROOTS)}",
     )
-    parser.add_argument("--srpm", type=Path, metavar="FILE", help="default: the one in --out")
-    parser.add_argument("--config", type=Path, metavar="FILE", help="default: ~/.config/copr")
-    parser.add_argument("--follow", type=int, metavar="BUILD", help="follow it, upload nothing")
+    parser.add_argument(
+        "--srpm",
+        type=Path,
+        metavar="FILE",
+        help="source package to upload; default: the one in --out",
+    )
+    parser.add_argument(
+        "--config", type=Path, metavar="FILE", help="COPR's API token; default: ~/.config/copr"
+    )
+    parser.add_argument(
+        "--follow", type=int, metavar="BUILD", help="follow this build; upload nothing"
+    )
 
 
 def _run(options: Options, words: argparse.Namespace) -> list[str]:
@@ -30,7 +41,7 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "publish",
-    "have COPR build the source package, and follow the builds",
+    "upload the source package to COPR, and follow the builds",
     example="build.py publish --project me/nix-aurora --chroot fedora-44-x86_64",
     run=_run,
     add_arguments=_add_arguments,

@@ -11,7 +11,9 @@ from nix_aurora.release import pins
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tag", metavar="vVERSION-RELEASE", help="refuse any other")
+    parser.add_argument(
+        "--tag", metavar="vVERSION-RELEASE", help="the expected tag; refuse to build any other"
+    )
     add_accept(parser)
 
 
@@ -25,7 +27,7 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "release",
-    "build what a release has: packages, SBOMs, checksums",
+    "build the files of a release: packages, SBOMs, checksums",
     example="build.py release --tag v3.22.1-1",
     run=_run,
     add_arguments=_add_arguments,

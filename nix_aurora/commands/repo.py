@@ -8,12 +8,14 @@ from nix_aurora.publish.repository import Repository, make_repository
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("directory", type=Path, metavar="DIR", help="new, or one to replace")
-    signing = parser.add_mutually_exclusive_group()
-    signing.add_argument("--key", metavar="ID|FINGERPRINT", help="gpg key that signs")
-    signing.add_argument("--unsigned", action="store_true", help="sign nothing: for tests alone")
     parser.add_argument(
-        "--baseurl", metavar="URL", help="where hosts will find it; default: file://DIR"
+        "directory", type=Path, metavar="DIR", help="new directory, or repository to replace"
+    )
+    signing = parser.add_mutually_exclusive_group()
+    signing.add_argument("--key", metavar="ID|FINGERPRINT", help="sign with this gpg key")
+    signing.add_argument("--unsigned", action="store_true", help="sign nothing; only for tests")
+    parser.add_argument(
+        "--baseurl", metavar="URL", help="address of the repository for hosts; default: file://DIR"
     )
 
 

@@ -20,7 +20,7 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "rpm",
-    "build the source package and the packages from it",
+    "build the source package, and the packages from it",
     example="build.py rpm --arch x86_64 --out /tmp/packages",
     run=_run,
     add_arguments=_add_arguments,

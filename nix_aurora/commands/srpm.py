@@ -20,7 +20,7 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "srpm",
-    "build the source package, with every architecture at hand",
+    "build the source package for every pinned architecture",
     example="build.py srpm --offline",
     run=_run,
     add_arguments=_add_arguments,

@@ -12,7 +12,7 @@ def _run(options: Options, _words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "stage",
-    "unpack and check a closure as the host will have it",
+    "unpack and verify a closure, in the form that a host gets",
     example="build.py stage --source nix-3.22.1-x86_64-linux.tar.xz",
     run=_run,
 )

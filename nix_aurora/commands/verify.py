@@ -19,7 +19,7 @@ def _run(_options: Options, words: argparse.Namespace) -> list[str]:
 
 COMMAND = Command(
     "verify",
-    "check built packages against the policy",
+    "check that built packages are complete and can be installed",
     example="build.py verify out/nix-aurora-3.22.1-1.x86_64.rpm",
     run=_run,
     add_arguments=_add_arguments,

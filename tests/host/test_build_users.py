@@ -136,7 +136,7 @@ def test_a_new_host_has_the_fixed_ids(host: Host) -> None:
 def test_the_ids_lie_in_no_range_of_others(host: Host) -> None:
     """The ranges are those of Nix, login.defs and systemd.
 
-    docs/security.md explains each conflict.
+    docs/build-users.md explains each conflict.
     """
     start, count = (
         int(
@@ -221,7 +221,7 @@ def test_a_host_changes_to_the_new_ids_by_the_documented_commands(
     host.boot()
     add_program(host)
     host.reboot(fedora_tree)
-    host.run("\n".join(commands("The login screen lists build users", "docs/troubleshooting.md")))
+    host.run("\n".join(commands("The login screen lists build users", "docs/build-users.md")))
     assert _ids(host) == dict(zip(NAMES, IDS, strict=True))
     _check_builds(host)
     check_whole(host)

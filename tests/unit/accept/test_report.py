@@ -68,7 +68,7 @@ def test_report_is_valid_json() -> None:
         "id": "system",
         "boot": "reboot",
         "promised": "The boot has no failed unit.",
-        "page": "docs/architecture.md",
+        "page": "docs/boot.md",
         "result": "not shown",
         "detail": "it needs units",
         "next": None,

@@ -46,7 +46,7 @@ def test_help_lists_the_commands_in_order(capsys: pytest.CaptureFixture[str]) ->
     text = capsys.readouterr().out
     places = [text.index(f"\n    {name}") for name in cli.COMMANDS]
     assert places == sorted(places)
-    assert "  nix-aurora doctor --json         the same for a program\n" in text
+    assert "  nix-aurora doctor --json             print the same for a program\n" in text
 
 
 def test_each_command_describes_itself(capsys: pytest.CaptureFixture[str]) -> None:

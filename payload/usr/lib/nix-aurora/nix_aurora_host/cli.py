@@ -17,7 +17,7 @@ COMMANDS = (
 
 _INTERRUPTED = 130
 _EXIT_CODES = """\
-exit codes: 0 all is well or done, 1 faults found or something failed, 2 usage or refused
+exit codes: 0 done, or no fault found; 1 faults found, or failed; 2 wrong usage, or refused
 """
 
 
@@ -26,12 +26,12 @@ def make_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     commands = {name: _load(name) for name in names}
     parser = argparse.ArgumentParser(
         prog="nix-aurora",
-        description="Look after Nix on this host.",
+        description="Check, set up and repair Nix on this host.",
         epilog=_list_examples(commands.values()) + _EXIT_CODES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="store_true", help="print the package's version")
+    parser.add_argument("--version", action="store_true", help="print the version of the package")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, command in commands.items():
         subparser = add_command(subparsers, name, command.summary, command.description)

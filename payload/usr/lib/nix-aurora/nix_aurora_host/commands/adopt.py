@@ -78,7 +78,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         help="the directory with store and var/nix, or a disk as fstab has it",
     )
     parser.add_argument(
-        "--no-check", action="store_true", help="do not compare contents with what was recorded"
+        "--no-check", action="store_true", help="do not compare store paths with recorded hashes"
     )
     add_yes(parser)
     add_dry_run(parser)
@@ -96,12 +96,12 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "take another Nix's store over, after asking",
-    "Take over the store of another Nix with every user's packages: all of it, or, where users "
-    "have packages in this host's store, too, what this one lacks. Without --from, the store is "
-    "looked for in /nix, /var/home/nix and /var/nix, and where /etc/fstab or nix.mount have /nix "
-    "from.",
+    "take over the store of another Nix, after asking",
+    "Take over the store of another Nix, with the packages of every user. If users have packages "
+    "in this host's store, too, only what this store lacks is copied into it. Without --from, "
+    "adopt looks for the other store in /nix, /var/home/nix and /var/nix, and in what /etc/fstab "
+    "or nix.mount mounts on /nix.",
     _run,
     _add_arguments,
-    (("sudo nix-aurora adopt", "take over the store of another Nix"),),
+    (("sudo nix-aurora adopt --dry-run", "show what adopt would do"),),
 )

@@ -40,14 +40,15 @@ def add_command(
 
 def add_json(parser: argparse.ArgumentParser) -> None:
     """Add the option of the commands whose result a program may read."""
-    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 
 def add_yes(parser: argparse.ArgumentParser) -> None:
     """Add the option of the commands that ask before they change something."""
-    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--yes", action="store_true", help="do not ask for confirmation")
 
 
 def add_dry_run(parser: argparse.ArgumentParser) -> None:
     """Add the option of the commands that can show what they would do."""
-    parser.add_argument("--dry-run", action="store_true", help="show what would be done, and stop")
+    text = "show what would be done, and change nothing"
+    parser.add_argument("--dry-run", action="store_true", help=text)

@@ -20,13 +20,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "find faults, and name a fix for each",
-    "Look for faults, and print one command for each that fixes it. Run the first command, then "
-    "run doctor again. Some checks need root. Doctor changes nothing.",
+    "find faults, and print a fix for each",
+    "Check this host, and print one command for each fault that fixes it. Run the first command, "
+    "then run doctor again. Some checks need root. Doctor changes nothing.",
     _run,
     add_json,
     (
-        ("nix-aurora doctor", "what is wrong, each with one command that cures it"),
-        ("nix-aurora doctor --json", "the same for a program"),
+        ("sudo nix-aurora doctor", "list all faults, each with a fix"),
+        ("nix-aurora doctor --json", "print the same for a program"),
     ),
 )

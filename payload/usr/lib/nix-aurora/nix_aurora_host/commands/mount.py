@@ -156,26 +156,26 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     enable = add_command(
         actions,
         "enable",
-        "have every boot make a /nix, after asking",
-        "Have every boot create a /nix for all programs, on a host whose root directory can have "
-        "none. This is the default. If two boots in a row fail with it, later boots do not move "
-        "the system, and this command has them try again with the other kind of root directory.",
+        "create a /nix at every boot, after asking",
+        "Create a /nix at every boot, for all programs, on a host whose root directory cannot "
+        "contain one. This is the default. If two boots in a row fail with it, later boots do not "
+        "move the system. Then this command makes them try the other kind of root directory.",
     )
-    enable.add_argument("--now", action="store_true", help="move the running system, too")
-    enable.add_argument("--again", action="store_true", help="also try what failed before")
+    enable.add_argument("--now", action="store_true", help="also move the running system")
+    enable.add_argument("--again", action="store_true", help="also try what has failed before")
     add_yes(enable)
     add_dry_run(enable)
     add_command(
         actions,
         "disable",
-        "have no boot make one any more",
-        f"Have no boot create a /nix, and write that into {paths.SETTINGS}, from which mount "
-        "enable removes it. If the root directory has a /nix of its own, nothing is changed.",
+        "do not create a /nix at boot",
+        f"Do not create a /nix at boot. This writes a line into {paths.SETTINGS}, which mount "
+        "enable removes again. If the root directory has its own /nix, nothing is changed.",
     )
     status = add_command(
         actions,
         "status",
-        "show how it stands",
+        "show whether this boot created a /nix",
         "Show whether every boot creates a /nix, and what happened in this boot. As root, also "
         "list the services that still use the old root directory.",
     )
@@ -203,16 +203,11 @@ def _show(*, as_json: bool) -> int:
 
 
 COMMAND = Command(
-    "a /nix for a host that can have none",
-    "Create a /nix for all programs, on a host whose root directory can have none: early in each "
-    "boot, the system moves onto a read-only overlay of / with one more directory. Nothing changes "
-    "in the image, the initramfs or the boot loader.",
+    "choose whether boots create a /nix",
+    "Choose whether boots create a /nix for all programs, on a host whose root directory cannot "
+    "contain one. Early in each boot, the system moves onto a read-only root directory that also "
+    "has /nix. Nothing changes in the image, the initramfs or the boot loader.",
     _run,
     _add_arguments,
-    (
-        (
-            "sudo nix-aurora mount disable",
-            "no longer have each boot make a /nix, where / has none",
-        ),
-    ),
+    (("nix-aurora mount status", "show whether this boot created a /nix"),),
 )

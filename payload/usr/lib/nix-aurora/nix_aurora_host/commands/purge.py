@@ -209,9 +209,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "remove the store and everything in it, after asking",
-    "Remove the store, the profiles and the database: everything that Nix has on this host. Purge "
-    "refuses to run while programs of the store run.",
+    "Remove the store, the database, and the profiles of all users. Purge refuses to run while "
+    "programs of the store run.",
     _run,
     _add_arguments,
-    (("sudo nix-aurora purge --dry-run", "what purge would remove"),),
+    (("sudo nix-aurora purge --dry-run", "show what purge would remove"),),
 )

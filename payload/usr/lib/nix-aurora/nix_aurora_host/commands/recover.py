@@ -207,9 +207,10 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "register again what a lost database knew, after asking",
-    "After the loss of Nix's database, register again the store paths that a copy of the database "
-    "confirms, so that no garbage collection deletes them.",
+    "register store paths that a lost database knew, after asking",
+    "Register store paths that a lost database knew, and that a copy of the database confirms. "
+    "Otherwise the next garbage collection deletes them.",
     _run,
     _add_arguments,
+    (("sudo nix-aurora recover --dry-run", "list what recover would register"),),
 )

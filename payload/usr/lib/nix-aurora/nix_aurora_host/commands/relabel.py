@@ -127,9 +127,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    "give the store its SELinux labels, after asking",
-    "Give the store the SELinux labels that the policy expects.",
+    "set the SELinux labels of the store, after asking",
+    "Set the SELinux labels of the store to those that the policy expects.",
     _run,
     _add_arguments,
-    (("sudo nix-aurora relabel", "give an existing store its SELinux labels"),),
+    (("sudo nix-aurora relabel --dry-run", "list wrong SELinux labels"),),
 )

@@ -104,7 +104,7 @@ def _print(traces: Sequence[Trace], kept: dict[str, str], *, as_json: bool) -> N
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, as doctor names them")
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, named as by doctor")
     add_yes(parser)
     add_dry_run(parser)
     add_json(parser)
@@ -117,13 +117,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 COMMAND = Command(
-    summary="move away what another Nix has left, after asking",
+    summary="put aside what another Nix left, after asking",
     description=(
-        "Moves the units, scripts and settings that another installer of Nix has left into "
-        "/etc/nix-aurora.former, comments out its lines in /etc/fstab, unmounts what it has "
-        "mounted on /nix, and starts Nix. Deletes nothing, and touches no store."
+        "Put aside what another installer of Nix left: move units, scripts and settings into "
+        "/etc/nix-aurora.former, comment out lines in /etc/fstab, and unmount /nix. Then start "
+        "Nix. With PATH, put aside only these files. This deletes nothing, and changes no store."
     ),
     run=_run,
     add_arguments=_add_arguments,
-    examples=(("sudo nix-aurora set-aside", "move what another Nix has left out of the way"),),
+    examples=(("sudo nix-aurora set-aside --dry-run", "list what another Nix left"),),
 )

@@ -78,7 +78,7 @@ def _users_shell() -> str:
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "line", metavar="COMMAND", nargs=argparse.REMAINDER, help="with all its arguments"
+        "line", metavar="COMMAND", nargs=argparse.REMAINDER, help="a program and its arguments"
     )
 
 
@@ -88,10 +88,10 @@ def _run(arguments: argparse.Namespace) -> NoReturn:
 
 
 COMMAND = Command(
-    "start your shell, or COMMAND, where it sees /nix",
-    "Start COMMAND, or your shell, with the store in /nix and the environment of a login. In the "
+    "start your shell, or COMMAND, so that it sees /nix",
+    "Start COMMAND, or your shell, with the store at /nix and the environment of a login. In the "
     "namespace layout, no program in it can become another user: sudo and su do not work there.",
     _run,
     _add_arguments,
-    (("nix-aurora shell", "a shell that sees /nix, where the host has none"),),
+    (("nix-aurora shell", "start a shell that sees /nix"),),
 )

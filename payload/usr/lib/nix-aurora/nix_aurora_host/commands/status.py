@@ -18,8 +18,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 COMMAND = Command(
     "show layout, versions, units, users and space",
-    "Show the layout, what is packaged, imported and running, and how much space is left.",
+    "Show the layout, the versions that are packaged, imported and running, the units, the build "
+    "users, and the free space. As root, also show the copies of the database.",
     _run,
     add_json,
-    (("nix-aurora status", "what is installed, imported and running"),),
+    (("nix-aurora status", "show what is installed, imported and running"),),
 )
