@@ -49,7 +49,7 @@ _ROOT_LABELS = "unshare --mount sh -c 'umount /nix && exec stat --format=%C / /n
 
 @pytest.fixture(scope="module")
 def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tree]:
-    """Give the trees of the commits: ``bare`` is without the package nix-aurora-selinux."""
+    """Return the trees of the commits: ``bare`` is without the package nix-aurora-selinux."""
     place = tmp_path_factory.mktemp("selinux")
     base = bootable_tree(enforcing=True)
     policy = provides_rpm(place, ["selinux-policy-targeted"], name="policy-provides")
@@ -69,7 +69,7 @@ def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ma
 
 @pytest.fixture(scope="module")
 def commits(trees: Mapping[str, Tree], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a disk with all commits, and none deployed."""
+    """Return a disk with all commits, and none deployed."""
     disk = tmp_path_factory.mktemp("disk") / "commits.img"
     make_disk(trees, disk)
     return disk
@@ -86,7 +86,7 @@ def _deployed(trees: Mapping[str, Tree], commits: Path, branch: str) -> Path:
 def machine(
     trees: Mapping[str, Tree], commits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """Give a machine with the module, off, that has never booted."""
+    """Yield a machine with the module, off, that has never booted."""
     place = tmp_path_factory.mktemp("labelled") / "machine"
     machine = Machine(_deployed(trees, commits, "older"), place)
     machine.open()
@@ -112,7 +112,7 @@ def bare(
 
 
 def denials(machine: Machine) -> list[str]:
-    """Give what SELinux has denied in this boot to or in what is ours."""
+    """Return what SELinux has denied in this boot to our programs or for our files."""
     lines = machine.run("journalctl --sync; journalctl -b -o cat").stdout.splitlines()
     inodes = set(machine.run("find /var/lib/nix/ -printf '%i\\n'").stdout.split())
 

@@ -159,7 +159,7 @@ def _copy_database(target: str) -> None:
 
 
 def _prepare(new: str) -> None:
-    """Tell the import about the Nix in the former default profile, which it has to replace."""
+    """Make the import replace the Nix in the former default profile: root it as ours."""
     if (nix := find_nix(new)) is None:
         return
     roots = f"{new}/var/nix/gcroots/nix-aurora"

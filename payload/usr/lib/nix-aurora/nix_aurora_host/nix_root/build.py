@@ -84,7 +84,7 @@ def _mount(layers: str, root: Mount) -> None:
 
 
 def _fill_layer(places: list[str]) -> list[str]:
-    """Give the layer every name of /; return the directories and files to bind."""
+    """Add every name of / to the layer; return the directories and files to bind."""
     _copy_look("/", _LAYER)
     uncovered, bound = [], []
     for name in sorted(os.listdir("/")):
@@ -124,7 +124,7 @@ def _find_mount_points(directories: list[str]) -> set[str]:
 
 
 def _copy_look(source: str, target: str) -> None:
-    """Give a directory the owner, the mode and the label of another one."""
+    """Copy the owner, the mode and the label of one directory to another."""
     status = os.stat(source)
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, status.st_mode & 0o7777)
