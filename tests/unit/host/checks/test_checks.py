@@ -530,7 +530,7 @@ def test_unit_generated_from_a_line_is_found_once() -> None:
     assert _found(facts) == {"former-fstab": "sudo nix-aurora set-aside /etc/fstab"}
 
 
-def test_lost_profile_names_its_user() -> None:
+def test_lost_profile_is_named_with_its_missing_path() -> None:
     gone = f"/var/lib/nix/store/{'a' * 32}-user-environment"
     person = replace(PERSON, lost_profile=LostProfile.CONTENT, gone=gone)
     (finding,) = judge(replace(WELL, person=person))
