@@ -319,7 +319,7 @@ def test_mount_points_of_systemd_stay_mount_points_with_any_image(
 
 
 @pytest.mark.parametrize("name", _FAULTS)
-def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: HostMaker) -> None:
+def test_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: HostMaker) -> None:
     fault, (root, failed) = _FAULTS[name]
     host = make_host(stock_tree)
     host.boot()

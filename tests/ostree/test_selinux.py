@@ -169,7 +169,7 @@ def test_first_boot_moves(machine: Machine) -> None:
     assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
 
 
-def test_a_store_is_labelled_again(machine: Machine) -> None:
+def test_relabel_labels_a_store_again(machine: Machine) -> None:
     """This includes files with several names; a second run finds nothing to do."""
     garbage = build(machine)
     machine.run_as("tester", "nix-collect-garbage -d")
