@@ -66,7 +66,7 @@ rm -r {FORMER}/var/nix/gcroots/nix-aurora /var/lib/nix
 {IMPORT}
 """
 ARCHIVE = "/run/former"
-"""Where a root sees the directory that pack_root() has filled."""
+"""The place in a root of the directory that pack_root() has filled."""
 
 _PACK = f"""
 umount /nix

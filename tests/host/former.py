@@ -14,7 +14,7 @@ LOOPS = [
     f"--bind={device}"
     for device in ("/dev/loop-control", *map(str, sorted(Path("/dev").glob("loop[0-9]*"))))
 ]
-"""What a host needs to mount an image of a file system."""
+"""The options of a host that mounts an image of a file system."""
 
 
 def _look(host: Host) -> list[dict[str, Any]]:
