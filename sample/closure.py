@@ -1,15 +1,15 @@
-"""The closure: which store paths there are, what each is made from, and making them.
+"""Make the closure: choose its store paths, and build each from its packages.
 
-The shape is Determinate's, of which a packaging has to get every oddity right:
+The shape is Determinate's, with every oddity that the packaging has to handle:
 
-- the root ``nix-<version>`` is nothing but symlinks into ``nix-cli-<version>``, so that two paths
+- the root ``nix-<version>`` consists of symlinks into ``nix-cli-<version>``, so that two paths
   have a ``bin/nix``;
 - ``sandbox-shell`` is itself a symlink, to busybox, and ``nix-sandbox.conf`` a regular file;
-- ``nix-manual-<version>`` and ``nss-cacert-<version>`` are roots that nothing refers to.
+- ``nix-manual-<version>`` and ``nss-cacert-<version>`` are roots to which nothing refers.
 
 One thing differs. The official Nix has the store path of its sandbox's /bin/sh compiled in;
 Debian's has ``/usr/bin/bash-static``, a string that is too short to hold a store path, and whose
-length is part of the machine code. So whoever runs the sample puts the one line of
+length is part of the machine code. So a test that runs the sample copies the single line of
 ``etc/nix/sandbox.conf``, in the nix path, into nix.conf.
 """
 
@@ -31,7 +31,7 @@ _NIX, _GLIBC, _BUSYBOX, _CERTIFICATES, _UNITS = (
     "nix-setup-systemd",
 )
 _RENAMED = {_GLIBC: "glibc", _BUSYBOX: "busybox", _CERTIFICATES: "nss-cacert"}
-# Keys of the paths that are no package's own.
+# Keys of the paths that do not belong to a single package.
 _CLI, _MANUAL, _SHELL, _CONF = "nix-cli", "nix-manual", "sandbox-shell", "nix-sandbox.conf"
 _EXPECTED_IN_NIX = (
     *("bin/nix", "bin/nix-daemon", "bin/nix-store", "libexec/nix/build-remote"),
@@ -45,7 +45,7 @@ _EXPECTED_IN_NIX = (
 
 @dataclass(frozen=True)
 class Closure:
-    """A closure that lies in a store directory: its roots, as store paths, and its contents."""
+    """A closure in a store directory: its roots, as store paths, and its contents."""
 
     nix: str
     manual: str
@@ -55,10 +55,10 @@ class Closure:
 
 @dataclass(frozen=True)
 class _Libraries:
-    """Who has which library, and who needs whose."""
+    """The package of each library, and the packages that each package needs."""
 
     provider: dict[str, str]  # file name of a library -> package
-    uses: dict[str, frozenset[str]]  # package -> packages, for all that Nix loads
+    uses: dict[str, frozenset[str]]  # package -> packages, for everything that Nix loads
 
 
 def make(
@@ -71,14 +71,14 @@ def make(
 ) -> Closure:
     """Make the closure from the packages unpacked in ``trees``, each under its name, in ``store``.
 
-    ``recipe`` is a digest of everything else that decides what comes out.
+    ``recipe`` is a digest of all other inputs of the result.
     """
     libraries = _find_libraries(packages, trees, architecture)
     names = assign(_plan(packages, libraries.uses, recipe))
     store.mkdir(parents=True)
     _lay_out(names, trees, store, architecture)
     for key, name in names.items():
-        if key == _GLIBC:  # finds itself; a RUNPATH would not survive in its loader
+        if key == _GLIBC:  # it finds itself; its loader would not keep a RUNPATH
             elf.detach_glibc(store / name / "lib", architecture)
         else:
             _patch(store / name, names, libraries.provider, architecture)
@@ -184,7 +184,7 @@ def _patch(
 
 
 def _check(registrations: Iterable[Registration], names: Mapping[str, str]) -> None:
-    """Prove that the planned paths are there, and refer to what their shape says."""
+    """Check that the planned paths exist, and have the references of Determinate's."""
     found = {registration.name: set(registration.references) for registration in registrations}
     if found.keys() != set(names.values()):
         raise VerificationError("cannot make the closure: expected the planned paths, got others")

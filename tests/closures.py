@@ -2,14 +2,14 @@
 
 ``make_tarball(path)`` writes a valid one in Determinate's shape: ``bin/nix`` of the Nix path is a
 link into a separate nix-cli path, one store path is a symlink, one a regular file. With
-``mutate`` a function gets the ``Sample`` first and breaks it at one of four depths:
+``mutate`` a function gets the ``Sample`` first and breaks it at one of four levels:
 
-- content: ``store``, ``references``, ``install``, ``multi_user``; the registration follows suit;
-- ``reginfo``: the registration's text, where it is not to follow;
+- content: ``store``, ``references``, ``install``, ``multi_user``; the registration follows;
+- ``reginfo``: the registration's text, to make it differ;
 - ``members``: functions that edit the list of tar members (``Member``);
-- ``tar``, ``compressed``: functions from the archive's bytes to others.
+- ``tar``, ``compressed``: functions that change the archive's bytes.
 
-The NAR serialisation here is its own, plain one: a fault in the product's shows.
+The NAR serialization here is a separate, plain one, so that a fault in the product's shows.
 """
 
 import hashlib

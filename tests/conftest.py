@@ -20,8 +20,8 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# One process per processor; two more in tiers whose tests often wait: for a download while a root
-# is made, or for a host that boots, shuts down or runs into a time-out.
+# One process per processor, or two in tiers whose tests often wait: for a download while a root is
+# made, or for a host that boots, shuts down or runs into a time-out.
 _WAITING = frozenset({"tests/rpm", "tests/host"})
 
 

@@ -33,9 +33,9 @@ def pinned_subject(pinned: Pins) -> Subject:
 
 
 def refuse_pinned(options: Options, accept: Collection[str], pinned: Pins) -> None:
-    """Raise VerificationError where an advisory affects the pinned release, before its download.
+    """Raise VerificationError if an advisory affects the pinned release, before its download.
 
-    Also raises UsageError where an id in ``accept`` is not known, and PinError.
+    Also raises UsageError if an id in ``accept`` is not known, and PinError.
     """
     known = advisories.load(options.advisories)
     _check_known(accept, known)

@@ -61,9 +61,9 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
 
 
 def _update(options: Options, wanted: Bump) -> list[str]:
-    """Update both files, and return their paths if they changed.
+    """Update both files; return their paths if they changed, or with --dry-run the differences.
 
-    Both requests to GitHub are made before either file changes.
+    GitHub is asked about both before either file changes.
     """
     advisories.load(options.advisories)
     published = collect(wanted.github)

@@ -1,4 +1,4 @@
-"""Have COPR build the source package: check it, upload it, and follow its builds."""
+"""Build the source package at COPR: check it, upload it, and follow its builds."""
 
 import re
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Publication:
 
 
 def publish(wanted: Publication, built: Path) -> str:
-    """Have COPR build an SRPM, by default the one in ``built``, and return its page's URL.
+    """Build an SRPM at COPR, by default the one in ``built``, and return its page's URL.
 
     Raises UsageError and VerificationError before anything is sent, PublishError if COPR refuses or
     cannot be reached, BuildError if a build fails.

@@ -125,7 +125,7 @@ def revision(top: Path) -> str | None:
 
 
 def _packages(built: Path) -> list[_Package]:
-    """Return the binary packages in ``built``; raise UsageError if one of them is proprietary."""
+    """Return the binary packages in ``built``; raise VerificationError if one is proprietary."""
     paths = [path for path in sorted(built.glob("*.rpm")) if not path.match("*.src.rpm")]
     packages = [_Package.read(path) for path in paths]
     for package in packages:

@@ -171,7 +171,7 @@ def check_runtime_only_dirs() -> Iterator[str]:
     for directory in map(Path, ("/run", "/tmp")):  # noqa: S108 - not a place for files of ours
         if directory not in mounts:
             found |= {path for path in _walk(directory) if path not in mounts}
-    # prune_known_run_paths(): the path of the file that stands for the name servers
+    # prune_known_run_paths(): the path of the file with the name servers
     found.discard(_INJECTED)
     for parent in _INJECTED.parents[:-2]:
         if any(parent in path.parents for path in found):

@@ -66,7 +66,7 @@ rm -r {FORMER}/var/nix/gcroots/nix-aurora /var/lib/nix
 {IMPORT}
 """
 ARCHIVE = "/run/former"
-"""Where a root sees the directory that pack_root() has filled."""
+"""The place in a root of the directory that pack_root() has filled."""
 
 _PACK = f"""
 umount /nix
@@ -82,10 +82,10 @@ tar --extract --file={ARCHIVE}/root.tar --directory=/ --numeric-owner --preserve
 
 
 def pack_root(tree: Tree, place: Path) -> None:
-    """Make a root with a store in /var/home/nix that another Nix has left, and keep it in a file.
+    """Make a root with another Nix's store in /var/home/nix, and pack it into a file.
 
-    In a root of ``tree`` that sees ``place`` as ARCHIVE, UNPACK brings it back: it takes a moment,
-    while Nix needs many to make it.
+    UNPACK restores it, in a root of ``tree`` that sees ``place`` as ARCHIVE. That takes a moment,
+    while Nix would take many.
     """
     with Scratch(tree.layers, binds={place: ARCHIVE}) as scratch:
         scratch.run(MAKE_VAR + SHOW + IMPORT + FILL + PART + _PACK)

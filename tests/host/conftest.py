@@ -82,7 +82,7 @@ def nix_tree(make_nix_tree: NixTreeMaker) -> Tree:
 
 @pytest.fixture(scope="session")
 def former_root(nix_tree: Tree, shared: Path) -> Path:
-    """Return what pack_root() of tests/host/adopting.py has made; all processes share it."""
+    """Return the directory that pack_root() has filled; all processes share it."""
     return cached("former-roots", "forky", lambda place: pack_root(nix_tree, place), top=shared)
 
 

@@ -1,9 +1,9 @@
-"""What a desktop shows of a program, run in a guest's session by test_desktop.py; JSON goes out.
+"""Print as JSON what a desktop shows of a program, in a guest's session for test_desktop.py.
 
     desktop.py NAME
 
-GLib gives the menu, as in GNOME, pyxdg the icon, by the icon theme specification, and GLib starts
-the program, whose own output comes first. ``env`` is what the session gave it.
+GLib finds the menu entry, as in GNOME, pyxdg the icon, by the icon theme specification. GLib starts
+the program, whose own output comes first. ``env`` is the environment of the session.
 """
 
 import json

@@ -1,12 +1,12 @@
-"""devbox's steps with Nix, run in a guest by test_devbox.py; what they found goes out as JSON.
+"""Run devbox's steps with Nix, in a guest for test_devbox.py, and print the results as JSON.
 
     devbox.py find                              look for Nix
     devbox.py use PROJECT PACKAGES CACHE PATH   what add, run, shell, rm and update do
 
 PACKAGES is a directory with a flake, PATH a store path that the binary cache at the URL CACHE has.
-PROJECT is made. Any step that fails ends it, with what Nix said. The steps, their order, options
-and variables are those of jetify-com/devbox at f26266e0eddacb6d955a027b68b0ebef9515f0f7 (16 August
-2026); each function names the file that it follows.
+PROJECT is created. A failed step ends the program, with Nix's message. The steps, their order,
+options and variables are those of jetify-com/devbox at f26266e0eddacb6d955a027b68b0ebef9515f0f7 (16
+August 2026); each function names the file that it follows.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Hosts that had another Nix: doctor's fixes, run as printed, until all is well."""
+"""Run doctor's printed fixes on hosts that had another Nix, until doctor finds nothing."""
 
 import json
 import shlex
@@ -14,20 +14,20 @@ LOOPS = [
     f"--bind={device}"
     for device in ("/dev/loop-control", *map(str, sorted(Path("/dev").glob("loop[0-9]*"))))
 ]
-"""What a host needs to mount an image of a file system."""
+"""The options of a host that mounts an image of a file system."""
 
 
 def _look(host: Host) -> list[dict[str, Any]]:
-    """Return what root's doctor finds; the logins and the profile are those of who called sudo."""
+    """Return the findings of root's doctor, with the logins and the profile of sudo's caller."""
     result = host.run_as("tester", "sudo nix-aurora doctor --json", login=False, check=False)
     return faults(result.stdout)
 
 
 def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
-    """Run a fix as it is printed until doctor is content, after ROUNDS at most.
+    """Run a printed fix until doctor finds nothing, at most ROUNDS times.
 
-    A reboot that doctor names ends a row of rounds. Returns what was found in each: the fixes by
-    their ids.
+    A reboot that doctor names ends a row of rounds. Returns the findings of each round: the fixes
+    by their ids.
     """
     rounds: list[dict[str, str]] = []
     left = ROUNDS
@@ -38,7 +38,7 @@ def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
         if not found:
             return rounds
         if found[pick]["fix"] == REBOOT:
-            host.reboot()  # as the command does
+            host.reboot()  # the fix does the same
             left = ROUNDS
             continue
         typed = f"echo yes | script --quiet --return --command {shlex.quote(found[pick]['fix'])}"
@@ -48,14 +48,14 @@ def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
 
 
 def is_well(host: Host, *, shown: bool = True) -> None:
-    """Nix works, and still does after a reboot that nothing spoils."""
+    """Fail unless Nix works, also after a reboot with nothing that could spoil it."""
     build(host, shown=shown)
     host.reboot()
     has_come_up(host, shown=shown)
 
 
 def has_come_up(host: Host, *, shown: bool = True) -> None:
-    """All is well after a boot."""
+    """Fail unless everything is well after a boot."""
     assert host.failed_units() == []
     assert host.run("systemctl is-system-running").stdout == "running\n"
     assert _look(host) == []
@@ -70,6 +70,6 @@ def status(host: Host) -> dict[str, Any]:
 
 
 def former(host: Host) -> dict[str, list[Any]]:
-    """Return what status knows of another Nix."""
+    """Return the leftovers of another Nix in status."""
     found: dict[str, list[Any]] = status(host)["former"]
     return found

@@ -528,20 +528,18 @@ ELSEWHERE: Mapping[str, str] = {
     "space-full": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
     "space-scarce": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
     # SELinux.
-    "label": "tests/ostree/test_selinux.py::test_a_store_is_labelled_again",
+    "label": "tests/ostree/test_selinux.py::test_relabel_labels_a_store_again",
     # A store of another Nix.
     "adoption-unfinished": "tests/host/test_adopt_host.py::"
-    "test_a_boot_finishes_what_was_killed_between_two_renames",
+    "test_boot_finishes_a_takeover_that_was_killed_between_renames",
     "disk-not-mounted": "tests/host/test_history.py::"
-    "test_a_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot",
+    "test_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot",
     # A relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::"
     "test_what_is_missing_is_named_with_its_cure",
     # Boots that move the system onto another root directory.
-    "nix-root-stopped": "tests/host/test_mount.py::"
-    "test_two_boots_that_do_not_come_up_are_the_last_ones_that_try",
-    "nix-root-failed": "tests/host/test_mount.py::test_a_fault_leaves_a_whole_system",
-    "nix-root-not-yet": "tests/host/test_mount.py::"
-    "test_disabled_it_stays_as_it_is_until_enabled_again",
+    "nix-root-stopped": "tests/host/test_mount.py::test_two_failed_boots_are_the_last_to_try",
+    "nix-root-failed": "tests/host/test_mount.py::test_fault_leaves_a_whole_system",
+    "nix-root-not-yet": "tests/host/test_mount.py::test_disable_keeps_the_root_until_enable",
 }
 """Kinds of findings with a test of their own, and where."""

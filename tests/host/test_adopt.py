@@ -1,4 +1,4 @@
-"""Another Nix's store, taken over in a root that is not booted."""
+"""Test taking over another Nix's store in a root that is not booted."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ from tests.whole import IMPORT, WHOLE, check_clean
 _DATABASE = f"{FORMER}/var/nix/db"
 _HOME_ELSEWHERE = "mount -t tmpfs -o mode=0755 home /var/home\n"
 _LINKED = "find {}/store -path '*/.links/*' -prune -o -type f -links +2 -print | wc -l"
-# Nix as root would use it before the takeover.
+# Root's Nix before the takeover.
 _SHOW_FORMER = f"""
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local HOME=/root
@@ -44,7 +44,7 @@ _HIDE_FORMER = "cd /; umount /nix; mount --bind /var/lib/nix /nix"
 
 
 class RootMaker(Protocol):
-    """Makes a root with a former store in /var/home/nix."""
+    """Make a root with a former store in /var/home/nix."""
 
     def __call__(self, prepare: str = MAKE_VAR, images: dict[Path, str] | None = None) -> Scratch:
         """Return such a root; the script ``prepare`` makes /var."""
@@ -64,7 +64,7 @@ def make_root(nix_tree: Tree, former_root: Path) -> Iterator[RootMaker]:
         yield make
 
 
-def test_a_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
+def test_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
     root = make_root()
     before = root.run(f"ls -A {FORMER}/store | sort").stdout
     planned = root.run("nix-aurora adopt --dry-run").stderr
@@ -81,10 +81,10 @@ def test_a_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
     assert root.run(f"ls {aside}").stdout == "store\nvar\n"
 
 
-def test_the_default_profile_gets_the_packaged_nix_and_keeps_its_other_programs(
+def test_default_profile_gets_the_packaged_nix_and_keeps_other_programs(
     make_root: RootMaker,
 ) -> None:
-    """Also where the former Nix has another name: Determinate's is not called nix."""
+    """The former Nix may have another name: Determinate's is not called nix."""
     root = make_root()
     root.run(
         f"""
@@ -109,7 +109,7 @@ def test_the_default_profile_gets_the_packaged_nix_and_keeps_its_other_programs(
     check_adopted(root)
 
 
-def test_a_store_on_another_file_system_is_copied_with_its_links(make_root: RootMaker) -> None:
+def test_store_on_another_file_system_is_copied_with_its_links(make_root: RootMaker) -> None:
     root = make_root(MAKE_VAR + _HOME_ELSEWHERE)
     listing = f"cd {FORMER}; find store var -printf '%p %l %m %U %s\\n' | grep -v ' db' | sort"
     before = root.run(listing).stdout
@@ -124,7 +124,7 @@ def test_a_store_on_another_file_system_is_copied_with_its_links(make_root: Root
 
 
 def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path: Path) -> None:
-    """/var and /home, as the installer of Fedora's desktops makes them."""
+    """They are /var and /home, as in Fedora's desktop installer."""
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(1 << 30)
@@ -137,7 +137,7 @@ def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path
     check_adopted(root)
 
 
-def test_a_host_that_has_imported_nothing_yet_adopts(make_root: RootMaker) -> None:
+def test_host_without_an_import_adopts(make_root: RootMaker) -> None:
     root = make_root()
     root.run(f"umount /nix; rm -r /var/lib/nix; {SHOW}")
     root.run(ADOPT)
@@ -145,7 +145,7 @@ def test_a_host_that_has_imported_nothing_yet_adopts(make_root: RootMaker) -> No
 
 
 def test_the_documented_way_back(make_root: RootMaker) -> None:
-    """After an uninstallation, in a boot without /nix; the former Nix shows its store again."""
+    """Uninstall in a boot without /nix; then the former Nix shows its store again."""
     root = make_root()
     root.run(ADOPT)
     root.run("umount /nix")
@@ -158,7 +158,7 @@ def test_the_documented_way_back(make_root: RootMaker) -> None:
 # --- users have packages in both
 
 
-def test_what_this_store_lacks_is_copied(make_root: RootMaker) -> None:
+def test_paths_that_this_store_lacks_are_copied(make_root: RootMaker) -> None:
     root = make_root()
     root.run(IN_OURS)
     before = root.run(f"ls -AR {FORMER}").stdout
@@ -175,7 +175,7 @@ def test_what_this_store_lacks_is_copied(make_root: RootMaker) -> None:
     check_adopted(root)
 
 
-def test_a_profile_of_both_stays_as_this_host_has_it(make_root: RootMaker) -> None:
+def test_profile_in_both_stores_stays_unchanged(make_root: RootMaker) -> None:
     root = make_root()
     root.run(
         f"""
@@ -209,7 +209,7 @@ def test_unregistered_content_under_an_honest_name_is_moved_aside(make_root: Roo
     assert root.run(f"cat /var/lib/nix/.nix-aurora/aside/*/{name}").stdout == "evil\n"
 
 
-# --- where the store is found
+# --- the places of the store
 
 
 def test_several_stores_are_named(make_root: RootMaker) -> None:
@@ -224,7 +224,7 @@ def test_several_stores_are_named(make_root: RootMaker) -> None:
     root.run(f"[ -d {FORMER}/store ]")
 
 
-def test_a_store_that_is_bound_to_nix_is_moved_from_where_it_lies(make_root: RootMaker) -> None:
+def test_store_that_is_bound_to_nix_is_moved_from_its_source(make_root: RootMaker) -> None:
     root = make_root()
     root.run(f"umount /nix; mv {FORMER} /var/elsewhere; mount --bind /var/elsewhere /nix")
     said = root.run(ADOPT).stderr
@@ -244,14 +244,14 @@ _SOURCES = {
 
 
 @pytest.mark.parametrize("where", chosen([*_SOURCES]))
-def test_the_source_of_nix_is_found(make_root: RootMaker, where: str) -> None:
+def test_source_of_nix_is_found(make_root: RootMaker, where: str) -> None:
     root = make_root()
     root.run(f"mv {FORMER} /var/elsewhere; {_SOURCES[where]}")
     root.run(ADOPT)
     check_adopted(root)
 
 
-def test_a_store_below_the_mount_on_nix_is_copied(make_root: RootMaker) -> None:
+def test_store_below_the_mount_on_nix_is_copied(make_root: RootMaker) -> None:
     root = make_root()
     root.run(f"umount /nix; mv {FORMER}/* /nix/; mount --bind /var/lib/nix /nix")
     said = root.run(ADOPT).stderr
@@ -260,7 +260,7 @@ def test_a_store_below_the_mount_on_nix_is_copied(make_root: RootMaker) -> None:
     root.run("umount /nix; [ -d /nix/store ]; mount --bind /var/lib/nix /nix")
 
 
-def test_a_disk_of_its_own_is_mounted_here_from_the_next_boot_on(
+def test_separate_disk_is_mounted_here_from_the_next_boot_on(
     make_root: RootMaker, tmp_path: Path
 ) -> None:
     image = tmp_path / "image"
@@ -284,7 +284,7 @@ def test_a_disk_of_its_own_is_mounted_here_from_the_next_boot_on(
         "# first\n# nix-aurora adopt: LABEL=nix /nix ext4 noatime 0 0\n"
         "LABEL=nix /var/lib/nix ext4 noatime 0 0\n"
     )
-    root.run(  # what the boot does
+    root.run(  # the steps of a boot
         """
         umount /nix
         mount --bind /run/disk /var/lib/nix
@@ -296,7 +296,7 @@ def test_a_disk_of_its_own_is_mounted_here_from_the_next_boot_on(
     check_adopted(root)
 
 
-def test_the_receipt_of_the_former_installer_is_renamed(make_root: RootMaker) -> None:
+def test_receipt_of_the_former_installer_is_renamed(make_root: RootMaker) -> None:
     root = make_root()
     root.run(f"echo {{}} >{FORMER}/receipt.json")
     said = root.run(ADOPT).stderr
@@ -304,7 +304,7 @@ def test_the_receipt_of_the_former_installer_is_renamed(make_root: RootMaker) ->
     assert root.run(f"ls {FORMER}").stdout == "receipt.json.put-aside\n"
 
 
-# --- what is refused, with nothing changed
+# --- refusals, which change nothing
 
 
 _FLIP = f"""
@@ -343,7 +343,7 @@ _REFUSED = {
 
 
 @pytest.mark.parametrize("fault", _REFUSED)
-def test_a_store_that_cannot_be_used_is_refused(refusing: Scratch, fault: str) -> None:
+def test_unusable_store_is_refused(refusing: Scratch, fault: str) -> None:
     script, message = _REFUSED[fault]
     refusing.run(_RESTORE)
     refusing.run(script)
@@ -367,21 +367,21 @@ cp -a /var/saved {FORMER}
 
 @pytest.fixture(scope="module")
 def refusing(nix_tree: Tree, former_root: Path) -> Iterator[Scratch]:
-    """Return a root whose former store can be made anew."""
+    """Yield a root whose former store can be created again."""
     with Scratch(nix_tree.layers, binds={former_root: ARCHIVE}) as scratch:
         scratch.run(MAKE_VAR + UNPACK + f"cp -a {FORMER} /var/saved")
         yield scratch
 
 
-def test_without_a_check_damaged_content_comes_along(make_root: RootMaker) -> None:
-    """It is root's to decide; Nix's own repair is next."""
+def test_damaged_content_is_copied_without_a_check(make_root: RootMaker) -> None:
+    """Root decides this; the next step is Nix's own repair."""
     root = make_root()
     root.run(_FLIP)
     root.run(f"{ADOPT} --no-check")
     root.run("[ -d /nix/store/*-inner ] || [ -e /nix/store/*-inner ]")
 
 
-def test_too_little_space_is_said_before_anything_is_copied(make_root: RootMaker) -> None:
+def test_lack_of_space_is_reported_before_anything_is_copied(make_root: RootMaker) -> None:
     root = make_root(
         MAKE_VAR + "mount -t tmpfs -o mode=0755,size=200m nix /var/lib/nix\n" * 0 + _HOME_ELSEWHERE
     )
@@ -395,7 +395,7 @@ def test_too_little_space_is_said_before_anything_is_copied(make_root: RootMaker
     check_adopted(root)
 
 
-def test_only_root_may_and_the_relocated_layout_cannot(make_root: RootMaker) -> None:
+def test_only_root_may_adopt_and_not_in_the_relocated_layout(make_root: RootMaker) -> None:
     root = make_root()
     refused = root.run("nix-aurora adopt --yes", user="tester", check=False)
     assert refused.returncode == 2

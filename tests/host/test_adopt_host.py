@@ -1,4 +1,4 @@
-"""The store of an older Nix, taken over on a running host by the package of a newer one."""
+"""Test taking over an older Nix's store on a running host with a newer package."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.host.former import cure, has_come_up
 from tests.leftovers import DETERMINATE, Files, write
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
-# What each user installs: three generations of a profile, and a result.
+# The packages of each user: three generations of a profile, and a result.
 _INSTALL = """
 set -eu
 for number in 1 2 3; do
@@ -40,7 +40,7 @@ echo content >/run/channel/file
 export HOME=/root
 nix-env --profile /nix/var/nix/profiles/per-user/root/channels --set $(nix-store --add /run/channel)
 """
-# The command, killed once it has exchanged so many names: two looks at the file system, both
+# The command, killed after this many exchanges of names: two checks of the file system, both
 # databases closed and one opened again, and then the stores.
 _KILLED = """
 import os, signal, sys
@@ -61,7 +61,7 @@ sys.exit(cli.main(["adopt", "--yes"]))
 
 @pytest.fixture(scope="module")
 def left(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return what a host keeps that has an older Nix's store in /var/home."""
+    """Return the files of a host that has an older Nix's store in /var/home."""
     state = tmp_path_factory.mktemp("left") / "host"
     with Host(make_nix_tree("trixie"), state) as host:
         add_program(host)
@@ -75,7 +75,7 @@ def left(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def host(left: Path, make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Host]:
-    """Return such a host, switched off: it is to boot with the package of a newer Nix."""
+    """Yield such a host, switched off; its next boot has the package of a newer Nix."""
     run(["cp", "--archive", left, tmp_path / "host"])
     host = Host(make_nix_tree("forky"), tmp_path / "host")
     host.open()
@@ -111,7 +111,7 @@ def _check_adopted(host: Host, before: dict[str, str]) -> None:
         host.run_as(user, "nix profile rollback; ! own-3 2>/dev/null; own-2")
 
 
-def test_users_keep_what_they_have(host: Host) -> None:
+def test_users_keep_their_packages(host: Host) -> None:
     expected = {
         user: "".join(f"hello from {user} {number}\n" for number in (1, 2, 3)) for user in USERS
     }
@@ -132,7 +132,7 @@ def test_users_keep_what_they_have(host: Host) -> None:
 
 
 @pytest.mark.parametrize("first", ["doctor's fixes", "adopt"])
-def test_a_whole_former_installation_is_taken_over_in_either_order(
+def test_complete_former_installation_is_taken_over_in_either_order(
     host: Host, tmp_path: Path, first: str
 ) -> None:
     """Units, scripts and settings are put aside, and its store is adopted."""
@@ -156,7 +156,7 @@ def test_a_whole_former_installation_is_taken_over_in_either_order(
     _check_adopted(host, before)
 
 
-def test_a_store_in_use_is_refused_with_the_command_that_ends_the_use(
+def test_store_in_use_is_refused_with_the_command_that_ends_the_use(
     host: Host,
 ) -> None:
     host.boot()
@@ -172,7 +172,7 @@ def test_a_store_in_use_is_refused_with_the_command_that_ends_the_use(
     _check_adopted(host, _use(host))
 
 
-def test_a_boot_finishes_what_was_killed_between_two_renames(
+def test_boot_finishes_a_takeover_that_was_killed_between_renames(
     host: Host,
 ) -> None:
     host.boot()

@@ -1,4 +1,4 @@
-"""A takeover, killed at system calls that are spread over it, and run again, or ended by a boot."""
+"""Test a takeover with kills at system calls spread over its run, finished by a rerun or a boot."""
 
 import random
 import re
@@ -38,19 +38,19 @@ cp -a /run/apart/. {FORMER}/
 rm -r /run/apart
 """
 _PREPARE = {"move": "", "copy": _SEPARATE, "merge": IN_OURS}
-# The last kill fails where the command has left no process, which is well.
+# The last kill fails if the command has left no process, which is fine.
 _KILL_AT = """
 setsid $STRACE -qq -o /dev/null -e inject=$CALL:signal=KILL:when=$NUMBER $ADOPT >/run/said 2>&1 &
 wait $! || echo "killed: $?"
 kill -KILL -- -$! 2>/dev/null || :
 cat /run/said
 """
-# Whatever state it was left in: a collector deletes nothing that users have.
+# In every state, a collector deletes nothing of users.
 _COLLECT = """
 . /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --gc >/run/collected 2>&1 || cat /run/collected
 """
-# The next one finds no other store where the import has finished the takeover.
+# The next run finds no other store if the import has finished the takeover.
 _AGAIN = f"{ADOPT} || [ ! -e {FORMER}/store ]"
 
 
@@ -64,7 +64,7 @@ class Roots:
         self.calls = cache(self._calls)
 
     def begin(self, way: str) -> None:
-        """Go to where a takeover begins."""
+        """Return to the start of a takeover."""
         if self._way is None:
             self.scratch.run(_SAVE)
             self.scratch.run("cp -a /run/saved /run/first")
@@ -77,7 +77,7 @@ class Roots:
         self.scratch.run(_RESTORE)
 
     def _calls(self, way: str) -> list[tuple[str, int]]:
-        """Return the system calls of an undisturbed takeover, from its first lock on."""
+        """Return the system calls of an undisturbed takeover, beginning with its first lock."""
         self.begin(way)
         self.scratch.run(f"{self._strace} -qq -o /run/trace {ADOPT}")
         counts: Counter[str] = Counter()
@@ -90,7 +90,7 @@ class Roots:
         return [call for call in found[first:] if call[0] not in {"futex", "exit_group"}]
 
     def kill_at(self, call: str, number: int) -> str:
-        """Begin a takeover, kill it at a call, and return what was seen."""
+        """Start a takeover, kill it at a call, and return the observations."""
         environment = {
             "STRACE": self._strace,
             "CALL": call,

@@ -245,7 +245,7 @@ def test_no_mistake_in_the_settings_stops_a_boot(nix_host: Host) -> None:
     nix_host.run(f"cat >/etc/nix-aurora.conf <<'END'\n{before}END")
 
 
-def test_commands_bring_a_nix_in_the_namespace_layout(
+def test_commands_run_nix_in_the_namespace_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))

@@ -1,6 +1,6 @@
-"""Hosts that had another Nix: doctor's fixes, as printed, make each of them well.
+"""Test hosts that had another Nix: doctor's printed fixes make each of them healthy.
 
-What the installers leave is in tests/leftovers.py, with the sources that say so.
+tests/leftovers.py has the installers' leftovers, with their sources.
 """
 
 import shlex
@@ -52,7 +52,7 @@ _LAYOUTS = {
 }
 
 
-# The first of each layout runs always: all that an installer leaves, in every layout.
+# The first one of each layout always runs: it has everything that an installer leaves.
 _HOSTS: list[tuple[str, str]] = [
     ("classic with a line in fstab", "mount"),
     ("determinate", "moved"),
@@ -65,7 +65,7 @@ _HOSTS: list[tuple[str, str]] = [
     ("a mount unit alone", "moved"),
 ]
 _CHOSEN = representatives(_HOSTS, itemgetter(1))
-# As a user of the installer has them: a mount that is in use, and a daemon that runs from it.
+# The situation of a user of the installer: a mount in use, and a daemon that runs from it.
 _COPIED = """
 systemctl stop nix-daemon.socket nix-daemon.service
 cp -a /var/lib/nix /var/home/nix
@@ -79,8 +79,9 @@ systemctl start nix-daemon.socket nix-daemon.service
 def test_what_an_installer_has_left_is_cured_by_the_fixes(
     left: str, layout: str, make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
-    """Found after a boot with it; the first fix each time, or the last."""
-    # Without a /nix, a boot that needs it would end in emergency mode, with any Nix and without.
+    """The fault is found after a boot with it; the fix is the first one each time, or the last."""
+    # Without a /nix, a boot that requires it would end in emergency mode, whatever Nix is
+    # installed.
     needed = layout != "namespace" and left == "a line in fstab"
     files = {**_LEFT[left], **(_NEEDED if needed else {})}
     host = make_host(make_nix_tree(**_LAYOUTS[layout]))  # type: ignore[arg-type]
@@ -93,14 +94,14 @@ def test_what_an_installer_has_left_is_cured_by_the_fixes(
     is_well(host, shown=layout != "namespace")
     assert status(host)["layout"] == ("namespace" if layout == "namespace" else "mount")
     assert former(host) == {"traces": [], "stores": ["/var/home/nix"]}
-    if PROXY in files:  # it holds for any Nix
+    if PROXY in files:  # it applies to any Nix
         assert host.read(PROXY) == files[PROXY]
     for path in (path for path in files if path.startswith(f"{_UNIT_FILES}/") and path != PROXY):
         host.run(f"[ -L {_FORMER}{path} ] || [ -e {_FORMER}{path} ]")
         assert path in host.read(f"{_FORMER}/README")
 
 
-def test_each_can_be_put_aside_by_itself_in_any_order(nix_host: Host) -> None:
+def test_each_leftover_can_be_put_aside_separately_in_any_order(nix_host: Host) -> None:
     nix_host.run(_STORE.format("/var/home/nix") + "\n" + script(DETERMINATE))
     nix_host.reboot()
     traces = former(nix_host)["traces"]
@@ -110,7 +111,7 @@ def test_each_can_be_put_aside_by_itself_in_any_order(nix_host: Host) -> None:
     nix_host.run("rm -r /var/home/nix /etc/nix-aurora.former")
 
 
-def test_mount_enable_looks_before_it_moves(
+def test_mount_enable_checks_before_it_moves(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     """A mount unit would put another store, here an empty one, on the new /nix."""
@@ -132,14 +133,14 @@ def test_mount_enable_looks_before_it_moves(
     is_well(host)
 
 
-def test_a_daemon_that_runs_from_the_other_store_is_stopped(nix_host: Host) -> None:
+def test_daemon_that_runs_from_the_other_store_is_stopped(nix_host: Host) -> None:
     nix_host.run(_COPIED)
     assert set(cure(nix_host)[0]) == {"nix-foreign-mount"}
     build(nix_host)
     nix_host.run("rm -rf /var/home/nix")
 
 
-def test_where_nix_is_in_use_the_reboot_is_named(nix_host: Host) -> None:
+def test_reboot_is_named_if_nix_is_in_use(nix_host: Host) -> None:
     nix_host.run(_COPIED)
     nix_host.run("cd /nix/store; systemd-run --unit=user --same-dir sleep infinity")
     said = nix_host.run("nix-aurora set-aside --yes", check=False)
@@ -153,8 +154,8 @@ def test_where_nix_is_in_use_the_reboot_is_named(nix_host: Host) -> None:
     nix_host.run("rm -rf /var/home/nix")
 
 
-def test_what_lies_on_nix_itself_is_moved_beside_it(nix_tree: Tree, tmp_path: Path) -> None:
-    """On a host whose root directory can be written; the store is whole, and named."""
+def test_store_on_nix_itself_is_moved_beside_it(nix_tree: Tree, tmp_path: Path) -> None:
+    """The host's root directory is writable; the store is whole, and named."""
     with Host(nix_tree, tmp_path / "host", ordinary=True) as host:
         host.run("systemctl stop nix-daemon.socket nix-daemon.service nix.mount")
         host.run(_STORE.format("/nix") + "\n" + script(CLASSIC))

@@ -1,8 +1,8 @@
-"""Hosts whose users had packages: in another store, in a profile that is gone, in a lost home.
+"""Test hosts whose users had packages: in another store, in a lost profile, in a lost home.
 
-Each fault is made on a booted host, in the mount and in the namespace layout. Doctor names it, its
-fixes are run as they are printed, and what users had works again, also after a reboot. The tests
-share two hosts, and come in the order of a story.
+Each fault is made on a booted host, in the mount and in the namespace layout. Doctor names it, the
+printed fixes run, and the users' packages work again, also after a reboot. The tests share two
+hosts, and depend on their order.
 """
 
 import subprocess
@@ -21,20 +21,20 @@ from tests.leftovers import write
 from tests.whole import add_program, check_clean, check_profile
 
 _HIDDEN = "/nix, below the mount of /var/lib/nix"
-# A mount by hand: our daemon and a user's program run while it is on /nix.
+# A manual mount: our daemon and a user's program run while it is on /nix.
 _MOUNTED = """
 mkdir -p /var/home/another/{store/kept,var/nix/db}
 mount --bind /var/home/another /nix
 systemctl restart nix-daemon.service
 """
 _RUN = "systemd-run --user --unit=program nix-aurora shell sleep infinity"
-# As an installation after that of another Nix finds the host.
+# The state of a host when the package is installed after another Nix.
 _INSTALL = """
 systemd-tmpfiles --create nix-aurora.conf
 systemctl restart nix-layout.service nix-setup.service
 systemctl start nix.mount nix-daemon.socket nix-database-backup.timer
 """
-# On this machine, in a mount namespace of its own: $1 is the host's /var, $2 an empty directory.
+# On this machine, in a separate mount namespace: $1 is the host's /var, $2 an empty directory.
 _TO_SUBVOLUME = """
 set -eu
 truncate --size=1G "$1/nix.btrfs"
@@ -58,9 +58,9 @@ _LINK = "rm -f ~/.nix-profile; ln -s /nix/var/nix/profiles/per-user/tester/profi
 def image_host(
     make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """Return a host whose image has another Nix's store in /nix: it boots in the namespace layout.
+    """Yield a host whose image has another Nix's store in /nix: it boots in the namespace layout.
 
-    The first test brings it into the mount layout.
+    The first test switches it to the mount layout.
     """
     place = tmp_path_factory.mktemp("image")
     write(place / "layer", {"/nix/store/kept": "", "/nix/var/nix/db/db.sqlite": ""})
@@ -73,7 +73,7 @@ def image_host(
 def namespace_host(
     make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """Return a host without /nix, whose settings ask for the namespace layout."""
+    """Yield a host without /nix, whose settings select the namespace layout."""
     tree = make_nix_tree(nix_dir=False, layout="namespace")
     with Host(tree, tmp_path_factory.mktemp("namespace") / "host") as host:
         yield host
@@ -81,13 +81,13 @@ def namespace_host(
 
 @pytest.fixture(params=["image_host", "namespace_host"])
 def host(request: pytest.FixtureRequest) -> Host:
-    """Return each of both hosts."""
+    """Return each of the two hosts."""
     found: Host = request.getfixturevalue(request.param)
     return found
 
 
-def test_a_mount_in_use_is_unmounted_and_what_the_image_has_is_hidden(image_host: Host) -> None:
-    """In the namespace layout: our daemon, and a user's program, have their own /nix."""
+def test_mount_in_use_is_unmounted_and_the_images_store_is_hidden(image_host: Host) -> None:
+    """In the namespace layout, our daemon and a user's program have their own /nix."""
     assert status(image_host)["layout"] == "namespace"
     image_host.run(_MOUNTED)
     build(image_host, shown=False)
@@ -102,8 +102,8 @@ def test_a_mount_in_use_is_unmounted_and_what_the_image_has_is_hidden(image_host
     is_well(image_host)
 
 
-def test_a_profile_whose_directory_is_gone_is_made_again(host: Host) -> None:
-    """A link of a former Nix, which made profiles elsewhere."""
+def test_profile_whose_directory_is_gone_is_recreated(host: Host) -> None:
+    """It is a link of a former Nix, which kept profiles elsewhere."""
     host.run_as("tester", _LINK)
     (lost, *rest) = cure(host)
     assert list(lost) == ["profile-lost"]
@@ -124,7 +124,7 @@ def test_programs_that_were_collected_without_the_home_are_named(host: Host) -> 
     check_profile(host)
 
 
-def test_a_store_in_home_is_adopted_in_the_namespace_layout(namespace_host: Host) -> None:
+def test_store_in_home_is_adopted_in_the_namespace_layout(namespace_host: Host) -> None:
     namespace_host.run(LEAVE + _INSTALL)
     assert former(namespace_host)["stores"] == [FORMER]
     adopted, *rest = cure(namespace_host)
@@ -136,10 +136,10 @@ def test_a_store_in_home_is_adopted_in_the_namespace_layout(namespace_host: Host
     assert former(namespace_host) == {"traces": [], "stores": []}
 
 
-def test_a_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot(
+def test_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot(
     image_host: Host, tmp_path: Path
 ) -> None:
-    """What is in /nix below our mount is another store: doctor names the one to take."""
+    """Another store is in /nix below our mount: doctor names the one to adopt."""
     image_host.run(LEAVE)
     make = ["unshare", "--mount", "sh", "-c", _TO_SUBVOLUME, "make"]
     subprocess.run([*make, image_host.console.with_name("var"), tmp_path], check=True)

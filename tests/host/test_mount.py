@@ -1,4 +1,4 @@
-"""A read-only root that can have no /nix: each boot moves onto one that has it."""
+"""Test a read-only root that cannot get a /nix: each boot moves onto one that has it."""
 
 import json
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ from tests.nix_root import (
 from tests.whole import WHOLE, add_program, check_profile, check_session, check_works
 
 _ENABLE = "nix-aurora mount enable --yes"
-# What ends in another way, the root directory that the boot has in the end, and whether systemd
-# calls the unit failed.
+# Faults with another result, the root directory at the end of the boot, and whether systemd calls
+# the unit failed.
 _FAULTS = {
     "overlay refused": (REFUSE_OVERLAY, ("binds", False)),
     "bind refused": (REFUSE_BIND, (None, True)),
@@ -55,7 +55,7 @@ cat >/etc/systemd/system/nix-root.service.d/etc.conf
 systemctl daemon-reload
 """
 _OVERLAY = "mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work etc /etc"
-# What /etc is while nix-root looks at it.
+# The state of /etc while nix-root checks it.
 _UNSUITABLE = {
     "lost at a reboot": f"""{{
         echo [Service]
@@ -69,7 +69,7 @@ _UNSUITABLE = {
     }} | {{ {_UNIT} }}""",
 }
 PENDING = "/etc/nix-aurora.root-pending"
-# Directories with something in them, some of which units mount something on.
+# Directories that are not empty; units mount something on some of them.
 _IMAGE = """
 mkdir -p /boot /by-fstab '/a b' /plain /closed
 chown 2:0 /closed
@@ -93,7 +93,7 @@ def _status(host: Host) -> dict[str, object]:
 
 
 def _mounts(host: Host) -> dict[str, str]:
-    """Return the source of each mount but that of /, and of services that restart."""
+    """Return the source of each mount except / and the mounts of services that restart."""
     listing = host.run("findmnt --raw --noheadings --output TARGET,SOURCE").stdout
     pairs = [line.split(" ", 1) for line in listing.splitlines()]
     return {
@@ -134,7 +134,7 @@ def stock_host(stock_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> It
         yield host
 
 
-def test_a_first_boot_moves_and_says_how_to_undo_it(stock_host: Host) -> None:
+def test_first_boot_moves_and_says_how_to_undo_it(stock_host: Host) -> None:
     assert stock_host.failed_units() == []
     assert _status(stock_host) == {
         **{"enabled": True, "root": "overlay", "mounted": True, "unmoved": None},
@@ -154,15 +154,13 @@ def test_a_first_boot_moves_and_says_how_to_undo_it(stock_host: Host) -> None:
     check_session(stock_host)
 
 
-def test_a_unit_that_starts_later_moves_nothing(stock_host: Host) -> None:
+def test_unit_that_starts_later_moves_nothing(stock_host: Host) -> None:
     stock_host.run("systemctl restart nix-root.service; systemctl start nix-root.service")
     assert _status(stock_host)["root"] == "overlay"
     assert len(stock_host.run("findmnt --noheadings /").stdout.splitlines()) == 1
 
 
-def test_disabled_it_stays_as_it_is_until_enabled_again(
-    stock_tree: Tree, make_host: HostMaker
-) -> None:
+def test_disable_keeps_the_root_until_enable(stock_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(stock_tree)
     host.boot()
     before = host.read("/etc/nix-aurora.conf")
@@ -172,14 +170,15 @@ def test_disabled_it_stays_as_it_is_until_enabled_again(
     assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert _findings(host) == {}
-    # What an older package enabled: any start of a unit pulls sysinit.target in, and with it this.
+    # The link of an older package: any start of a unit starts sysinit.target, and with it this
+    # unit.
     host.run(f"{_OLDER}systemctl start nix-daemon.service; [ ! -e /nix ]")
     for action in ("enable --yes", "disable"):
         refused = f"mount -o remount,bind,ro /etc; nix-aurora mount {action}"
         result = host.run(refused, check=False)
         host.run("mount -o remount,bind,rw /etc")
         assert "Traceback" not in result.stderr
-        if action != "disable":  # the file says so already
+        if action != "disable":  # the file already says so
             assert result.returncode == 1
             assert "/etc/nix-aurora.conf: Read-only file system" in result.stderr
     host.run(_ENABLE)
@@ -188,7 +187,7 @@ def test_disabled_it_stays_as_it_is_until_enabled_again(
     host.run("systemctl restart nix-root.service nix-layout.service; [ ! -e /nix ]")
     host.run("systemctl stop nix-daemon.service; systemctl start nix-daemon.service")
     host.run("[ ! -e /nix ]")
-    # Slips that ended the boot's scripts when these ran the file.
+    # Mistakes that ended the boot's scripts when these ran the file.
     host.run("printf '%s\\n' 'exit 0' \"STORE_LAYOUT='mount\" >>/etc/nix-aurora.conf")
     host.reboot()
     assert host.failed_units() == []
@@ -201,7 +200,7 @@ def test_disabled_it_stays_as_it_is_until_enabled_again(
     assert _findings(host) == {}
 
 
-def test_the_running_system_moves_when_asked(stock_tree: Tree, make_host: HostMaker) -> None:
+def test_running_system_moves_on_request(stock_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(stock_tree)
     host.boot()
     host.run("nix-aurora mount disable")
@@ -224,15 +223,13 @@ def test_the_running_system_moves_when_asked(stock_tree: Tree, make_host: HostMa
     assert host.run_as("tester", "sudo id -u").stdout == "0\n"
 
 
-def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
-    stock_tree: Tree, make_host: HostMaker
-) -> None:
+def test_two_failed_boots_are_the_last_to_try(stock_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(stock_tree)
     host.boot()
     host.run(_HANG)
     host.run("systemctl --no-block reboot")
     host.wait_for_exit(133)
-    # An orderly shutdown is no failed boot, not even while a unit still hangs.
+    # An orderly shutdown is not a failed boot, not even while a unit still hangs.
     for _ in range(3):
         host.boot(wait=False)
         host.run(_HANGS)
@@ -254,7 +251,7 @@ def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
     add = 'nix profile install "$(nix-store --add .profile)"'
     said = host.run_as("tester", f"touch .profile; {add}", check=False).stderr
     assert "with /nix failed; to try again: sudo nix-aurora mount enable" in said
-    host.reboot()  # coming up without it does not bring it back
+    host.reboot()  # a boot without the move does not enable it again
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     fix = _findings(host)["nix-root-stopped"]
     assert fix is not None
@@ -265,7 +262,7 @@ def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
     assert host.failed_units() == []
     assert _status(host)["root"] == "binds"
 
-    # Where that one fails, too, nothing is left to try, and the fix is not to try.
+    # If the other kind fails, too, nothing is left to try, and the fix is to disable it.
     host.run(_HANG)
     host.run("systemctl --no-block reboot")
     host.wait_for_exit(133)
@@ -286,7 +283,7 @@ def test_two_boots_that_do_not_come_up_are_the_last_ones_that_try(
 
 
 @pytest.mark.parametrize("name", _UNSUITABLE)
-def test_a_host_that_cannot_note_failed_boots_stays_as_it_is(
+def test_host_that_cannot_record_failed_boots_stays(
     name: str, stock_tree: Tree, make_host: HostMaker
 ) -> None:
     host = make_host(stock_tree)
@@ -303,7 +300,7 @@ def test_a_host_that_cannot_note_failed_boots_stays_as_it_is(
     assert "cannot enable mount: /etc cannot keep a note of boots that fail" in refused.stderr
 
 
-def test_what_systemd_mounts_stays_a_mount_point_whatever_the_image_has_there(
+def test_mount_points_of_systemd_stay_mount_points_with_any_image(
     stock_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
     tree = stock_tree.changed(tmp_path / "image", _IMAGE)
@@ -322,7 +319,7 @@ def test_what_systemd_mounts_stays_a_mount_point_whatever_the_image_has_there(
 
 
 @pytest.mark.parametrize("name", _FAULTS)
-def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: HostMaker) -> None:
+def test_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: HostMaker) -> None:
     fault, (root, failed) = _FAULTS[name]
     host = make_host(stock_tree)
     host.boot()
@@ -334,7 +331,7 @@ def test_a_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: H
     host.run("! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]; ls /usr/bin/env /var/lib/nix")
     if root is None:
         host.run(f"[ ! -e {PENDING} ]")
-        # A later start, as an older package's link causes it, neither moves nor hides the failure.
+        # A later start, which an older package's link causes, neither moves nor hides the failure.
         host.run("systemctl start nix-root.service; [ ! -e /nix ]")
         assert "nix-root.service failed" in host.run("nix-aurora status").stdout
         mend_nix_root(host)

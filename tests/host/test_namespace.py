@@ -425,7 +425,7 @@ def test_root_without_the_right_to_mount_uses_a_user_namespace(host: Host) -> No
     assert host.run(f"{limited} nix --version").stdout == "nix (Nix) 2.34.8\n"
 
 
-def test_failed_root_is_reported(host: Host) -> None:
+def test_failed_private_root_is_reported(host: Host) -> None:
     host.run("mv /run/nix-aurora /run/away")
     result = host.run_as("tester", f"{_INSIDE} true", check=False)
     host.run("mv /run/away /run/nix-aurora")

@@ -104,7 +104,7 @@ def test_purge_asks(nix_tree: Tree, make_host: HostMaker) -> None:
     host.run("[ ! -e /var/lib/nix ]")
 
 
-def test_purge_refuses_unsafe_stores(nix_host: Host) -> None:
+def test_purge_refuses_users_and_unsafe_stores(nix_host: Host) -> None:
     nobody = nix_host.run("nix-aurora purge", check=False)
     assert nobody.returncode == 2
     assert (

@@ -189,7 +189,7 @@ def test_no_image_is_built_from_a_changed_package(podman: Podman, site: Path, co
     assert exists.returncode == 1
 
 
-def test_package_from_an_unknown_source_is_refused(podman: Podman) -> None:
+def test_containerfile_without_a_source_is_refused(podman: Podman) -> None:
     words = "--file examples/Containerfile.repository"
     line = from_base(f"podman build --tag nowhere {words} examples")
     done = podman.shell(line, cwd=TOP, check=False)

@@ -108,7 +108,7 @@ def judge_selinux(host: System) -> tuple[Outcome, Outcome]:
 
 
 def let_in(host: Host, place: Path) -> Guest[Host]:
-    """Give the users of a running host access over ssh; ``place`` keeps the keys."""
+    """Open ssh access for the users of a running host; ``place`` keeps the keys."""
     door = Door(host, place / "ssh")
     door.open_for(["tester", "other"])
     return Guest(host, door, place)

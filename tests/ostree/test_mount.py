@@ -1,4 +1,4 @@
-"""Stock composefs: every boot moves onto a root with /nix, in QEMU, through what a system does."""
+"""Test stock composefs in QEMU: every boot and restart moves onto a root with /nix."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.ostree.conftest import KINDS, DiskMaker
 from tests.torture import chosen
 from tests.whole import add_program, check_session, check_whole, check_works
 
-# What the acceptance script says of each kind of root directory.
+# The acceptance script's words for each kind of root directory.
 _DETAILS = {"overlay": "mount: / is an overlay", "binds": "mount: / is made of binds"}
 # QEMU's network for a guest, which has no DHCP client here.
 _NETWORK = """
@@ -29,7 +29,7 @@ touch /srv/later/there
 
 
 def check_everywhere(host: System, kind: str) -> None:
-    """Fail unless the system with a new root is as good as the one that it was, and has /nix."""
+    """Fail unless the system with a new root is as good as before, and has /nix."""
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     host.run("[ ! -e /etc/nix-aurora.root-pending ]; [ ! -e /run/nix-root ]; [ ! -w / ]")
@@ -48,7 +48,7 @@ def check_everywhere(host: System, kind: str) -> None:
 
 
 def is_as_before(host: System) -> None:
-    """Fail unless it is the stock host in the namespace layout, whole."""
+    """Fail unless it is the stock host in the namespace layout, and whole."""
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     host.run("[ ! -e /nix ]; ! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]")
     check_works(host)
@@ -64,32 +64,30 @@ def kind(request: pytest.FixtureRequest) -> str:
 def machine(
     kind: str, disk: DiskMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """Return a machine in its first boot with the package."""
+    """Yield a machine in its first boot with the package."""
     place = tmp_path_factory.mktemp("mount") / "machine"
     with Machine(disk("nix-forky", arguments=KINDS[kind]), place, network=True) as machine:
         yield machine
     machine.disk.unlink()
 
 
-def test_installation_and_a_reboot_are_all(machine: Machine, kind: str) -> None:
+def test_installation_and_a_reboot_are_enough(machine: Machine, kind: str) -> None:
     add_program(machine)
     check_whole(machine)
     check_everywhere(machine, kind)
 
 
-def test_the_acceptance_script_is_green_over_ssh(
-    machine: Machine, kind: str, tmp_path: Path
-) -> None:
+def test_acceptance_script_is_green_over_ssh(machine: Machine, kind: str, tmp_path: Path) -> None:
     machine.run(_NETWORK)
     check_green(let_in(machine, tmp_path).accept(), _DETAILS[kind])
 
 
-def test_a_soft_reboot_moves(machine: Machine, kind: str) -> None:
+def test_soft_reboot_moves(machine: Machine, kind: str) -> None:
     machine.soft_reboot()
     check_everywhere(machine, kind)
 
 
-def test_a_soft_reboot_into_a_prepared_deployment_moves(machine: Machine, kind: str) -> None:
+def test_soft_reboot_into_a_prepared_deployment_moves(machine: Machine, kind: str) -> None:
     machine.run("ostree admin deploy --os=default nix-forky; ostree admin prepare-soft-reboot 0")
     machine.soft_reboot()
     check_everywhere(machine, kind)

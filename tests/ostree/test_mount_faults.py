@@ -1,4 +1,4 @@
-"""nix-root.service with a fault in it, on a real deployment: the boot is whole all the same."""
+"""Test faults in nix-root.service on a real deployment: the boot is whole in every case."""
 
 from tests.nix_root import (
     KILL_WHILE_BINDING,
@@ -38,7 +38,7 @@ def test_whatever_goes_wrong_the_boot_is_whole(make_deployment: DeploymentMaker)
 
     mend_nix_root(host)
 
-    # Two boots in a row that do not come up with it are the last ones that try.
+    # After two consecutive boots that fail, no boot tries it any more.
     host.run(_HANG)
     host.reboot(wait=False)
     hangs = "until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done"
@@ -53,5 +53,5 @@ def test_whatever_goes_wrong_the_boot_is_whole(make_deployment: DeploymentMaker)
     host.run("systemctl reset-failed hang.service")
     is_as_before(host)
     host.run("nix-aurora mount enable --yes --now")
-    assert host.read("/run/nix-aurora/root") == "binds\n"  # what failed is not tried again
+    assert host.read("/run/nix-aurora/root") == "binds\n"  # the kind that failed is not tried again
     check_profile(host)

@@ -1,4 +1,4 @@
-"""The power goes: the next boot is whole, whatever was under way."""
+"""Test power cuts: the next boot is whole, whatever was in progress."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.torture import chosen
 from tests.whole import add_program, check_store, check_works, derivation
 
 _STAMP = "/var/lib/nix/.nix-aurora/imported"
-# What shows that an import has come as far as that.
+# These files show that an import has reached the step.
 _PHASES = {
     "cloning": "[ $(ls /var/lib/nix/.nix-aurora/unpack/store | wc -l) -gt 20 ]",
     "renaming": '[ -n "$(ls /var/lib/nix/store)" ]',
@@ -37,9 +37,7 @@ def _cut_power(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("kind", chosen(list(KINDS)))
-def test_an_import_that_loses_its_power_is_made_up_for(
-    kind: str, make_machine: MachineMaker
-) -> None:
+def test_import_resumes_after_power_loss(kind: str, make_machine: MachineMaker) -> None:
     machine = make_machine("nix-forky", arguments=KINDS[kind])
     machine.boot()
     for reached in chosen(list(_PHASES.values())):

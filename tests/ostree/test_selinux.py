@@ -1,4 +1,4 @@
-"""SELinux enforcing, with Debian's policy and what harness/selinux says of Fedora's."""
+"""Test SELinux in enforcing mode, with Debian's policy and Fedora's rules in harness/selinux."""
 
 import json
 import re
@@ -37,19 +37,20 @@ from tests.whole import (
 
 _STORE, _ROOT = "system_u:object_r:bin_t:s0", "system_u:object_r:root_t:s0"
 _SOCKETS = "/var/lib/nix/var/nix/daemon-socket", "/var/lib/nix/daemon-socket"
-# Ours: what lies in the store or in /run, or has a name that we give, and what our units run.
+# A denial is ours if it is about a path in the store or in /run, a name of ours, or a program of
+# our units.
 _PATH = re.compile(r' path="?/(nix|var/lib/nix|run/nix)')
 _NAME = re.compile(r' name="(nix|nix-aurora|nix-root|store|daemon-socket|socket)"')
 _SOURCE = re.compile(r" scontext=\S+:initrc_t:")
 _PERMISSIVE = re.compile(r" scontext=[^:]+:[^:]+:([^:]+):.* permissive=1")
 _INODE = re.compile(r' dev="vda" ino=([0-9]+)')
-# Of / and of the /nix that the store lies on.
+# The labels of / and of the /nix on which the store is mounted.
 _ROOT_LABELS = "unshare --mount sh -c 'umount /nix && exec stat --format=%C / /nix'"
 
 
 @pytest.fixture(scope="module")
 def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tree]:
-    """Give the trees of the commits: ``bare`` is without the package nix-aurora-selinux."""
+    """Return the trees of the commits: ``bare`` is without the package nix-aurora-selinux."""
     place = tmp_path_factory.mktemp("selinux")
     base = bootable_tree(enforcing=True)
     policy = provides_rpm(place, ["selinux-policy-targeted"], name="policy-provides")
@@ -69,7 +70,7 @@ def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ma
 
 @pytest.fixture(scope="module")
 def commits(trees: Mapping[str, Tree], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give a disk with all commits, and none deployed."""
+    """Return a disk with all commits, and none deployed."""
     disk = tmp_path_factory.mktemp("disk") / "commits.img"
     make_disk(trees, disk)
     return disk
@@ -86,7 +87,7 @@ def _deployed(trees: Mapping[str, Tree], commits: Path, branch: str) -> Path:
 def machine(
     trees: Mapping[str, Tree], commits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """Give a machine with the module, off, that has never booted."""
+    """Yield a machine with the module, off, that has never booted."""
     place = tmp_path_factory.mktemp("labelled") / "machine"
     machine = Machine(_deployed(trees, commits, "older"), place)
     machine.open()
@@ -112,7 +113,7 @@ def bare(
 
 
 def denials(machine: Machine) -> list[str]:
-    """Give what SELinux has denied in this boot to or in what is ours."""
+    """Return what SELinux has denied in this boot to our programs or for our files."""
     lines = machine.run("journalctl --sync; journalctl -b -o cat").stdout.splitlines()
     inodes = set(machine.run("find /var/lib/nix/ -printf '%i\\n'").stdout.split())
 
@@ -128,7 +129,7 @@ def denials(machine: Machine) -> list[str]:
 
 
 def _check_labels(machine: Machine) -> None:
-    """Fail unless every file in the store, whoever made it, has the store's type."""
+    """Fail unless every file in the store has the store's type, whatever process created it."""
     prune = " -o ".join(f"-path {path}" for path in _SOCKETS)
     others = f"find /var/lib/nix/ \\( {prune} \\) -prune -o ! -context '*:bin_t:*' -print"
     assert machine.run(others).stdout == ""
@@ -141,7 +142,7 @@ def _check_labels(machine: Machine) -> None:
 
 
 def _check_enforced(machine: Machine) -> None:
-    """Fail unless the guest enforces, all of it works, and nothing of ours was denied."""
+    """Fail unless the guest enforces, everything works, and nothing of ours was denied."""
     assert machine.read("/sys/fs/selinux/enforce") == "1"
     check_works(machine)
     program = "ps -o label= -p $(systemctl show --property=MainPID --value nix-daemon.service)"
@@ -157,7 +158,7 @@ def _check_enforced(machine: Machine) -> None:
     assert denials(machine) == []
 
 
-def test_a_first_boot_moves(machine: Machine) -> None:
+def test_first_boot_moves(machine: Machine) -> None:
     machine.boot(arguments=ENFORCING)
     assert machine.read("/run/nix-aurora/root") == "overlay\n"
     add_program(machine)
@@ -168,8 +169,8 @@ def test_a_first_boot_moves(machine: Machine) -> None:
     assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
 
 
-def test_a_store_is_labelled_again(machine: Machine) -> None:
-    """Also files with several names: the second time nothing is left to do."""
+def test_relabel_labels_a_store_again(machine: Machine) -> None:
+    """This includes files with several names; a second run finds nothing to do."""
     garbage = build(machine)
     machine.run_as("tester", "nix-collect-garbage -d")
     machine.run(f"[ ! -e /var/lib{garbage} ]; nix store optimise")
@@ -196,8 +197,8 @@ def test_a_store_is_labelled_again(machine: Machine) -> None:
     assert denials(machine) == []
 
 
-def test_an_adopted_store_has_its_labels_before_anything_is_started(machine: Machine) -> None:
-    """It has those of where it was, which no service may run."""
+def test_adopted_store_is_labelled_before_anything_is_started(machine: Machine) -> None:
+    """Its former labels are those of its former place, from which no service may run programs."""
     machine.run(LEAVE)
     machine.run(f"chcon --recursive --type=user_home_t {FORMER}")
     machine.reboot(arguments=ENFORCING)
@@ -209,7 +210,7 @@ def test_an_adopted_store_has_its_labels_before_anything_is_started(machine: Mac
     _check_enforced(machine)
 
 
-def test_the_namespace_layout_and_a_running_system_that_moves(machine: Machine) -> None:
+def test_namespace_layout_works_and_a_running_system_moves(machine: Machine) -> None:
     machine.run("nix-aurora mount disable")
     machine.reboot(arguments=ENFORCING)
     assert machine.read("/run/nix-aurora/layout") == "namespace\n"
@@ -221,8 +222,8 @@ def test_the_namespace_layout_and_a_running_system_that_moves(machine: Machine) 
     _check_enforced(machine)
 
 
-def test_an_upgrade_onto_binds(machine: Machine, trees: Mapping[str, Tree]) -> None:
-    """The kind of root for kernels that stack no overlay on /."""
+def test_upgrade_onto_binds_moves(machine: Machine, trees: Mapping[str, Tree]) -> None:
+    """Binds are for kernels that do not stack an overlay on /."""
     labels = {
         name: machine.run(f"stat --format=%C {name}").stdout
         for name in ("/", "/boot", "/usr", "/home")
@@ -238,15 +239,15 @@ def test_an_upgrade_onto_binds(machine: Machine, trees: Mapping[str, Tree]) -> N
     _check_enforced(machine)
 
 
-def test_a_transient_root(machine: Machine) -> None:
-    """It lies on a tmpfs, whose label is not the one that services expect of /."""
+def test_transient_root_moves(machine: Machine) -> None:
+    """It is on a tmpfs, whose label is not the one that services expect of /."""
     machine.reboot(arguments=f"{ENFORCING} {TRANSIENT}")
     machine.run("[ -w / ]; [ ! -e /run/nix-aurora/root ]")
     _check_enforced(machine)
 
 
-def test_without_the_module(bare: Machine) -> None:
-    """What it cures: systemd may not make the socket. The daemon does, and all goes on."""
+def test_daemon_makes_its_socket_without_the_module(bare: Machine) -> None:
+    """The module cures this: systemd may not create the socket. The daemon does, and Nix works."""
     assert bare.read("/run/nix-aurora/root") == "binds\n"
     denied = denials(bare)
     pattern = r"{ create } .* scontext=\S+:init_t:\S+ tcontext=\S+:var_lib_t:\S+ tclass=sock_file"
@@ -259,8 +260,8 @@ def test_without_the_module(bare: Machine) -> None:
     assert changes == {"relabelled": False, "changes": []}  # the policy knows no other labels
 
 
-def test_the_module_arrives_after_a_boot(bare: Machine, trees: Mapping[str, Tree]) -> None:
-    """The socket that the daemon made keeps a label with which systemd may not remove it."""
+def test_module_can_be_installed_after_a_boot(bare: Machine, trees: Mapping[str, Tree]) -> None:
+    """The socket that the daemon created keeps a label with which systemd may not remove it."""
     socket = f"stat --format=%C {_SOCKETS[0]}/socket"
     assert bare.run(socket).stdout.split(":")[2] == "var_lib_t"
     bare.poweroff()

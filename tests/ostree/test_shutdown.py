@@ -1,4 +1,4 @@
-"""The shutdown of a host that has moved is that of the same host without the move."""
+"""Test that a moved host shuts down in the same way as without the move."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.packages import PackageMaker, fit_for_sample
 
 _BRANCH = "encrypted"
 _CRYPT = ("cryptsetup-bin", "systemd-cryptsetup")
-# A disk of the host's own below /var, as an administrator adds one.
+# A disk of the host below /var, as an administrator would add one.
 _ENCRYPT = """
 head --bytes=32 /dev/urandom >/etc/secret.key
 chmod 0600 /etc/secret.key
@@ -29,11 +29,11 @@ systemctl start systemd-cryptsetup@secret.service
 mkfs.ext4 -q /dev/mapper/secret
 systemctl start var-srv-secret.mount
 """
-# All that systemd-shutdown says goes to the console.
+# All messages of systemd-shutdown go to the console.
 _ARGUMENTS = "loglevel=7"
 
 
-# Of a line of the kernel's log: who says it, and what.
+# The parts of a line of the kernel's log: its author, and its text.
 _SAID = re.compile(r"^\[ *[0-9.]+\] (systemd-shutdown|\(sd-\w+\))\[\d+\]: (.*?)\r*$", re.MULTILINE)
 _FAILED = re.compile(r"^\[.*FAILED.*\].*$", re.MULTILINE)
 
@@ -43,7 +43,7 @@ def machine(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> 
     """Yield a machine that has moved, and has mounted an encrypted disk below /var."""
     place = tmp_path_factory.mktemp("shutdown")
     layers = bootable_tree().layers
-    # Below the layers that make it a Fedora Atomic host.
+    # A layer below those that make it a Fedora Atomic host.
     base = Tree((*layers[:2], debian_layers(PACKAGES, _CRYPT)[0], *layers[2:]))
     layered = layer_rpms(base, [package()], place / "rpms")
     tree = fit_for_sample(layered, place / "settings")
@@ -65,7 +65,7 @@ def machine(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def _shut_down(machine: Machine) -> tuple[list[str], list[str]]:
-    """Switch the machine off; return what systemd-shutdown says, and which units have failed."""
+    """Switch the machine off; return systemd-shutdown's messages, and the failed units."""
     machine.run("mountpoint --quiet /var/srv/secret; [ -b /dev/mapper/secret ]")
     before = machine.console.stat().st_size
     machine.poweroff()
@@ -73,7 +73,7 @@ def _shut_down(machine: Machine) -> tuple[list[str], list[str]]:
     return sorted(line for _, line in _SAID.findall(said)), _FAILED.findall(said)
 
 
-def test_all_is_unmounted_as_on_a_stock_host(machine: Machine) -> None:
+def test_everything_is_unmounted_as_on_a_stock_host(machine: Machine) -> None:
     assert machine.read("/run/nix-aurora/root") == "overlay\n"
     overlay = _shut_down(machine)
     machine.boot(arguments=f"{_ARGUMENTS} {ROOT_OFF}")

@@ -91,7 +91,7 @@ def test_relocated_store_needs_the_last_file_of_the_import(tmp_path: Path) -> No
     assert is_shown(_PROGRAM, layout)
 
 
-def test_nix_differs_from_its_store_if_only_the_store_has_the_path(store: Path) -> None:
+def test_nix_does_not_show_the_store_if_only_the_store_has_the_path(store: Path) -> None:
     assert is_shown(_PROGRAM, _MOUNT)
     (store / "0123-nix-2.34").mkdir(parents=True)
     assert not is_shown(_PROGRAM, _MOUNT)

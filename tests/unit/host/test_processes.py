@@ -53,9 +53,7 @@ def test_process_in_a_directory_of_the_store_uses_it(store: Path) -> None:
         assert list(find_users()) == [(process.pid, str(store))]
 
 
-def test_daemons_own_processes_are_left_for_later(
-    store: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_daemons_own_processes_are_not_users(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with _run(_cat(store), Path("/")) as process:
         group = Path(f"/proc/{process.pid}/cgroup").read_text().rstrip("\n").split("::", 1)[-1]
         monkeypatch.setattr(occupants, "_control_group", lambda: group)
@@ -93,7 +91,7 @@ def test_programs_of_the_store_in_the_daemons_group_are_ended(
     assert not any("stop" in command for command in calls)
 
 
-def test_main_process_is_left_to_systemd(
+def test_main_process_is_stopped_through_systemd(
     groups: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[Sequence[str]] = []

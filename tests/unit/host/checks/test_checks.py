@@ -530,7 +530,7 @@ def test_unit_generated_from_a_line_is_found_once() -> None:
     assert _found(facts) == {"former-fstab": "sudo nix-aurora set-aside /etc/fstab"}
 
 
-def test_lost_profile_names_its_user() -> None:
+def test_lost_profile_is_named_with_its_missing_path() -> None:
     gone = f"/var/lib/nix/store/{'a' * 32}-user-environment"
     person = replace(PERSON, lost_profile=LostProfile.CONTENT, gone=gone)
     (finding,) = judge(replace(WELL, person=person))
@@ -543,14 +543,14 @@ def test_lost_profile_may_be_in_another_nixs_store() -> None:
     facts = replace(facts, person=replace(PERSON, lost_profile=LostProfile.FOLDER))
     fix = "sudo nix-aurora adopt"
     assert _found(replace(facts, keepers=stores)) == {"former-store": fix, "profile-lost": fix}
-    # To adopt a store that does not have it would change nothing, time and again.
+    # Adopting a store without the path would change nothing, however often.
     assert _found(facts) == {
         "former-store": fix,
         "profile-lost": "rm -f -- /home/u/.nix-profile",
     }
 
 
-def test_of_several_stores_one_is_named_to_adopt() -> None:
+def test_one_of_several_stores_is_named_to_adopt() -> None:
     stores = (FormerStore("/var/home/nix"), FormerStore("", "LABEL=a b"))
     facts = _with(former=Former(stores=stores))
     person = replace(PERSON, lost_profile=LostProfile.CONTENT)
@@ -561,7 +561,7 @@ def test_of_several_stores_one_is_named_to_adopt() -> None:
 
 
 def test_files_in_nix_are_moved_or_hidden() -> None:
-    """Nobody can move what an image has there."""
+    """Files of an image cannot be moved."""
     start = "sudo systemctl restart nix-layout.service nix.mount"
     facts = _store(nix=AtNix.OTHER_STORE)
     ordinary = replace(facts, host=replace(facts.host, root_writable=True))

@@ -82,7 +82,7 @@ def test_status_explains_the_layout() -> None:
     assert status.render(BASICS).startswith("layout    mount: /var/lib/nix on /nix\n")
 
 
-def test_host_that_cannot_have_nix_has_no_fault() -> None:
+def test_missing_nix_directory_is_only_a_note() -> None:
     basics = replace(BASICS, store=_STORE, nix_root=NixRoot(asked="namespace"))
     (note,) = judge(replace(WELL, basics=basics))
     assert (note.id, note.severity) == ("nix-directory-missing", Severity.NOTE)

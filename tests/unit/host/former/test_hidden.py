@@ -1,4 +1,4 @@
-"""A store that our mount on /nix hides."""
+"""Test that a store which our mount on /nix hides is found."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 import nix_aurora_host
 from nix_aurora_host.former.hidden import find_hidden
 
-# In a mount namespace of its own, where $1 gets a root directory with /nix, and a mount on that.
+# In a separate mount namespace, in which $1 gets a root directory with /nix, and a mount on that.
 _MOUNT = """
 set -eu
 mount -t tmpfs root "$1"
@@ -32,15 +32,15 @@ def _look(place: Path, name: str) -> str:
     return subprocess.check_output(words, text=True, env=environment)
 
 
-def test_a_store_below_our_mount_is_found(tmp_path: Path) -> None:
+def test_store_below_our_mount_is_found(tmp_path: Path) -> None:
     said = _look(tmp_path, "store")
     assert said.startswith(" /nix, below the mount of /var/lib/nix [")
     assert "'store'" in said
 
 
-def test_other_files_below_it_are_no_store(tmp_path: Path) -> None:
+def test_other_files_below_it_are_not_a_store(tmp_path: Path) -> None:
     assert _look(tmp_path, "files") == ""
 
 
-def test_without_the_right_to_mount_nothing_is_found(tmp_path: Path) -> None:
+def test_nothing_is_found_without_the_right_to_mount(tmp_path: Path) -> None:
     assert list(find_hidden(str(tmp_path / "gone"))) == []

@@ -41,8 +41,8 @@ def test_sources_of_mounts_are_checked_even_after_they_were_put_aside(tmp_path: 
     assert {store.path for store in _found(tmp_path)} == {"/var/a", "/var/b", "/var/c"}
 
 
-def test_one_store_under_two_names_is_listed_once(tmp_path: Path) -> None:
-    """As with a mount that shows it on /nix."""
+def test_store_with_two_names_is_listed_once(tmp_path: Path) -> None:
+    """A mount that shows it on /nix gives it a second name."""
     write(tmp_path, {**_store("/var/home/nix"), "/nix": Link("var/home/nix")})
     assert _found(tmp_path, ours=False) == [FormerStore("/nix")]
 
@@ -68,12 +68,12 @@ def test_own_store_in_another_place_is_ignored(tmp_path: Path) -> None:
     assert _found(tmp_path) == []
 
 
-def test_an_image_of_a_file_system_may_have_one(tmp_path: Path) -> None:
+def test_image_of_a_file_system_may_have_a_store(tmp_path: Path) -> None:
     write(tmp_path, {"/etc/fstab": "/var/nix.btrfs /nix btrfs loop,subvol=nix 0 0\n"})
     assert _found(tmp_path) == [FormerStore("", "/var/nix.btrfs")]
 
 
-def test_what_a_profile_has_lost_is_looked_for_in_each(tmp_path: Path) -> None:
+def test_stores_that_may_have_a_lost_path_are_found(tmp_path: Path) -> None:
     write(tmp_path, {"/a/store/x/bin": "", "/b/store/y": "", "/c/nix/store/x": ""})
     unmounted, hidden = FormerStore("", "UUID=1"), FormerStore("", BELOW, seen="/c/nix")
     stores = (FormerStore("/a"), FormerStore("/b"), unmounted, hidden)

@@ -1,4 +1,4 @@
-"""What is known of a takeover that was begun, or that waits for a boot."""
+"""Test reading a takeover that has started, or that waits for a boot."""
 
 import pytest
 from nix_aurora_host.gather.adoption import find_disk
@@ -9,7 +9,7 @@ _BASE = "/var/lib/nix"
 
 
 @pytest.mark.parametrize("point", [_BASE, f"{_BASE}/", "/var/disk"])
-def test_a_disk_that_fstab_mounts_is_named_until_it_is_mounted(point: str) -> None:
+def test_disk_in_fstab_is_named_until_it_is_mounted(point: str) -> None:
     text = _LINE.format(point, "noatime")
     base = "/var/disk" if point == "/var/disk" else _BASE
     assert find_disk(text, [Mount("/var"), Mount("/nix")], base) == "LABEL=nix"
@@ -17,5 +17,5 @@ def test_a_disk_that_fstab_mounts_is_named_until_it_is_mounted(point: str) -> No
 
 
 @pytest.mark.parametrize(("point", "options"), [("/nix", "noatime"), (_BASE, "noauto,noatime")])
-def test_other_lines_do_not_count(point: str, options: str) -> None:
+def test_other_lines_are_ignored(point: str, options: str) -> None:
     assert find_disk(_LINE.format(point, options), [], _BASE) is None

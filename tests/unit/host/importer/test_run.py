@@ -442,7 +442,7 @@ def test_lock_that_is_never_released_ends_the_import(
         package.run_import()
 
 
-def test_files_that_others_could_open_are_closed(package: Package) -> None:
+def test_directory_and_lock_become_private(package: Package) -> None:
     Path(paths.OWN).chmod(0o755)
     Path(paths.IMPORT_LOCK).touch()
     Path(paths.IMPORT_LOCK).chmod(0o644)

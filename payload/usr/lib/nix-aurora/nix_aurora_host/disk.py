@@ -4,7 +4,7 @@ import os
 
 
 def sync(path: str) -> None:
-    """Have a file's content, or a directory's entries, on the disk."""
+    """Write a file's content, or a directory's entries, to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -159,7 +159,7 @@ def _copy_database(target: str) -> None:
 
 
 def _prepare(new: str) -> None:
-    """Tell the import about the Nix in the former default profile, which it has to replace."""
+    """Make the import replace the Nix in the former default profile: root it as ours."""
     if (nix := find_nix(new)) is None:
         return
     roots = f"{new}/var/nix/gcroots/nix-aurora"
@@ -195,8 +195,8 @@ def _mount(plan: Plan, check: bool) -> Done:
         raise ValueError("expected a file system to mount, got none")
     edit.edit(fstab.FILE, lambda text: fstab.move_line(text, line))
     leftovers.put_receipt_aside(directory)
-    # systemd is not to know the line before the boot: the daemon's socket would have it mounted
-    # now, without an import, and as read-only as this process has mounted it for its look.
+    # systemd must not load the line before the boot: the daemon's socket would have it mounted now,
+    # without an import, and as read-only as this process mounted it for the inspection.
     return Done(Way.MOUNT, plan.source, len(plan.former.rows))
 
 

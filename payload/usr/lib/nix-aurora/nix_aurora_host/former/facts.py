@@ -55,9 +55,9 @@ class Trace:
 class FormerStore:
     """A store of another Nix: ``path`` has ``store`` and ``var/nix``.
 
-    A store without a path has an empty ``path``; then ``source`` is the device that is not mounted,
+    ``path`` is empty if the store has no path; then ``source`` is the device that is not mounted,
     or a description of the place. ``uninstaller`` means that a receipt beside it would make an
-    uninstaller delete it. ``seen`` is the path at which only this process can look at it.
+    uninstaller delete it. ``seen`` is a path through which only this process can read it.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""A store in the root directory's own /nix, which our mount on /nix hides."""
+"""Find a store in the root directory's own /nix, which our mount on /nix hides."""
 
 import ctypes
 import os
@@ -18,13 +18,13 @@ _syscall = ctypes.CDLL(None, use_errno=True).syscall
 def find_hidden(path: str = "/") -> Iterator[FormerStore]:
     """Yield the store in /nix of the file system on ``path``, if root asks and there is one.
 
-    The caller knows that our store is mounted on /nix. The descriptor stays open, for the store can
-    be looked at through it.
+    The caller knows that our store is mounted on /nix. The descriptor stays open, so that the store
+    can be read through it.
     """
     flags = _CLONE | os.O_CLOEXEC
     descriptor = _syscall(_OPEN_TREE, _AT_FDCWD, os.fsencode(path), flags)
     if descriptor < 0:
-        return  # not root, or a kernel before 5.2: nobody can look there
+        return  # not root, or a kernel before 5.2, without which nobody can look there
     seen = f"/proc/self/fd/{descriptor}/nix"
     if is_store(Tree(), seen):
         yield FormerStore("", BELOW, seen=seen)

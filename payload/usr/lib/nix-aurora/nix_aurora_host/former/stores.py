@@ -11,10 +11,10 @@ from nix_aurora_host.former.units import parse_unit
 # The places of installers and of instructions for Atomic hosts.
 USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
 FORMER = "/etc/nix-aurora.former"
-"""Where set-aside keeps what it moves."""
+"""The directory in which set-aside keeps what it moves."""
 _FOLDER_OF_MOUNTS = "/etc/systemd/system"
 BELOW = f"/nix, below the mount of {paths.BASE}"
-"""What people call a store that our mount hides."""
+"""The description of a store that our mount hides."""
 
 
 def is_store(tree: Tree, path: str) -> bool:
@@ -86,7 +86,7 @@ def find_stores(tree: Tree, *, ours: bool, lines: Iterable[Line]) -> Iterator[Fo
 def find_keepers(tree: Tree, stores: Sequence[FormerStore], gone: str) -> tuple[FormerStore, ...]:
     """Return the stores that may have ``gone``, a path below /var/lib/nix that is missing there.
 
-    One that is not mounted may have anything.
+    A store that is not mounted may have any path.
     """
     below = gone.removeprefix(paths.BASE) if gone.startswith(f"{paths.BASE}/") else None
     return tuple(

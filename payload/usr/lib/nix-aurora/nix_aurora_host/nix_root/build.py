@@ -1,9 +1,9 @@
-"""The new root directory: a read-only overlay in a small file system of its own, below WORK.
+"""Build the new root directory: a read-only overlay in a small file system, below WORK.
 
-Two kinds of root, of which the first is taken that this kernel accepts and that is not avoided:
+There are two kinds; the first one that this kernel accepts and that is not avoided is used:
 
 overlay: /, and one more layer below it, which has only nix.
-binds: a layer that has every name of /, and nix; what / has there is bound into it.
+binds: a layer with every name of /, and nix; the content of / is bound into it.
 
 Neither has an upper layer, so nobody can make it writable.
 """
@@ -27,10 +27,10 @@ _KINDS = ("overlay", "binds")  # in the order in which they are tried
 
 
 def build(mounts: list[Mount], kernel: str) -> str | None:
-    """Build the new root, and return its kind; None where there is no kind left to try."""
+    """Build the new root, and return its kind; None if no kind is left to try."""
     _make_work()
     root = topmost(mounts, "/") or Mount("/", "ro", "", "none", "")
-    # /usr also where nothing is mounted on it: better not seen through one overlay more.
+    # /usr is bound even if it is not a mount, so that it is not read through another overlay.
     places = outermost({mount.point for mount in mounts} | {"/usr"})
     avoided = boots.read_text(paths.AVOIDED) or ""
     for kind in _KINDS:
@@ -59,7 +59,7 @@ def _make_work() -> None:
 
 
 def _stack(kind: str, root: Mount, places: list[str]) -> list[str] | None:
-    """Mount a root of this kind; return what was bound into it, or None where it is refused.
+    """Mount a root of this kind; return what was bound into it, or None if it is refused.
 
     ``places`` are the directories whose mounts are carried over later.
     """
@@ -84,7 +84,7 @@ def _mount(layers: str, root: Mount) -> None:
 
 
 def _fill_layer(places: list[str]) -> list[str]:
-    """Give the layer every name of /; return the directories and files to bind."""
+    """Add every name of / to the layer; return the directories and files to bind."""
     _copy_look("/", _LAYER)
     uncovered, bound = [], []
     for name in sorted(os.listdir("/")):
@@ -112,7 +112,7 @@ def _fill_layer(places: list[str]) -> list[str]:
 def _find_mount_points(directories: list[str]) -> set[str]:
     """Return the directories on which systemd mounts something, in this boot or later.
 
-    It would take a bind there for that mount.
+    systemd would take a bind there for its mount.
     """
     if not directories:
         return set()
@@ -124,7 +124,7 @@ def _find_mount_points(directories: list[str]) -> set[str]:
 
 
 def _copy_look(source: str, target: str) -> None:
-    """Give a directory the owner, the mode and the label of another one."""
+    """Copy the owner, the mode and the label of one directory to another."""
     status = os.stat(source)
     os.chown(target, status.st_uid, status.st_gid)
     os.chmod(target, status.st_mode & 0o7777)
@@ -133,9 +133,9 @@ def _copy_look(source: str, target: str) -> None:
 
 def _carry_over(places: list[str], *, usr_is_mount: bool) -> None:
     """Bind the host's mounts into the new root."""
-    syscalls.propagate(WORK, syscalls.UNBINDABLE)  # the bind of /run leaves it out
+    syscalls.propagate(WORK, syscalls.UNBINDABLE)  # so that the bind of /run omits it
     if usr_is_mount:
-        # Below what is mounted there lies the host's own /usr: a system extension may go again.
+        # Bind the host's own /usr below the mounts on it: a system extension may be removed again.
         syscalls.bind("/", _HOST)
         syscalls.bind(f"{_HOST}/usr", f"{NEW}/usr")
     for place in places:
@@ -143,6 +143,6 @@ def _carry_over(places: list[str], *, usr_is_mount: bool) -> None:
 
 
 def _require_same(place: str) -> None:
-    """Raise CommandError where the new root does not show what the host has there."""
+    """Raise CommandError unless the new root shows the same as the host at ``place``."""
     if not os.path.samestat(os.stat(place), os.stat(f"{NEW}{place}")):
         raise CommandError(f"cannot carry over {place}: the new root has something else there")

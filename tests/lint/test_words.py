@@ -1,0 +1,65 @@
+"""Test the words of docstrings that ruff's D401 takes for imperative, but that say too little."""
+
+import ast
+import tomllib
+from fnmatch import fnmatchcase
+
+import pytest
+
+from tests.lint.shell import TOP, project_files
+
+# "Return the path" says more than "Give the path", and "Return whether" more than "Tell whether".
+_WORDS = frozenset({"Be", "Give", "Have", "Tell"})
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _excluded() -> list[str]:
+    """Return the patterns of files in which pyproject.toml does not require D401 yet."""
+    settings = tomllib.loads((TOP / "pyproject.toml").read_text())
+    ignored = settings["tool"]["ruff"]["lint"]["per-file-ignores"]
+    return [pattern for pattern, rules in ignored.items() if "D401" in rules]
+
+
+def _paths() -> list[str]:
+    excluded = _excluded()
+    return [
+        name
+        for name in project_files()
+        if name.endswith(".py") and not any(fnmatchcase(name, pattern) for pattern in excluded)
+    ]
+
+
+def _faults(source: str) -> list[str]:
+    """Return the first lines of the docstrings that begin with one of the words."""
+    nodes = [node for node in ast.walk(ast.parse(source)) if isinstance(node, _DOCUMENTED)]
+    docstrings = [text for node in nodes if (text := ast.get_docstring(node))]
+    return [text.splitlines()[0] for text in docstrings if text.split()[0] in _WORDS]
+
+
+def test_docstrings_begin_with_a_precise_verb() -> None:
+    paths = _paths()
+    faults = {name: found for name in paths if (found := _faults((TOP / name).read_text()))}
+    assert faults == {}
+
+
+def test_files_outside_the_excluded_rooms_are_read() -> None:
+    paths = _paths()
+    assert "nix_aurora/cli.py" in paths
+    assert "tests/lint/test_words.py" in paths
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        '"""Give a module."""',
+        'class A:\n    """Have a class."""',
+        'class A:\n    def b(self):\n        """Tell whether."""',
+        'async def a():\n    """Be a function.\n\n    It has more lines.\n    """',
+    ],
+)
+def test_imprecise_verb_is_found(source: str) -> None:
+    assert len(_faults(source)) == 1
+
+
+def test_other_verbs_and_missing_docstrings_are_no_faults() -> None:
+    assert _faults('def a():\n    """Return what it gives."""\ndef b(): ...') == []
