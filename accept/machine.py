@@ -14,9 +14,9 @@ from nix_aurora.errors import ToolError
 
 _SCRIPTS = Path(__file__).with_name("host")
 QUICK, SLOW = 120.0, 900.0
-"""Seconds that a look, and that a build or an installation may take."""
+"""The seconds that a check, and that a build or an installation, may take."""
 BEGIN = "nix-aurora-accept begins"
-"""What each script prints first."""
+"""The first line that each script prints."""
 _PAUSE = 1.0  # seconds between two attempts to connect
 _TRY = 30.0  # seconds for one attempt
 

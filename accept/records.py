@@ -10,7 +10,7 @@ from typing import Any
 from nix_aurora.text import printable
 
 LONGEST = 300
-"""How many characters a detail quotes of one text from the host."""
+"""The number of characters that a detail quotes from one text of the host."""
 
 
 def ending(text: str) -> str:

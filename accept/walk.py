@@ -31,7 +31,7 @@ BASIC = (
     Step(("daemon",), nix.check_daemon),
     Step(("build",), nix.check_build, ("daemon",)),
 )
-"""What is looked at in each boot."""
+"""The checks of each boot."""
 MORE = (
     Step(("labels",), selinux.check_labels),
     Step(("denials",), selinux.check_denials),
@@ -39,7 +39,7 @@ MORE = (
     Step(profile.IDS, profile.check_profile, ("daemon",)),
     Step(("rpm-ostree", "bootc", "ostree"), deployments.check_deployments, ()),
 )
-"""What is looked at once."""
+"""The checks that run only once."""
 
 
 def asked_steps(*, network: str | None, collect: bool) -> tuple[Step, ...]:

@@ -16,7 +16,7 @@ from sample.store import reginfo
 from sample.target import Architecture, Target
 
 LEVEL = 6
-"""xz's level for a tarball of the size that a release has."""
+"""xz's level for a tarball of a release's size."""
 
 
 def make(

@@ -16,7 +16,7 @@ from nix_aurora.run import run
 VARIABLE = "NIX_AURORA_DEBIAN_MIRROR"
 """The environment variable that names the mirror to use."""
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-"""Debian's archive keys, from a package of the distribution: tools/setup knows its name."""
+"""Debian's archive keys, from a package of the distribution that tools/setup names."""
 
 # mmdebstrap runs this after it has written its default sources, and before it downloads anything.
 _COPY_SOURCES = 'cp "$1/etc/apt/sources.list" "$COPY"; exit 1'

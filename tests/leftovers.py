@@ -192,7 +192,7 @@ CLASSIC: Files = {
     "/etc/fish/conf.d/nix.fish": _FISH,
     "/etc/nix/nix.conf": "\nbuild-users-group = nixbld\n",
 }
-"""Nix's own scripts for several users; ``PROXY`` holds for any Nix, and stays."""
+"""Nix's own scripts for several users; ``PROXY`` applies to any Nix, and stays."""
 
 
 def write(top: Path, files: Files) -> None:

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _HOST = "usr/lib/nix-aurora"
-"""Where the package nix_aurora_host lies, in the payload as on a host."""
+"""The directory of the package nix_aurora_host, in the payload and on a host."""
 
 
 @dataclass(frozen=True, slots=True)

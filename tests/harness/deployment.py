@@ -59,7 +59,7 @@ class Deployment(Container):
     def __init__(self, disk: Path, state: Path) -> None:
         super().__init__(state)
         self.disk = state / "disk.img"
-        """The host's own disk; not to be written to while it is on."""
+        """The host's own disk; do not write to it while the host is on."""
         self._origin = disk
         self._place = state / "initramfs"
         self._opened: Namespace | None = None

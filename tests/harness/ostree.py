@@ -19,9 +19,9 @@ _POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils"
 USERS = ("tester", "other")
 # No daemon takes the kernel's audit records, so the kernel prints them; by default it drops some.
 ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1 sysctl.kernel.printk_ratelimit=0"
-"""The kernel's arguments with which a tree that is made so enforces its policy."""
+"""The kernel's arguments with which a tree made with ``enforcing`` enforces its policy."""
 TRANSIENT = "harness.transient"
-"""The kernel's argument with which a root directory can be written to, and forgets."""
+"""The kernel's argument for a writable root directory whose changes are lost."""
 _INITRAMFS = Path(__file__).parent / "initramfs"
 _SELINUX = Path(__file__).parent / "selinux"
 _PREPARE_ROOT = """\

@@ -80,7 +80,7 @@ class Machine(System):
     ) -> None:
         super().__init__(state / "console.log")
         self.disk = state / "disk.img"
-        """The machine's own disk; not to be written to while it is on."""
+        """The machine's own disk; do not write to it while the machine is on."""
         self._origin = disk
         self._path = state
         self._memory = memory

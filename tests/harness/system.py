@@ -25,7 +25,7 @@ class System(Closing):
 
     def __init__(self, console: Path) -> None:
         self.console = console
-        """What the guest, and what runs it, said in all boots."""
+        """The output of the guest, and of the program that runs it, in all boots."""
 
     @abstractmethod
     def open(self) -> None:

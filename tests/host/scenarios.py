@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from tests.torture import representatives
 
 IMAGE = "image"
-"""A host with /nix in its image, and a root directory that cannot be written."""
+"""A host with /nix in its image, and a read-only root directory."""
 
 ORDINARY = "ordinary"
-"""A host whose root directory can be written."""
+"""A host with a writable root directory."""
 
 _STATE = "/var/lib/nix/var/nix"
 _OWN = "/var/lib/nix/.nix-aurora"
@@ -542,4 +542,4 @@ ELSEWHERE: Mapping[str, str] = {
     "nix-root-failed": "tests/host/test_mount.py::test_fault_leaves_a_whole_system",
     "nix-root-not-yet": "tests/host/test_mount.py::test_disable_keeps_the_root_until_enable",
 }
-"""Kinds of findings with a test of their own, and where."""
+"""The kinds of findings that a separate test covers, with the test."""

@@ -10,7 +10,7 @@ from tests.whole import IMPORT, WHOLE, check_clean
 # A library of the packaged closure, which every program in it needs.
 DAMAGE = "truncate --size=1000 /usr/lib/nix-aurora/store/*/lib/libc.so.6"
 STEP = Path(__file__).with_name("step.py")
-"""Runs the import with something else in between."""
+"""A program that runs the import with an action before a step."""
 KILL = "kill -KILL $PPID"
 _PREPARE = """
 mkdir -p /var/home /var/roothome

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterable
 
 LIMIT = 200
-"""How many characters of a text from outside a message shows."""
+"""The number of characters that a message shows of a text from outside."""
 
 
 def printable(text: str, limit: int | None = LIMIT) -> str:

@@ -15,10 +15,10 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
 FORMER = "former"
-"""In the work directory, a store and its state: the other Nix's, and then what this host had."""
+"""A store and its state in the work directory: the other Nix's, and later this host's former."""
 
 SOCKETS = "var/nix/daemon-socket"
-"""Where the daemon's socket lies, below the directory of a store."""
+"""The directory of the daemon's socket, below that of a store."""
 
 _NAME = "journal"
 

@@ -11,7 +11,7 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import command, printable
 
 TOP = "/"
-"""The directory that is trusted as it is."""
+"""The directory that is trusted without a check."""
 
 _STEP = os.O_PATH | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -163,4 +163,4 @@ def _sync(path: str) -> None:
 
 
 SYSTEM_KINDS = frozenset({Kind.UNIT, Kind.DROP_IN, Kind.LINK, Kind.FSTAB, Kind.MOUNT})
-"""What systemd has to read again, or to stop."""
+"""The kinds of traces after which systemd has to reload, or to stop units."""

@@ -11,7 +11,7 @@ from nix_aurora_host.former.units import parse_unit
 # The places of installers and of instructions for Atomic hosts.
 USUAL = ("/var/home/nix", "/var/nix", "/var/usrlocal/nix", "/nix.before-nix-aurora")
 FORMER = "/etc/nix-aurora.former"
-"""The directory in which set-aside keeps what it moves."""
+"""The directory in which set-aside keeps moved files."""
 _FOLDER_OF_MOUNTS = "/etc/systemd/system"
 BELOW = f"/nix, below the mount of {paths.BASE}"
 """The description of a store that our mount hides."""

@@ -5,10 +5,10 @@ from nix_aurora_host.nix_root import unmoved
 from nix_aurora_host.nix_root.mountinfo import count, topmost
 
 BOOT_LIMIT = 2
-"""How many boots in a row may fail with another root before nix-root stops trying."""
+"""The number of consecutive failed boots after which nix-root stops trying."""
 
 UNITS = ["sysinit.target", "multi-user.target"]
-"""The units whose states, in this order, ``is_early_boot`` takes."""
+"""The units whose states ``is_early_boot`` takes, in this order."""
 
 
 class Stay:
