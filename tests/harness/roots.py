@@ -35,6 +35,8 @@ MORE = (
     *("bash-completion", "createrepo-c", "dnf5", "gir1.2-glib-2.0", "hicolor-icon-theme", "man-db"),
     *("python3-gi", "python3-xdg"),
 )
+# A Vulkan loader with a program that asks it, and the libraries that a driver needs.
+GRAPHICS = ("mesa-vulkan-drivers", "vulkan-tools")
 # This is a separate layer, since no other host has a service that listens on its network.
 SSH = ("git", "openssh-client", "openssh-server")
 _RECIPE = "1"

@@ -534,6 +534,11 @@ ELSEWHERE: Mapping[str, str] = {
     "test_boot_finishes_a_takeover_that_was_killed_between_renames",
     "disk-not-mounted": "tests/host/test_history.py::"
     "test_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot",
+    # Graphics drivers.
+    **dict.fromkeys(
+        ("gpu-conflict", "gpu-damaged", "gpu-lost", "gpu-unlinked", "gpu-unrooted"),
+        "tests/host/test_gpu.py::test_doctor_names_what_is_broken_and_the_fix_cures_it",
+    ),
     # A relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::"
     "test_what_is_missing_is_named_with_its_cure",

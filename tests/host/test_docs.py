@@ -4,6 +4,7 @@ import pytest
 
 from tests.harness.nspawn import Host
 from tests.host.conftest import HostMaker, NixTreeMaker
+from tests.host.drivers import nixpkgs, own_flake
 from tests.host.terminal import at_terminal
 from tests.readme import host_commands
 
@@ -16,6 +17,8 @@ _TYPED = {
 }
 # The state in which a page recommends the command.
 _BEFORE = {
+    "sudo nix-aurora gpu enable": nixpkgs(version="1.0"),
+    "sudo nix-aurora gpu enable path:/etc/drivers": own_flake(),
     "sudo nix-aurora adopt --dry-run": "mkdir /var/nix; cp -a /var/lib/nix/{store,var} /var/nix",
     "sudo systemctl restart nix.mount": "umount --lazy /nix",
 }

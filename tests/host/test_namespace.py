@@ -13,6 +13,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.doctor import cure, doctor
+from tests.host.drivers import LINK, nixpkgs
 from tests.host.expressions import ADD_BASH, copy_expressions
 from tests.host.terminal import at_terminal
 from tests.whole import derivation
@@ -213,6 +214,18 @@ def test_each_shell_has_the_environment_only_inside(host: Host, shell: str) -> N
         assert path.split(":").index(f"{default}/bin") < path.split(":").index("/usr/bin")
         assert profiles == f"{default} {profile}"
         assert data.endswith(f":{profile}/share:{default}/share")
+
+
+def test_graphics_drivers_are_found_inside(host: Host) -> None:
+    host.run(nixpkgs(version="1.0"))
+    said = host.run_as("tester", "sudo nix-aurora gpu enable").stderr
+    assert "gpu: programs see the drivers inside nix-aurora shell" in said
+    look = f"cat {LINK}/share/vulkan/icd.d/*.json"
+    assert host.run_as("tester", look, check=False).returncode == 1
+    host.run_as("tester", f"{_INSIDE} sh -c {shlex.quote(look)}")
+    assert json.loads(host.run("nix-aurora gpu status --json").stdout)["valid"] is True
+    assert doctor(host) == []
+    host.run(f"nix-aurora gpu disable; [ ! -L {LINK} ]")
 
 
 def test_interactive_shell_explains_itself(host: Host) -> None:

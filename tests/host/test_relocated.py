@@ -8,6 +8,7 @@ import pytest
 from tests.harness.nspawn import Host
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.doctor import cure, doctor
+from tests.host.drivers import LINK, nixpkgs
 from tests.host.expressions import copy_expressions
 from tests.host.store import STEP, Store
 from tests.packages import PackageMaker
@@ -206,6 +207,14 @@ def test_each_command_runs_by_its_plain_name(host: Host, command: str) -> None:
     for by in ("", "sudo -n "):
         result = host.run_as("tester", f"{by}{command} --version")
         assert (result.stdout, result.stderr) == (f"{command} (Nix) 2.34.8\n", "")
+
+
+def test_graphics_drivers_of_this_store_are_linked(host: Host) -> None:
+    host.run(nixpkgs(version="1.0"))
+    host.run_as("tester", "sudo nix-aurora gpu enable path:/var/srv/nixpkgs#mesa")
+    host.run(f"readlink {LINK} | grep ^/run/nix/store/; cat {LINK}/share/vulkan/icd.d/*.json")
+    assert json.loads(host.run("nix-aurora gpu status --json").stdout)["faults"] == []
+    host.run(f"nix-collect-garbage; [ -e {LINK}/lib ]; nix-aurora gpu disable; [ ! -L {LINK} ]")
 
 
 def test_what_nix_starts_has_no_library_path(host: Host) -> None:

@@ -22,6 +22,7 @@ from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.gather.units import Daemon, Unit
 from nix_aurora_host.gather.upgrades import Upgrades, Way
 from nix_aurora_host.gather.users import Users
+from nix_aurora_host.gpu.facts import Gpu, Nvidia
 from nix_aurora_host.nix_root.facts import FailedBoot, NixRoot, Unmoved
 from nix_aurora_host.nixconf import Place
 from nix_aurora_host.person import LostProfile, Person
@@ -81,6 +82,7 @@ WELL = Facts(
     answers=True,
 )
 
+_DRIVERS = Gpu("nixpkgs#mesa", OTHER, link=OTHER, valid=True, kept=(OTHER,))
 DAMAGED = Packaged({NIX.removeprefix("/nix/store/"): "the content differs"})
 
 
@@ -264,6 +266,17 @@ def test_healthy_host_has_no_findings() -> None:
         (_with(labels=(Label("/", "u:r:tmpfs_t:s0", "u:r:root_t:s0"),)), {"label:/"}),
         (_with(labels=(Label("/", "u:r:root_t:s0", "x:r:root_t:s0"),)), set()),
         (_with(labels=(Label("/", None, "x:r:root_t:s0"),)), set()),
+        (_with(gpu=_DRIVERS), set()),
+        (_with(gpu=Gpu(damaged=True)), {"gpu-damaged"}),
+        (_with(gpu=replace(_DRIVERS, link="/x")), {"gpu-conflict"}),
+        (_with(gpu=replace(_DRIVERS, there=False)), {"gpu-lost"}),
+        (_with(gpu=replace(_DRIVERS, kept=())), {"gpu-unrooted"}),
+        (_with(gpu=replace(_DRIVERS, link=None)), {"gpu-unlinked"}),
+        (_with(gpu=Gpu(link=OTHER, there=False)), {"gpu-foreign-lost"}),
+        (
+            _with(gpu=replace(_DRIVERS, nvidia=Nvidia("570.1.1"), provides="565.1.1")),
+            {"gpu-nvidia"},
+        ),
         (_with(upgrades=Upgrades(Way.IMAGE, container=True, locked=True)), set()),
         (_with(upgrades=Upgrades(Way.REPOSITORY)), set()),
         (_with(upgrades=Upgrades(Way.REPOSITORY, container=True)), {"layered"}),

@@ -61,6 +61,7 @@ def test_status_has_a_line_for_each_fact() -> None:
     assert heads == [
         *("layout", "root", "packaged", "imported", "profile", "daemon", "sockets", "units"),
         *("users", "space", "selinux", "aside", "database", "former", "upgrades"),
+        "graphics",
     ]
     assert "which /usr/bin/nix and the daemon run" in text
     assert "yes: 2 store paths" in text

@@ -13,6 +13,7 @@ from nix_aurora_host import cli, mounts, occupants, paths, removal, units
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.host import Host
+from nix_aurora_host.gpu import place
 from nix_aurora_host.report.purge import how_to_remove, tell_what_next
 from nix_aurora_host.system import Outcome
 
@@ -351,6 +352,25 @@ def test_part_that_cannot_be_removed_is_an_error_message(
     with pytest.raises(CommandError, match="something is mounted there") as caught:
         purge._remove()
     assert caught.value.hint == f"sudo umount '{base}/m n' && sudo nix-aurora purge"
+
+
+def test_the_link_to_graphics_drivers_goes_with_the_store(
+    base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = ["/run/opengl-driver"]
+    monkeypatch.setattr(place, "find_made", lambda: made)
+    assert cli.main(["purge", "--dry-run"]) == 0
+    assert "/run/opengl-driver: would be removed\n" in capsys.readouterr().err
+    monkeypatch.setattr(place, "disable", lambda: made)
+    purge._remove()
+    assert capsys.readouterr().err == f"{base}: removed\n/run/opengl-driver: removed\n"
+
+    def refuse() -> list[str]:
+        raise OSError(30, "Read-only file system", "/etc/tmpfiles.d/x")
+
+    monkeypatch.setattr(place, "disable", refuse)
+    with pytest.raises(CommandError, match="Read-only file system; the store was removed"):
+        purge._remove()
 
 
 def test_empty_mount_point_is_removed_if_possible(

@@ -54,6 +54,11 @@ MOVE_NOW = f"{RUN}/move-now"  # asks nix-root to move a system that is up
 DESCRIBED = f"{HOME}/closure"  # where RELOCATED: what its Nix has to know of the closure
 USERS_MISSING = f"{RUN}/users-missing"  # nix-layout's: Nix does not find its build users
 
+# Where programs of nixpkgs look for graphics drivers, and what makes and keeps that link.
+GPU_LINK = "/run/opengl-driver"
+GPU_TMPFILES = "/etc/tmpfiles.d/nix-aurora-gpu.conf"
+GPU_ROOTS = f"{STATE}/gcroots/nix-aurora-gpu"
+
 RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
 
 PROFILE_BIN = f"{_CHOSEN['profile']}/bin"  # as logins have it in PATH

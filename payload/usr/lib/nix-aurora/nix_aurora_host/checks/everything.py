@@ -6,6 +6,7 @@ from nix_aurora_host.checks import (
     database,
     environment,
     former,
+    gpu,
     mounts,
     nix_root,
     profiles,
@@ -31,6 +32,7 @@ MODULES = (
     profiles,
     environment,
     settings,
+    gpu,
     upgrades,
     advisories,
 )

@@ -11,6 +11,7 @@ from nix_aurora_host import layouts, mounts, occupants, paths, removal, units
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.gpu import place as gpu
 from nix_aurora_host.report.purge import tell_leftovers, tell_what_next
 from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, human, printable
@@ -44,6 +45,8 @@ def purge(*, yes: bool, dry_run: bool) -> int:
     else:
         say(f"{_BASE}: not there")
     if dry_run:
+        for path in gpu.find_made():
+            say(f"{path}: would be removed")
         tell_leftovers()
         return 0
     _refuse_mounts_inside(_UNCHANGED)
@@ -175,7 +178,21 @@ def _remove() -> None:
             f"cannot remove {printable(name)}: {error.strerror}; a part of the store was removed",
             "sudo nix-aurora purge",
         ) from error
+    _remove_gpu()
     _remove_mount_point()
+
+
+def _remove_gpu() -> None:
+    """Remove the link into the store, which each boot would make again."""
+    try:
+        for path in gpu.disable():
+            say(f"{path}: removed")
+    except OSError as error:
+        name = os.fsdecode(error.filename or paths.GPU_TMPFILES)
+        raise CommandError(
+            f"cannot remove {printable(name)}: {error.strerror}; the store was removed",
+            "sudo nix-aurora gpu disable",
+        ) from error
 
 
 def _remove_base() -> None:

@@ -13,6 +13,7 @@ from nix_aurora_host.gather.adoption import gather_adoption, gather_disk
 from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.database import Database, gather_database, look_deeper
+from nix_aurora_host.gather.gpu import gather_gpu
 from nix_aurora_host.gather.host import (
     Foreign,
     Host,
@@ -35,6 +36,7 @@ from nix_aurora_host.gather.units import (
 )
 from nix_aurora_host.gather.upgrades import Upgrades, gather_upgrades
 from nix_aurora_host.gather.users import Users, find_person, gather_users
+from nix_aurora_host.gpu.facts import Gpu
 from nix_aurora_host.nix_root.facts import NixRoot
 from nix_aurora_host.nix_root.gather import gather_nix_root
 from nix_aurora_host.person import Person
@@ -60,6 +62,7 @@ class Basics:
     database: Database = field(default_factory=Database)
     former: Former = field(default_factory=Former)
     upgrades: Upgrades = field(default_factory=Upgrades)
+    gpu: Gpu = field(default_factory=Gpu)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         database=gather_database(),
         former=gather_former(),
         upgrades=gather_upgrades(),
+        gpu=gather_gpu(),
     )
 
 

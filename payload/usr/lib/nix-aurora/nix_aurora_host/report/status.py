@@ -4,8 +4,9 @@ from nix_aurora_host import layouts, paths
 from nix_aurora_host.former.plan import describe_all, render_all
 from nix_aurora_host.gather.everything import Basics
 from nix_aurora_host.gather.store import AtNix, Store
+from nix_aurora_host.gpu.words import explain as explain_gpu
 from nix_aurora_host.nix_root.words import explain
-from nix_aurora_host.report import database, upgrades
+from nix_aurora_host.report import database, gpu, upgrades
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import human, printable
 
@@ -67,6 +68,7 @@ def describe(basics: Basics) -> dict[str, object]:
         "database": database.describe(basics.database),
         "former": describe_all(basics.former),
         "upgrades": upgrades.describe(basics.upgrades),
+        "gpu": gpu.describe(basics.gpu),
     }
     return {name: _plain(value) for name, value in state.items()}
 
@@ -104,6 +106,7 @@ def render(basics: Basics) -> str:
         "database": database.render(basics.database),
         "former": "\n".join(render_all(basics.former)),
         "upgrades": upgrades.explain(basics.upgrades),
+        "graphics": "\n".join(explain_gpu(basics.gpu)),
     }
     return "".join(f"{name:<9} {_hang(text)}\n" for name, text in rows.items())
 
