@@ -78,8 +78,8 @@ BUILDER = Package(
 HOST = Package(
     TOP / "payload/usr/lib/nix-aurora/nix_aurora_host",
     (
-        *(_BASE, "former", "nix_root", "database", "importer", "adopt", "gather", "checks"),
-        *("report", "commands", "cli"),
+        *(_BASE, "former", "nix_root", "database", "importer", "adopt", "collection", "gather"),
+        *("checks", "report", "commands", "cli"),
     ),
 )
 each_package = pytest.mark.parametrize("package", [BUILDER, HOST], ids=lambda package: package.name)

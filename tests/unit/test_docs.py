@@ -46,6 +46,8 @@ _RUN = {
         "tests/host/test_build_users.py::"
         "test_a_host_changes_to_the_new_ids_by_the_documented_commands",
     ),
+    "echo GC_KEEP_DAYS=90": "tests/host/test_collection.py::"
+    "test_it_is_off_until_it_is_enabled_and_survives_an_upgrade",
     "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_the_documented_way_back",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }

@@ -3,6 +3,7 @@
 from nix_aurora_host.checks import (
     adoption,
     advisories,
+    collection,
     database,
     environment,
     former,
@@ -28,6 +29,7 @@ MODULES = (
     database,
     units,
     store,
+    collection,
     profiles,
     environment,
     settings,
