@@ -135,7 +135,7 @@ def test_units_are_enabled_by_the_preset(source: str, image: ImageMaker) -> None
         ),
         # Only an administrator has garbage collected.
         "nix-gc.timer": "disabled",
-        "nix-gc.service": "static",
+        **dict.fromkeys(("nix-gc.service", "nix-gc-full.timer", "nix-gc-full.service"), "static"),
     }
 
 

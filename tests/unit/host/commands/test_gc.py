@@ -174,7 +174,7 @@ def test_status_shows_how_it_stands(host: Host, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines() == [
         "collected each week, but for 45 days of generations",
         "next: Mon 2026-12-07 05:12:33 UTC",
-        "last: Mon 2026-11-30 06:00:00 UTC, which failed: journalctl -u nix-gc.service",
+        "last: Mon 2026-11-30 06:00:00 UTC, which failed: sudo nix-aurora doctor",
         "a build collects where less than 1.0 GiB are free, until 3.0 GiB are",
         "a collection now would free about 3.0 MiB (12 store paths)",
     ]

@@ -77,6 +77,8 @@ BACKUP_TIMER = "nix-database-backup.timer"
 BACKUP = "nix-database-backup.service"
 GC_TIMER = "nix-gc.timer"
 GC = "nix-gc.service"
+GC_FULL_TIMER = "nix-gc-full.timer"
+GC_FULL = "nix-gc-full.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
 UNIT_FOLDERS = (
     "/etc/systemd/system.control",

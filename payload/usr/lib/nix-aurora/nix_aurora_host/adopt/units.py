@@ -8,7 +8,7 @@ from nix_aurora_host.system import run
 
 # The former installer's units have the same names as ours, and one more.
 _STOPPED = (
-    *(paths.BACKUP_TIMER, paths.BACKUP, paths.GC_TIMER, paths.GC),
+    *(paths.BACKUP_TIMER, paths.BACKUP, paths.GC_TIMER, paths.GC, paths.GC_FULL),
     *("determinate-nixd.socket", paths.SOCKET, paths.DAEMON),
 )
 _LONG = 600.0  # seconds, for a running backup, collection or import
@@ -28,5 +28,5 @@ def stop() -> frozenset[str]:
 def start(active: Collection[str]) -> None:
     """Start the units that were active, except those that a connection or a timer starts."""
     for unit in _STOPPED:
-        if unit in active and unit not in {paths.DAEMON, paths.GC}:
+        if unit in active and unit not in {paths.DAEMON, paths.GC, paths.GC_FULL}:
             run(["systemctl", "--quiet", "start", unit])

@@ -15,8 +15,10 @@ def check_collection(facts: Facts) -> Iterator[Finding]:
     """The last collection is to have ended well."""
     if not facts.basics.garbage.failed:
         return
-    message = f"the last collection of garbage failed: see journalctl -u {paths.GC}"
-    fix = fixes.chain(fixes.COLLECT, fixes.systemctl("reset-failed", paths.GC))
+    message = (
+        f"the last collection of garbage failed: see journalctl -u {paths.GC} -u {paths.GC_FULL}"
+    )
+    fix = fixes.chain(fixes.COLLECT, fixes.systemctl("reset-failed", paths.GC, paths.GC_FULL))
     yield found(COLLECTION_FAILED, message, fix)
 
 

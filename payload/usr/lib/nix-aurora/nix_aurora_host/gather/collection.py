@@ -43,13 +43,13 @@ def gather_garbage(settings: SettingsFile) -> Garbage:
     """Ask systemd, read Nix's settings, and estimate what a collection would free."""
     words = ["systemctl", "show", f"--property={','.join(_PROPERTIES)}", *units.COLLECTION]
     blocks = parse_units(run(words).stdout)
-    timer, service = (blocks.get(name, {}) for name in units.COLLECTION)
+    timer, service, _, full = (blocks.get(name, {}) for name in units.COLLECTION)
     return Garbage(
         state=timer.get("UnitFileState", "") or "unknown",
         active=timer.get("ActiveState") == "active",
         next=timer.get("NextElapseUSecRealtime", ""),
         last=service.get("ExecMainExitTimestamp", ""),
-        failed=service.get("ActiveState") == "failed",
+        failed="failed" in {service.get("ActiveState"), full.get("ActiveState")},
         days=settings.days,
         limits=limits.read_values(),
         dead=estimate(),

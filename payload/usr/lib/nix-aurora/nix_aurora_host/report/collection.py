@@ -33,7 +33,7 @@ def _timer(garbage: Garbage) -> str:
     if garbage.next:
         lines.append(f"next: {garbage.next}")
     if garbage.last:
-        failed = ", which failed: journalctl -u nix-gc.service" if garbage.failed else ""
+        failed = ", which failed: sudo nix-aurora doctor" if garbage.failed else ""
         lines.append(f"last: {garbage.last}{failed}")
     return "\n".join(lines)
 
