@@ -165,7 +165,7 @@ def test_nothing_is_collected_while_a_root_is_out_of_sight(host: Host) -> None:
 def test_a_disk_that_fills_during_builds_recovers_by_itself(host: Host) -> None:
     result = build(host, "--out-link kept")
     script, built = "nix build --impure --no-link --expr ", 0
-    for _ in range(2 * _DISK // _BUILD):
+    for _ in range(3 * _DISK // (2 * _BUILD)):
         write = derivation(f"head -c {_BUILD} /dev/urandom >$out")
         done = host.run_as("tester", script + write, check=False)
         assert done.returncode == 0 or "No space left on device" in done.stderr
