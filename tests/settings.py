@@ -16,6 +16,14 @@ UNDERSTOOD = {
     "a comment behind it": (b"STORE_LAYOUT=namespace # for now\n", "namespace"),
     "the last one counts": (b"STORE_LAYOUT=relocated\nSTORE_LAYOUT=namespace\n", "namespace"),
 }
+# The same, of how many days generations stay.
+DAYS = {
+    "nothing": (b"", 30),
+    "a comment": (b"#GC_KEEP_DAYS=90\n", 30),
+    "plain": (b"GC_KEEP_DAYS=90\n", 90),
+    "beside a layout": (b"STORE_LAYOUT=namespace\nGC_KEEP_DAYS = '7' # a week\r\n", 7),
+    "the last one counts": (b"GC_KEEP_DAYS=7\nGC_KEEP_DAYS=9999\n", 9999),
+}
 # Mistakes: each is an error on the line that it names, and none is ever run.
 FAULTY = {
     "an open double quote": (b'STORE_LAYOUT="namespace\n', 1),
@@ -38,6 +46,12 @@ FAULTY = {
     "PATH": (b"PATH=ran\n", 1),
     "a readonly variable": (b"readonly STORE_LAYOUT=namespace\n", 1),
     "control characters": (b"\x1b]0;title\x07=x\n", 1),
+    "days that are no number": (b"GC_KEEP_DAYS=9O\n", 1),
+    "days with a unit": (b"# one\nGC_KEEP_DAYS=30d\n", 2),
+    "no days": (b"GC_KEEP_DAYS=0\n", 1),
+    "days before today": (b"GC_KEEP_DAYS=-1\n", 1),
+    "more days than a number has": (b"GC_KEEP_DAYS=99999999999999999999\n", 1),
+    "days that are a command": (b"GC_KEEP_DAYS=$(touch ran)\n", 1),
     "UTF-16": ("\ufeffSTORE_LAYOUT=namespace\n".encode("utf-16-le"), 1),
     "bytes that are no text": (b"\x80\xff=\xfe\n", 1),
 }

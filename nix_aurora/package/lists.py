@@ -7,7 +7,7 @@ _PAYLOAD = "payload/usr/lib/nix-aurora"
 
 
 class Unit(NamedTuple):
-    """A unit of the package, and what starts it: ``preset``, ``wanted`` or ``triggered``."""
+    """A unit, and what starts it: ``preset``, ``wanted``, ``triggered`` or ``requested``."""
 
     name: str
     start: str

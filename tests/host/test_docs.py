@@ -11,6 +11,7 @@ from tests.readme import host_commands
 # The text that a command waits for, and a user's answer.
 _TYPED = {
     "sudo nix-aurora adopt": (r"Type yes to adopt it: ", "yes\r"),
+    "sudo nix-aurora gc run": (r"Type yes to collect garbage: ", "yes\r"),
     "sudo nix-aurora mount enable --now": (r"Type yes to enable it: ", "yes\r"),
     "nix-aurora shell": (r"[$#] $", "exit\r"),
     "sudo nix-aurora purge": (r"Type yes to remove it: ", "yes\r"),

@@ -509,6 +509,7 @@ def test_rooted_paths_survive_every_collection(host: Host) -> None:
         ("root", "nix-collect-garbage -d"),
         ("root", "NIX_REMOTE=local nix-collect-garbage -d"),
         ("root", "systemctl restart nix-daemon.service; nix-collect-garbage -d"),
+        ("root", "systemctl start nix-gc.service"),
     ):
         garbage = _build(host)
         host.run_as(user, command)
@@ -517,6 +518,16 @@ def test_rooted_paths_survive_every_collection(host: Host) -> None:
             host.run(f"nix-store --check-validity {path.removeprefix('/var/lib')}; test -s {path}")
         assert host.run_as("tester", f"{_INSIDE} kept").stdout == "greeting from kept\n"
         assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
+    # The timer's run removes old generations of users, too.
+    profile = "/var/home/tester/.local/state/nix/profiles/old"
+    for path in paths[:3]:
+        stored = path.removeprefix("/var/lib")
+        host.run_as("tester", f"nix-env --profile {profile} --set {stored}")
+    for number, days in ((1, 60), (2, 50)):
+        date = f"--date='{days} days ago'"
+        host.run(f"touch --no-dereference {date} {profile}-{number}-link")
+    host.run("systemctl start nix-gc.service")
+    assert host.run(f"ls {profile}-*").stdout == f"{profile}-2-link\n{profile}-3-link\n"
     host.run("umount /mnt/disk /media/disk /var/home/tester/mounted /data")
 
 

@@ -48,6 +48,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
     add_program(host)
     check_whole(host)
     assert version(host) == "2.26.3"
+    host.run("nix-aurora gc enable")
 
     # Install a newer one during a build: the build succeeds, and the next client gets the newer
     # daemon.
@@ -63,6 +64,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
     assert host.run(f"systemctl is-active {_TIMER}").stdout == "active\n"
     check_whole(host)
     assert version(host) == "2.34.8"
+    assert host.run("systemctl is-enabled nix-gc.timer").stdout == "enabled\n"
     host.run(f"pkill -USR1 --group nixbld; until grep ^code {log}; do sleep 0.05; done")
     assert host.read(log).splitlines()[-1] == "code 0"
     assert host.run_as("tester", "cat held").stdout == "held\n"
@@ -79,6 +81,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
     for unit in (*_UNITS.split(), "nix-daemon.service"):
         assert host.run(f"systemctl is-active {unit}", check=False).stdout != "active\n"
     assert host.run("systemctl list-units --state=failed --no-legend").stdout == ""
+    assert host.run("find /etc -name '*nix-gc*' -o -name nix.gc.conf").stdout == ""
     assert host.run("pgrep nix-daemon", check=False).stdout == ""
     assert host.run("findmnt /nix", check=False).stdout == ""
     assert host.run("ls /var/lib/nix/store/*/bin/greet").stdout

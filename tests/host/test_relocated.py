@@ -249,8 +249,9 @@ def test_unreachable_builders_break_no_build(host: Host) -> None:
         ("tester", "nix-collect-garbage"),
         ("root", "nix-collect-garbage -d"),
         ("root", "NIX_REMOTE=local nix-collect-garbage -d"),
+        ("root", "systemctl start nix-gc.service"),
     ],
-    ids=["by a user", "by root", "by root past the daemon"],
+    ids=["by a user", "by root", "by root past the daemon", "by the timer's service"],
 )
 def test_a_collection_spares_what_runs_and_what_is_rooted(
     host: Host, user: str, command: str

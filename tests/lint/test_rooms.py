@@ -78,7 +78,8 @@ BUILDER = Package(
 HOST = Package(
     TOP / "payload/usr/lib/nix-aurora/nix_aurora_host",
     (
-        *(_BASE, "former", "nix_root", "database", "importer", "adopt", "gpu", "gather"),
+        *(_BASE, "former", "nix_root", "database", "importer", "adopt", "gpu", "collection"),
+        "gather",
         *("checks", "report", "commands", "cli"),
     ),
 )

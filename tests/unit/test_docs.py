@@ -53,6 +53,8 @@ _RUN = {
         ),
         "tests/host/test_gpu.py::test_home_managers_link_stays_until_it_is_removed_as_documented",
     ),
+    "echo GC_KEEP_DAYS=90": "tests/host/test_collection.py::"
+    "test_it_is_off_until_it_is_enabled_and_survives_an_upgrade",
     "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_the_documented_way_back",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }

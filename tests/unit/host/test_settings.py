@@ -17,7 +17,7 @@ from nix_aurora_host.settings import Fault, SettingsFile
 from nix_aurora.package.lists import read_layouts
 from nix_aurora.package.render import render
 from tests.readme import TOP
-from tests.settings import FAULTY, UNDERSTOOD
+from tests.settings import DAYS, FAULTY, UNDERSTOOD
 from tests.unit.host.checks.test_checks import BASICS, WELL
 
 _BASH = Path("payload/usr/lib/nix-aurora/settings.bash").resolve()
@@ -52,12 +52,20 @@ def test_common_spellings_are_understood(name: str, tmp_path: Path) -> None:
     assert (found.layout, found.faults) == (layout, ())
 
 
+@pytest.mark.parametrize("name", DAYS)
+def test_the_days_that_generations_stay_are_understood(name: str, tmp_path: Path) -> None:
+    text, days = DAYS[name]
+    (tmp_path / "conf").write_bytes(text)
+    found = _show(tmp_path / "conf")
+    assert (found.days, found.faults) == (days, ())
+
+
 @pytest.mark.parametrize("name", FAULTY)
 def test_a_slip_is_named_and_auto_goes_on(name: str, tmp_path: Path) -> None:
     text, line = FAULTY[name]
     (tmp_path / "conf").write_bytes(text)
     found = _show(tmp_path / "conf")
-    assert found.layout == "auto"
+    assert (found.layout, found.days) == ("auto", 30)
     assert [fault.line for fault in found.faults][:1] == [line]
     assert settings.describe_fault(found.faults[0]).isprintable()
     assert "expected" in found.faults[0].reason
@@ -204,5 +212,8 @@ def test_man_page_has_the_settings_of_the_boot() -> None:
     page = render((TOP / "payload" / name).read_text(), {"layouts": read_layouts(TOP)}, name)
     values = ["auto", *sorted(path.name for path in Path(layouts.FOLDER).iterdir())]
     assert re.findall(r"^\.It Cm ([a-z]+)$", page, re.MULTILINE) == values
-    assert re.findall(r"^\.It Cm ([A-Z_]+)$", page, re.MULTILINE) == ["STORE_LAYOUT"]
+    assert re.findall(r"^\.It Cm ([A-Z_]+)$", page, re.MULTILINE) == [
+        "STORE_LAYOUT",
+        "GC_KEEP_DAYS",
+    ]
     assert "everything is built from source" in page

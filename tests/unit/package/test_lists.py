@@ -34,22 +34,25 @@ def test_units_are_listed_in_the_order_of_their_start() -> None:
 
 def test_each_unit_is_started_as_its_file_says() -> None:
     for unit in read_units(TOP):
-        assert ("\n[Install]\n" in _read(unit.name)) == (unit.start == "preset"), unit
+        enabled = unit.start in {"preset", "requested"}
+        assert ("\n[Install]\n" in _read(unit.name)) == enabled, unit
         wanted = list(UNIT_FILES.glob(f"*.wants/{unit.name}"))
         assert bool(wanted) == (unit.start == "wanted"), unit
-        assert unit.start in {"preset", "wanted", "triggered"}
+        assert unit.start in {"preset", "requested", "wanted", "triggered"}
 
 
-def test_preset_enables_every_unit_that_can_be_enabled() -> None:
+def test_preset_decides_on_every_unit_that_can_be_enabled() -> None:
     text = render(PRESET.read_text(encoding="utf-8"), {"units": read_units(TOP)}, PRESET.name)
-    enabled = {path.name.removesuffix(".in") for path in UNIT_FILES.iterdir() if path.is_file()}
-    enabled = {name for name in enabled if "\n[Install]\n" in _read(name)}
-    assert sorted(text.splitlines()) == sorted(f"enable {name}" for name in enabled)
+    names = {path.name.removesuffix(".in") for path in UNIT_FILES.iterdir() if path.is_file()}
+    decided = {name for name in names if "\n[Install]\n" in _read(name)} - {"nix-gc.timer"}
+    lines = [*(f"enable {name}" for name in decided), "disable nix-gc.timer"]
+    assert sorted(text.splitlines()) == sorted(lines)
 
 
 def test_host_reads_the_same_units() -> None:
     assert list(units.ALL) == [unit.name for unit in read_units(TOP)]
-    assert tuple(name for name in units.ALL if name not in units.UNITS) == units.BACKUP
+    others = (*units.BACKUP, *units.COLLECTION)
+    assert tuple(name for name in units.ALL if name not in units.UNITS) == others
     assert units.parse("# a comment\na.service preset\nb.timer wanted\n") == (
         "a.service",
         "b.timer",

@@ -9,9 +9,10 @@
 #   set NUMBER KEY VALUE   a line that was understood
 #   fault NUMBER REASON    a line that was not; 0 is the whole file
 #   unread                 this user may not read the file
+#   days DAYS              always: how many days generations stay
 #   layout LAYOUT          always, and last: the layout that is asked for
 read_settings() { # FILE
-    local line assigned number=0 layout=auto
+    local line assigned number=0 layout=auto days=30
     if [ -f "$1" ] && [ -r "$1" ]; then
         while IFS= read -r line || [ -n "$line" ]; do
             number=$((number + 1))
@@ -23,7 +24,10 @@ read_settings() { # FILE
                 continue
             fi
             if assigned=$(parse_assignment "$line"); then
-                layout=${assigned#*$'\t'} # a later line wins over an earlier one
+                case $assigned in # a later line wins over an earlier one
+                    STORE_LAYOUT*) layout=${assigned#*$'\t'} ;;
+                    *) days=${assigned#*$'\t'} ;;
+                esac
                 printf 'set\t%s\t%s\n' "$number" "$assigned"
             else
                 printf 'fault\t%s\t%s\n' "$number" "$assigned"
@@ -34,7 +38,7 @@ read_settings() { # FILE
     elif [ -e "$1" ] || [ -L "$1" ]; then
         printf 'fault\t0\t%s\n' 'expected a regular file'
     fi
-    printf 'layout\t%s\n' "$layout"
+    printf 'days\t%s\nlayout\t%s\n' "$days" "$layout"
 }
 
 # Print key and value, separated by a TAB. If the line cannot be understood, print why, and fail.
@@ -57,15 +61,29 @@ parse_assignment() { # LINE
         echo "$key: expected one word, or a text in quotes, got $value"
         return 1
     fi
-    if [ "$key" != STORE_LAYOUT ]; then
-        echo "expected STORE_LAYOUT, got $key"
-        return 1
-    fi
-    if ! is_layout "$value"; then
-        echo "$key: expected auto or one of $(list_layouts), got '$value'"
-        return 1
-    fi
-    printf '%s\t%s\n' "$key" "$value"
+    check_value "$key" "$value" && printf '%s\t%s\n' "$key" "$value"
+}
+
+# Print why a key does not take the value, and fail.
+check_value() { # KEY VALUE
+    case $1 in
+        STORE_LAYOUT)
+            if ! is_layout "$2"; then
+                echo "$1: expected auto or one of $(list_layouts), got '$2'"
+                return 1
+            fi
+            ;;
+        GC_KEEP_DAYS)
+            if [[ ! $2 =~ ^[1-9][0-9]{0,3}$ ]]; then
+                echo "$1: expected a number of days from 1 to 9999, got '$2'"
+                return 1
+            fi
+            ;;
+        *)
+            echo "expected STORE_LAYOUT or GC_KEEP_DAYS, got $1"
+            return 1
+            ;;
+    esac
 }
 
 is_layout() { # NAME

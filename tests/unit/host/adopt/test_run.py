@@ -68,7 +68,10 @@ class Takeover:
     def _run(self, words: list[str], **_: object) -> Outcome:
         self.ran.append(list(words))
         if "is-active" in words:
-            return Outcome(0, "inactive\ninactive\ninactive\nactive\nactive\n", "")
+            states = {paths.SOCKET: "active", paths.DAEMON: "active", paths.GC_TIMER: "active"}
+            return Outcome(
+                0, "".join(f"{states.get(unit, 'inactive')}\n" for unit in words[2:]), ""
+            )
         return Outcome(0, "", "")
 
     def _import(self) -> None:
@@ -105,7 +108,7 @@ def test_store_is_moved_and_the_package_imported(takeover: Takeover) -> None:
     assert takeover.imports == 1
     assert ["systemctl", "--quiet", "stop", paths.DAEMON] in takeover.ran
     started = [words[-1] for words in takeover.ran if "start" in words]
-    assert started == [paths.BACKUP_TIMER, paths.SOCKET, paths.BACKUP]
+    assert started == [paths.BACKUP_TIMER, paths.GC_TIMER, paths.SOCKET, paths.BACKUP]
     assert "was taken over with 4 store paths" in takeover.text
     assert stores.ours.store.stat().st_mode & 0o7777 == 0o1775
 

@@ -12,6 +12,7 @@ from nix_aurora_host.database.copies import Copy
 from nix_aurora_host.finding import Severity
 from nix_aurora_host.former.facts import ANOTHER, Former, FormerStore, Kind, Trace
 from nix_aurora_host.gather.closure import Closure, Packaged
+from nix_aurora_host.gather.collection import Garbage
 from nix_aurora_host.gather.database import Database
 from nix_aurora_host.gather.everything import Basics, Facts, may_greet
 from nix_aurora_host.gather.host import Foreign, Host, Label
@@ -191,6 +192,7 @@ def test_healthy_host_has_no_findings() -> None:
             replace(_store(noexec=("/var",)), settings=Settings(starts=False)),
             {"store-noexec"},
         ),
+        (_with(garbage=Garbage(failed=True)), {"collection-failed"}),
         (_store(free=10 << 20), {"space-full"}),
         (_store(free=100 << 20), {"space-scarce"}),
         (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it is free

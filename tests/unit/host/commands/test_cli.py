@@ -111,6 +111,7 @@ def test_doctor_gathers_the_facts_that_it_needs(monkeypatch: pytest.MonkeyPatch)
         "gather_database": BASICS.database,
         "gather_upgrades": BASICS.upgrades,
         "gather_gpu": BASICS.gpu,
+        "gather_garbage": BASICS.garbage,
         "look_deeper": BASICS.database,
         "gather_packaged": WELL.packaged,
         "find_person": WELL.person,

@@ -60,7 +60,7 @@ def test_status_has_a_line_for_each_fact() -> None:
     heads = [line.split(" ")[0] for line in text.splitlines() if not line.startswith(" ")]
     assert heads == [
         *("layout", "root", "packaged", "imported", "profile", "daemon", "sockets", "units"),
-        *("users", "space", "selinux", "aside", "database", "former", "upgrades"),
+        *("users", "space", "garbage", "selinux", "aside", "database", "former", "upgrades"),
         "graphics",
     ]
     assert "which /usr/bin/nix and the daemon run" in text

@@ -10,6 +10,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 from nix_aurora_host import cli, mounts, occupants, paths, removal, units
+from nix_aurora_host.collection import switch
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.host import Host
@@ -177,6 +178,21 @@ def test_purge_restarts_what_it_stopped(
     assert purge.purge(yes=True, dry_run=False) == 0
     assert not base.exists()
     assert started == [paths.BACKUP_TIMER]
+
+
+@pytest.mark.usefixtures("started")
+def test_purge_switches_the_weekly_collection_off(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its link in /etc would lead nowhere once the package is gone from an image."""
+    off: list[bool] = []
+    monkeypatch.setattr(purge, "_unmount", lambda: None)
+    monkeypatch.setattr(mounts, "read_table", lambda: "")
+    monkeypatch.setattr(occupants, "_INSIDE", (f"{base}/",))
+    monkeypatch.setattr(switch, "is_on", lambda: True)
+    monkeypatch.setattr(switch, "turn_off", lambda: off.append(not base.exists()))
+    assert purge.purge(yes=True, dry_run=False) == 0
+    assert off == [True]
 
 
 def test_purge_knows_every_unit_of_the_package() -> None:

@@ -11,7 +11,8 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
 COMMANDS = (
-    *("status", "doctor", "shell", "mount", "gpu", "recover", "adopt", "relabel", "set-aside"),
+    *("status", "doctor", "shell", "mount", "gc", "gpu", "recover", "adopt", "relabel"),
+    "set-aside",
     "purge",
 )
 """The names of the commands, in the order in which help lists them. Each has a module."""

@@ -45,6 +45,9 @@ PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought th
 FEDORA_PACKAGES = f"{PACKAGE}/fedora-packages"  # those of Fedora's own Nix, a name a line
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"
+NIX_CONF = "/etc/nix/nix.conf"
+CUSTOM_CONF = "/etc/nix/nix.custom.conf"
+GC_CONF = "/etc/nix/nix.gc.conf"  # of `nix-aurora gc enable`; nix.conf includes it
 # nix-root's: the boots with its root that are not up, and the kinds of root that failed before.
 PENDING = "/etc/nix-aurora.root-pending"
 AVOIDED = "/etc/nix-aurora.root-avoid"
@@ -61,6 +64,10 @@ GPU_ROOTS = f"{STATE}/gcroots/nix-aurora-gpu"
 
 RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
 
+# Of the profiles, as programs see them: the directory of the system's, and that of a user's own
+# below the home.
+PROFILES = f"{_CHOSEN['state']}/profiles"
+USER_PROFILES = f".local/state/{_CHOSEN['user_state']}/profiles"
 PROFILE_BIN = f"{_CHOSEN['profile']}/bin"  # as logins have it in PATH
 
 SETUP = "nix-setup.service"
@@ -73,6 +80,10 @@ SOCKET = "nix-daemon.socket"
 DAEMON = "nix-daemon.service"
 BACKUP_TIMER = "nix-database-backup.timer"
 BACKUP = "nix-database-backup.service"
+GC_TIMER = "nix-gc.timer"
+GC = "nix-gc.service"
+GC_FULL_TIMER = "nix-gc-full.timer"
+GC_FULL = "nix-gc-full.service"
 OUR_UNITS = "/usr/lib/systemd/system/"
 UNIT_FOLDERS = (
     "/etc/systemd/system.control",

@@ -13,6 +13,7 @@ from nix_aurora_host.text import command, printable
 
 _COMMAND = ["/usr/libexec/nix-aurora/layout", "--settings"]
 _NAMESPACE = "STORE_LAYOUT=namespace\n"
+_DAYS = 30  # where `layout --settings` does not answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +28,14 @@ class Fault:
 class SettingsFile:
     """/etc/nix-aurora.conf: the layout asked for, line and value of each STORE_LAYOUT, faults.
 
-    ``unread`` means that this user may not read it.
+    ``unread`` means that this user may not read it. ``days`` is how long generations stay.
     """
 
     layout: str = "auto"
     assigned: tuple[tuple[int, str], ...] = ()
     faults: tuple[Fault, ...] = ()
     unread: bool = False
+    days: int = _DAYS
 
 
 def gather_settings_file() -> SettingsFile:
@@ -43,7 +45,7 @@ def gather_settings_file() -> SettingsFile:
 
 def parse(output: str) -> SettingsFile:
     """Parse what `layout --settings` prints: lines of fields that are separated by TABs."""
-    layout, unread = "auto", False
+    layout, unread, days = "auto", False, _DAYS
     assigned: list[tuple[int, str]] = []
     faults: list[Fault] = []
     for line in output.split("\n"):  # no other character ends a line of the file
@@ -52,11 +54,13 @@ def parse(output: str) -> SettingsFile:
             layout = fields[0]
         elif kind == "unread":
             unread = True
-        elif kind == "set":
+        elif kind == "days":
+            days = int(fields[0])
+        elif kind == "set" and fields[1] == "STORE_LAYOUT":
             assigned.append((int(fields[0]), fields[2]))
         elif kind == "fault":
             faults.append(Fault(int(fields[0]), "\t".join(fields[1:])))
-    return SettingsFile(layout, tuple(assigned), tuple(faults), unread)
+    return SettingsFile(layout, tuple(assigned), tuple(faults), unread, days)
 
 
 def describe_fault(fault: Fault) -> str:

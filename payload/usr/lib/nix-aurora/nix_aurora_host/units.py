@@ -22,5 +22,7 @@ with open(_LIST, encoding="utf-8") as _file:  # noqa: PTH123 - pathlib takes a w
     ALL = add_mounts(parse(_file.read()), [layout["mount"] for layout in layouts.read_all()])
 BACKUP = (paths.BACKUP_TIMER, paths.BACKUP)
 """The units that copy the database. Older packages do not have them."""
-UNITS = tuple(name for name in ALL if name not in BACKUP)
+COLLECTION = (paths.GC_TIMER, paths.GC, paths.GC_FULL_TIMER, paths.GC_FULL)
+"""The units that collect garbage, where the administrator has asked for it."""
+UNITS = tuple(name for name in ALL if name not in (*BACKUP, *COLLECTION))
 """All others, in the order in which they start: without one of them, Nix does not work."""

@@ -3,6 +3,7 @@
 from nix_aurora_host.checks import (
     adoption,
     advisories,
+    collection,
     database,
     environment,
     former,
@@ -29,6 +30,7 @@ MODULES = (
     database,
     units,
     store,
+    collection,
     profiles,
     environment,
     settings,

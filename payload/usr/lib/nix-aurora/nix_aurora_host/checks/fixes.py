@@ -21,6 +21,7 @@ SUFFIX = ".before-nix-aurora"
 
 _OWN_LINE = r"\n%s\n"  # for printf: the file may lack its last newline
 LOOK_AS_ROOT = Fix("sudo nix-aurora doctor")
+COLLECT = Fix("sudo nix-aurora gc run")
 
 
 def command(*words: str) -> Fix:

@@ -70,7 +70,7 @@ def check_space(facts: Facts) -> Iterator[Finding]:
         f"{paths.BASE} has {free} MiB free of {size} MiB. Where collecting garbage is not "
         "enough: sudo du -xh --max-depth=3 /var | sort -h | tail"
     )
-    fix = fixes.sudo("nix-collect-garbage")
+    fix = fixes.COLLECT
     if facts.basics.closure.nix in store.missing:  # there is no Nix yet that could collect
         fix = fixes.sudo("journalctl", "--vacuum-size=64M")
     yield found(SPACE_FULL if store.free < _FULL else SPACE_SCARCE, message, fix)

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from nix_aurora_host import layouts, mounts, occupants, paths, removal, units
+from nix_aurora_host.collection import switch
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
@@ -18,6 +19,7 @@ from nix_aurora_host.text import command, human, printable
 
 _STOPPED = tuple(unit for unit in reversed(units.UNITS) if unit != paths.SOCKET)
 _STARTED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the socket starts that
+_TIMERS = (paths.BACKUP_TIMER, paths.GC_TIMER)
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
@@ -72,7 +74,10 @@ def purge(*, yes: bool, dry_run: bool) -> int:
     try:
         _remove()
     finally:  # the next boot would start it; the other units come with the next import
-        _start(active & {paths.BACKUP_TIMER})
+        _start(active & {*_TIMERS})
+    if switch.is_on():  # where an image without the package boots next, its link leads nowhere
+        switch.turn_off()
+        say("The weekly collection of garbage is disabled.")
     tell_leftovers()
     tell_what_next(_STARTED)
     return 0
@@ -123,7 +128,7 @@ def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
 
 
 def _find_active() -> set[str]:
-    asked = (*_STARTED, paths.BACKUP_TIMER)
+    asked = (*_STARTED, *_TIMERS)
     states = run(["systemctl", "is-active", *asked]).stdout.split()
     # Where no system is running, it prints nothing.
     return {unit for unit, state in zip(asked, states, strict=False) if state == "active"}
@@ -131,12 +136,12 @@ def _find_active() -> set[str]:
 
 def _start(active: Collection[str]) -> None:
     """Start those units that were active before purge has stopped them."""
-    if again := [unit for unit in (*_STARTED, paths.BACKUP_TIMER) if unit in active]:
+    if again := [unit for unit in (*_STARTED, *_TIMERS) if unit in active]:
         _systemctl("start", *again)
 
 
 def _stop() -> None:
-    _systemctl("stop", *units.BACKUP)  # by a call of its own: they may not be there
+    _systemctl("stop", *units.BACKUP, *units.COLLECTION)  # by a call of its own: may be missing
     _systemctl("stop", paths.SOCKET)
     # Builds outlive a stopped daemon by its unit's design, but not their store.
     _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)

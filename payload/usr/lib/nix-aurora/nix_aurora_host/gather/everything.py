@@ -11,6 +11,7 @@ from nix_aurora_host.former.stores import find_keepers
 from nix_aurora_host.former.tree import Tree
 from nix_aurora_host.gather.adoption import gather_adoption, gather_disk
 from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
+from nix_aurora_host.gather.collection import Garbage, gather_garbage
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.database import Database, gather_database, look_deeper
 from nix_aurora_host.gather.gpu import gather_gpu
@@ -63,6 +64,7 @@ class Basics:
     former: Former = field(default_factory=Former)
     upgrades: Upgrades = field(default_factory=Upgrades)
     gpu: Gpu = field(default_factory=Gpu)
+    garbage: Garbage = field(default_factory=Garbage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         former=gather_former(),
         upgrades=gather_upgrades(),
         gpu=gather_gpu(),
+        garbage=gather_garbage(settings_file),
     )
 
 

@@ -17,8 +17,8 @@ from nix_aurora_host.others import read_untrusted
 from nix_aurora_host.person import Person
 from nix_aurora_host.system import NOT_STARTED, TIMED_OUT, TOO_MUCH, Outcome, read, run
 
-CONF = "/etc/nix/nix.conf"
-CUSTOM = "/etc/nix/nix.custom.conf"
+CONF = paths.NIX_CONF
+CUSTOM = paths.CUSTOM_CONF
 XDG = "/etc/xdg/nix/nix.conf"
 OWN = ".config/nix/nix.conf"  # below a home
 _SHOW = ["config", "show", "--extra-experimental-features", "nix-command"]
@@ -84,7 +84,7 @@ def gather_settings(closure: Closure, store: Store, person: Person) -> Settings:
 
 def _shared_files() -> list[str]:
     """Return the files that the daemon reads and that this user may, in Nix's order."""
-    files = [CONF, CUSTOM, XDG]
+    files = [CONF, paths.GC_CONF, CUSTOM, XDG]
     return [*files, f"{_home_of_root()}/{OWN}"] if os.geteuid() == 0 else files
 
 

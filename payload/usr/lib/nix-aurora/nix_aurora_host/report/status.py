@@ -6,7 +6,7 @@ from nix_aurora_host.gather.everything import Basics
 from nix_aurora_host.gather.store import AtNix, Store
 from nix_aurora_host.gpu.words import explain as explain_gpu
 from nix_aurora_host.nix_root.words import explain
-from nix_aurora_host.report import database, gpu, upgrades
+from nix_aurora_host.report import collection, database, gpu, upgrades
 from nix_aurora_host.settings import describe_fault
 from nix_aurora_host.text import human, printable
 
@@ -61,6 +61,7 @@ def describe(basics: Basics) -> dict[str, object]:
         "users": {"group": basics.users.group, "ids": dict(basics.users.ids)},
         "space": {"free": store.free, "size": store.size},
         "store": {"paths": store.valid_paths, "size": store.content},
+        "garbage": collection.describe(basics.garbage),
         "selinux": None
         if basics.labels is None
         else {label.path: label.context for label in basics.labels},
@@ -101,6 +102,7 @@ def render(basics: Basics) -> str:
         "units": _units(basics),
         "users": _users(basics),
         "space": _space(basics),
+        "garbage": collection.render(basics.garbage),
         "selinux": _labels(basics),
         "aside": _aside(basics),
         "database": database.render(basics.database),

@@ -1,0 +1,141 @@
+"""The program /usr/libexec/nix-aurora/collect: old generations first, then what they kept."""
+
+import os
+import pwd
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+
+from nix_aurora_host import paths, settings
+from nix_aurora_host.adopt.journal import pending
+from nix_aurora_host.collection import generations, hidden
+from nix_aurora_host.collection.hidden import Hidden
+from nix_aurora_host.dialog import say
+from nix_aurora_host.errors import CommandError
+from nix_aurora_host.importer.closure import read_closure
+from nix_aurora_host.system import PATH
+from nix_aurora_host.text import command, printable
+
+_SHOWN = 20  # roots that a refusal names
+_AUTO = "gcroots/auto/"  # root's own directory, where Nix notes the roots of all users
+
+
+def main() -> int:
+    """Collect, for nix-gc.service and `nix-aurora gc run`; return the exit code."""
+    try:
+        return collect(dry_run="--dry-run" in sys.argv[1:])
+    except CommandError as error:
+        say(f"nix-aurora: {error.message}")
+        if error.hint:
+            say(f"hint: {error.hint}")
+        return error.code
+
+
+def collect(*, dry_run: bool) -> int:
+    """Remove old generations, and whatever no root keeps; return the exit code.
+
+    Raise CommandError where a collection could remove what somebody wants; nothing has changed
+    then.
+    """
+    days = _read_days()
+    refuse_unfinished()
+    roots = list(hidden.find_indirect())
+    refuse_hidden(hidden.find_hidden())
+    users = generations.find_users(target for _, target in roots)
+    well = {user: _remove_generations(user, days, dry_run=dry_run) for user in users}
+    if not dry_run:
+        _collect_garbage()
+    # A user can make the own part fail, and must not be able to make the unit fail.
+    return 0 if well[0] else 1
+
+
+def _read_days() -> int:
+    """Return how long generations stay; a mistyped wish is no reason to remove more."""
+    file = settings.gather_settings_file()
+    if file.faults:
+        raise CommandError(
+            f"cannot collect garbage: {settings.describe_fault(file.faults[0])}; nothing was "
+            "changed",
+            "sudo nix-aurora doctor",
+        )
+    return file.days
+
+
+def refuse_unfinished() -> None:
+    """Raise CommandError while the database does not know all that is in the store."""
+    if os.path.lexists(paths.DATABASE_LOST):
+        raise CommandError(
+            "cannot collect garbage: the database was lost, and the collector would remove all "
+            "that a new one does not know; nothing was changed",
+            "sudo nix-aurora recover",
+        )
+    if (store := pending()) is not None:
+        raise CommandError(
+            f"cannot collect garbage: {printable(store)}: its takeover has not ended; nothing was "
+            "changed",
+            "sudo nix-aurora adopt",
+        )
+
+
+def refuse_hidden(found: Sequence[Hidden]) -> None:
+    """Raise CommandError where the collector would forget roots that may still be wanted."""
+    if not found:
+        return
+    for root in found[:_SHOWN]:
+        say(f"  {root.target}: {root.reason}")
+    if len(found) > _SHOWN:
+        say(f"  and {len(found) - _SHOWN} more")
+    say("Mount what is missing. If it is gone for good, remove the roots that lead to it.")
+    # Root removes nothing in a directory of a user, who can put a link in its place.
+    own = [root.link for root in found[:_SHOWN] if root.link.startswith(f"{paths.STATE}/{_AUTO}")]
+    raise CommandError(
+        "cannot collect garbage: it would lose roots that lead to what cannot be seen now: "
+        f"{len(found)}; nothing was changed",
+        command(
+            ["sudo", "rm", *own] if own else ["ls", "-l", *(root.link for root in found[:_SHOWN])]
+        ),
+    )
+
+
+def _remove_generations(user: int, days: int, *, dry_run: bool) -> bool:
+    """Remove the old generations of a user; return whether that succeeded."""
+    person = generations.find_person(user)
+    if person is None:
+        say(f"generations of user {user}: kept: the host does not know this user now")
+        return True
+    outcome = generations.remove(person, days, dry_run=dry_run)
+    done = "would be removed" if dry_run else "removed"
+    number = generations.count(outcome)
+    say(f"generations of {person.name}: {number} older than {days} days {done}")
+    if outcome.code:
+        lines = _last(outcome.stderr.splitlines())
+        say(f"generations of {person.name}: not all could be removed: {printable(lines)}")
+    return outcome.code == 0
+
+
+def _last(lines: Iterable[str]) -> str:
+    return next((line for line in reversed(list(lines)) if line.strip()), "no reason given")
+
+
+def _collect_garbage() -> None:
+    """Run the packaged collector, in this process's priority and not in the daemon's."""
+    closure = read_closure()
+    words = [*paths.nix_command(closure.path(closure.nix), "nix-collect-garbage"), "--quiet"]
+    environment = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": pwd.getpwuid(0).pw_dir}
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            env={**environment, "NIX_REMOTE": "local"},
+            cwd="/",
+            check=False,
+        )
+    except OSError as error:
+        raise CommandError(
+            f"cannot collect garbage: {words[0]}: {error.strerror}", "sudo nix-aurora doctor"
+        ) from error
+    if done.returncode:
+        raise CommandError(
+            f"cannot collect garbage: {command(words)}: exit code {done.returncode}",
+            "sudo nix-aurora doctor",
+        )

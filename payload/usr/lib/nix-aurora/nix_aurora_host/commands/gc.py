@@ -1,0 +1,149 @@
+"""``nix-aurora gc``: collect garbage each week, and while builds run short of space."""
+
+import argparse
+import json
+import os
+import subprocess
+
+from nix_aurora_host import paths, settings
+from nix_aurora_host.collection import limits, switch
+from nix_aurora_host.commands.command import (
+    Command,
+    add_command,
+    add_dry_run,
+    add_json,
+    add_yes,
+)
+from nix_aurora_host.dialog import confirm, require_terminal, say
+from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.gather.collection import gather_garbage
+from nix_aurora_host.report.collection import describe, render
+from nix_aurora_host.text import command, human
+
+_COLLECT = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/collect")
+
+
+def enable(*, dry_run: bool) -> int:
+    """Have the host collect garbage by itself; return the exit code."""
+    chosen = limits.choose_here()
+    days = settings.gather_settings_file().days
+    say(f"gc: each week: generations older than {days} days, then what no root keeps")
+    say(
+        f"gc: a build collects where less than {human(chosen.least)} are free, until "
+        f"{human(chosen.wanted)} are"
+    )
+    if dry_run:
+        return 0
+    _require_root("enable")
+    switch.turn_on(chosen)
+    if not limits.is_included():
+        say(f"gc: {paths.NIX_CONF} does not include {paths.GC_CONF}: no build collects until:")
+        append = command(["sudo", "tee", "--append", paths.CUSTOM_CONF])
+        include = command(["printf", r"\n%s\n", f"!include {paths.GC_CONF}"])
+        say(f"  {include} | {append}")
+    say("gc: enabled; to undo it: sudo nix-aurora gc disable")
+    return 0
+
+
+def disable() -> int:
+    """Have the host collect no garbage by itself; return the exit code."""
+    _require_root("disable")
+    switch.turn_off()
+    say("gc: disabled; garbage is collected only by: sudo nix-aurora gc run")
+    return 0
+
+
+def run(*, yes: bool, dry_run: bool) -> int:
+    """Collect now, and return the exit code."""
+    _require_root("run")
+    days = settings.gather_settings_file().days
+    if not dry_run and not yes:
+        require_terminal("collect garbage", "gc run")
+        say(f"Profiles lose their generations that are older than {days} days, and cannot go back")
+        say("to them. Then what no profile, result or running program keeps is removed.")
+        if not confirm("collect garbage"):
+            say("gc: nothing was removed")
+            return 1
+    words = [*_COLLECT, *(["--dry-run"] if dry_run else [])]
+    code = subprocess.run(words, check=False).returncode
+    if dry_run and code == 0:
+        garbage = gather_garbage(settings.gather_settings_file())
+        say(render(garbage).split("\n")[-1])
+        say("gc: what only those generations keep comes on top; nothing was removed")
+    return code
+
+
+def show(*, as_json: bool) -> int:
+    """Print how it stands; return the exit code."""
+    garbage = gather_garbage(settings.gather_settings_file())
+    text = json.dumps(describe(garbage), indent=2) if as_json else render(garbage)
+    print(text)
+    return 0
+
+
+def _require_root(what: str) -> None:
+    if os.geteuid() != 0:
+        raise CommandError(
+            f"cannot run gc {what}: this needs root; nothing was changed",
+            f"sudo nix-aurora gc {what}",
+            code=USAGE,
+        )
+
+
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    enable = add_command(
+        actions,
+        "enable",
+        "collect each week, and while builds run short of space",
+        f"Start {paths.GC_TIMER}, which collects each week on AC power, and set Nix's min-free and "
+        f"max-free in {paths.GC_CONF} to values that suit the disk. Values in "
+        f"{paths.CUSTOM_CONF} win. Run it again when the disk has another size.",
+    )
+    add_dry_run(enable)
+    add_command(
+        actions,
+        "disable",
+        "no longer collect by itself",
+        f"Stop {paths.GC_TIMER}, and remove {paths.GC_CONF}. This is the default.",
+    )
+    status = add_command(
+        actions,
+        "status",
+        "show how it stands",
+        "Show whether and when garbage is collected, and, as root, what a collection would free.",
+    )
+    add_json(status)
+    now = add_command(
+        actions,
+        "run",
+        "collect now, after asking",
+        "Remove the generations of all profiles that are older than GC_KEEP_DAYS in "
+        f"{paths.SETTINGS}, then what no root keeps. It refuses to run while a root leads to a "
+        "place that is not mounted.",
+    )
+    add_yes(now)
+    add_dry_run(now)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.action == "enable":
+        return enable(dry_run=arguments.dry_run)
+    if arguments.action == "disable":
+        return disable()
+    if arguments.action == "run":
+        return run(yes=arguments.yes, dry_run=arguments.dry_run)
+    return show(as_json=arguments.json)
+
+
+COMMAND = Command(
+    "collect garbage, now or each week",
+    "Collect garbage: remove old generations of the profiles of root and all users, and then the "
+    "store paths that nothing keeps. Unless it is enabled, nothing is collected by itself.",
+    _run,
+    _add_arguments,
+    (
+        ("sudo nix-aurora gc enable", "collect garbage each week"),
+        ("sudo nix-aurora gc run", "collect garbage now, after asking"),
+    ),
+)

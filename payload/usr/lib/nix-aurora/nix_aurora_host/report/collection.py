@@ -1,0 +1,60 @@
+"""What status says of collecting garbage: for people, and for programs."""
+
+import os
+
+from nix_aurora_host.gather.collection import Garbage
+from nix_aurora_host.text import human, printable
+
+
+def describe(garbage: Garbage) -> dict[str, object]:
+    """Return it as JSON has it; sizes are in bytes, null is unknown."""
+    dead = garbage.dead
+    return {
+        "enabled": garbage.enabled,
+        "timer": garbage.state,
+        "next": garbage.next or None,
+        "last": garbage.last or None,
+        "failed": garbage.failed,
+        "keep_days": garbage.days,
+        "limits": dict(garbage.limits),
+        "dead": None if dead is None else {"paths": dead.paths, "size": dead.size},
+    }
+
+
+def render(garbage: Garbage) -> str:
+    """Return it in lines."""
+    return "\n".join((_timer(garbage), _limits(garbage), _dead(garbage)))
+
+
+def _timer(garbage: Garbage) -> str:
+    if not garbage.enabled:
+        return "not collected by itself: sudo nix-aurora gc enable"
+    lines = [f"collected each week, but for {garbage.days} days of generations"]
+    if garbage.next:
+        lines.append(f"next: {garbage.next}")
+    if garbage.last:
+        failed = ", which failed: sudo nix-aurora doctor" if garbage.failed else ""
+        lines.append(f"last: {garbage.last}{failed}")
+    return "\n".join(lines)
+
+
+def _limits(garbage: Garbage) -> str:
+    least = garbage.limits.get("min-free")
+    if least is None:
+        return "no build collects: Nix has no min-free"
+    wanted = garbage.limits.get("max-free")
+    until = f", until {_size(wanted)} are" if wanted is not None else ""
+    return f"a build collects where less than {_size(least)} are free{until}"
+
+
+def _size(value: str) -> str:
+    return human(int(value)) if value.isdecimal() else printable(value)
+
+
+def _dead(garbage: Garbage) -> str:
+    dead = garbage.dead
+    if dead is not None:
+        return f"a collection now would free about {human(dead.size)} ({dead.paths} store paths)"
+    if os.geteuid() != 0:
+        return "what a collection would free, only root can see: sudo nix-aurora status"
+    return "what a collection would free is unknown: the database did not answer in time"

@@ -1,0 +1,72 @@
+"""Nix's min-free and max-free: what suits a disk, and whose values hold."""
+
+from pathlib import Path
+
+import pytest
+from nix_aurora_host import paths
+from nix_aurora_host.collection import limits
+from nix_aurora_host.collection.limits import Limits
+
+from tests.readme import TOP
+
+_GIB = 1 << 30
+
+
+@pytest.fixture
+def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a directory with the packaged settings of Nix, which the module reads and changes."""
+    for name in ("NIX_CONF", "CUSTOM_CONF", "GC_CONF"):
+        path = Path(getattr(paths, name))
+        monkeypatch.setattr(paths, name, str(tmp_path / path.name))
+        packaged = TOP / f"payload{path}"
+        if packaged.exists():
+            (tmp_path / path.name).write_text(packaged.read_text())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("size", "least", "wanted"),
+    [
+        (400 << 20, 20 << 20, 60 << 20),
+        (60 * _GIB, 3 * _GIB, 9 * _GIB),
+        (2000 * _GIB, 8 * _GIB, 24 * _GIB),
+    ],
+)
+def test_limits_suit_the_size_of_the_disk(size: int, least: int, wanted: int) -> None:
+    assert limits.choose(size) == Limits(least, wanted)
+
+
+def test_this_disk_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "BASE", str(tmp_path))
+    here = limits.choose_here()
+    assert here.wanted == 3 * here.least > 0
+    monkeypatch.setattr(paths, "BASE", str(tmp_path / "missing"))
+    assert limits.choose_here().least > 0  # of /var
+
+
+def test_what_is_written_holds_and_is_removed_again(etc: Path) -> None:
+    assert limits.read_values() == {}
+    assert not limits.remove()
+    limits.write(Limits(10, 30))
+    assert limits.read_values() == {"min-free": "10", "max-free": "30"}
+    assert limits.remove()
+    assert limits.read_values() == {}
+    assert not Path(paths.GC_CONF).exists()
+
+
+def test_the_administrators_values_win(etc: Path) -> None:
+    limits.write(Limits(10, 30))
+    with Path(paths.CUSTOM_CONF).open("a") as file:
+        file.write("min-free = 5G\n")
+    assert limits.read_values() == {"min-free": "5G", "max-free": "30"}
+
+
+def test_a_nix_conf_that_does_not_include_them_is_noticed(etc: Path) -> None:
+    """As determinate-nixd's, or one that an administrator changed before there was the line."""
+    assert limits.is_included()
+    Path(paths.NIX_CONF).write_text("sandbox = true\n!include nix.custom.conf\n")
+    limits.write(Limits(10, 30))
+    assert not limits.is_included()
+    assert limits.read_values() == {}
+    Path(paths.CUSTOM_CONF).write_text(f"!include {paths.GC_CONF}\n")
+    assert limits.is_included()
