@@ -46,7 +46,7 @@ _RUN = {
         "tests/host/test_build_users.py::"
         "test_a_host_changes_to_the_new_ids_by_the_documented_commands",
     ),
-    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_the_documented_way_back",
+    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_documented_way_back_works",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }
 # Commands that no test runs, with the reason. As much as possible is checked without running them.
