@@ -543,8 +543,7 @@ ELSEWHERE: Mapping[str, str] = {
         "tests/host/test_gpu.py::test_doctor_names_what_is_broken_and_the_fix_cures_it",
     ),
     # A relocated store.
-    "store-not-mounted": "tests/host/test_relocated.py::"
-    "test_what_is_missing_is_named_with_its_cure",
+    "store-not-mounted": "tests/host/test_relocated.py::test_missing_file_is_named_with_its_cure",
     # Boots that move the system onto another root directory.
     "nix-root-stopped": "tests/host/test_mount.py::test_two_failed_boots_are_the_last_to_try",
     "nix-root-failed": "tests/host/test_mount.py::test_fault_leaves_a_whole_system",

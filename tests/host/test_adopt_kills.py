@@ -109,7 +109,7 @@ def roots(nix_tree: Tree, former_root: Path) -> Iterator[Roots]:
 
 
 @pytest.mark.parametrize(("way", "number"), chosen(_CASES))
-def test_users_keep_everything_whenever_it_is_killed(roots: Roots, way: str, number: int) -> None:
+def test_users_keep_everything_after_any_kill(roots: Roots, way: str, number: int) -> None:
     calls = roots.calls(way)
     position = (number + random.Random(f"{SEED} {way} {number}").random()) / _POINTS[way]  # noqa: S311
     name, count = calls[int(position * len(calls))]

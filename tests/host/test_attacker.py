@@ -48,7 +48,7 @@ path=$(nix-store --add /tmp/forger)
         "flock --nonblock /var/lib/nix/var/nix/gc.lock true",
     ],
 )
-def test_a_user_can_open_nothing_of_the_imports(nix_host: Host, attempt: str) -> None:
+def test_user_can_open_no_file_of_the_import(nix_host: Host, attempt: str) -> None:
     result = nix_host.run_as("other", attempt, check=False)
     assert result.returncode != 0
     assert "Permission denied" in result.stderr
@@ -81,7 +81,7 @@ sys.exit(program.main())
 
 
 @pytest.mark.parametrize("lock", [f"{_OWN}/lock", "/var/lib/nix/var/nix/gc.lock"])
-def test_an_import_does_not_wait_for_ever(nix_host: Host, lock: str) -> None:
+def test_import_does_not_wait_forever(nix_host: Host, lock: str) -> None:
     nix_host.run(
         f"rm -f {_OWN}/imported\n"
         f"(flock {lock} sleep 60) </dev/null >/dev/null 2>&1 & echo $! >/run/holder"
@@ -99,7 +99,7 @@ def test_an_import_does_not_wait_for_ever(nix_host: Host, lock: str) -> None:
 # --- the store
 
 
-def test_what_a_build_user_plants_is_not_read(nix_host: Host) -> None:
+def test_files_that_a_build_user_plants_are_not_read(nix_host: Host) -> None:
     """A build user owns an endless file and a directory under names that the import needs."""
     add_program(nix_host)
     script = f"""
@@ -142,7 +142,7 @@ def test_root_runs_no_nix_that_a_build_user_owns(nix_host: Host) -> None:
 # --- the daemon
 
 
-def test_idle_connections_of_one_user_keep_nobody_out(nix_host: Host, tmp_path: Path) -> None:
+def test_idle_connections_of_one_user_block_nobody(nix_host: Host, tmp_path: Path) -> None:
     (tmp_path / "client.py").write_text(_CLIENT)
     nix_host.copy_in(tmp_path / "client.py", "/run/client.py")
     nix_host.run(
@@ -180,7 +180,7 @@ def test_a_program_with_escapes_in_its_name_forges_no_line_of_purge(nix_host: Ho
     nix_host.run(hint.removeprefix("hint: sudo "))
 
 
-def test_what_is_mounted_while_purge_asks_is_kept(nix_tree: Tree, make_host: HostMaker) -> None:
+def test_mount_during_purges_question_is_kept(nix_tree: Tree, make_host: HostMaker) -> None:
     """S9: a bind mount of the same file system appears between the question and the answer."""
     host = make_host(nix_tree)
     host.boot()

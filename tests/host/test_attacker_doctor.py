@@ -77,7 +77,7 @@ def test_a_users_settings_name_no_file_to_root(host: Host, line: str) -> None:
     assert "all is well" in _looked_at_by_root(host)
 
 
-def test_what_a_user_has_written_acts_on_no_terminal(host: Host) -> None:
+def test_text_of_a_user_cannot_control_a_terminal(host: Host) -> None:
     """S5: settings, values of NIX_REMOTE and names of files contain escapes and forged lines."""
     host.run_as(
         "tester",
@@ -112,7 +112,7 @@ def test_what_a_user_has_written_acts_on_no_terminal(host: Host) -> None:
         "echo 'yes' >>~/.zlogin",
     ],
 )
-def test_nothing_in_a_home_holds_doctor_or_fills_its_memory(host: Host, trap: str) -> None:
+def test_nothing_in_a_home_blocks_doctor_or_fills_its_memory(host: Host, trap: str) -> None:
     """S6: time and memory are limited for pipes, devices, endless files and endless output."""
     host.run_as("tester", trap, login=False)
     measured = shlex.join(["sudo", "python3", "-c", _MEASURE])
@@ -133,7 +133,7 @@ def test_a_link_out_of_the_home_reveals_nothing(host: Host) -> None:
 @pytest.mark.parametrize(
     "name", ["a; touch pwned", "$(touch pwned)", "`touch pwned`", "a'; touch pwned; '", "-n\n.sh"]
 )
-def test_the_name_of_a_file_runs_nothing(host: Host, name: str) -> None:
+def test_name_of_a_file_runs_nothing(host: Host, name: str) -> None:
     """S7: the fix runs as the file's owner, and takes the name as one word."""
     path = f"{_HOME}/.config/environment.d/{name}.conf"
     host.run_as(

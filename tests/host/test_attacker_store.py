@@ -150,7 +150,7 @@ def test_planted_content_stays_out_after_a_loss(host: Host) -> None:
         "/nix/store",
     ],
 )
-def test_a_root_that_is_no_store_path_is_no_finding(host: Host, target: str) -> None:
+def test_root_outside_the_store_is_no_finding(host: Host, target: str) -> None:
     host.run("rm -f /var/home/other/result")
     before = _findings(host)
     _root(host, "result", target)
@@ -160,7 +160,7 @@ def test_a_root_that_is_no_store_path_is_no_finding(host: Host, target: str) -> 
     host.run("rm -f /var/home/other/result")
 
 
-def test_the_copies_are_root_s_alone(host: Host) -> None:
+def test_copies_are_only_for_root(host: Host) -> None:
     refused = host.run_as("other", "cat /var/lib/nix/.nix-aurora/database/1/db.sqlite", check=False)
     assert refused.returncode == 1
     modes = host.run("stat --format=%a:%U /var/lib/nix/.nix-aurora/database{,/1,/1/*}").stdout

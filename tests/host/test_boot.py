@@ -108,7 +108,7 @@ def test_a_first_boot_is_whole_and_a_second_imports_nothing(
 
 
 @pytest.mark.parametrize("suite", ["forky", "trixie"])
-def test_a_host_that_ran_without_the_package_gets_it(
+def test_package_is_added_to_a_host_that_ran_without_it(
     tree_with_nix: Tree, make_nix_tree: NixTreeMaker, make_host: HostMaker, suite: str
 ) -> None:
     """Nothing runs systemd-sysusers there: neither rpm-ostree nor, since /etc is old, the boot."""
@@ -150,7 +150,7 @@ def test_connections_and_commands_wait_for_the_import(slow_host: Host, tmp_path:
     assert (code, state) == ("exit 124", "activating")
 
 
-def test_a_first_import_holds_up_no_login(slow_host: Host) -> None:
+def test_first_import_delays_no_login(slow_host: Host) -> None:
     slow_host.wait_until_up()
     login = _moment(slow_host, "display-manager.service", "ActiveEnterTimestamp")
     began = _moment(slow_host, "nix-setup.service", "InactiveExitTimestamp")

@@ -133,7 +133,7 @@ def test_a_new_host_has_the_fixed_ids(host: Host) -> None:
     _check_builds(host)
 
 
-def test_the_ids_lie_in_no_range_of_others(host: Host) -> None:
+def test_ids_are_in_no_foreign_range(host: Host) -> None:
     """The ranges are those of Nix, login.defs and systemd.
 
     docs/build-users.md explains each conflict.
@@ -193,9 +193,7 @@ def test_login_screens_list_people_only(host: Host) -> None:
 # --- a host with the earlier ids
 
 
-def test_a_host_keeps_the_ids_that_it_has(
-    former_tree: Tree, fedora_tree: Tree, make_host: HostMaker
-) -> None:
+def test_host_keeps_its_ids(former_tree: Tree, fedora_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(former_tree)
     host.boot()
     add_program(host)
@@ -261,7 +259,7 @@ def test_earlier_and_new_ids_work_together(
 
 
 @pytest.mark.parametrize("taken", [range(GROUP_ID, IDS[-1] + 1), (GROUP_ID, IDS[0], IDS[8])])
-def test_builds_work_where_ids_are_taken(
+def test_builds_work_if_the_ids_are_taken(
     tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, taken: list[int]
 ) -> None:
     """The host has run without the package, and has users with the ids of the build users."""

@@ -135,7 +135,7 @@ def test_a_login_finds_nix_by_its_name(host: Host, layout: str, shell: str) -> N
 
 
 @pytest.mark.parametrize("begin", ["env -i HOME=$HOME PATH=/usr/bin ", "sudo -n "])
-def test_what_is_no_login_finds_it_too(host: Host, layout: str, begin: str) -> None:
+def test_shells_without_a_login_find_nix(host: Host, layout: str, begin: str) -> None:
     assert _find(host, begin) == (
         _in_path(f"{_DEFAULT}/bin/nix", _DAEMON_SH)
         if layout == "mount"
@@ -152,7 +152,7 @@ def test_program_of_a_private_root_finds_nix(host: Host) -> None:
     )
 
 
-def test_the_default_profile_leads_to_it_where_path_does_not(host: Host, layout: str) -> None:
+def test_default_profile_leads_to_nix_without_path(host: Host, layout: str) -> None:
     host.run_as("tester", "mkdir -p bin; ln -sf /bin/sh bin/")
     for start in _STARTS[layout]:
         found = _find(host, f"{start}env -i HOME=$HOME PATH=$HOME/bin ")
@@ -162,7 +162,7 @@ def test_the_default_profile_leads_to_it_where_path_does_not(host: Host, layout:
 # --- use
 
 
-def test_its_steps_in_a_project(host: Host, layout: str, cached: str) -> None:
+def test_steps_of_devbox_work_in_a_project(host: Host, layout: str, cached: str) -> None:
     for start in _STARTS[layout]:
         seen = _use(host, start, cached)
         paths = seen["paths"]
@@ -182,9 +182,7 @@ def test_its_steps_in_a_project(host: Host, layout: str, cached: str) -> None:
         assert kept == "greeting from greet\n"
 
 
-def test_outside_of_a_private_root_only_the_programs_are_missing(
-    host: Host, layout: str, cached: str
-) -> None:
+def test_only_programs_fail_outside_of_a_private_root(host: Host, layout: str, cached: str) -> None:
     """Use a devbox that Nix did not install: its commands work, but the programs do not start."""
     seen = _use(host, "", cached)
     assert len(seen["installed"]) == 2

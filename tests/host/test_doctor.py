@@ -57,7 +57,7 @@ def test_line_that_nix_refuses_becomes_a_comment_with_a_copy(host: Host) -> None
     build(host)
 
 
-def test_looking_starts_no_daemon_that_fails(host: Host) -> None:
+def test_doctor_starts_no_failing_daemon(host: Host) -> None:
     """Any user may run it repeatedly; once the file is corrected, everything is well at once."""
     own = "/etc/nix/nix.custom.conf"
     host.run(f"systemctl stop nix-daemon.service; cp {own} /tmp/custom; echo bad >>{own}")

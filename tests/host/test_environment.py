@@ -208,7 +208,7 @@ def test_no_helper_variables_remain_in_a_shell(host: Host) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_login_shell_has_it(host: Host, shell: str) -> None:
+def test_login_shell_has_the_environment(host: Host, shell: str) -> None:
     seen = _parse(host.run_as("tester", _SHOW, shell=shell).stdout)
     start = seen["PATH"].removeprefix(f"{_OWN}/bin:{_DEFAULT}/bin:")
     assert start.startswith("/usr/local/bin:/usr/bin:")
@@ -220,7 +220,7 @@ def test_a_login_shell_has_it(host: Host, shell: str) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_interactive_shell_without_a_login_has_it(host: Host, shell: str) -> None:
+def test_interactive_shell_without_a_login_has_the_environment(host: Host, shell: str) -> None:
     script = f"export PATH=/usr/bin; {shell} -ic {shlex.quote(_SHOW)}"
     seen = _parse(host.run_as("tester", script, login=False).stdout)
     assert seen == _expected()
@@ -237,7 +237,7 @@ def test_homebrew_comes_last(host: Host, shell: str) -> None:
         host.run(_NO_BREW)
 
 
-def test_the_users_manager_and_its_units_have_it(host: Host) -> None:
+def test_users_manager_and_its_units_have_the_environment(host: Host) -> None:
     host.linger("tester")
     host.run(r"""printf '[Service]\nType=oneshot\nExecStart=sh -c "env >%%t/of-unit"\n' \
         >/etc/systemd/user/show.service""")

@@ -158,7 +158,7 @@ def test_noexec_mount_is_named_and_its_hint_works_while_a_client_waits(
     check_whole(host)
 
 
-def test_connections_do_not_spin_a_daemon_whose_settings_are_wrong(
+def test_connections_do_not_restart_a_misconfigured_daemon_in_a_loop(
     nix_host: Host, tmp_path: Path
 ) -> None:
     """It starts at most four times in 20 s, and works again once the settings are corrected."""

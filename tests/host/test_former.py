@@ -76,7 +76,7 @@ systemctl start nix-daemon.socket nix-daemon.service
 
 
 @pytest.mark.parametrize(("left", "layout"), _CHOSEN)
-def test_what_an_installer_has_left_is_cured_by_the_fixes(
+def test_fixes_cure_the_leftovers_of_an_installer(
     left: str, layout: str, make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     """The fault is found after a boot with it; the fix is the first one each time, or the last."""

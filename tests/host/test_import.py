@@ -58,7 +58,7 @@ _STAGES = {
 
 
 @pytest.mark.parametrize("stage", _STAGES)
-def test_killed_at_a_stage(store: Store, stage: str) -> None:
+def test_import_resumes_after_a_kill_at_any_stage(store: Store, stage: str) -> None:
     """Each kill has the same start; the next run finishes the work."""
     killed = store.run_import(at=_STAGES[stage], check=False)
     assert killed.returncode == _KILLED

@@ -309,7 +309,7 @@ def test_lost_working_directory_becomes_the_root_directory(
         assert told[0].endswith("; continuing in /")
 
 
-def test_the_process_stays_the_same_one(host: Host) -> None:
+def test_process_id_stays_the_same(host: Host) -> None:
     result = host.run_as("tester", f"echo $$; exec {_WITH_NIX} bash -c 'echo $$'")
     assert len(set(result.stdout.split())) == 1
 

@@ -104,7 +104,7 @@ def _find_early(host: Host) -> set[str]:
     }
 
 
-def test_what_keeps_its_root_starts_after_the_move(host: Host) -> None:
+def test_units_that_keep_their_root_start_after_the_move(host: Host) -> None:
     """A new systemd may have a unit that nix-root.target does not name yet."""
     assert _find_early(host) == set()
     host.run(

@@ -57,7 +57,7 @@ def host(before: Host) -> Host:
 # --- a boot
 
 
-def test_a_boot_with_it_is_whole(host: Host) -> None:
+def test_boot_in_the_relocated_layout_is_whole(host: Host) -> None:
     assert host.read("/run/nix-aurora/layout") == "relocated\n"
     assert (
         host.run("findmnt --noheadings --output FSROOT,OPTIONS /run/nix/store")
@@ -155,7 +155,7 @@ def test_doctor_finds_it_healthy_and_knows_the_way_back(host: Host) -> None:
         assert "/etc/nix-aurora.conf" in found["layout-relocated"]["fix"]
 
 
-def test_what_is_missing_is_named_with_its_cure(host: Host) -> None:
+def test_missing_file_is_named_with_its_cure(host: Host) -> None:
     host.run("systemctl stop nix-daemon.service nix-daemon.socket run-nix-store.mount")
     found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     fix = {finding["id"]: finding["fix"] for finding in found}["store-not-mounted"]
@@ -175,7 +175,7 @@ def test_what_is_missing_is_named_with_its_cure(host: Host) -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_what_a_user_installs_starts_by_its_bare_name(host: Host, shell: str) -> None:
+def test_installed_program_starts_by_its_bare_name(host: Host, shell: str) -> None:
     add = f"nix profile install --file /srv/greet.nix --argstr name of-{shell}"
     host.run_as("tester", add, shell=shell)
     show = "printenv PATH NIX_PROFILES XDG_DATA_DIRS NIX_STORE_DIR NIX_DAEMON_SOCKET_PATH"
@@ -192,7 +192,7 @@ def test_what_a_user_installs_starts_by_its_bare_name(host: Host, shell: str) ->
     host.run_as("tester", f"test -d {path.split(':')[0]}")
 
 
-def test_the_desktop_session_has_the_same(host: Host) -> None:
+def test_desktop_session_has_the_environment(host: Host) -> None:
     host.linger("tester")
     session = "systemctl --user daemon-reexec; systemctl --user show-environment"
     told = host.run_as("tester", session).stdout.splitlines()
@@ -217,7 +217,7 @@ def test_graphics_drivers_of_this_store_are_linked(host: Host) -> None:
     host.run(f"nix-collect-garbage; [ -e {LINK}/lib ]; nix-aurora gpu disable; [ ! -L {LINK} ]")
 
 
-def test_what_nix_starts_has_no_library_path(host: Host) -> None:
+def test_children_of_nix_have_no_library_path(host: Host) -> None:
     script = """
     nix shell --file /srv/greet.nix -c sh -c 'greet; printenv'
     NIX_BUILD_SHELL=/bin/bash nix-shell /srv/greet.nix --run 'echo "$greeting"; printenv'
@@ -228,7 +228,7 @@ def test_what_nix_starts_has_no_library_path(host: Host) -> None:
     assert not any(line.startswith("LD_") for line in lines)
 
 
-def test_root_goes_through_the_daemon_and_reaches_the_store_itself(host: Host) -> None:
+def test_root_uses_the_daemon_or_the_store_directly(host: Host) -> None:
     info = host.run_as("tester", "sudo -n nix store info --json").stdout
     assert '"trusted":true' in info
     assert '"url":"daemon"' in info
@@ -253,9 +253,7 @@ def test_unreachable_builders_break_no_build(host: Host) -> None:
     ],
     ids=["by a user", "by root", "by root past the daemon", "by the timer's service"],
 )
-def test_a_collection_spares_what_runs_and_what_is_rooted(
-    host: Host, user: str, command: str
-) -> None:
+def test_collection_spares_running_programs_and_roots(host: Host, user: str, command: str) -> None:
     check_collection(host, user, command)
     check_whole(host)
     assert host.run(IMPORT).output == ""

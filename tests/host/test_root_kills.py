@@ -65,7 +65,7 @@ def calls(host: Host, kind: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize(("kind", "number"), chosen(_CASES), indirect=["kind"])
-def test_boot_is_whole_at_whatever_system_call_nix_root_dies(
+def test_boot_is_whole_after_a_kill_at_any_system_call(
     host: Host, kind: str, calls: list[tuple[str, int]], number: int
 ) -> None:
     position = (number + random.Random(f"{SEED} {kind} {number}").random()) / _KILLS  # noqa: S311

@@ -147,7 +147,7 @@ def test_local_cache_is_used(host: Host) -> None:
         host.run("mv /run/nix.custom.conf /etc/nix/; systemctl restart nix-daemon.service")
 
 
-def test_a_user_cannot_bring_a_cache_or_lift_the_sandbox(host: Host) -> None:
+def test_user_cannot_add_a_cache_or_disable_the_sandbox(host: Host) -> None:
     path = host.run_as("tester", _build("forged")).stdout.strip()
     host.run(f"nix copy --to file:///srv/forged {path}; nix store delete {path}")
     options = (
@@ -188,19 +188,19 @@ def test_a_user_cannot_bring_a_cache_or_lift_the_sandbox(host: Host) -> None:
         "echo x >>/etc/nix/nix.conf",
     ],
 )
-def test_a_user_cannot(host: Host, attempt: str) -> None:
+def test_forbidden_actions_of_a_user_fail(host: Host, attempt: str) -> None:
     result = host.run_as("tester", attempt, check=False)
     assert result.returncode != 0
     assert re.search("Permission denied|Operation not permitted", result.stderr), result.output
 
 
-def test_root_alone_is_trusted(host: Host) -> None:
+def test_only_root_is_trusted(host: Host) -> None:
     assert host.run("nix config show trusted-users").stdout == "root\n"
     for person in _PEOPLE:  # the first is in wheel
         assert '"trusted":false' in host.run_as(person, "nix store info --json").stdout
 
 
-def test_sudo_goes_through_the_daemon(host: Host) -> None:
+def test_sudo_uses_the_daemon(host: Host) -> None:
     info = host.run_as("tester", "sudo -n nix store info --json").stdout
     assert '"trusted":true' in info
     assert '"url":"daemon"' in info

@@ -165,7 +165,7 @@ def test_failed_lint_ends_the_build(podman: Podman, project: Path, tmp_path: Pat
     assert podman.shell("podman image exists left", cwd=tmp_path, check=False).returncode == 1
 
 
-def test_a_host_of_the_image(image: ImageMaker, tmp_path: Path) -> None:
+def test_host_of_the_image_works(image: ImageMaker, tmp_path: Path) -> None:
     """Boot it, and let its users build and install."""
     deployed = Tree((image("image"),)).changed(tmp_path / "deployed", _DEPLOY)
     with Host(fit_for_sample(deployed, tmp_path / "settings"), tmp_path / "host") as host:

@@ -43,7 +43,7 @@ def _switch(host: Deployment, branch: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_nix_goes_along_with_the_deployment(kind: str, make_deployment: DeploymentMaker) -> None:
+def test_nix_follows_the_deployment(kind: str, make_deployment: DeploymentMaker) -> None:
     host = make_deployment("nix-trixie", arguments=KINDS[kind])
     host.boot()
     add_program(host)

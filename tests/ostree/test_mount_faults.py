@@ -25,7 +25,7 @@ systemctl enable hang.service
 """
 
 
-def test_whatever_goes_wrong_the_boot_is_whole(make_deployment: DeploymentMaker) -> None:
+def test_boot_is_whole_with_any_fault(make_deployment: DeploymentMaker) -> None:
     host = make_deployment("nix-forky")
     host.boot()
     add_program(host)

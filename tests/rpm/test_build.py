@@ -57,9 +57,7 @@ def test_nothing_else_remains(built: Built) -> None:
     assert {path.name for path in built.out.iterdir()} == kept | {p.name for p in built.paths}
 
 
-def test_a_second_build_is_the_same(
-    built: Built, tarballs: dict[str, Path], tmp_path: Path
-) -> None:
+def test_second_build_is_the_same(built: Built, tarballs: dict[str, Path], tmp_path: Path) -> None:
     """Use another directory, another order of sources, and another umask."""
     before = os.umask(0o077)
     try:

@@ -185,7 +185,7 @@ def test_nix_names_the_next_step_before_the_import(host: Scratch) -> None:
 # --- use
 
 
-def test_the_user_of_the_wrapper_gets_the_packaged_nix(ready: Scratch, built: Built) -> None:
+def test_wrapper_runs_the_packaged_nix(ready: Scratch, built: Built) -> None:
     version = query(built.rpms["x86_64"], "%{VERSION}")
     assert ready.run("/usr/bin/nix --version", user="alice").stdout == f"nix (Nix) {version}\n"
     links = ready.run("rpm --query --list nix-aurora | grep ^/usr/bin/nix").stdout.split()
@@ -258,7 +258,7 @@ def test_packaged_nix_survives_a_collection(ready: Scratch) -> None:
     assert ready.run("nix-store --verify --check-contents 2>&1").stdout.count("missing") == 0
 
 
-def test_all_of_that_left_the_package_as_it_was(ready: Scratch) -> None:
+def test_use_leaves_the_package_unchanged(ready: Scratch) -> None:
     """Ignore the settings that the tests have edited."""
     assert ready.run(_VERIFY, check=False).output.split() == [
         *("S.5....T.", "c", "/etc/nix/nix.custom.conf")

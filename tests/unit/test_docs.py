@@ -55,7 +55,7 @@ _RUN = {
     ),
     "echo GC_KEEP_DAYS=90": "tests/host/test_collection.py::"
     "test_it_is_off_until_it_is_enabled_and_survives_an_upgrade",
-    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_the_documented_way_back",
+    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_documented_way_back_works",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }
 # Commands that no test runs, with the reason. As much as possible is checked without running them.

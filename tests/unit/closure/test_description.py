@@ -139,7 +139,7 @@ def test_size_counts_whole_blocks_and_inodes(described: Path, staged: Staged) ->
     assert json.loads((described / "closure.json").read_text())["size"] == expected
 
 
-def test_env_is_read_by_a_shell(described: Path, staged: Staged) -> None:
+def test_shell_reads_the_environment_file(described: Path, staged: Staged) -> None:
     file = described / "closure.env"
     keys = [line.partition("=")[0] for line in file.read_text().splitlines()]
     script = f'set -eu; . "$1"; printf "%s\\n" {" ".join(f"${key}" for key in keys)}'

@@ -28,7 +28,7 @@ def broken(sample: Sample) -> None:
     sample.reginfo = register(sample).replace("\n", "\n\n", 1)
 
 
-def test_staged_tree(tmp_path: Path) -> None:
+def test_staged_tree_has_the_layout_of_a_host(tmp_path: Path) -> None:
     staged = stage(make_tarball(tmp_path / "t"), tmp_path / "out", ORIGIN)
     assert staged.root == tmp_path / "out/stage/x86_64/var/lib/nix"
     assert sorted(entry.name for entry in staged.root.iterdir()) == [".reginfo", "store", "var"]

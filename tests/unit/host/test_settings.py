@@ -61,7 +61,7 @@ def test_the_days_that_generations_stay_are_understood(name: str, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", FAULTY)
-def test_a_slip_is_named_and_auto_goes_on(name: str, tmp_path: Path) -> None:
+def test_mistake_is_named_and_auto_applies(name: str, tmp_path: Path) -> None:
     text, line = FAULTY[name]
     (tmp_path / "conf").write_bytes(text)
     found = _show(tmp_path / "conf")

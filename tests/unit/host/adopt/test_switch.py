@@ -89,7 +89,7 @@ def test_socket_stays_in_place(stores: Stores, there: bool) -> None:
 
 @pytest.mark.parametrize("count", range(_RENAMES + 1))
 @pytest.mark.parametrize("again", range(_RENAMES))
-def test_whenever_it_is_killed_it_is_undone_or_finished(
+def test_killed_switch_is_undone_or_finished(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, count: int, again: int
 ) -> None:
     """Kill the completion, too."""

@@ -225,7 +225,7 @@ def test_without_a_copy_it_lists_lost_paths_and_clears_the_marker(
     assert backup() == "copied the database: 0 store paths"
 
 
-def test_a_link_s_name_cannot_act_on_the_terminal(
+def test_name_of_a_link_cannot_control_the_terminal(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _lose(nix)

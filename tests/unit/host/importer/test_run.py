@@ -97,7 +97,7 @@ def test_run_of_an_earlier_package_is_recognized(
     imported.check_whole()
 
 
-def test_a_former_package_that_imports_takes_the_stamp_along(
+def test_import_of_an_earlier_package_removes_the_stamp(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """After a rollback to it, paths may have been collected, so the stamp must not survive."""
