@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from nix_aurora_host import layouts, paths
+from nix_aurora_host import base_mount, layouts, paths
 from nix_aurora_host.system import run
 
 _START = "/usr/libexec/nix-aurora/start-nix"
@@ -33,6 +33,9 @@ def main(program: str, arguments: Sequence[str]) -> int:
             "Nix is set up when the system boots, and no system is running here.",
             "boot this image, or start the container with the host's /nix as its own",
         )
+        return _FAILED
+    if base_mount.is_missing():
+        _say(name, *explain_missing())
         return _FAILED
     state = _wait(program, arguments)
     _start_if_ready(program, arguments)  # it may have come just before the unit was done
@@ -118,6 +121,15 @@ def parse_state(text: str) -> str:
     if state == "inactive" and values.get("ConditionResult") == "no" and was_asked:
         return "active"
     return state
+
+
+def explain_missing() -> tuple[str, ...]:
+    """Return why no program starts while the store's own file system is missing, and the hints."""
+    return (
+        f"the file system that belongs on {paths.BASE} is not mounted.",
+        "sudo nix-aurora doctor",
+        f"systemctl status {base_mount.UNIT}",
+    )
 
 
 def explain(program: str, state: str, *, shown: bool) -> tuple[str, ...]:

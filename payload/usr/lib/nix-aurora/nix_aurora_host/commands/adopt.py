@@ -7,7 +7,7 @@ import sqlite3
 import sys
 from contextlib import redirect_stdout
 
-from nix_aurora_host import paths
+from nix_aurora_host import base_mount, paths
 from nix_aurora_host.adopt import words
 from nix_aurora_host.adopt.journal import pending
 from nix_aurora_host.adopt.plan import Plan
@@ -57,6 +57,7 @@ def _adopt(
     directory: str | None, *, yes: bool, dry_run: bool, check: bool
 ) -> tuple[Plan | None, Done | None]:
     os.umask(0o022)
+    base_mount.require_mounted()
     if (unfinished := pending()) is not None and dry_run:
         say(f"The takeover of {unfinished} has not ended. To finish it: sudo nix-aurora adopt")
         return None, None

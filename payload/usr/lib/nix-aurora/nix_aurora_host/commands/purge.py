@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from pathlib import Path
 
-from nix_aurora_host import layouts, mounts, occupants, paths, removal, units
+from nix_aurora_host import base_mount, layouts, mounts, occupants, paths, removal, units
 from nix_aurora_host.collection import switch
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
 from nix_aurora_host.dialog import confirm, require_terminal, say
@@ -41,6 +41,7 @@ def purge(*, yes: bool, dry_run: bool) -> int:
     if not dry_run and not yes:
         require_terminal("purge the store", "purge")
     _refuse_link()
+    base_mount.require_mounted()
     if _BASE.is_dir():
         size = human(removal.measure(paths.BASE))
         say(f"{_BASE}: {size}: every store path, every profile, the database")

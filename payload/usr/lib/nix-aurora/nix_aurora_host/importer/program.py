@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from nix_aurora_host import paths
+from nix_aurora_host import base_mount, paths
 from nix_aurora_host.errors import FAILED, CommandError
 from nix_aurora_host.importer import nix, state, users
 from nix_aurora_host.importer.closure import read_closure
@@ -22,6 +22,7 @@ def main(first: Callable[[], object] = lambda: None) -> int:
     """
     try:
         os.umask(0o022)
+        base_mount.require_mounted()
         users.prepare()
         first()
         closure = read_closure()
