@@ -79,7 +79,7 @@ HOST = Package(
     TOP / "payload/usr/lib/nix-aurora/nix_aurora_host",
     (
         *(_BASE, "former", "nix_root", "database", "importer", "adopt", "gpu", "collection"),
-        "gather",
+        *("move", "gather"),
         *("checks", "report", "commands", "cli"),
     ),
 )

@@ -1,7 +1,7 @@
 """Test edits of the fstab line that mounts another Nix's store."""
 
 import pytest
-from nix_aurora_host.adopt.fstab import move_line, parse
+from nix_aurora_host.adopt.fstab import find_moved, give_back, move_line, parse
 from nix_aurora_host.former.mounts import Line
 
 _TEXT = b"""# a comment
@@ -42,3 +42,28 @@ def test_bytes_that_are_not_text_stay() -> None:
     text = b"/dev/\xff /nix ext4 defaults"
     (line,) = parse(text)
     assert move_line(text, line).endswith(b"\n/dev/\xff /var/lib/nix ext4 defaults")
+
+
+def test_a_moved_line_comes_back() -> None:
+    line = list(parse(_TEXT))[1]
+    moved = move_line(_TEXT, line, by="move")
+    found = find_moved(moved, by="move")
+    assert found is not None
+    assert (found.source, found.point, found.options) == ("UUID=1234", "/nix", line.options)
+    assert give_back(moved, by="move") == _TEXT
+    assert find_moved(moved, by="adopt") is None
+    assert give_back(moved, by="adopt") == moved
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"# nix-aurora move: UUID=1 /var/new btrfs",
+        b"# nix-aurora move: UUID=1 /var/new btrfs\nUUID=1 /var/elsewhere btrfs\n",
+        b"# nix-aurora move: nonsense\nUUID=1 /var/lib/nix btrfs\n",
+    ],
+)
+def test_a_comment_without_its_line_is_left_alone(text: bytes) -> None:
+    assert find_moved(text, by="move") is None
+    assert give_back(text, by="move") == text

@@ -11,7 +11,7 @@ from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import printable
 
 COMMANDS = (
-    *("status", "doctor", "shell", "mount", "gc", "gpu", "recover", "adopt", "relabel"),
+    *("status", "doctor", "shell", "mount", "gc", "gpu", "recover", "adopt", "move", "relabel"),
     "set-aside",
     "purge",
 )

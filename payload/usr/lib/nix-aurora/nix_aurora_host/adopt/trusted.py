@@ -25,15 +25,16 @@ def resolve(directory: str) -> str:
     This applies to all parts of the path, and to the parts of a store that Nix writes as root.
     """
     path = os.path.realpath(directory)
-    _walk(path)
+    require_trusted(path)
     for name in _INNER:
-        _walk(f"{path}/{name}", path)
+        require_trusted(f"{path}/{name}", path)
     _require_store(f"{path}/store")
     _require_file(f"{path}/var/nix/db/db.sqlite")
     return path
 
 
-def _walk(path: str, below: str | None = None) -> None:
+def require_trusted(path: str, below: str | None = None) -> None:
+    """Raise CommandError unless all parts of a path are root's alone, ``below`` one if given."""
     start = TOP if below is None else below
     here, descriptor = start.rstrip("/"), os.open(start, _STEP)
     try:

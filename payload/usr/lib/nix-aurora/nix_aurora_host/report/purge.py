@@ -8,6 +8,8 @@ from pathlib import Path
 from nix_aurora_host import layouts, paths, sysusers
 from nix_aurora_host.dialog import say
 from nix_aurora_host.gather.host import Host, gather_host
+from nix_aurora_host.move.places import BEFORE
+from nix_aurora_host.text import command
 
 _LEFTOVERS = (
     *(".nix-profile", ".nix-defexpr", ".nix-channels", ".config/nix"),
@@ -21,7 +23,10 @@ _LEFTOVERS = (
 
 
 def tell_leftovers() -> None:
-    """Print the files of users that purge keeps."""
+    """Print the files of users that purge keeps, and the store from before a move."""
+    if os.path.lexists(BEFORE):
+        say("The store from before a move, which is kept. To remove it:")
+        say(f"  {command(['sudo', 'rm', '-r', '--one-file-system', BEFORE])}")
     found = [
         f"{entry.pw_dir}/{name}"
         for entry in pwd.getpwall()
