@@ -542,6 +542,11 @@ ELSEWHERE: Mapping[str, str] = {
         ("gpu-conflict", "gpu-damaged", "gpu-lost", "gpu-unlinked", "gpu-unrooted"),
         "tests/host/test_gpu.py::test_doctor_names_what_is_broken_and_the_fix_cures_it",
     ),
+    # A disk of its own.
+    "disk-missing": "tests/host/test_disk.py::"
+    "test_a_missing_disk_is_named_and_nothing_is_imported_below",
+    "disk-read-only": "tests/host/test_disk.py::test_options_of_the_mount",
+    "store-link": "tests/host/test_disk.py::test_a_disk_from_before_the_installation",
     # A relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::test_missing_file_is_named_with_its_cure",
     # Boots that move the system onto another root directory.

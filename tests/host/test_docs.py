@@ -12,6 +12,8 @@ from tests.readme import host_commands
 _TYPED = {
     "sudo nix-aurora adopt": (r"Type yes to adopt it: ", "yes\r"),
     "sudo nix-aurora gc run": (r"Type yes to collect garbage: ", "yes\r"),
+    "sudo nix-aurora move /var/nix-new": (r"Type yes to move it: ", "yes\r"),
+    "sudo nix-aurora move --undo": (r"Type yes to return to it: ", "yes\r"),
     "sudo nix-aurora mount enable --now": (r"Type yes to enable it: ", "yes\r"),
     "nix-aurora shell": (r"[$#] $", "exit\r"),
     "sudo nix-aurora purge": (r"Type yes to remove it: ", "yes\r"),
@@ -21,6 +23,8 @@ _BEFORE = {
     "sudo nix-aurora gpu enable": nixpkgs(version="1.0"),
     "sudo nix-aurora gpu enable path:/etc/drivers": own_flake(),
     "sudo nix-aurora adopt --dry-run": "mkdir /var/nix; cp -a /var/lib/nix/{store,var} /var/nix",
+    "sudo nix-aurora move --dry-run /var/nix-new": "mkdir /var/disk /var/nix-new;"
+    " echo '/var/disk /var/nix-new none bind 0 0' >>/etc/fstab; mount /var/nix-new",
     "sudo systemctl restart nix.mount": "umount --lazy /nix",
 }
 _LAST = "sudo nix-aurora purge"  # after this, no other command would work

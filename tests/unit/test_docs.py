@@ -56,6 +56,16 @@ _RUN = {
     "echo GC_KEEP_DAYS=90": "tests/host/test_collection.py::"
     "test_it_is_off_until_it_is_enabled_and_survives_an_upgrade",
     "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_documented_way_back_works",
+    **dict.fromkeys(
+        ("echo 'LABEL=nix /var/nix-new", "sudo mkdir /var/nix-new", "sudo mount /var/nix-new"),
+        "tests/host/test_disk.py::test_a_move_keeps_all_that_files_have",
+    ),
+    **dict.fromkeys(
+        ("echo 'LABEL=nix /var/lib/nix", "sudo mkdir /var/lib/nix", "sudo mount /var/lib/nix"),
+        "tests/host/test_disk.py::test_a_disk_from_before_the_installation",
+    ),
+    "sudo systemctl daemon-reload": "tests/host/test_disk.py::"
+    "test_a_move_keeps_all_that_files_have",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }
 # Commands that no test runs, with the reason. As much as possible is checked without running them.
@@ -76,6 +86,7 @@ _NOT_RUN = {
     "devbox": "devbox comes from the internet; tests/host/devbox.py takes its steps",
     "mkdir project": "devbox comes from the internet; tests/host/devbox.py takes its steps",
     "distrobox": "its images come from a registry",
+    "sudo mkfs.btrfs": "it makes a file system on a partition; the test makes one in a file",
     "podman run": "its images come from a registry",
     "flatpak-spawn": "it is for a toolbox, whose images come from a registry",
     "nix build": "it takes a project of the reader's",

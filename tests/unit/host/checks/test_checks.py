@@ -14,6 +14,7 @@ from nix_aurora_host.former.facts import ANOTHER, Former, FormerStore, Kind, Tra
 from nix_aurora_host.gather.closure import Closure, Packaged
 from nix_aurora_host.gather.collection import Garbage
 from nix_aurora_host.gather.database import Database
+from nix_aurora_host.gather.disk import Disk
 from nix_aurora_host.gather.everything import Basics, Facts, may_greet
 from nix_aurora_host.gather.host import Foreign, Host, Label
 from nix_aurora_host.gather.logins import Remote, Shell
@@ -84,6 +85,7 @@ WELL = Facts(
 )
 
 _DRIVERS = Gpu("nixpkgs#mesa", OTHER, link=OTHER, valid=True, kept=(OTHER,))
+_READ_ONLY = Disk(mounted=True, read_only=True)
 DAMAGED = Packaged({NIX.removeprefix("/nix/store/"): "the content differs"})
 
 
@@ -99,6 +101,10 @@ def _nix_root(**changes: object) -> Facts:
     """Return the facts of a host whose root directory has no /nix."""
     store = replace(BASICS.store, layout="namespace", nix=AtNix.NOTHING)
     return _with(store=store, nix_root=replace(NixRoot(), **changes))  # type: ignore[arg-type]
+
+
+def _disk(**changes: object) -> Facts:
+    return _with(disk=replace(Disk(), **changes))  # type: ignore[arg-type]
 
 
 def _database(**changes: object) -> Facts:
@@ -154,6 +160,16 @@ def test_healthy_host_has_no_findings() -> None:
         (_store(nix=AtNix.OTHER_MOUNT), {"nix-foreign-mount"}),
         (_store(nix=AtNix.OTHER_STORE), {"nix-foreign-store"}),
         (_store(read_only=True), {"nix-read-only"}),
+        (_disk(missing=True), {"disk-missing"}),
+        (replace(_disk(missing=True), answers=False), {"disk-missing"}),
+        (_disk(mounted=True, read_only=True), {"disk-read-only"}),
+        (_with(disk=_READ_ONLY, store=replace(BASICS.store, read_only=True)), {"disk-read-only"}),
+        (_disk(link="/var/mnt/nix"), {"store-link"}),
+        (_disk(link="/run/media/u/disk/nix", lasting=False), {"store-link-to-unlisted-disk"}),
+        (_disk(unsummed="nodatacow"), {"disk-without-checksums"}),
+        (_disk(nocow=(paths.BASE, paths.STORE)), {"disk-without-checksums"}),
+        (_disk(before=True), {"store-before-move"}),
+        (_disk(before=True, unfinished=True), {"move-unfinished"}),
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
         (replace(WELL, adoption="/var/home/nix"), {"adoption-unfinished"}),
         (  # what is seen meanwhile is not the store, and so not judged

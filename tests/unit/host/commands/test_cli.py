@@ -10,6 +10,7 @@ import pytest
 from nix_aurora_host import cli
 from nix_aurora_host.commands import doctor, status
 from nix_aurora_host.gather import everything
+from nix_aurora_host.gather.disk import Disk
 from nix_aurora_host.gather.everything import gather_all, gather_basics
 from nix_aurora_host.gather.store import AtNix
 
@@ -121,7 +122,8 @@ def test_doctor_gathers_the_facts_that_it_needs(monkeypatch: pytest.MonkeyPatch)
         "gather_shells": (BASH,),
         "gather_remotes": (),
         "gather_foreign": WELL.foreign,
-        "gather_disk": None,
+        "gather_waiting_disk": None,
+        "gather_disk": Disk(),
         "daemon_answers": True,
     }
     for name, answer in answers.items():

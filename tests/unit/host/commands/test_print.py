@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from nix_aurora_host import cli, paths
@@ -9,7 +10,9 @@ from nix_aurora_host.checks.everything import judge
 from nix_aurora_host.commands import purge
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.finding import Finding, Severity
+from nix_aurora_host.gather.disk import Disk
 from nix_aurora_host.report import doctor, status
+from nix_aurora_host.report import purge as leftovers
 from nix_aurora_host.text import human
 
 from tests.unit.host.checks.test_checks import BASICS, CLOSURE, NIX, OTHER, WELL
@@ -53,6 +56,21 @@ def test_host_with_only_notes_is_well() -> None:
             }
         ],
     }
+
+
+def test_status_names_a_missing_disk_in_place_of_its_space() -> None:
+    assert (
+        "space     the file system that belongs on /var/lib/nix is not mounted: "
+        in status.render(replace(BASICS, disk=Disk(missing=True)))
+    )
+
+
+def test_purge_names_what_a_move_has_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(leftovers, "BEFORE", str(tmp_path))
+    leftovers.tell_leftovers()
+    assert f"  sudo rm -r --one-file-system {tmp_path}\n" in capsys.readouterr().err
 
 
 def test_status_has_a_line_for_each_fact() -> None:

@@ -23,7 +23,8 @@ def check_adoption(facts: Facts) -> Iterator[Finding]:
 
 def check_disk(facts: Facts) -> Iterator[Finding]:
     """A store on a disk of its own is mounted by a boot: what is seen before is not that store."""
-    if facts.disk is not None:
+    # If the boot had waited for the disk in vain, the socket would not be started.
+    if facts.disk is not None and fixes.unit(facts, paths.SOCKET).active == "active":
         message = (
             f"/etc/fstab mounts {printable(facts.disk)} on {paths.BASE}, and it is not mounted "
             "yet; if a reboot does not mount it, see journalctl -b -u var-lib-nix.mount"

@@ -5,6 +5,7 @@ from nix_aurora_host.checks import (
     advisories,
     collection,
     database,
+    disk,
     environment,
     former,
     gpu,
@@ -26,6 +27,7 @@ MODULES = (
     settings_file,
     former,
     nix_root,
+    disk,
     mounts,
     database,
     units,
@@ -51,7 +53,7 @@ def judge(facts: Facts) -> list[Finding]:
     While a takeover has not ended, or the store's disk is not mounted, there is no store to be
     judged, and other fixes would only get in the way.
     """
-    for check in adoption.CHECKS:
+    for check in (*adoption.CHECKS, disk.check_missing):
         if first := list(check(facts)):
             return first
     findings = [finding for check in CHECKS for finding in check(facts)]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from nix_aurora_host import layouts, paths
-from nix_aurora_host.checks import fixes, settings_file
+from nix_aurora_host.checks import disk, fixes, settings_file
 from nix_aurora_host.checks.fixes import Fix
 from nix_aurora_host.checks.kind import Kind, found
 from nix_aurora_host.finding import Finding, Severity
@@ -35,7 +35,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         yield from _check_relocated(facts, layout)
         return
     kind, unit = facts.basics.store.nix, fixes.unit(facts, paths.MOUNT)
-    if facts.basics.store.read_only:
+    if facts.basics.store.read_only and not disk.is_read_only(facts):
         message = "/nix is mounted read-only: Nix can neither build nor install"
         fix = fixes.sudo("mount", "-o", "remount,bind,rw", "/nix")
         yield found(NIX_READ_ONLY, message, fix)

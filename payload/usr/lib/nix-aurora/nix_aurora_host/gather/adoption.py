@@ -21,7 +21,7 @@ def gather_adoption() -> str | None:
         return paths.ADOPTION
 
 
-def gather_disk() -> str | None:
+def gather_waiting_disk() -> str | None:
     """Return what /etc/fstab mounts on /var/lib/nix, if it is not mounted there yet."""
     return find_disk(read(FSTAB) or "", read_mounts(), os.path.realpath(paths.BASE))
 

@@ -9,11 +9,12 @@ from nix_aurora_host.former.facts import Former, FormerStore
 from nix_aurora_host.former.gather import gather_former
 from nix_aurora_host.former.stores import find_keepers
 from nix_aurora_host.former.tree import Tree
-from nix_aurora_host.gather.adoption import gather_adoption, gather_disk
+from nix_aurora_host.gather.adoption import gather_adoption, gather_waiting_disk
 from nix_aurora_host.gather.closure import Closure, Packaged, gather_closure, gather_packaged
 from nix_aurora_host.gather.collection import Garbage, gather_garbage
 from nix_aurora_host.gather.damage import gather_damaged
 from nix_aurora_host.gather.database import Database, gather_database, look_deeper
+from nix_aurora_host.gather.disk import Disk, gather_disk
 from nix_aurora_host.gather.gpu import gather_gpu
 from nix_aurora_host.gather.host import (
     Foreign,
@@ -65,6 +66,7 @@ class Basics:
     upgrades: Upgrades = field(default_factory=Upgrades)
     gpu: Gpu = field(default_factory=Gpu)
     garbage: Garbage = field(default_factory=Garbage)
+    disk: Disk = field(default_factory=Disk)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
         upgrades=gather_upgrades(),
         gpu=gather_gpu(),
         garbage=gather_garbage(settings_file),
+        disk=gather_disk(),
     )
 
 
@@ -137,7 +140,7 @@ def gather_all() -> Facts:
         answers=daemon_answers(paths.SOCKETS[0], _PATIENCE) if greet else None,
         damaged=damaged,
         adoption=gather_adoption(),
-        disk=gather_disk(),
+        disk=gather_waiting_disk(),
         keepers=find_keepers(Tree(), basics.former.stores, person.gone) if person.gone else (),
     )
 

@@ -211,6 +211,10 @@ def _users(basics: Basics) -> str:
 
 def _space(basics: Basics) -> str:
     store = basics.store
+    if basics.disk.missing:
+        return (
+            f"the file system that belongs on {paths.BASE} is not mounted: sudo nix-aurora doctor"
+        )
     text = f"{human(store.free)} of {human(store.size)} free"
     if store.content is None or store.valid_paths is None:
         return f"{text}; the database cannot be read"
