@@ -61,7 +61,7 @@ def _type(context: str) -> str:
 def _restorecon(*options: str) -> Counter[tuple[str, str]]:
     """Run restorecon on all that is on the store's file system; return what it changed, or would.
 
-    It compares types alone, and finds a file with several names right, or labelled, at the first:
+    It compares types alone, and finds a file with several names right, or labeled, at the first:
     the policy has the same for all.
     """
     command = ["restorecon", "-R", "-x", "-v", *options, paths.BASE]
