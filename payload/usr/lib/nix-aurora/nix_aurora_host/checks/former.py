@@ -25,8 +25,8 @@ def check_units(facts: Facts) -> Iterator[Finding]:
     changing = {traces.Kind.DROP_IN, traces.Kind.LINK}
     for trace in former.traces:
         ours = trace.kind is traces.Kind.UNIT and trace.unit in facts.basics.units
-        # units.py reports units that replace ours. A change of another Nix's unit goes with that
-        # unit.
+        # units.py reports units that replace ours. Drop-ins and links of a unit are set aside with
+        # it.
         named = ours or (trace.kind in changing and former.of_unit(trace.unit) is not None)
         if trace.kind in {traces.Kind.UNIT, *changing} and not named:
             fix = fixes.set_aside(facts, trace)

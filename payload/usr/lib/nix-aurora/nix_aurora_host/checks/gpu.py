@@ -23,7 +23,7 @@ _DISABLE = fixes.sudo("nix-aurora", "gpu", "disable")
 
 
 def check_gpu(facts: Facts) -> Iterator[Finding]:
-    """Check that enabled drivers are in the store, rooted and linked; respect links of others."""
+    """Check that enabled drivers are in the store, rooted and linked, and find conflicts."""
     for fault, message in find_faults(facts.basics.gpu):
         match fault:
             case Fault.DAMAGED:

@@ -59,7 +59,7 @@ def _type(context: str) -> str:
 
 
 def _restorecon(*options: str) -> Counter[tuple[str, str]]:
-    """Run restorecon on the store's directory; return what it changed, or would change.
+    """Run restorecon on the store, on its own file system; return what it changed, or would change.
 
     It compares only types. A file with several names is correct, or gets its label, at the first
     name: the policy has the same type for all of them.

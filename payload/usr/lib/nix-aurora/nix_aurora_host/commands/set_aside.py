@@ -16,7 +16,7 @@ from nix_aurora_host.former.gather import gather_former
 from nix_aurora_host.former.stores import FORMER
 from nix_aurora_host.text import command, printable
 
-# These files stay, or are replaced by the packaged ones; either way a new file is written.
+# These stay, or the packaged ones replace them: either way they are new files without labels.
 _WRITTEN = {Kind.FSTAB, Kind.SCRIPT, Kind.SETTINGS}
 
 

@@ -1,4 +1,4 @@
-"""What purge says at its end: what it keeps, and what to do next."""
+"""The last lines of purge: which files it keeps, and what to do next."""
 
 import os
 import pwd
@@ -21,7 +21,7 @@ _LEFTOVERS = (
 
 
 def tell_leftovers() -> None:
-    """Print the files of users that purge keeps."""
+    """Print which files of users purge keeps."""
     found = [
         f"{entry.pw_dir}/{name}"
         for entry in pwd.getpwall()
@@ -35,7 +35,7 @@ def tell_leftovers() -> None:
 
 
 def how_to_remove(host: Host) -> str:
-    """Return how the package is removed from this kind of host."""
+    """Return how to remove the package from this kind of host."""
     if host.layered:
         return "sudo rpm-ostree uninstall nix-aurora"
     if host.image:
