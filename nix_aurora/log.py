@@ -140,8 +140,8 @@ def states(title: str) -> Iterator[Callable[[Mapping[str, str]], None]]:
 def _table(title: str, current: Mapping[str, str]) -> Table:
     table = Table(title=_line(title), title_justify="left", show_header=False)
     for name, state in current.items():
-        colour = {"succeeded": "green", "failed": "red", "canceled": "red"}.get(state, "yellow")
-        table.add_row(_line(name), Text(_shown(state), colour))
+        color = {"succeeded": "green", "failed": "red", "canceled": "red"}.get(state, "yellow")
+        table.add_row(_line(name), Text(_shown(state), color))
     return table
 
 

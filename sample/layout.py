@@ -61,10 +61,10 @@ def link(path: Path, target: str) -> None:
 
 
 def library(package: Path, destination: Path, triplet: str) -> None:
-    """Lay out a package of libraries: ``lib``, and the licence."""
+    """Lay out a package of libraries: ``lib``, and the license."""
     copy(package / "usr/lib" / triplet, destination / "lib")
-    for licence in package.glob("usr/share/doc/*/copyright"):
-        copy(licence, destination / "share/doc" / licence.parent.name / "copyright")
+    for license in package.glob("usr/share/doc/*/copyright"):
+        copy(license, destination / "share/doc" / license.parent.name / "copyright")
 
 
 def busybox(package: Path, destination: Path) -> None:

@@ -74,7 +74,7 @@ def _add(archive: tarfile.TarFile, path: Path, name: str) -> None:
     entry.mtime = _MTIME
     if stat.S_ISLNK(status.st_mode):
         entry.type, entry.mode = tarfile.SYMTYPE, 0o777
-        entry.linkname = os.readlink(path)  # noqa: PTH115 - as it is, not normalised
+        entry.linkname = os.readlink(path)  # noqa: PTH115 - as it is, not normalized
         archive.addfile(entry)
     elif stat.S_ISDIR(status.st_mode):
         entry.type, entry.mode = tarfile.DIRTYPE, 0o755

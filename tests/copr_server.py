@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlencode
 
 from nix_aurora.publish.project import CHROOTS
-from tests.unit.httpserver import Behaviour, Handler, Server
+from tests.unit.httpserver import Behavior, Handler, Server
 
 BUILD = 2545281
 LOGIN, TOKEN = "abcdefghlogin", "secret%token0123456789"
@@ -17,7 +17,7 @@ RESULTS = "https://download.copr.fedorainfracloud.org/results/me/nix-aurora"
 TWO = ("fedora-44-aarch64", "fedora-44-x86_64")
 
 
-def answer(code: int, body: object) -> Behaviour:
+def answer(code: int, body: object) -> Behavior:
     """Answer a request after reading its body.
 
     A client that still sends would not read the answer.
@@ -34,7 +34,7 @@ def answer(code: int, body: object) -> Behaviour:
     return behave
 
 
-def fault(code: int, message: str) -> Behaviour:
+def fault(code: int, message: str) -> Behavior:
     """Return an error as an object with only "error".
 
     coprs/error_handlers.py, RestXErrorHandler.render.
@@ -55,7 +55,7 @@ BAD_LOGIN = answer(
 NO_PROJECT = fault(404, "Project me/nix-aurora does not exist.")
 
 
-def mock_chroots(names: Sequence[str]) -> Behaviour:
+def mock_chroots(names: Sequence[str]) -> Behavior:
     """Return chroots with comments.
 
     views/apiv3_ns/apiv3_mock_chroots.py; tests/test_apiv3/test_mock_chroot.py.
@@ -63,7 +63,7 @@ def mock_chroots(names: Sequence[str]) -> Behaviour:
     return answer(200, dict.fromkeys(names, "") | {"epel-9-x86_64": "A short chroot comment"})
 
 
-def project(chroots: Sequence[str]) -> Behaviour:
+def project(chroots: Sequence[str]) -> Behavior:
     """Return a project: views/apiv3_ns/apiv3_projects.py, to_dict."""
     return answer(
         200,
@@ -100,7 +100,7 @@ def project(chroots: Sequence[str]) -> Behaviour:
 SAFE = answer(200, {"message": "It should be safe to submit a build like this"})
 
 
-def build(state: str, chroots: Sequence[str] = TWO) -> Behaviour:
+def build(state: str, chroots: Sequence[str] = TWO) -> Behavior:
     """Return a build: views/apiv3_ns/apiv3_builds.py, to_dict."""
     return answer(
         200,
@@ -122,7 +122,7 @@ def build(state: str, chroots: Sequence[str] = TWO) -> Behaviour:
     )
 
 
-def build_chroots(states: Mapping[str, str]) -> Behaviour:
+def build_chroots(states: Mapping[str, str]) -> Behavior:
     """Return the chroots of a build: views/apiv3_ns/apiv3_build_chroots.py, to_dict.
 
     The meta is Paginator's. coprs/models.py, result_dir_url: there is no URL before a builder has
@@ -175,14 +175,14 @@ class Copr:
             build_chroots({"fedora-44-x86_64": "succeeded", "fedora-44-aarch64": "succeeded"}),
         )
 
-    def serve(self, name: str, *behaviours: Behaviour) -> None:
-        self.server.serve(self.paths[name], *(self._reading(name, each) for each in behaviours))
+    def serve(self, name: str, *behaviors: Behavior) -> None:
+        self.server.serve(self.paths[name], *(self._reading(name, each) for each in behaviors))
 
-    def _reading(self, name: str, behaviour: Behaviour) -> Behaviour:
+    def _reading(self, name: str, behavior: Behavior) -> Behavior:
         def behave(handler: Handler) -> None:
             size = int(handler.headers.get("Content-Length", 0))
             self.bodies.setdefault(name, []).append(handler.rfile.read(size))
-            behaviour(handler)
+            behavior(handler)
 
         return behave
 

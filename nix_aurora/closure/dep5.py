@@ -1,8 +1,8 @@
-"""The licences that Debian's machine-readable copyright files name, and their SPDX expressions.
+"""The licenses that Debian's machine-readable copyright files name, and their SPDX expressions.
 
 Closures that consist of Debian's packages, such as the sample, need this. python-debian and
 license-expression are not used: they repair and normalize files, but here a file that is not
-exactly in the format must not yield a licence.
+exactly in the format must not yield a license.
 
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/ (DEP-5).
 """
@@ -19,7 +19,7 @@ _FILES = re.compile(r"^Files:", re.MULTILINE)
 _LICENSE = re.compile(r"^License: *(.*?) *$", re.MULTILINE)
 
 # Short names of the format that mean exactly what SPDX's identifier means. "MIT" is not among them:
-# the format warns that several licences have that name.
+# the format warns that several licenses have that name.
 _SAME = {
     name.lower(): identifier
     for name, identifier in (
@@ -41,7 +41,7 @@ _GNU_VERSIONS = {"GPL": ("1.0", "2.0", "3.0"), "LGPL": ("2.0", "2.1", "3.0")}
 def names(text: str) -> tuple[str, ...]:
     """Return the values of the ``License:`` fields in paragraphs of files, sorted and unique.
 
-    The result is empty if ``text`` is not such a file; it has UNNAMED for files whose licence has
+    The result is empty if ``text`` is not such a file; it has UNNAMED for files whose license has
     no name.
     """
     if not _FORMAT.fullmatch(text.partition("\n")[0]):
@@ -58,7 +58,7 @@ def expression(named: Iterable[str]) -> str | None:
     """Return the SPDX expression for everything that ``names`` returned, all of it together.
 
     Return None if a single name is not known for sure: an expression without it would omit the very
-    licence that a reader looks for.
+    license that a reader looks for.
     """
     found = set[str]()
     for name in named:
@@ -70,7 +70,7 @@ def expression(named: Iterable[str]) -> str | None:
 
 
 def _terms(name: str) -> set[str]:
-    """Return the licences that one field requires together; an empty set if they are not known.
+    """Return the licenses that one field requires together; an empty set if they are not known.
 
     A field is one name, or several names joined by one kind of word. If it has several kinds of
     words, commas decide which binds closer.

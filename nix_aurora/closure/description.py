@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from nix_aurora import files, log
-from nix_aurora.closure import licence_list, licences, manifest, sbom
+from nix_aurora.closure import license_list, licenses, manifest, sbom
 from nix_aurora.closure.stage import Staged
 from nix_aurora.closure.usr_share import copy_usr_share
 from nix_aurora.errors import UsageError
@@ -20,7 +20,7 @@ class File(StrEnum):
     JSON = "closure.json"
     ENV = "closure.env"
     SBOM = "closure.spdx.json"
-    LICENCES = "CLOSURE-LICENSES"
+    LICENSES = "CLOSURE-LICENSES"
     USR_SHARE = "share"
 
 
@@ -57,12 +57,12 @@ def describe(
             origin=staged.origin,
             accepted=tuple(accepted),
         )
-        found = licences.find(closure.paths, store)
+        found = licenses.find(closure.paths, store)
         texts = {
             File.JSON: manifest.to_json(described),
             File.ENV: manifest.to_env(described),
             File.SBOM: sbom.render(closure, found, date),
-            File.LICENCES: licence_list.render(closure, found),
+            File.LICENSES: license_list.render(closure, found),
         }
         for name, text in texts.items():
             (fresh / name).write_text(text, encoding="ascii")

@@ -9,8 +9,8 @@ import re
 from collections.abc import Mapping
 
 from nix_aurora.closure.identifiers import cpe, purl
-from nix_aurora.closure.licence_list import escape
-from nix_aurora.closure.licences import Finding
+from nix_aurora.closure.license_list import escape
+from nix_aurora.closure.licenses import Finding
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.proof import Closure
 from nix_aurora.store.paths import split_name
@@ -23,7 +23,7 @@ _NOT_IN_ID = re.compile(r"[^0-9A-Za-z.-]")
 def render(closure: Closure, findings: Mapping[str, Finding], date: datetime.date) -> str:
     """Render the document, with a package for each store path and ``date`` as its creation time.
 
-    ``findings`` are the licences, by store path.
+    ``findings`` are the licenses, by store path.
     """
     roots = [path for path in (closure.nix, closure.cacert, closure.manual) if path]
     document_id = "SPDXRef-DOCUMENT"
@@ -64,7 +64,7 @@ def _package(info: PathInfo, finding: Finding) -> dict[str, object]:
         "licenseComments": _comments(finding),
         "copyrightText": "NOASSERTION",
         "checksums": [{"algorithm": "SHA256", "checksumValue": info.nar_hash.hex()}],
-        "comment": "The checksum is that of the store path's NAR serialisation.",
+        "comment": "The checksum is that of the store path's NAR serialization.",
     }
     if version:
         package["versionInfo"] = version
@@ -85,9 +85,9 @@ def _reference(category: str, kind: str, locator: str) -> dict[str, str]:
 
 
 def _comments(finding: Finding) -> str:
-    """Return a comment that names the files with the licences; SPDX 2.3, 7.16."""
+    """Return a comment that names the files with the licenses; SPDX 2.3, 7.16."""
     if not finding.texts:
-        return "The store path carries no file that tells its licence."
+        return "The store path contains no file about its license."
     lines = []
     for text in finding.texts:
         names = f", which names: {'; '.join(map(escape, text.names))}" if text.names else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from nix_aurora import files, log
 from nix_aurora.closure.description import File
-from nix_aurora.closure.licence_list import escape
+from nix_aurora.closure.license_list import escape
 from nix_aurora.closure.manifest import closure_id
 from nix_aurora.closure.stage import Staged
 from nix_aurora.errors import VerificationError
@@ -124,7 +124,7 @@ def _write_sources(item: Prepared, top: Path, sources: Path, mtime: int) -> None
     _copy_tarball(item, sources)
     extra = {f"{_OWN}/{name}": item.description / name for name in (File.ENV, File.JSON, File.SBOM)}
     extra[f"{_LICENSES}/LICENSE"] = top / "LICENSE"
-    extra[f"{_LICENSES}/{File.LICENCES}"] = item.description / File.LICENCES
+    extra[f"{_LICENSES}/{File.LICENSES}"] = item.description / File.LICENSES
     extra["usr/share"] = item.description / File.USR_SHARE
     for path in staged.added:
         name = path.removeprefix(f"{STORE}/")

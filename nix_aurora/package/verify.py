@@ -100,7 +100,7 @@ def _check_settings(package: Package) -> None:
             raise package.fault(entry.name, "%config(noreplace)", "another kind of file")
 
 
-def _check_licences(package: Package) -> None:
+def _check_licenses(package: Package) -> None:
     marked = {entry.name for entry in package.files() if entry.fflags & rpm.RPMFILE_LICENSE}
     for name in _LICENSES:
         if name not in marked:
@@ -187,7 +187,7 @@ _COMMON_CHECKS: _Checks = (
 _BINARY_CHECKS: _Checks = (
     *_COMMON_CHECKS,
     _check_times,
-    _check_licences,
+    _check_licenses,
     _check_requires,
     check_closure,
 )

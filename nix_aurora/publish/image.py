@@ -45,7 +45,7 @@ class _Package:
     version: str
     arch: str
     summary: str
-    licence: str
+    license: str
     url: str
     time: int
 
@@ -174,7 +174,7 @@ def _annotations(main: _Package, time: int, revision: str | None) -> dict[str, s
         "created": rfc3339(time),
         "description": f"{main.summary}: RPMs, in /{DIRECTORY}",
         "documentation": f"{main.url}#readme",
-        "licenses": main.licence,
+        "licenses": main.license,
         "revision": revision,
         "source": main.url,
         "title": NAME,

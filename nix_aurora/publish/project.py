@@ -13,7 +13,7 @@ from nix_aurora.release.pins import ARCHES
 
 _FEDORAS = ("43", "44", "45", "rawhide")
 CHROOTS = tuple(f"fedora-{release}-{arch}" for release in _FEDORAS for arch in ARCHES)
-# The licences require directions to the source next to the binaries: SOURCE-OFFER in the package.
+# The licenses require directions to the source next to the binaries: SOURCE-OFFER in the package.
 _DESCRIPTION = (
     "Multi-user Nix for Aurora and the other Fedora Atomic desktops.\n\n"
     "Source of the programs that the packages carry: https://github.com/DeterminateSystems/nix-src "

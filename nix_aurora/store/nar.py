@@ -1,4 +1,4 @@
-"""The Nix archive (NAR) serialisation, streamed.
+"""The Nix archive (NAR) serialization, streamed.
 
 Format: E. Dolstra, "The Purely Functional Software Deployment Model", figure 5.2, and the Nix
 manual, "Nix Archive (NAR) format". A string is its length as 64 bits little-endian, its bytes,

@@ -152,7 +152,7 @@ def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
 
     Its root is composefs; the boot's argument TRANSIENT makes it writable. ``nix_dir`` puts an
     empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, whose store is at
-    Fedora Atomic's place, and its commits are labelled; a boot needs ENFORCING.
+    Fedora Atomic's place, and its commits are labeled; a boot needs ENFORCING.
     """
     groups = (PACKAGES, _POLICY_PACKAGES) if enforcing else (PACKAGES,)
     base = atomic_tree(nix_dir=nix_dir, extra=groups)
@@ -177,7 +177,7 @@ def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
 def make_disk(
     branches: Mapping[str, Tree], disk: Path, *, boot: Path | None = None, size: int = 4 << 30
 ) -> None:
-    """Make the image ``disk``: an ext4 file system, labelled ``root``, with ostree on it.
+    """Make the image ``disk``: an ext4 file system, labeled ``root``, with ostree on it.
 
     With ``boot`` it is btrfs with the subvolumes ``root`` and ``var``, and ``boot`` becomes an
     image with an ext4 file system for /boot. Each of ``branches``, made by bootable_tree(), becomes

@@ -88,7 +88,7 @@ def machine(
     trees: Mapping[str, Tree], commits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
     """Yield a machine with the module, off, that has never booted."""
-    place = tmp_path_factory.mktemp("labelled") / "machine"
+    place = tmp_path_factory.mktemp("labeled") / "machine"
     machine = Machine(_deployed(trees, commits, "older"), place)
     machine.open()
     yield machine
@@ -197,7 +197,7 @@ def test_relabel_labels_a_store_again(machine: Machine) -> None:
     assert denials(machine) == []
 
 
-def test_adopted_store_is_labelled_before_anything_is_started(machine: Machine) -> None:
+def test_adopted_store_is_labeled_before_anything_is_started(machine: Machine) -> None:
     """Its former labels are those of its former place, from which no service may run programs."""
     machine.run(LEAVE)
     machine.run(f"chcon --recursive --type=user_home_t {FORMER}")

@@ -111,9 +111,9 @@ def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: P
     packed = built.out / "closure" / arch
     names = {"closure.env", "closure.json", "closure.spdx.json"}
     share = packaged.parents[1] / "share"
-    licences = share / "licenses/nix-aurora/CLOSURE-LICENSES"
-    assert {path.name for path in packed.iterdir()} == names | {licences.name, "share"}
-    for path in (licences, *(packaged / name for name in names)):
+    licenses = share / "licenses/nix-aurora/CLOSURE-LICENSES"
+    assert {path.name for path in packed.iterdir()} == names | {licenses.name, "share"}
+    for path in (licenses, *(packaged / name for name in names)):
         assert sha256_file(path) == sha256_file(packed / path.name), path
     shared = [path for path in (packed / "share").rglob("*") if path.is_file()]
     assert {"nix.1.gz", "_nix", "nix.fish"} <= {path.name for path in shared}

@@ -70,7 +70,7 @@ done
 {first}
 %dir /usr/lib/nix-aurora
 {store}
-{licences}
+{licenses}
 {files}
 """
 
@@ -85,7 +85,7 @@ class Spec:
     install: str = ""
     scriptlets: str = ""
     first: str = "%defattr(-,root,root)"
-    licences: str = "%license /usr/share/licenses/nix-aurora"
+    licenses: str = "%license /usr/share/licenses/nix-aurora"
     files: str = "/usr/bin/nix\n/usr/lib/nix-aurora/closure.json"
     nix: str = _NIX
     manifest: str = json.dumps(_MANIFEST)
@@ -151,8 +151,8 @@ _REFUSED = {
         _with_file("/etc/x", "%config"),
         "/etc/x: expected %config(noreplace), got another kind of file",
     ),
-    "licences that are not marked": (
-        replace(_GOOD, licences="/usr/share/licenses/nix-aurora"),
+    "licenses that are not marked": (
+        replace(_GOOD, licenses="/usr/share/licenses/nix-aurora"),
         "/usr/share/licenses/nix-aurora/LICENSE: expected a file marked %license, got none",
     ),
     "no source offer": (

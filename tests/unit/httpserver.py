@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-Behaviour = Callable[["Handler"], None]
+Behavior = Callable[["Handler"], None]
 
 
 class Server(ThreadingHTTPServer):
-    """A server that answers a path with its behaviours, in turn; the last one repeats."""
+    """A server that answers a path with its behaviors, in turn; the last one repeats."""
 
     daemon_threads = False  # joined when the server closes
     request_queue_size = 20
@@ -23,7 +23,7 @@ class Server(ThreadingHTTPServer):
     def __init__(self, context: ssl.SSLContext | None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.context = context
-        self.routes: dict[str, list[Behaviour]] = {}
+        self.routes: dict[str, list[Behavior]] = {}
         self.requests: list[str] = []  # paths, in the order of their arrival
         self.headers: list[dict[str, str]] = []
         self.tunnels: list[str] = []  # what clients asked this server to connect to
@@ -35,9 +35,9 @@ class Server(ThreadingHTTPServer):
         scheme = "https" if self.context else "http"
         return f"{scheme}://{host}:{self.server_port}{path}"
 
-    def serve(self, path: str, *behaviours: Behaviour) -> str:
-        """Set the behaviours of a path, and return its URL."""
-        self.routes[path] = list(behaviours)
+    def serve(self, path: str, *behaviors: Behavior) -> str:
+        """Set the behaviors of a path, and return its URL."""
+        self.routes[path] = list(behaviors)
         return self.url(path)
 
     def get_request(self) -> tuple[Any, Any]:
@@ -66,11 +66,11 @@ class Handler(BaseHTTPRequestHandler):
         self.server.headers.append(dict(self.headers))
         self.server.arrived.set()
         route = self.server.routes.get(self.path, [status(404)])
-        behaviour = route.pop(0) if len(route) > 1 else route[0]
-        behaviour(self)
+        behavior = route.pop(0) if len(route) > 1 else route[0]
+        behavior(self)
 
     def do_POST(self) -> None:
-        self.do_GET()  # behaviours read the body if they need it
+        self.do_GET()  # behaviors read the body if they need it
 
     def do_PUT(self) -> None:
         self.do_GET()
@@ -94,7 +94,7 @@ class Handler(BaseHTTPRequestHandler):
         """Log nothing: stderr is for the program under test."""
 
 
-def content(body: bytes, *, announce: int | None = -1, delay: float = 0) -> Behaviour:
+def content(body: bytes, *, announce: int | None = -1, delay: float = 0) -> Behavior:
     """Send ``body``; ``announce`` replaces its true Content-Length, and None omits it."""
 
     def behave(handler: Handler) -> None:
@@ -109,7 +109,7 @@ def content(body: bytes, *, announce: int | None = -1, delay: float = 0) -> Beha
     return behave
 
 
-def answer(code: int, body: object, **headers: str) -> Behaviour:
+def answer(code: int, body: object, **headers: str) -> Behavior:
     """Answer with JSON; ``retry_after`` becomes the header Retry-After."""
 
     def behave(handler: Handler) -> None:
@@ -125,7 +125,7 @@ def answer(code: int, body: object, **headers: str) -> Behaviour:
     return behave
 
 
-def encoded(body: bytes) -> Behaviour:
+def encoded(body: bytes) -> Behavior:
     """Send ``body`` unchanged, and claim that it was compressed in transit."""
 
     def behave(handler: Handler) -> None:
@@ -138,7 +138,7 @@ def encoded(body: bytes) -> Behaviour:
     return behave
 
 
-def stall(body: bytes = b"", *, announce: int = 0) -> Behaviour:
+def stall(body: bytes = b"", *, announce: int = 0) -> Behavior:
     """Send ``body`` or, without one, not even a status, and then nothing more."""
 
     def behave(handler: Handler) -> None:
@@ -150,7 +150,7 @@ def stall(body: bytes = b"", *, announce: int = 0) -> Behaviour:
     return behave
 
 
-def reset(body: bytes = b"", *, announce: int = 0) -> Behaviour:
+def reset(body: bytes = b"", *, announce: int = 0) -> Behavior:
     """Send ``body`` or, without one, not even a status, and reset the connection."""
 
     def behave(handler: Handler) -> None:
@@ -163,7 +163,7 @@ def reset(body: bytes = b"", *, announce: int = 0) -> Behaviour:
     return behave
 
 
-def status(code: int, **headers: str) -> Behaviour:
+def status(code: int, **headers: str) -> Behavior:
     """Answer with a status; ``retry_after`` becomes the header Retry-After."""
 
     def behave(handler: Handler) -> None:
@@ -175,12 +175,12 @@ def status(code: int, **headers: str) -> Behaviour:
     return behave
 
 
-def gated(gate: threading.Event, behaviour: Behaviour) -> Behaviour:
-    """Run ``behaviour`` once ``gate`` is open."""
+def gated(gate: threading.Event, behavior: Behavior) -> Behavior:
+    """Run ``behavior`` once ``gate`` is open."""
 
     def behave(handler: Handler) -> None:
         gate.wait()
-        behaviour(handler)
+        behavior(handler)
 
     return behave
 

@@ -13,7 +13,7 @@ import pytest
 import zstandard
 
 from nix_aurora.cli import main
-from nix_aurora.closure import licences, unpack
+from nix_aurora.closure import licenses, unpack
 from nix_aurora.closure.stage import stage
 from nix_aurora.errors import VerificationError
 from nix_aurora.store import tree
@@ -794,7 +794,7 @@ def test_text_in_a_tarball_cannot_control_the_terminal(
         assert not re.search(r"^error: forged", error, re.MULTILINE)
 
 
-def test_large_licence_is_not_read_completely(tmp_path: Path) -> None:
+def test_large_license_is_not_read_completely(tmp_path: Path) -> None:
     large = 64 << 20
     with (tmp_path / "LICENSE").open("wb") as file:
         file.truncate(large)
@@ -804,10 +804,10 @@ def test_large_licence_is_not_read_completely(tmp_path: Path) -> None:
     info = PathInfo(f"/nix/store/{OTHER}", bytes(32), large, (), "")
     tracemalloc.start()
     try:
-        (found,) = licences.find([info], tmp_path / "store").values()
+        (found,) = licenses.find([info], tmp_path / "store").values()
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert peak < 8 << 20
     assert [text.sha256 for text in found.texts] == [hashlib.sha256(bytes(large)).hexdigest()]
-    assert found.concluded == licences.NOASSERTION
+    assert found.concluded == licenses.NOASSERTION

@@ -143,6 +143,6 @@ def test_source_offer_of_a_file_leaves_the_source_to_its_owner(
     text = source_offer(given, tmp_path)
     assert "    a\\nThis is \\udcff\\x1b[2J.tar\n" in text
     assert "\nThis is" not in text
-    assert ("if it is that release, unchanged, this is" in text) == determinate
+    assert ("If it is that release, unchanged, this is" in text) == determinate
     assert ("https://github.com/DeterminateSystems/nix-src" in text) == determinate
-    assert ("has to say here where the source is" in text) != determinate
+    assert ("have to say here where the source is" in text) != determinate

@@ -34,7 +34,7 @@ from nix_aurora.release.source import from_pins
 from tests.closures import AARCH64, X86_64, elf, make_tarball
 from tests.standin import BYSTANDERS, noise
 from tests.unit.httpserver import (
-    Behaviour,
+    Behavior,
     Handler,
     Server,
     answer,
@@ -569,7 +569,7 @@ def test_installer_without_tarball_is_refused(refused: Callable[..., str], hub: 
     assert "expected a Nix tarball (tar.xz), got none" in refused(5)
 
 
-def chunked(body: bytes) -> Behaviour:
+def chunked(body: bytes) -> Behavior:
     """Send ``body`` in two chunks: RFC 9112, section 7.1."""
 
     def behave(handler: Handler) -> None:
@@ -778,7 +778,7 @@ def find(hub: GitHub) -> str:
 
 
 @pytest.mark.parametrize("fault", [status(502), status(503), reset()])
-def test_temporary_fault_is_retried(hub: GitHub, fault: Behaviour) -> None:
+def test_temporary_fault_is_retried(hub: GitHub, fault: Behavior) -> None:
     release = hub.release("3.23.0")
     hub.server.serve(f"{REPOSITORY}/latest", fault, fault, answer(200, release))
     assert find(hub) == "3.23.0"
@@ -792,7 +792,7 @@ def test_temporary_fault_is_retried(hub: GitHub, fault: Behaviour) -> None:
         (reset(b'{"tag', announce=500), "expected an answer, got: "),
     ],
 )
-def test_permanent_fault_is_reported(hub: GitHub, fault: Behaviour, problem: str) -> None:
+def test_permanent_fault_is_reported(hub: GitHub, fault: Behavior, problem: str) -> None:
     hub.server.serve(f"{REPOSITORY}/latest", fault)
     with pytest.raises(FetchError) as caught:
         find(hub)

@@ -20,7 +20,7 @@ from nix_aurora.release.cache import default_cache, fetch
 from nix_aurora.release.network import Patience
 from nix_aurora.release.pins import Artifact
 from tests.unit.httpserver import (
-    Behaviour,
+    Behavior,
     Handler,
     Server,
     content,
@@ -167,7 +167,7 @@ def test_filled_cache_may_be_read_only(server: Server, tmp_path: Path) -> None:
     ],
 )
 def test_temporary_failure_is_retried(
-    server: Server, tmp_path: Path, trouble: Behaviour, capsys: pytest.CaptureFixture[str]
+    server: Server, tmp_path: Path, trouble: Behavior, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log.configure(log.Level.NORMAL)
     url = server.serve("/file", trouble, trouble, content(BODY))
@@ -177,14 +177,14 @@ def test_temporary_failure_is_retried(
 
 
 @pytest.mark.parametrize("trouble", [stall(), stall(BODY[:70000], announce=len(BODY))])
-def test_stall_is_tried_again(server: Server, tmp_path: Path, trouble: Behaviour) -> None:
+def test_stall_is_tried_again(server: Server, tmp_path: Path, trouble: Behavior) -> None:
     url = server.serve("/file", trouble, content(BODY))
     assert fetch(artifact(url), tmp_path, patience=HASTY).read_bytes() == BODY
     assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("trouble", [content(BODY[:-5], announce=len(BODY)), reset(), status(503)])
-def test_retries_are_limited(server: Server, tmp_path: Path, trouble: Behaviour) -> None:
+def test_retries_are_limited(server: Server, tmp_path: Path, trouble: Behavior) -> None:
     error = refused(artifact(server.serve("/file", trouble)), tmp_path)
     assert "gave up after 3 attempts: " in error.message
     assert len(server.requests) == 3
@@ -239,7 +239,7 @@ def test_other_statuses_are_final(server: Server, tmp_path: Path, code: int) -> 
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "message"),
+    ("behavior", "message"),
     [
         (
             content(BODY + b"x"),
@@ -252,9 +252,9 @@ def test_other_statuses_are_final(server: Server, tmp_path: Path, code: int) -> 
     ],
 )
 def test_wrong_bytes_are_final(
-    server: Server, tmp_path: Path, behaviour: Behaviour, message: str
+    server: Server, tmp_path: Path, behavior: Behavior, message: str
 ) -> None:
-    error = refused(artifact(server.serve("/file", behaviour)), tmp_path)
+    error = refused(artifact(server.serve("/file", behavior)), tmp_path)
     assert message in error.message
     assert len(server.requests) == 1
 

@@ -419,7 +419,7 @@ def test_label_is_taken_from_the_store(
 
     monkeypatch.setattr(os, "setxattr", refuse)
     run._make_work()
-    assert "cannot be labelled like" in capfd.readouterr().out
+    assert "cannot be labeled like" in capfd.readouterr().out
 
 
 # --- build users

@@ -1,4 +1,4 @@
-"""A nix command that Nix is not set up for yet: wait for a set-up that is under way, or say why."""
+"""Let a nix command wait while Nix is being set up, or say why Nix cannot start."""
 
 import os
 import signal
@@ -14,13 +14,13 @@ _START = "/usr/libexec/nix-aurora/start-nix"
 _SYSTEMD = Path("/run/systemd/system")
 _RECOVERY = Path(paths.RECOVERY)
 _PROPERTIES = "LoadState,ActiveState,Job,ConditionResult,ConditionTimestampMonotonic"
-_PAUSE = 0.1  # seconds between two looks
+_PAUSE = 0.1  # seconds between two checks
 _REPORT = 10.0  # seconds between two lines of progress
-_FAILED = 1  # not 127: the command is installed, and nobody should install another
+_FAILED = 1  # not 127, after which shells suggest to install the command
 
 
 def main(program: str, arguments: Sequence[str]) -> int:
-    """Start ``program`` when the set-up has brought it; return the exit code if it does not.
+    """Start ``program`` once Nix is set up; return the exit code if that fails.
 
     ``program`` is a path in the store, as programs see it.
     """
@@ -38,13 +38,13 @@ def main(program: str, arguments: Sequence[str]) -> int:
         _say(name, *explain_missing())
         return _FAILED
     state = _wait(program, arguments)
-    _start_if_ready(program, arguments)  # it may have come just before the unit was done
+    _start_if_ready(program, arguments)  # it may have appeared just before the unit was done
     _say(name, *explain(program, state, shown=is_shown(program, layouts.read_chosen())))
     return _FAILED
 
 
 def _wait(program: str, arguments: Sequence[str]) -> str:
-    """Wait as long as the set-up is under way; return the state in which the unit is then."""
+    """Wait until the set-up has ended; return the final state of the unit."""
     name = os.path.basename(program)  # noqa: PTH119 - a string
     waiting = False
     next_report = time.monotonic()
@@ -53,7 +53,7 @@ def _wait(program: str, arguments: Sequence[str]) -> str:
             _say(name, f"waiting for {paths.SETUP}, which is setting up Nix (Ctrl-C to give up)")
             waiting = True
         time.sleep(_PAUSE)
-        # A lost database that comes back from a copy is the one set-up that takes long.
+        # Only a set-up that restores a lost database from a copy takes long.
         if time.monotonic() >= next_report and (progress := _read_progress()):
             _say(name, progress)
             next_report = time.monotonic() + _REPORT
@@ -63,9 +63,9 @@ def _wait(program: str, arguments: Sequence[str]) -> str:
 
 def _start_if_ready(program: str, arguments: Sequence[str]) -> None:
     if is_ready(program, layouts.read_chosen()):
-        # Python ignores this signal, and the program would inherit that.
+        # Python ignores this signal, which the program would inherit.
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.execv(_START, [_START, program, *arguments])  # noqa: S606 - no shell is wanted
+        os.execv(_START, [_START, program, *arguments])  # noqa: S606 - this needs no shell
 
 
 def is_ready(program: str, layout: dict[str, str]) -> bool:
@@ -78,7 +78,7 @@ def is_ready(program: str, layout: dict[str, str]) -> bool:
 
 
 def is_shown(program: str, layout: dict[str, str]) -> bool:
-    """Return whether /nix shows the store of ``layout``, if that has ``program`` and needs /nix."""
+    """Return whether /nix shows the store; also true if ``program`` does not need that."""
     if layouts.is_relocated(layout) or not _lies_in_store(program):
         return True
     try:
@@ -88,7 +88,7 @@ def is_shown(program: str, layout: dict[str, str]) -> bool:
 
 
 def _lies_in_store(program: str) -> bool:
-    """Return whether the store path of ``program`` is in the store, whatever is in /nix."""
+    """Return whether the store contains the store path of ``program``, without looking at /nix."""
     path = f"{paths.BASE}{program.removeprefix('/nix')}"
     return os.path.isdir(path.rpartition("/bin/")[0])  # noqa: PTH112 - a string
 
@@ -96,7 +96,7 @@ def _lies_in_store(program: str) -> bool:
 def _read_progress() -> str:
     try:
         return _RECOVERY.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return ""
 
 
@@ -105,11 +105,10 @@ def _read_state() -> str:
 
 
 def parse_state(text: str) -> str:
-    """Parse what systemctl shows of the unit.
+    """Parse the output of systemctl show for the unit.
 
-    Return ``masked``, ``activating`` (also while the unit waits for its turn), or else the state
-    that systemd calls active. A unit that had nothing to do when it was last asked to start counts
-    as active.
+    Return ``masked``, ``activating`` (also while the unit's job waits), or else systemd's
+    ActiveState. A unit that had nothing to do at its last start counts as active.
     """
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     state = values.get("ActiveState", "")
@@ -133,7 +132,7 @@ def explain_missing() -> tuple[str, ...]:
 
 
 def explain(program: str, state: str, *, shown: bool) -> tuple[str, ...]:
-    """Return why ``program`` cannot start, and the hints, for a state of the unit."""
+    """Return why ``program`` cannot start in a state of the unit, and the hints."""
     restart = f"sudo systemctl restart {paths.SETUP}"
     if not shown:
         return (

@@ -1,6 +1,6 @@
-"""The build users in /etc/passwd and /etc/group, which are all that Nix's own C library reads.
+"""Copy the build users to /etc/passwd and /etc/group, which Nix's own C library reads.
 
-The host may know them from elsewhere: nss-altfiles on ostree, systemd's user records.
+The host may know them from another source: nss-altfiles on ostree, or systemd's user records.
 """
 
 import fcntl
@@ -22,7 +22,7 @@ _PATIENCE = 15.0  # seconds, as lckpwdf(3)
 
 
 def main() -> int:
-    """Copy what is missing and say so; return the exit code."""
+    """Copy missing entries and report them; return the exit code."""
     wanted = read_members()
     try:
         group = grp.getgrnam(GROUP)
@@ -59,7 +59,7 @@ def with_members(text: bytes, gid: int, names: Iterable[str]) -> bytes:
 
 
 def with_users(text: bytes, records: Iterable[pwd.struct_passwd]) -> bytes:
-    """Return the text of /etc/passwd with ``records``; those that it has already stay."""
+    """Return the text of /etc/passwd with ``records``; existing entries stay."""
     lines = _lines(text)
     known = {line.partition(b":")[0] for line in lines}
     return _insert(
@@ -74,12 +74,12 @@ def with_users(text: bytes, records: Iterable[pwd.struct_passwd]) -> bytes:
 
 
 def _lines(text: bytes) -> list[bytes]:
-    """Return the lines, each with its end: a last one without it would swallow the next account."""
+    """Return the lines with their ends; the last one gets a missing end, for the line after it."""
     return [line + b"\n" for line in text.removesuffix(b"\n").split(b"\n")] if text else []
 
 
 def _insert(lines: list[bytes], new: list[bytes]) -> bytes:
-    """Return the text with ``new`` before the lines of NIS, which end a file: passwd(5)."""
+    """Return the text with ``new`` before the lines of NIS, which are the last ones: passwd(5)."""
     if not new:
         return b"".join(lines)
     place = next((n for n, line in enumerate(lines) if line[:1] in {b"+", b"-"}), len(lines))
@@ -106,7 +106,7 @@ def _lock() -> Iterator[None]:
             try:
                 fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            except (BlockingIOError, PermissionError) as error:  # fcntl(2) has both
+            except (BlockingIOError, PermissionError) as error:  # fcntl(2) documents both
                 if time.monotonic() > deadline:
                     raise TimeoutError(110, "another process holds the lock", LOCK) from error
             time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""The command line: its commands, exit codes, and how errors are shown."""
+"""The command line: its commands, its exit codes, and the form of errors."""
 
 import argparse
 import os
@@ -58,7 +58,7 @@ def _list_examples(commands: Iterable[Command]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     words = sys.argv[1:] if argv is None else argv
-    # A command loads what it needs, and no other's: status and shell are started often.
+    # Only the modules of the requested command are loaded: status and shell run often.
     parser = make_parser([words[0]] if words and words[0] in COMMANDS else COMMANDS)
     arguments = parser.parse_args(words)
     try:
@@ -75,14 +75,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.code
     except KeyboardInterrupt:
         return _INTERRUPTED
-    except BrokenPipeError:  # whoever read us has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return code
 
 
 def _print_version() -> int:
-    from nix_aurora_host.gather.closure import gather_closure  # noqa: PLC0415 - nothing else needs it
+    from nix_aurora_host.gather.closure import gather_closure  # noqa: PLC0415 - only this needs it
 
     print(f"nix-aurora {gather_closure().version}")
     return 0

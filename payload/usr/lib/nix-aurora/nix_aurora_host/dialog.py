@@ -1,4 +1,4 @@
-"""What commands say and ask at a terminal. What a program reads goes to standard output instead."""
+"""Messages and questions of commands at a terminal. Results go to standard output instead."""
 
 import sys
 
@@ -7,12 +7,12 @@ from nix_aurora_host.text import printable
 
 
 def say(line: str) -> None:
-    """Print a line, which may name files and programs of others."""
+    """Print a line, which may contain names from outside."""
     sys.stderr.write(f"{printable(line, None)}\n")
 
 
 def require_terminal(doing: str, command: str) -> None:
-    """Raise CommandError where no terminal can be asked; ``command`` has no question to ask."""
+    """Raise CommandError if there is no terminal to ask; ``command`` asks nothing with --yes."""
     if not sys.stdin.isatty():
         raise CommandError(
             f"cannot ask whether to {doing}: there is no terminal for the question",

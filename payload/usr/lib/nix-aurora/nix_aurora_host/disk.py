@@ -1,4 +1,4 @@
-"""What has to be on the disk before the next step."""
+"""Write files to the disk before the next step."""
 
 import os
 

@@ -5,7 +5,7 @@ USAGE = 2
 
 
 class CommandError(Exception):
-    """What failed, with what to run next and the exit code."""
+    """A failure, with hints of what to run next, and the exit code."""
 
     def __init__(self, message: str, hint: str | None = None, *, code: int = FAILED) -> None:
         super().__init__(message)

@@ -1,11 +1,11 @@
-"""What doctor says about a fault."""
+"""A finding of doctor about a fault."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad it is. ERROR: Nix does not work, or soon will not. NOTE: good to know."""
+    """The severity of a finding. ERROR: Nix does not work, or soon will not. NOTE: good to know."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -16,7 +16,7 @@ class Severity(StrEnum):
 class Finding:
     """A fault: ``id`` is ``kind`` or ``kind:subject`` and stays the same between releases.
 
-    ``fix`` is one line for a shell that cures it, run literally; None where no command can.
+    ``fix`` is one line for a shell that corrects the fault; None if no command can.
     """
 
     id: str

@@ -1,11 +1,11 @@
-"""The layouts: where each has its store, and which of them this boot has chosen.
+"""The layouts: the place of the store in each, and the one that this boot chose.
 
-A layout is a file in ``layouts/``, part of the package. What it does not set is as in the mount
-layout. nix-layout.service writes the one that it has chosen into /run/nix-aurora/env. There is no
-such file in a container and in the build of an image: the mount layout holds there.
+A layout is a file in ``layouts/``, part of the package. Values that it does not set are those of
+the mount layout. nix-layout.service writes the layout that it chose into /run/nix-aurora/env. In a
+container and in the build of an image there is no such file, and the mount layout applies.
 
 A layout is a dictionary here, with the keys in small letters and without their prefix: ``store``,
-``home``. The importer has no time to load dataclasses.
+``home``. It is no dataclass, as the importer has to start fast.
 """
 
 import os
@@ -19,7 +19,7 @@ _PUNCTUATION = frozenset("/._-+@:")
 
 
 def parse(text: str, default: dict[str, str]) -> dict[str, str]:
-    """Return ``default`` with what the lines of ``text`` change in it; other lines do not count.
+    """Return ``default`` with the values that ``text`` sets; invalid lines are ignored.
 
     A value is plain, and an absolute path if that of ``default`` is one.
     """
@@ -35,7 +35,7 @@ def parse(text: str, default: dict[str, str]) -> dict[str, str]:
 
 
 def _is_plain(value: str) -> bool:
-    """Return whether sh, fish and systemd take a value as it is."""
+    """Return whether sh, fish and systemd read a value unchanged."""
     return value.isascii() and all(
         character.isalnum() or character in _PUNCTUATION for character in value
     )
@@ -47,7 +47,7 @@ def read_chosen() -> dict[str, str]:
 
 
 def read_layout(name: str) -> dict[str, str]:
-    """Return a layout of the package; for another name, the mount layout."""
+    """Return a layout of the package; for an unknown name, the mount layout."""
     default = parse(_read(f"{FOLDER}/{_DEFAULT}"), {})
     if name == _DEFAULT or not name.isalnum():
         return default

@@ -1,6 +1,6 @@
 """The table of mounts in /proc/self/mountinfo, whose format is in proc_pid_mountinfo(5).
 
-nix-root reads it early in each boot, so this module imports nothing that takes long to load.
+nix-root reads it early in each boot, so this module imports no slow modules.
 """
 
 import os
@@ -36,18 +36,18 @@ class Mount:
 
 
 def read_table() -> str:
-    """Return the table; a name in it is bytes, and can be used as it is."""
+    """Return the table; undecodable bytes in names are kept as surrogates."""
     with open(_TABLE, "rb") as file:  # noqa: PTH123 - pathlib takes a while to load
         return os.fsdecode(file.read())
 
 
 def read_mounts() -> list[Mount]:
-    """Return the mounts that this process sees, the topmost of a directory last."""
+    """Return the mounts that this process sees; of several on a directory, the top one is last."""
     return parse(read_table())
 
 
 def parse(text: str) -> list[Mount]:
-    """Return the mounts in a table, and leave out lines of another form.
+    """Return the mounts in a table; lines in another format are skipped.
 
     A name may have any character but NUL, a space being ``\\040``.
     """

@@ -1,7 +1,7 @@
-"""Nix's settings files: their lines, the one that Nix refuses, and the ones that are unsafe.
+"""Nix's settings files: their lines, the line that Nix rejects, and unsafe lines.
 
-A place is always found in the text of a file that the caller names, never taken from a message:
-what Nix prints repeats what a file's writer wanted it to print.
+Places come only from the text of files that the caller names, never from a message: Nix's messages
+repeat text that the writer of a file chose.
 """
 
 import re
@@ -41,12 +41,12 @@ USERS = ("trusted-users", "allowed-users")
 
 
 def is_unsafe(name: str, value: str) -> bool:
-    """Return whether a setting lets builds or users do what root can."""
+    """Return whether a setting lets builds or users act as root."""
     return name in UNSAFE and UNSAFE[name](value)
 
 
 def parse_lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Return the number and the words of each line that says something."""
+    """Yield the number and the words of each line that is neither empty nor a comment."""
     for number, line in enumerate(text.split("\n"), start=1):
         said = line.partition("#")[0].strip(" \t\r")
         if said:
@@ -58,7 +58,7 @@ def find_error(
 ) -> Place | None:
     """Return the place in ``files``, {path: text}, that Nix's ``message`` is about.
 
-    ``exists`` tells whether a file is there. Returns None where no line explains the message.
+    ``exists`` returns whether a file exists. Return None if no line explains the message.
     """
     lines = [(Place(path, n), words) for path in files for n, words in parse_lines(files[path])]
     if "syntax error" in message:
@@ -74,7 +74,7 @@ def find_error(
         exact = [place for place, words in setting if wrong and " ".join(words[2:]) == wrong[1]]
         if exact or setting:
             return (exact or [place for place, _ in setting])[-1]
-    # It is in a file that one of these brings in.
+    # The error is in a file that one of these lines includes.
     return next((place for place, words in includes if _included(place, words) not in files), None)
 
 

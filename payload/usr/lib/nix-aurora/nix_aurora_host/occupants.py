@@ -1,4 +1,4 @@
-"""What keeps the store in use: processes that run from it, and mounts inside it."""
+"""Users of the store: processes that run from it, and mounts inside it."""
 
 import subprocess
 from collections.abc import Iterable
@@ -7,13 +7,13 @@ from nix_aurora_host import layouts, paths
 from nix_aurora_host.mounts import parse
 from nix_aurora_host.system import link, names, read
 
-# Every layout's: the store of one may still be shown after another was asked for.
+# Those of all layouts: after a change of the layout, the former store may still be mounted.
 _PREFIXES = {layout["store"] for layout in layouts.read_all()} - {"/nix/store"}
 _INSIDE = (f"{paths.BASE}/", "/nix/", *(f"{prefix}/" for prefix in sorted(_PREFIXES)))
 
 
 def find_mounts(mountinfo: str, *others: str) -> list[str]:
-    """Return what is mounted inside the store, from the text of /proc/self/mountinfo.
+    """Return the mount points inside the store, from the text of /proc/self/mountinfo.
 
     ``others`` are further directories to look in.
     """
@@ -33,9 +33,9 @@ def find_mount_point(mountinfo: str, path: str) -> str:
 
 
 def find_users(*others: str) -> Iterable[tuple[int, str]]:
-    """Yield processes that run from the store or stay in it; the daemon's own are stopped later.
+    """Yield the processes that use the store, except the daemon's, which are stopped later.
 
-    ``others`` are further directories to look for.
+    ``others`` are further directories to check.
     """
     inside = _inside(others)
     group = _control_group()
@@ -52,7 +52,7 @@ def find_users(*others: str) -> Iterable[tuple[int, str]]:
 def is_in_group(text: str, group: str) -> bool:
     """Return whether a process with ``text`` in /proc/PID/cgroup is in ``group`` or below it.
 
-    Users name control groups below their own as they like, also after one of the system.
+    Users can give control groups below their own any name, including the name of a system group.
     """
     own = text.rstrip("\n").split("::", 1)[-1]
     return bool(group) and f"{own}/".startswith(f"{group}/")

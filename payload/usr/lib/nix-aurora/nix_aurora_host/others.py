@@ -1,9 +1,8 @@
-"""Files of others: what a home has, opened so that nothing in it can hold or mislead root.
+"""Read files in a user's home without being blocked or misled by them.
 
-A home belongs to its user, who may put a pipe, a device, an endless file or a link to anywhere in
-the place of a start-up file, and exchange it at any moment. So every part of a path is opened
-without following links, links are followed only inside the home, and nothing but a regular file
-is opened for reading.
+A home belongs to its user, who may replace a start-up file by a pipe, a device, an endless file or
+a link to any place, at any moment. So every part of a path is opened without following links, links
+are followed only inside the home, and only a regular file is opened for reading.
 """
 
 import errno
@@ -24,7 +23,7 @@ _WITHOUT_SIDE_EFFECTS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 def read_untrusted(home: str, name: str, limit: int = LIMIT) -> str | None:
     """Return the first ``limit`` bytes of the regular file ``name`` below ``home``, as text.
 
-    Returns None for everything else: no such file, a pipe, a link that leads out of ``home``.
+    Return None for everything else: no such file, a pipe, a link that leads out of ``home``.
     """
     try:
         found = _find(home, name)
@@ -43,7 +42,7 @@ def read_untrusted(home: str, name: str, limit: int = LIMIT) -> str | None:
 
 
 def names_untrusted(home: str, name: str) -> tuple[str, ...]:
-    """Return the names in the directory ``name`` below ``home``, sorted; none where it is not."""
+    """Return the sorted names in the directory ``name`` below ``home``; none if it is missing."""
     try:
         found = _find(home, name)
     except OSError:
@@ -59,14 +58,14 @@ def names_untrusted(home: str, name: str) -> tuple[str, ...]:
 
 def exists_untrusted(home: str, name: str) -> bool:
     """Return whether ``name`` below ``home`` leads to something inside ``home``."""
-    with suppress(OSError):  # which is what False says
+    with suppress(OSError):  # then the result is False
         os.close(_find(home, name))
         return True
     return False
 
 
 def _find(home: str, name: str) -> int:
-    """Return a descriptor of ``name`` that is not open for reading; raises OSError."""
+    """Return a descriptor of ``name`` that is not open for reading; raise OSError."""
     pending = name.split("/")[::-1]
     directories = [os.open(home, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)]
     links = 0
@@ -100,7 +99,7 @@ def _find(home: str, name: str) -> int:
 
 
 def _inside(home: str, target: str) -> str:
-    """Return an absolute link's target relative to ``home``; raises OSError where it is outside."""
+    """Return an absolute link's target relative to ``home``; raise OSError if it is outside."""
     for top in (home, str(Path(home).resolve())):  # /home may be a link to /var/home
         if target == top or target.startswith(f"{top}/"):
             return target[len(top) :]

@@ -1,4 +1,4 @@
-"""Where the package and what it manages lie, in the layout that the boot has chosen."""
+"""Paths of the package and of the files that it manages, in the layout that the boot chose."""
 
 from nix_aurora_host import layouts
 
@@ -11,7 +11,7 @@ BASE = "/var/lib/nix"
 HOME = _CHOSEN["home"]  # of the store in use
 STORE = f"{HOME}/store"
 PREFIX = _CHOSEN["store"]  # of store paths
-# What is shown to programs, where, and by which unit.
+# The directory that is shown to programs, the place where it is shown, and the unit that does so.
 SHOWN, AT = (STORE, PREFIX) if RELOCATED else (BASE, "/nix")
 STORE_MOUNT = _CHOSEN["mount"]
 STATE = f"{HOME}/var/nix"
@@ -21,19 +21,19 @@ ROOTS = f"{STATE}/gcroots/nix-aurora"
 PROFILE = f"{STATE}/profiles/default"
 OWN = f"{HOME}/.nix-aurora"
 STAMP = f"{OWN}/imported"  # the id of the closure that was imported last
-# The import's work directory; when one has ended it has a stamp alone, named by the closure's id. A
-# package from before 2027 knows the stamp above only, and removes this directory as it begins to
-# import: after a rollback to it, the way back finds no stamp here.
+# The import's work directory. After an import it contains only a stamp, named after the closure's
+# id. A package from before 2027 knows only the stamp above, and removes this directory when it
+# begins to import: so an upgrade after a rollback to it finds no stamp here, and imports again.
 WORK = f"{OWN}/unpack"
 ASIDE = f"{OWN}/aside"
-IMPORT_NEEDED = f"{OWN}/import-needed"  # one more reason for the import to run
+IMPORT_NEEDED = f"{OWN}/import-needed"  # makes the next import run
 IMPORT_LOCK = f"{OWN}/lock"
-COPIES = f"{OWN}/database"  # of Nix's database, root's alone
+COPIES = f"{OWN}/database"  # of Nix's database; only root may read them
 ADOPTION = f"{OWN}/adopt"  # the work directory of `nix-aurora adopt`, with its journal
 DATABASE_LOST = f"{OWN}/database-lost"  # the import made a new database without a copy
-COLLECTOR_LOCK = f"{STATE}/gc.lock"  # Nix's own: shared for those that register paths
+COLLECTOR_LOCK = f"{STATE}/gc.lock"  # of Nix; shared among processes that register paths
 DATABASE_LOCK = (
-    f"{DATABASE_DIRECTORY}/big-lock"  # Nix's own: shared for those that use the database
+    f"{DATABASE_DIRECTORY}/big-lock"  # of Nix; shared among processes that use the database
 )
 SOCKETS = (f"{BASE}/var/nix/daemon-socket/socket", f"{BASE}/daemon-socket/socket")
 
@@ -41,34 +41,33 @@ PACKAGE = "/usr/lib/nix-aurora"
 PACKAGED_STORE = f"{PACKAGE}/store"
 DESCRIPTION = f"{PACKAGE}/closure.json"
 ENVIRONMENT = f"{PACKAGE}/closure.env"
-PRISTINE = f"{PACKAGE}/etc"  # the settings below /etc as the package brought them
-FEDORA_PACKAGES = f"{PACKAGE}/fedora-packages"  # those of Fedora's own Nix, a name a line
+PRISTINE = f"{PACKAGE}/etc"  # the packaged settings below /etc
+FEDORA_PACKAGES = f"{PACKAGE}/fedora-packages"  # the packages of Fedora's own Nix, one name a line
 SYSUSERS = "/usr/lib/sysusers.d/nix-aurora.conf"
 SETTINGS = "/etc/nix-aurora.conf"
 NIX_CONF = "/etc/nix/nix.conf"
 CUSTOM_CONF = "/etc/nix/nix.custom.conf"
-GC_CONF = "/etc/nix/nix.gc.conf"  # of `nix-aurora gc enable`; nix.conf includes it
-# nix-root's: the boots with its root that are not up, and the kinds of root that failed before.
+GC_CONF = "/etc/nix/nix.gc.conf"  # `nix-aurora gc enable` writes it; nix.conf includes it
+# Files of nix-root: boots with its root that are not complete, and kinds of root that failed.
 PENDING = "/etc/nix-aurora.root-pending"
 AVOIDED = "/etc/nix-aurora.root-avoid"
-UNMOVED = f"{RUN}/unmoved"  # nix-root's: why it left / as it is
-MOVE_NOW = f"{RUN}/move-now"  # asks nix-root to move a system that is up
+UNMOVED = f"{RUN}/unmoved"  # of nix-root: why it left / unchanged
+MOVE_NOW = f"{RUN}/move-now"  # asks nix-root to switch the running system
 
-DESCRIBED = f"{HOME}/closure"  # where RELOCATED: what its Nix has to know of the closure
-USERS_MISSING = f"{RUN}/users-missing"  # nix-layout's: Nix does not find its build users
+DESCRIBED = f"{HOME}/closure"  # if RELOCATED: the parts of the closure, for Nix's start
+USERS_MISSING = f"{RUN}/users-missing"  # of nix-layout: Nix does not find its build users
 
-# Where programs of nixpkgs look for graphics drivers, and what makes and keeps that link.
+# The link in which programs of nixpkgs look for graphics drivers, and the files that keep it.
 GPU_LINK = "/run/opengl-driver"
 GPU_TMPFILES = "/etc/tmpfiles.d/nix-aurora-gpu.conf"
 GPU_ROOTS = f"{STATE}/gcroots/nix-aurora-gpu"
 
-RECOVERY = f"{RUN}/recovery"  # how far the check of the store's content has come, in one line
+RECOVERY = f"{RUN}/recovery"  # the progress of the check of the store's content, in one line
 
-# Of the profiles, as programs see them: the directory of the system's, and that of a user's own
-# below the home.
+# The directories of profiles as programs see them: the system's, and a user's below the home.
 PROFILES = f"{_CHOSEN['state']}/profiles"
 USER_PROFILES = f".local/state/{_CHOSEN['user_state']}/profiles"
-PROFILE_BIN = f"{_CHOSEN['profile']}/bin"  # as logins have it in PATH
+PROFILE_BIN = f"{_CHOSEN['profile']}/bin"  # in the PATH of logins
 
 SETUP = "nix-setup.service"
 ROOT = "nix-root.service"
@@ -104,7 +103,7 @@ def store_name(path: str) -> str:
 
 
 def physical(path: str) -> str:
-    """Return where what programs see as ``path`` lies, whatever is there now."""
+    """Return the physical place of the file that programs see as ``path``; it need not exist."""
     return SHOWN + path[len(AT) :] if path == AT or path.startswith(f"{AT}/") else path
 
 

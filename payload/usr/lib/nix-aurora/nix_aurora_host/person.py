@@ -1,11 +1,11 @@
-"""The person whose logins and profile are looked at."""
+"""The person whose logins and profile are checked."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class LostProfile(StrEnum):
-    """Why ~/.nix-profile leads nowhere."""
+    """The reason why ~/.nix-profile leads nowhere."""
 
     FOLDER = "folder"  # its directory is missing
     CONTENT = "content"  # its store path is missing
@@ -13,10 +13,10 @@ class LostProfile(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Whose logins are looked at: the caller, or who called sudo.
+    """The person whose logins are checked: the caller, or the caller of sudo.
 
-    ``lost_profile`` tells why ~/.nix-profile leads nowhere: FOLDER, its directory is gone, or
-    CONTENT, its store path is; None where it is well. ``gone`` is what is missing.
+    ``lost_profile`` is why ~/.nix-profile leads nowhere: FOLDER if its directory is missing, or
+    CONTENT if its store path is; None if it is intact. ``gone`` is the missing path.
     """
 
     uid: int

@@ -1,4 +1,4 @@
-"""Directory trees, measured and removed without following a link or crossing a mount."""
+"""Measure and remove directory trees without following a link or crossing a mount."""
 
 import os
 import re
@@ -8,20 +8,20 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-_DOOMED = ".purge"  # in the tree: what is to be removed
+_DOOMED = ".purge"  # in the tree: contains the entries to remove
 _MOUNT_ID = re.compile(r"^mnt_id:\s*(\d+)$", re.MULTILINE)  # proc_pid_fdinfo(5)
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class CrossingError(OSError):
-    """Something else is mounted in the tree."""
+    """Another file system or directory is mounted in the tree."""
 
 
 def measure(path: str, *, across: bool = False) -> int:
-    """Return the bytes that a tree takes on its file system, as far as it can be read.
+    """Return the bytes that the readable part of a tree takes on its file system.
 
-    Hard links count once. With ``across``, what is on another file system counts, too: an overlay
-    has files of several, and so have the subvolumes of a btrfs.
+    Hard links count once. With ``across``, files on other file systems count, too: an overlay and
+    the subvolumes of a btrfs consist of several.
     """
     seen: set[tuple[int, int]] = set()
     total = 0
@@ -31,7 +31,7 @@ def measure(path: str, *, across: bool = False) -> int:
         try:
             with os.scandir(pending.pop()) as entries:
                 found = [(entry.path, entry.stat(follow_symlinks=False)) for entry in entries]
-        except OSError:  # gone by now, not for this user, or deeper than a path can be long
+        except OSError:  # deleted meanwhile, not readable, or deeper than a path can be long
             continue
         for name, status in found:
             me = status.st_dev, status.st_ino
@@ -46,24 +46,24 @@ def measure(path: str, *, across: bool = False) -> int:
 
 
 def empty(path: str, first: Sequence[str] = ()) -> None:
-    """Remove what is in the directory ``path``; it stays.
+    """Remove the content of the directory ``path``, and keep the directory.
 
     The entries named in ``first`` are renamed, in that order, before anything is removed. So a
     removal that is killed leaves each of them whole or out of sight, never half removed in its
     place.
 
-    Every directory is opened by its parent and never through a link, so that nobody who may write
-    somewhere in the tree can lead us out of it. Raise CrossingError before another mount, also
-    one of the same file system.
+    Every directory is opened relative to its parent and never through a link. So a user who may
+    write somewhere in the tree cannot lead the removal out of it. Raise CrossingError at another
+    mount, even of the same file system.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one for each level
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one descriptor for each level
     descriptor = os.open(path, _OPEN)
     try:
         _set_aside(descriptor, path, first)
     finally:
         os.close(descriptor)
-    # Opened anew: what was made since a directory was opened, btrfs may leave out of a list of it.
+    # Open it again: btrfs may leave entries out of a list that were created after the opening.
     descriptor = os.open(path, _OPEN)
     try:
         _empty(descriptor, path)
@@ -103,14 +103,14 @@ def _empty(descriptor: int, path: str) -> None:
                     return
                 os.close(parent)
                 stack.pop()
-                os.rmdir(os.path.basename(where), dir_fd=stack[-1][0])  # noqa: PTH119 - half a path
+                os.rmdir(os.path.basename(where), dir_fd=stack[-1][0])  # noqa: PTH119 - a string
                 continue
             name = left.pop()
             try:
                 os.unlink(name, dir_fd=parent)
                 continue
             except IsADirectoryError:
-                pass  # the rest of the loop is for directories
+                pass  # the rest of the loop handles directories
             inner, child = f"{where}/{name}", os.open(name, _OPEN, dir_fd=parent)
             stack.append((child, inner, []))
             if _mount_id(child) != mount:

@@ -1,4 +1,4 @@
-"""A file below /etc, replaced in one step: it has its former text or the new one, and no other."""
+"""Replace a file below /etc in one step: it always has its former text or the new one."""
 
 import os
 import tempfile
@@ -7,16 +7,16 @@ from pathlib import Path
 
 from nix_aurora_host.disk import sync
 
-# What makes a file usable by others: its SELinux context and its access control list.
+# Attributes that decide who may use a file: its SELinux context and its access control list.
 _ATTRIBUTES = ("security.selinux", "system.posix_acl_access")
 _NEW = 0o644
 
 
 def edit(path: str, change: Callable[[bytes], bytes]) -> None:
-    """Replace the text of ``path`` by what ``change`` makes of it; a missing file is empty.
+    """Replace the text of ``path`` by the result of ``change``; a missing file counts as empty.
 
-    Mode, owner, SELinux context and access control list stay, and so does a link that leads to
-    the file. Raises OSError, which names ``path``; then nothing was changed.
+    Mode, owner, SELinux context, access control list, and a link to the file stay. Raise OSError,
+    which names ``path``; then nothing was changed.
     """
     target = Path(os.path.realpath(path))
     try:

@@ -1,6 +1,6 @@
-"""/etc/nix-aurora.conf: what it says now, and edits of it.
+"""Read and edit /etc/nix-aurora.conf.
 
-settings.bash is the only parser of the file. This module asks it, through `layout --settings`.
+settings.bash is the only parser of the file. This module runs it through `layout --settings`.
 """
 
 import io
@@ -13,12 +13,12 @@ from nix_aurora_host.text import command, printable
 
 _COMMAND = ["/usr/libexec/nix-aurora/layout", "--settings"]
 _NAMESPACE = "STORE_LAYOUT=namespace\n"
-_DAYS = 30  # where `layout --settings` does not answer
+_DAYS = 30  # if `layout --settings` fails
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A line of /etc/nix-aurora.conf that cannot be understood, and why; 0 is the whole file."""
+    """An invalid line of /etc/nix-aurora.conf, and the reason; line 0 is the whole file."""
 
     line: int
     reason: str
@@ -26,9 +26,9 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class SettingsFile:
-    """/etc/nix-aurora.conf: the layout asked for, line and value of each STORE_LAYOUT, faults.
+    """/etc/nix-aurora.conf: the requested layout, line and value of each STORE_LAYOUT, faults.
 
-    ``unread`` means that this user may not read it. ``days`` is how long generations stay.
+    ``unread`` means that this user may not read the file. ``days`` is how long generations stay.
     """
 
     layout: str = "auto"
@@ -39,12 +39,12 @@ class SettingsFile:
 
 
 def gather_settings_file() -> SettingsFile:
-    """Return what the next boot will read in the file."""
+    """Return the settings that the next boot will read."""
     return parse(run(_COMMAND).stdout)
 
 
 def parse(output: str) -> SettingsFile:
-    """Parse what `layout --settings` prints: lines of fields that are separated by TABs."""
+    """Parse the output of `layout --settings`: lines of fields that are separated by TABs."""
     layout, unread, days = "auto", False, _DAYS
     assigned: list[tuple[int, str]] = []
     faults: list[Fault] = []
@@ -64,45 +64,45 @@ def parse(output: str) -> SettingsFile:
 
 
 def describe_fault(fault: Fault) -> str:
-    """Return what is wrong with the file, fit for a terminal."""
+    """Return a description of a fault, safe for a terminal."""
     place = f"line {fault.line}: " if fault.line else ""
     return f"cannot understand {paths.SETTINGS}: {place}{printable(fault.reason)}"
 
 
 def comment_out(lines: Iterable[int]) -> str:
-    """Return the command that makes comments of lines of the file, by their numbers."""
+    """Return the command that comments out lines of the file, by their numbers."""
     script = ";".join(f"{line}s/^/#/" for line in lines)
     return command(["sudo", "sed", "--in-place", script, paths.SETTINGS])
 
 
 def with_namespace(text: bytes) -> bytes:
-    """Return the file's ``text`` with a last line that asks for the namespace layout."""
+    """Return the file's ``text`` with a last line that requests the namespace layout."""
     newline = b"" if not text or text.endswith(b"\n") else b"\n"
     return text + newline + _NAMESPACE.encode()
 
 
 def without_namespace(text: bytes, settings: SettingsFile) -> bytes:
-    """Return the file's ``text`` without the lines that ask for the namespace layout."""
+    """Return the file's ``text`` without the lines that request the namespace layout."""
     dropped = {number for number, layout in settings.assigned if layout == "namespace"}
-    lines = io.BytesIO(text).readlines()  # as the parser counts them: only LF ends a line
+    lines = io.BytesIO(text).readlines()  # only LF ends a line, as for the parser
     return b"".join(line for number, line in enumerate(lines, start=1) if number not in dropped)
 
 
 def layout_without_namespace(settings: SettingsFile) -> str:
-    """Return the layout that is asked for once the lines with namespace are gone."""
+    """Return the layout that is requested after the lines with namespace are removed."""
     left = [layout for _, layout in settings.assigned if layout != "namespace"]
     return left[-1] if left else "auto"
 
 
 def ask_for_namespace() -> None:
-    """Write into the file that no boot makes a /nix, unless it says so already."""
+    """Set the namespace layout in the file, unless it already prevents boots from creating /nix."""
     settings = gather_settings_file()
-    if settings.layout in {"auto", "mount"}:  # no other layout has one
+    if settings.layout in {"auto", "mount"}:  # only these layouts create /nix
         replace.edit(paths.SETTINGS, with_namespace)
 
 
 def ask_no_more() -> None:
-    """Remove what ask_for_namespace() has written."""
+    """Remove the lines that ask_for_namespace() wrote."""
     settings = gather_settings_file()
     if any(layout == "namespace" for _, layout in settings.assigned):
         replace.edit(paths.SETTINGS, lambda text: without_namespace(text, settings))

@@ -1,4 +1,4 @@
-"""The door to the system: commands, files and links. Nothing here changes anything."""
+"""Access to the system: commands, files and links. Nothing here changes the host."""
 
 import os
 import resource
@@ -24,7 +24,7 @@ _MAX_OUTPUT = 8 << 20  # bytes of each stream
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a command left."""
+    """The result of a command."""
 
     code: int
     stdout: str
@@ -40,12 +40,12 @@ def run(
     person: Person | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> Outcome:
-    """Run a command to its end, without a terminal and with an environment of its own.
+    """Run a command until it ends, without a terminal and with its own environment.
 
-    As ``person``, where that is somebody else. ``limit`` is how many bytes it may print, ``memory``
-    how many each of its processes may use. Code 127 means that it could not be started, 124 that it
-    took longer than ``timeout`` seconds, 125 that it printed too much: it is killed then, with what
-    it has started.
+    Run it as ``person`` if that is another user. ``limit`` is how many bytes it may print,
+    ``memory`` how many each of its processes may use. Code 127 means that it could not be started,
+    124 that it took longer than ``timeout`` seconds, 125 that it printed too much. In the last two
+    cases it is killed with its children.
     """
     identity: dict[str, object] = {}
     if person is not None and os.geteuid() == 0 and person.uid != 0:
@@ -78,7 +78,7 @@ def run(
 
 
 class _TooMuchError(Exception):
-    """A command printed more than it may."""
+    """A command printed more than its limit."""
 
 
 def _limit_memory(memory: int) -> Callable[[], None]:
@@ -92,7 +92,7 @@ def _limit_memory(memory: int) -> Callable[[], None]:
 
 
 def _collect(process: "subprocess.Popen[bytes]", end: float, limit: int) -> tuple[str, str]:
-    """Return what a process prints until it has ended; raises TimeoutExpired, _TooMuchError."""
+    """Return what a process prints until it ends; raise TimeoutExpired or _TooMuchError."""
     kept: list[bytearray] = []
     with selectors.DefaultSelector() as selector:
         for stream in (process.stdout, process.stderr):
@@ -116,12 +116,12 @@ def _collect(process: "subprocess.Popen[bytes]", end: float, limit: int) -> tupl
 
 
 def _kill(process: "subprocess.Popen[bytes]") -> None:
-    with suppress(ProcessLookupError):  # it ended just now
-        os.killpg(process.pid, signal.SIGKILL)  # its session's, which has its number
+    with suppress(ProcessLookupError):  # it has just ended
+        os.killpg(process.pid, signal.SIGKILL)  # its process group has its number
 
 
 def read(path: str) -> str | None:
-    """Return a file's text, or None where it cannot be read."""
+    """Return a file's text, or None if it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -129,7 +129,7 @@ def read(path: str) -> str | None:
 
 
 def names(path: str) -> tuple[str, ...] | None:
-    """Return what a directory has, sorted: nothing where there is none, None where it is closed."""
+    """Return a directory's sorted names: none if it does not exist, None if it is not readable."""
     try:
         return tuple(sorted(entry.name for entry in Path(path).iterdir()))
     except FileNotFoundError:
@@ -139,7 +139,7 @@ def names(path: str) -> tuple[str, ...] | None:
 
 
 def link(path: str) -> str | None:
-    """Return where a link leads, or None for anything else."""
+    """Return the target of a link, or None for anything else."""
     try:
         return str(Path(path).readlink())
     except OSError:
@@ -147,18 +147,18 @@ def link(path: str) -> str | None:
 
 
 def resolve(path: str) -> str | None:
-    """Follow every link as a process would that sees the store, whatever is there now.
+    """Resolve every link like a process that sees the store, even if the store is not mounted.
 
     Links of the packaged closure lead to /nix/store in every layout.
 
-    Returns the path below /var/lib/nix or elsewhere, or None where it leads nowhere.
+    Return the path below /var/lib/nix or elsewhere, or None if it leads nowhere.
     """
     found = follow(path)
     return found if found is not None and os.path.lexists(found) else None
 
 
 def follow(path: str) -> str | None:
-    """Return where resolve() gets to, there or not; None where links lead in a circle."""
+    """Return the path like resolve(), even if it does not exist; None for a circle of links."""
     done, pending, links = "", path.split("/")[::-1], 0
     while pending:
         part = pending.pop()

@@ -1,4 +1,4 @@
-"""The build users, from the package's sysusers.d file, which alone has their names and ids."""
+"""The build users, from the package's sysusers.d file, which alone defines their names and ids."""
 
 from nix_aurora_host import paths
 
@@ -6,7 +6,7 @@ GROUP = "nixbld"
 
 
 def read_members() -> tuple[str, ...]:
-    """Return the names of the build users; none where the file cannot be read."""
+    """Return the names of the build users; none if the file cannot be read."""
     try:
         with open(paths.SYSUSERS, encoding="utf-8") as file:  # noqa: PTH123 - pathlib loads slowly
             return parse_members(file.read())
@@ -15,6 +15,6 @@ def read_members() -> tuple[str, ...]:
 
 
 def parse_members(text: str) -> tuple[str, ...]:
-    """Parse sysusers.d(5): return the users that are members of the group, in their order."""
+    """Parse sysusers.d(5); return the members of the group in the order of the file."""
     lines = (line.split() for line in text.splitlines())
     return tuple(words[1] for words in lines if len(words) == 3 and words[::2] == ["m", GROUP])

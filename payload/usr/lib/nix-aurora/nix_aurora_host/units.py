@@ -1,4 +1,4 @@
-"""The package's units, from the list that it brings for its scriptlets, too."""
+"""The package's units, from the list that its scriptlets also use."""
 
 import os
 
@@ -8,12 +8,12 @@ _LIST = os.path.join(os.path.dirname(os.path.dirname(__file__)), "units")  # noq
 
 
 def parse(text: str) -> tuple[str, ...]:
-    """Return the names in a list of units, which has a comment or a unit on each line."""
+    """Return the names in a list of units; each line is a comment or a unit."""
     return tuple(line.split()[0] for line in text.splitlines() if line and line[0] != "#")
 
 
 def add_mounts(names: tuple[str, ...], mounts: list[str]) -> tuple[str, ...]:
-    """Return ``names`` with the ``mounts`` that are not among them, behind nix.mount."""
+    """Return ``names`` with the missing ``mounts`` inserted after nix.mount."""
     end = names.index(paths.MOUNT) + 1
     return (*names[:end], *(name for name in mounts if name not in names), *names[end:])
 
@@ -21,8 +21,8 @@ def add_mounts(names: tuple[str, ...], mounts: list[str]) -> tuple[str, ...]:
 with open(_LIST, encoding="utf-8") as _file:  # noqa: PTH123 - pathlib takes a while to load
     ALL = add_mounts(parse(_file.read()), [layout["mount"] for layout in layouts.read_all()])
 BACKUP = (paths.BACKUP_TIMER, paths.BACKUP)
-"""The units that copy the database. Older packages do not have them."""
+"""The units that copy the database. Older packages do not contain them."""
 COLLECTION = (paths.GC_TIMER, paths.GC, paths.GC_FULL_TIMER, paths.GC_FULL)
-"""The units that collect garbage, where the administrator has asked for it."""
+"""The units that collect garbage, if the administrator has enabled that."""
 UNITS = tuple(name for name in ALL if name not in (*BACKUP, *COLLECTION))
-"""All others, in the order in which they start: without one of them, Nix does not work."""
+"""All others, in the order in which they start. Nix needs every one of them."""

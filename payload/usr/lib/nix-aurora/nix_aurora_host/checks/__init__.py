@@ -1,5 +1,5 @@
-"""What is wrong with a host: pure functions, and a kind of finding for each fault.
+"""Checks of a host: pure functions, and a kind of finding for each fault.
 
 In: facts.
-Out: findings, the causes before what comes of them, each with a command that fixes it.
+Out: findings, causes before their effects, each with a command that fixes it.
 """

@@ -1,4 +1,4 @@
-"""A takeover of another Nix's store that was interrupted, or waits for a reboot."""
+"""Check for a takeover of another Nix's store that was interrupted, or waits for a reboot."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ DISK_NOT_MOUNTED = Kind("disk-not-mounted", Severity.ERROR)
 
 
 def check_adoption(facts: Facts) -> Iterator[Finding]:
-    """Until a takeover has ended, Nix cannot use either store."""
+    """Check that no takeover is unfinished: until it has ended, Nix cannot use either store."""
     if facts.adoption is not None:
         message = f"the takeover of {printable(facts.adoption)} was interrupted"
         fix = fixes.sudo("nix-aurora", "adopt", "--yes")
@@ -22,7 +22,7 @@ def check_adoption(facts: Facts) -> Iterator[Finding]:
 
 
 def check_disk(facts: Facts) -> Iterator[Finding]:
-    """A store on a disk of its own is mounted by a boot: what is seen before is not that store."""
+    """Check that the store's own disk is mounted, so that the directory shows the store."""
     # If the boot had waited for the disk in vain, the socket would not be started.
     if facts.disk is not None and fixes.unit(facts, paths.SOCKET).active == "active":
         message = (

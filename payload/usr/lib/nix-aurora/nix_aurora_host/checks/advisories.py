@@ -1,4 +1,4 @@
-"""Security advisories that apply to the packaged Nix."""
+"""Report security advisories that apply to the packaged Nix."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ ADVISORY_ACCEPTED = Kind("advisory-accepted", Severity.NOTE)
 
 
 def check_accepted(facts: Facts) -> Iterator[Finding]:
-    """Name the advisories that the builder of the package accepted: its users should know."""
+    """Name the advisories that the builder of the package accepted: its users should know them."""
     for advisory in facts.basics.closure.accepted:
         message = (
             f"the packaged Nix is affected by {printable(advisory)}, and was packaged with "

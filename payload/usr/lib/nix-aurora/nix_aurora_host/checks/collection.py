@@ -1,4 +1,4 @@
-"""The weekly collection of garbage, where the administrator has asked for it."""
+"""Check the weekly collection of garbage, if the administrator has enabled it."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ COLLECTION_FAILED = Kind("collection-failed", Severity.WARNING)
 
 
 def check_collection(facts: Facts) -> Iterator[Finding]:
-    """The last collection is to have ended well."""
+    """Check that the last collection succeeded."""
     if not facts.basics.garbage.failed:
         return
     message = (

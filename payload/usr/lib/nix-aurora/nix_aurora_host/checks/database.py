@@ -1,4 +1,4 @@
-"""Nix's database: damaged, unreadable for the packaged Nix, or without what users keep."""
+"""Check that Nix's database is whole, readable, and knows the paths that users keep."""
 
 from collections.abc import Iterator
 
@@ -21,7 +21,7 @@ _RECOVER = fixes.sudo("nix-aurora", "recover")
 
 
 def check_damage(facts: Facts) -> Iterator[Finding]:
-    """A damaged database loses what it knows, sooner or later: a copy takes its place."""
+    """Check for damage: a damaged database loses its records, so a copy has to replace it."""
     if facts.basics.database.damage is not None:
         message = (
             f"{paths.DATABASE} is damaged ({printable(facts.basics.database.damage)}): "
@@ -31,7 +31,7 @@ def check_damage(facts: Facts) -> Iterator[Finding]:
 
 
 def check_schema(facts: Facts) -> Iterator[Finding]:
-    """Nix reads a number beside the database first, and opens nothing where it is no number."""
+    """Check the schema file beside the database: Nix opens nothing if it contains no number."""
     if facts.basics.database.misread is not None:
         message = (
             f"{printable(facts.basics.database.misread)}: Nix does not open the database until the "
@@ -41,7 +41,7 @@ def check_schema(facts: Facts) -> Iterator[Finding]:
 
 
 def check_newer(facts: Facts) -> Iterator[Finding]:
-    """A newer Nix may have changed the database so that the packaged one does not read it."""
+    """Check that no newer Nix has changed the database to a schema that the packaged one lacks."""
     database = facts.basics.database
     if not database.newer:
         return
@@ -62,7 +62,7 @@ def check_newer(facts: Facts) -> Iterator[Finding]:
 
 
 def check_lost(facts: Facts) -> Iterator[Finding]:
-    """What users keep is to be in the database, or the next collection deletes it."""
+    """Check that the paths that users keep are registered: a collection deletes all others."""
     database = facts.basics.database
     if facts.basics.store.valid_paths is None or not database.opens:
         return
@@ -84,7 +84,7 @@ def check_lost(facts: Facts) -> Iterator[Finding]:
 
 
 def _unregistered(facts: Facts) -> Finding:
-    """Return a note: any user can make such a link, and nothing but the link's path is at stake."""
+    """Return a note, not an error: any user can make such a link, and only its path is at risk."""
     unknown = facts.basics.database.unknown
     paths_ = sorted({f"{paths.PREFIX}/{name}" for name in unknown.values()})
     first = printable(next(iter(unknown)))

@@ -1,4 +1,4 @@
-"""Logins, NIX_REMOTE, Fedora's packages of Nix, SELinux."""
+"""Check logins, NIX_REMOTE, Fedora's packages of Nix, and SELinux labels."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
@@ -19,15 +19,15 @@ NIX_REMOTE = Kind("nix-remote", Severity.ERROR)
 FOREIGN_PACKAGES = Kind("foreign-packages", Severity.ERROR)
 LABEL = Kind("label", Severity.WARNING)
 
-# What a client makes the daemon of, as any of them.
+# With each of these values, a client uses our daemon.
 _FITTING = frozenset({"", "auto", "daemon", "unix:///nix/var/nix/daemon-socket/socket"})
 
 
 def check_logins(facts: Facts) -> Iterator[Finding]:
-    """Every shell's login is to find the programs of the profiles."""
+    """Check that a login with each shell finds the programs of the profiles."""
     store, profile = facts.basics.store, facts.basics.profile
     if store.nix != AtNix.OURS or profile.nix is None or store.relocated:
-        return  # their directories stay out of PATH while they lead nowhere
+        return  # logins leave directories that lead nowhere out of PATH
     for shell in facts.shells:
         who = f"a login of {printable(facts.person.name)} in {shell.name}"
         if shell.environment is None:
@@ -50,7 +50,7 @@ def _repair_login(facts: Facts, shell: Shell) -> Fix:
 
 
 def check_remotes(facts: Facts) -> Iterator[Finding]:
-    """NIX_REMOTE from an older installation sends clients past our daemon."""
+    """Check that no NIX_REMOTE of an older installation makes clients bypass our daemon."""
     stale = [remote for remote in facts.remotes if remote.value not in _FITTING]
     files = sorted({remote.path: remote.value for remote in stale if remote.path}.items())
     for path, value in files:
@@ -59,7 +59,7 @@ def check_remotes(facts: Facts) -> Iterator[Finding]:
         own = path.startswith(f"{facts.person.home}/")
         fix = fixes.as_person(facts, fixes.command(*words)) if own else fixes.sudo(*words)
         yield found(NIX_REMOTE, message, fix, path)
-    # A file's setting is in the environment, too, until the next login.
+    # A value from a file is also in the environment, until the next login.
     if not files and (here := [remote for remote in stale if remote.path is None]):
         value = printable(here[0].value)
         message = f"NIX_REMOTE={value} is set in this shell, which avoids the daemon"
@@ -67,14 +67,14 @@ def check_remotes(facts: Facts) -> Iterator[Finding]:
 
 
 def _comment(path: str) -> str:
-    """Return a sed script that takes the setting out; a shell may need a command in its place."""
+    """Return a sed script that removes the setting; a shell may need a command in its place."""
     command = "" if path.endswith(".conf") or path == "/etc/environment" else ": "
     word = r"(export|set|typeset|declare)[[:space:]].*NIX_REMOTE|NIX_REMOTE"
     return rf"s/^([[:space:]]*)({word})/\1{command}# \2/"
 
 
 def check_foreign(facts: Facts) -> Iterator[Finding]:
-    """Fedora's packages of Nix have the same files as ours."""
+    """Check that Fedora's packages of Nix, which have the same files as ours, are absent."""
     foreign = facts.foreign
     if foreign.packages:
         message = f"Fedora's packages of Nix own the same files: {' '.join(foreign.packages)}"
@@ -85,13 +85,13 @@ def _remove(facts: Facts, packages: Sequence[str]) -> Fix:
     if facts.host.ostree:
         return fixes.sudo("rpm-ostree", "uninstall", *packages)
     remove = fixes.sudo("dnf", "remove", *packages)
-    if facts.host.image:  # until the next boot; the image is built elsewhere
+    if facts.host.image:  # only until the next boot, as the image is built elsewhere
         return fixes.chain(fixes.sudo("bootc", "usr-overlay"), remove)
     return remove
 
 
 def check_labels(facts: Facts) -> Iterator[Finding]:
-    """SELinux decides by labels what the daemon and systemd may do."""
+    """Check the labels by which SELinux decides what the daemon and systemd may do."""
     for label in facts.basics.labels or ():
         if label.context is None or label.wanted in {None, "", "<<none>>"}:
             continue

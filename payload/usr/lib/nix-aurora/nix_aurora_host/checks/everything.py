@@ -1,4 +1,4 @@
-"""All checks, the causes before what comes of them."""
+"""Run all checks, causes before their effects."""
 
 from nix_aurora_host.checks import (
     adoption,
@@ -48,10 +48,10 @@ KINDS = tuple(
 
 
 def judge(facts: Facts) -> list[Finding]:
-    """Return what is wrong, each fault once.
+    """Return the findings about a host, one for each fault.
 
-    While a takeover has not ended, or the store's disk is not mounted, there is no store to be
-    judged, and other fixes would only get in the way.
+    While a takeover is unfinished, or the store's disk is not mounted, there is no store to check,
+    and other fixes would only interfere.
     """
     for check in (*adoption.CHECKS, disk.check_missing):
         if first := list(check(facts)):

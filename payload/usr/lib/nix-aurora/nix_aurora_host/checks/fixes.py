@@ -1,7 +1,7 @@
-"""Commands that findings name, built from words. Each is one line for an administrator's shell.
+"""Build the commands that findings name. Each is one line for an administrator's shell.
 
-Nothing in them comes from a file that its user can write: they name constants, and what root has
-written. The exception is a person's own file, which is named to commands that run as that person.
+They name only constants and text that root wrote, never text from a file that a user can write. The
+exception is the path of a person's own file, in commands that run as that person.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ Fix = NewType("Fix", str)
 """A line for a shell; only this module makes one."""
 
 SUFFIX = ".before-nix-aurora"
-"""What a file that a fix puts aside is called by, behind its name."""
+"""The suffix that a fix adds to the name of a file that it sets aside."""
 
-_OWN_LINE = r"\n%s\n"  # for printf: the file may lack its last newline
+_OWN_LINE = r"\n%s\n"  # for printf; the file may lack its last newline
 LOOK_AS_ROOT = Fix("sudo nix-aurora doctor")
 COLLECT = Fix("sudo nix-aurora gc run")
 
@@ -35,17 +35,17 @@ def sudo(*words: str) -> Fix:
 
 
 def systemctl(*words: str) -> Fix:
-    """Return a command to systemd."""
+    """Return a systemctl command that root runs."""
     return sudo("systemctl", *words)
 
 
 def chain(*steps: Fix) -> Fix:
-    """Return all ``steps``, each to be run if the one before it succeeds."""
+    """Return all ``steps`` as one command; each runs only if the one before it succeeds."""
     return Fix(" && ".join(steps))
 
 
 def regardless(first: Fix, then: Fix) -> Fix:
-    """Return two steps; the second is run however the first ends."""
+    """Return two steps as one command; the second runs even if the first fails."""
     return Fix(f"{first}; {then}")
 
 
@@ -55,59 +55,59 @@ def append(line: str, path: str) -> Fix:
 
 
 def append_as_root(line: str, path: str) -> Fix:
-    """Return a command that adds a line to a file of root's."""
+    """Return a command that adds a line to a file that belongs to root."""
     return Fix(f"{command('printf', _OWN_LINE, line)} | {sudo('tee', '--append', path)}")
 
 
 def edit(path: str, script: str) -> tuple[str, ...]:
-    """Return the words of a command that applies a script of sed to a file, and keeps a copy."""
+    """Return the words of a command that applies a sed script to a file, and keeps a copy."""
     options = (f"--in-place={SUFFIX}", "--follow-symlinks", "--regexp-extended")
     return ("sed", *options, script, path)
 
 
 def comment_out(path: str, line: int) -> tuple[str, ...]:
-    """Return the words of a command that makes a comment of one line of a file."""
+    """Return the words of a command that comments out one line of a file."""
     return edit(path, f"{line}s/^/# /")
 
 
 def put_aside(path: str) -> tuple[str, ...]:
-    """Return the words of a command that gives a file a name that nothing reads."""
+    """Return the words of a command that renames a file to a name that no program reads."""
     return ("mv", "--backup=numbered", "--no-target-directory", path, f"{path}{SUFFIX}")
 
 
 def set_aside(facts: Facts, trace: Trace | None) -> Fix:
-    """Put aside what another Nix has left: ``trace``, or where there are more, all at once."""
+    """Return a command that sets aside ``trace`` of another Nix, or all if there are more."""
     alone = trace is not None and len(facts.basics.former.traces) == 1
     words = [trace.path] if trace and alone else []
     return sudo("nix-aurora", "set-aside", *words)
 
 
 def adopt(stores: Sequence[FormerStore], wanted: FormerStore) -> Fix:
-    """Take a store of another Nix over, named where there are several."""
+    """Return a command that takes over a store of another Nix; it names one of several."""
     words = ["--from", wanted.path or wanted.source] if len(stores) > 1 else []
     return sudo("nix-aurora", "adopt", *words)
 
 
 def as_person(facts: Facts, fix: Fix) -> Fix:
-    """Return what runs ``fix`` as the person whose logins were looked at."""
+    """Return ``fix`` as a command that runs as the person whose logins were checked."""
     if not facts.person.through_sudo:
         return fix
     return sudo("-u", facts.person.name, "bash", "-c", fix)
 
 
 def unit(facts: Facts, name: str) -> Unit:
-    """Return a unit; one that systemd did not tell of is taken to be well."""
+    """Return a unit; one that systemd did not report counts as healthy."""
     return facts.basics.units.get(name) or Unit(name)
 
 
 def reinstall(facts: Facts) -> Fix:
-    """Bring the package's files back, as the kind of host wants it."""
+    """Return a command that restores the package's files on this kind of host."""
     if not facts.host.image:
         return chain(sudo("dnf", "reinstall", "nix-aurora"), repeat_import(facts))
     upgrade = sudo("bootc", "upgrade")
     if not facts.host.ostree:
         return upgrade
-    # The damaged object is in the repository that every deployment is made from.
+    # The damaged object is in the repository, from which every deployment is made.
     drop = sudo("ostree", "fsck", "--delete")
     if not facts.host.layered:
         return regardless(drop, upgrade)
@@ -116,7 +116,7 @@ def reinstall(facts: Facts) -> Fix:
 
 
 def upgrade(facts: Facts) -> Fix:
-    """Return commands that upgrade the package, in the way in which this host has it."""
+    """Return a command that upgrades the package in the way it was installed on this host."""
     line = upgrade_command(facts.basics.upgrades)
     step = sudo("rpm-ostree" if facts.host.layered else "bootc", "upgrade")
     if line is not None:
@@ -125,39 +125,39 @@ def upgrade(facts: Facts) -> Fix:
 
 
 def repeat_import(facts: Facts) -> Fix:
-    """Import again, whatever the stamp says; what is there and right stays."""
+    """Return a command that imports again despite the stamp; intact paths stay."""
     setup = unit(facts, paths.SETUP)
     steps = [unmask_unit(setup)] if setup.masked else []
     return chain(*steps, ask_for_import(), systemctl("restart", paths.SETUP))
 
 
 def ask_for_import() -> Fix:
-    """Have the next start of the import look at everything, whatever its stamp says."""
+    """Return a command after which the next import checks everything, despite its stamp."""
     return sudo("install", "-D", "-m", "0600", "/dev/null", paths.IMPORT_NEEDED)
 
 
 def cure_import(facts: Facts) -> Fix:
-    """Get what the import brings: from the package, if that is whole."""
+    """Return a command that imports again, after it has restored the package if that is damaged."""
     if not facts.packaged.whole:
         return reinstall(facts)
     return repeat_import(facts)
 
 
 def unmask_unit(masked: Unit) -> Fix:
-    """Take a mask away."""
+    """Return a command that unmasks a unit."""
     runtime = ["--runtime"] if masked.file_state == "masked-runtime" else []
     return systemctl("unmask", *runtime, masked.name)
 
 
 def start_socket(facts: Facts) -> Fix:
-    """Enable and start the socket, which systemd refuses while its service is running."""
+    """Return a command that enables and starts the socket; systemd needs its service stopped."""
     running = unit(facts, paths.DAEMON).active in {"active", "deactivating"}
     steps = [systemctl("stop", paths.DAEMON)] if running else []
     return chain(*steps, systemctl("enable", "--now", paths.SOCKET))
 
 
 def restart_daemon() -> Fix:
-    """Start daemon and socket anew, even where systemd has given up on them."""
+    """Return a command that restarts daemon and socket, even after systemd gave up on them."""
     both = (paths.SOCKET, paths.DAEMON)
     again = chain(systemctl("stop", *both), systemctl("start", paths.SOCKET))
     return regardless(systemctl("reset-failed", *both), again)
@@ -169,6 +169,6 @@ def reload_daemon() -> Fix:
 
 
 def restore(setting: str) -> Fix:
-    """Return a command that restores the packaged file below /etc, and keeps the present one."""
+    """Return a command that restores a packaged file below /etc, and keeps the present one."""
     source, target = f"{paths.PRISTINE}/{setting}", f"/etc/{setting}"
     return sudo("install", "-D", "-m", "0644", "--backup=numbered", source, target)

@@ -1,4 +1,4 @@
-"""What another Nix has left on the host, apart from what takes the place of our units."""
+"""Check for files that another Nix left on the host, except units that replace ours."""
 
 from collections.abc import Iterator
 
@@ -20,12 +20,13 @@ FOREIGN_NIXD = Kind("foreign-nixd", Severity.WARNING)
 
 
 def check_units(facts: Facts) -> Iterator[Finding]:
-    """Units of another Nix, what changes ours, and links that start either."""
+    """Find units of another Nix, changes of our units, and links that start either."""
     former = facts.basics.former
     changing = {traces.Kind.DROP_IN, traces.Kind.LINK}
     for trace in former.traces:
         ours = trace.kind is traces.Kind.UNIT and trace.unit in facts.basics.units
-        # What takes the place of one of ours: units.py. What changes another one goes with that.
+        # units.py reports units that replace ours. Drop-ins and links of a unit are set aside with
+        # it.
         named = ours or (trace.kind in changing and former.of_unit(trace.unit) is not None)
         if trace.kind in {traces.Kind.UNIT, *changing} and not named:
             fix = fixes.set_aside(facts, trace)
@@ -33,7 +34,7 @@ def check_units(facts: Facts) -> Iterator[Finding]:
 
 
 def check_files(facts: Facts) -> Iterator[Finding]:
-    """Files of another Nix that logins, boots or Nix read."""
+    """Find files of another Nix that logins, boots or Nix read."""
     for trace in facts.basics.former.traces:
         message, fix = _describe(trace), fixes.set_aside(facts, trace)
         match trace.kind:
@@ -55,7 +56,7 @@ def check_files(facts: Facts) -> Iterator[Finding]:
 
 
 def check_stores(facts: Facts) -> Iterator[Finding]:
-    """A store of another Nix harms nothing, and may have what users miss."""
+    """Find stores of another Nix: they are harmless, and may contain what users miss."""
     stores = facts.basics.former.stores
     if not stores:
         return
@@ -71,4 +72,4 @@ def _describe(trace: Trace) -> str:
 
 
 CHECKS = (check_units, check_files, check_stores)
-"""Findings by the causes: these come before what comes of them."""
+"""The checks of causes, which come before the checks of their effects."""

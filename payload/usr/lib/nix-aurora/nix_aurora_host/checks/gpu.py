@@ -1,4 +1,4 @@
-"""Graphics drivers for programs of nixpkgs."""
+"""Check the graphics drivers for programs of nixpkgs."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ _DISABLE = fixes.sudo("nix-aurora", "gpu", "disable")
 
 
 def check_gpu(facts: Facts) -> Iterator[Finding]:
-    """What is enabled is to be in the store, rooted and linked. What others have set, they keep."""
+    """Check that enabled drivers are in the store, rooted and linked, and find conflicts."""
     for fault, message in find_faults(facts.basics.gpu):
         match fault:
             case Fault.DAMAGED:

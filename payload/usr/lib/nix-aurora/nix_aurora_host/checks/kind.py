@@ -1,4 +1,4 @@
-"""A kind of finding, declared once, in the module of the check that finds it.
+"""Kinds of findings. Each is declared once, in the module of the check that finds it.
 
 Each kind that is an error or a warning has a fix. A scenario in tests/host makes the fault and runs
 the fix as it is printed; tests/lint/test_findings.py lists the kinds that have none yet.
@@ -13,14 +13,14 @@ from nix_aurora_host.text import printable
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding: the first part of its id, and how bad it is."""
+    """A kind of finding: the first part of its id, and its severity."""
 
     name: str
     severity: Severity
 
 
 def found(kind: Kind, message: str, fix: Fix | None, subject: str | None = None) -> Finding:
-    """Return the finding of ``kind``, about ``subject`` where there can be several.
+    """Return a finding of ``kind``, about ``subject`` if there can be several.
 
     ``fix`` is None for a note that no command can change.
     """

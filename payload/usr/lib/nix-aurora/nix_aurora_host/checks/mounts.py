@@ -1,4 +1,4 @@
-"""What /nix is, and whether programs start from it."""
+"""Check that /nix is the store, and that programs start from it."""
 
 from collections.abc import Iterator, Mapping
 
@@ -24,12 +24,12 @@ STORE_NOT_MOUNTED = Kind("store-not-mounted", Severity.ERROR)
 STORE_NOEXEC = Kind("store-noexec", Severity.ERROR)
 
 _ASIDE = fixes.sudo(*fixes.put_aside("/nix"))
-# What the store can lie on, or be shown on: a fix names no other mount point.
+# The mount points that can contain or show the store: a fix names no others.
 _MOUNT_POINTS = ("/", "/var", "/var/lib", paths.BASE, "/nix", paths.PREFIX)
 
 
 def check_mount(facts: Facts) -> Iterator[Finding]:
-    """/nix is to be the store wherever the root directory can have one."""
+    """Check that /nix is the store on every host with a root directory that can contain /nix."""
     layout = layouts.read_layout(facts.basics.store.layout)
     if layouts.is_relocated(layout):
         yield from _check_relocated(facts, layout)
@@ -57,7 +57,7 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
         message = "/nix is a link, which Nix refuses"
         yield found(NIX_LINK, message, fixes.chain(_ASIDE, start))
     elif any(map(is_mounter, facts.basics.former.traces)):
-        return  # to start it would mount the other one: that comes first
+        return  # the unit would mount the other store, which has a finding of its own
     elif facts.basics.store.layout == "mount" or kind == AtNix.NOTHING:
         message = "/nix is not the store: programs from it do not start"
         yield found(NIX_NOT_MOUNTED, message, start)
@@ -69,16 +69,16 @@ def check_mount(facts: Facts) -> Iterator[Finding]:
 
 
 def _make_room(facts: Facts) -> list[Fix]:
-    """Return the first steps of a fix: move what /nix has, or have the store hide it.
+    """Return the first steps of a fix: move the content of /nix away, or let the store hide it.
 
-    Nobody can move what an image has there.
+    Content that is part of an image cannot be moved.
     """
     return [_ASIDE] if facts.host.root_writable else settings_file.ask_for_mount(facts)
 
 
 def _check_namespace(facts: Facts) -> Iterator[Finding]:
     if facts.basics.nix_root.enabled and facts.basics.store.nix == AtNix.NOTHING:
-        return  # nix-root.service is the reason, and has findings of its own
+        return  # nix-root.service is the cause, and has findings of its own
     message = (
         "the root directory has no /nix, so Nix runs in a namespace that has one: every nix "
         "command works, and programs of a profile start inside nix-aurora shell, where sudo does "
@@ -103,7 +103,7 @@ def _check_relocated(facts: Facts, layout: Mapping[str, str]) -> Iterator[Findin
 
 
 def check_noexec(facts: Facts) -> Iterator[Finding]:
-    """A mount option that an administrator, or a hardening guide, has set for /var."""
+    """Check for noexec, which administrators and hardening guides set for /var."""
     points = [point for point in facts.basics.store.noexec if point in _MOUNT_POINTS]
     if not points:
         return

@@ -1,4 +1,4 @@
-"""nix-root.service, which moves the system onto a root directory with /nix."""
+"""Check nix-root.service, which switches the system to a root directory with /nix."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ _NOW = fixes.sudo("nix-aurora", "mount", "enable", "--yes", "--now")
 
 
 def check_nix_root(facts: Facts) -> Iterator[Finding]:
-    """Unless the settings forbid it, / has a /nix."""
+    """Check that the root directory contains /nix, unless the settings forbid it."""
     nix_root = facts.basics.nix_root
     if nix_root.done and nix_root.writable:
         message = "/ is writable, and what is written there is lost at the next boot"
@@ -34,7 +34,7 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
         message = f"the kernel argument {paths.ROOT_OFF} keeps this boot without a /nix"
         yield found(NIX_ROOT_SWITCHED_OFF, message, fixes.systemctl("reboot"))
     elif nix_root.stopped:
-        # The kind that failed is not tried again: see nix-root.
+        # nix-root does not retry the kind that failed.
         message = f"/ stays without a /nix made by {paths.ROOT}: {describe_failed(nix_root)}"
         if nix_root.exhausted:
             message += "; to try again nevertheless: sudo nix-aurora mount enable --again"
@@ -47,7 +47,7 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
         message = f"{paths.ROOT} cannot make a /nix in /: see journalctl -b -u {paths.ROOT}"
         yield found(NIX_ROOT_FAILED, message, _NOW)
     elif any(map(is_mounter, facts.basics.former.traces)):
-        return  # nix-root waits until that is put aside
+        return  # nix-root waits until that is set aside
     elif facts.basics.store.nix == AtNix.NOTHING:
         message = "/ has no /nix yet: the next boot creates one"
         yield found(NIX_ROOT_NOT_YET, message, _NOW)

@@ -1,4 +1,4 @@
-"""The default profile, what devbox needs of it, and the person's own profile."""
+"""Check the default profile, devbox's requirements, and the person's own profile."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ _DEVBOX = (2, 18)  # jetify-com/devbox: internal/nix/install.go
 
 
 def check_profile(facts: Facts) -> Iterator[Finding]:
-    """The default profile is where devbox, and every login, looks for Nix."""
+    """Check the default profile, in which devbox and every login look for Nix."""
     store, profile = facts.basics.store, facts.basics.profile
     if facts.basics.closure.nix in store.missing or store.relocated:
         return
@@ -40,7 +40,7 @@ def check_profile(facts: Facts) -> Iterator[Finding]:
 
 
 def check_devbox(facts: Facts) -> Iterator[Finding]:
-    """What devbox needs, or it tries to install a Nix of its own, which fails here."""
+    """Check devbox's requirements: without them it tries to install Nix, which fails here."""
     store, profile = facts.basics.store, facts.basics.profile
     if store.exists and not store.listable:
         message = f"{paths.STORE} cannot be read by users"
@@ -57,15 +57,15 @@ def check_devbox(facts: Facts) -> Iterator[Finding]:
 
 
 def _replace_profile(facts: Facts) -> Fix:
-    # Its generations stay, and so does the administrator's Nix in them.
+    # The generations stay, and with them the administrator's Nix.
     return fixes.chain(fixes.sudo("rm", paths.PROFILE), fixes.cure_import(facts))
 
 
 def check_own(facts: Facts) -> Iterator[Finding]:
-    """A profile that leads nowhere makes each nix profile fail."""
+    """Check that the person's profile does not lead nowhere, which makes nix profile fail."""
     person = facts.person
     if person.lost_profile is None or facts.basics.store.relocated:
-        return  # the profiles of the other layouts lie where this one does not look
+        return  # the profiles of other layouts are elsewhere
     link = f"{person.home}/.nix-profile"
     leads = f"{printable(link)} leads to {printable(person.gone)}"
     message = f"{leads}, whose directory is missing: no profile can be changed"

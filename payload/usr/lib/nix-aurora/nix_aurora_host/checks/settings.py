@@ -1,4 +1,4 @@
-"""Nix's settings: understood, packaged, readable and safe."""
+"""Check that Nix's settings are valid, packaged, readable and safe."""
 
 from collections.abc import Iterator
 
@@ -37,7 +37,7 @@ _EFFECT = {
 
 
 def check_settings(facts: Facts) -> Iterator[Finding]:
-    """Nix has to understand its settings; the packaged nix.conf gets our newer defaults."""
+    """Check that Nix accepts its settings, and that nix.conf is the packaged one."""
     settings = facts.settings
     if not settings.exists:
         message = f"{_CONF} is missing: Nix uses its own defaults, not the packaged ones"
@@ -70,7 +70,7 @@ def _repair(facts: Facts, place: Place) -> Fix:
 
 
 def _restart(facts: Facts) -> Fix:
-    """Let the daemon read its settings, also where it has failed on them too often."""
+    """Return a command that makes the daemon read its settings, even after it failed too often."""
     units = (fixes.unit(facts, name) for name in (paths.SOCKET, paths.DAEMON))
     failed = any(unit.active == "failed" for unit in units)
     return fixes.restart_daemon() if failed else fixes.reload_daemon()
@@ -81,9 +81,9 @@ def _restore(path: str) -> Fix:
 
 
 def check_safety(facts: Facts) -> Iterator[Finding]:
-    """No setting may let builds or users do what root can."""
+    """Check that no setting lets builds or users act as root."""
     if not facts.settings.exists:
-        return  # Nix's own defaults apply until the packaged file is back: check_settings says so
+        return  # check_settings reports the missing file, and Nix uses its own defaults
     for name, value in facts.settings.values.items():
         if not nixconf.is_unsafe(name, value):
             continue
@@ -99,7 +99,7 @@ def check_safety(facts: Facts) -> Iterator[Finding]:
 
 
 def check_unknown_users(facts: Facts) -> Iterator[Finding]:
-    """Nix's own C library knows the users of /etc/passwd alone; others it calls by number."""
+    """Find users in the settings that Nix cannot look up, as they are not in /etc/passwd."""
     for name, numbers in facts.settings.unknown.items():
         listed = " ".join(map(str, numbers))
         message = (

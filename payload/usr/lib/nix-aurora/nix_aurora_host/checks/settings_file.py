@@ -1,4 +1,4 @@
-"""/etc/nix-aurora.conf, which the boot reads: what it cannot understand in it."""
+"""Check /etc/nix-aurora.conf, which the boot reads."""
 
 from collections.abc import Iterator
 
@@ -14,7 +14,7 @@ SETTINGS_FILE = Kind("settings-file", Severity.WARNING)
 
 
 def check_settings_file(facts: Facts) -> Iterator[Finding]:
-    """Each line is to be understood: the boot skips the others."""
+    """Check that each line is valid: the boot skips the others."""
     file = facts.basics.settings_file
     if file.unread:
         message = f"{paths.SETTINGS} was not checked: this user cannot read it"
@@ -28,13 +28,13 @@ def check_settings_file(facts: Facts) -> Iterator[Finding]:
 
 
 def ask_for_auto(facts: Facts) -> list[Fix]:
-    """Return the first step of a fix, if it needs one: no line of the file asks for a layout."""
+    """Return the first step of a fix: remove all layouts from the file; nothing if it has none."""
     lines = [line for line, _ in facts.basics.settings_file.assigned]
     return [_comment_out(lines)] if lines else []
 
 
 def ask_for_mount(facts: Facts) -> list[Fix]:
-    """Return the first steps of a fix: the file asks for the mount layout, and for no other."""
+    """Return the first steps of a fix: make the file request the mount layout and no other."""
     return [*ask_for_auto(facts), fixes.append_as_root("STORE_LAYOUT=mount", paths.SETTINGS)]
 
 

@@ -1,4 +1,4 @@
-"""Package, space, build users, import, database and roots."""
+"""Check the package, space, build users, the import, the database and roots."""
 
 from collections.abc import Iterator
 
@@ -34,7 +34,7 @@ _SCARCE = 1 << 30
 
 
 def check_package(facts: Facts) -> Iterator[Finding]:
-    """The package's own files are to be what closure.json says."""
+    """Check that the package's own files match closure.json."""
     packaged, closure = facts.packaged, facts.basics.closure
     if not packaged.described:
         message = f"{paths.DESCRIPTION} is damaged: expected closure {closure.id}, got another"
@@ -61,7 +61,7 @@ def check_package(facts: Facts) -> Iterator[Finding]:
 
 
 def check_space(facts: Facts) -> Iterator[Finding]:
-    """Nix, and every upgrade of it, needs space."""
+    """Check that there is space for Nix and its next upgrade."""
     store = facts.basics.store
     if store.free >= _SCARCE or store.free * 10 > store.size:
         return
@@ -71,13 +71,13 @@ def check_space(facts: Facts) -> Iterator[Finding]:
         "enough: sudo du -xh --max-depth=3 /var | sort -h | tail"
     )
     fix = fixes.COLLECT
-    if facts.basics.closure.nix in store.missing:  # there is no Nix yet that could collect
+    if facts.basics.closure.nix in store.missing:  # without Nix, nothing can collect garbage
         fix = fixes.sudo("journalctl", "--vacuum-size=64M")
     yield found(SPACE_FULL if store.free < _FULL else SPACE_SCARCE, message, fix)
 
 
 def check_users(facts: Facts) -> Iterator[Finding]:
-    """Builds run as members of nixbld; any ids will do."""
+    """Check that nixbld has members, as which builds run; their ids do not matter."""
     users, group = facts.basics.users, facts.basics.store.group
     fix = fixes.chain(
         fixes.sudo("systemd-sysusers", "nix-aurora.conf"),
@@ -94,7 +94,7 @@ def check_users(facts: Facts) -> Iterator[Finding]:
 
 
 def check_import(facts: Facts) -> Iterator[Finding]:
-    """The packaged closure is to be in the store, registered, whole and rooted."""
+    """Check that the packaged closure is in the store, registered, whole and rooted."""
     if fixes.unit(facts, paths.SETUP).active == "activating":
         message = "the import is running: look again when it has ended"
         yield found(IMPORT_RUNNING, message, fixes.command("journalctl", "-b", "-u", paths.SETUP))
@@ -104,7 +104,7 @@ def check_import(facts: Facts) -> Iterator[Finding]:
         version = printable(closure.version)
         message = f"Nix {version} has not been imported: {printable(closure.nix)} is missing"
         yield found(IMPORT_MISSING, message, fixes.cure_import(facts))
-        return  # the rest comes with it
+        return  # the import also cures the rest
     yield from _check_content(facts)
     yield from _check_stamp(facts)
 
@@ -131,7 +131,8 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
             names = ", ".join(paths.store_name(path) for path in facts.damaged[:3])
             more = f" and {len(facts.damaged) - 3} more" if len(facts.damaged) > 3 else ""
             message = f"the content of {printable(names)}{more} is not what the database says"
-        # On btrfs both copies share their blocks: where the package's is damaged too, it is first.
+        # On btrfs both copies share their blocks: if the package's copy is damaged too, restore it
+        # first.
         cure = fixes.chain(fix, fixes.restart_daemon())
         if not facts.packaged.whole:
             cure = fixes.chain(fixes.ask_for_import(), fix)
@@ -157,7 +158,7 @@ def _check_stamp(facts: Facts) -> Iterator[Finding]:
 
 
 def check_roots(facts: Facts) -> Iterator[Finding]:
-    """Without its roots a garbage collection deletes the packaged Nix."""
+    """Check the roots, without which a garbage collection deletes the packaged Nix."""
     store, closure = facts.basics.store, facts.basics.closure
     if closure.nix in store.missing:
         return
@@ -169,10 +170,10 @@ def check_roots(facts: Facts) -> Iterator[Finding]:
 
 
 def check_aside(facts: Facts) -> Iterator[Finding]:
-    """What an import found damaged, store paths or a database, is kept, and takes space."""
+    """Find damaged store paths and databases that imports set aside, and that take space."""
     aside = facts.basics.store.aside
     if not facts.basics.store.stamp_read:
-        return  # in the same directory, which has its note
+        return  # they are in the same directory, which has its own note
     if aside is None:
         message = f"{paths.ASIDE} was not checked: this user cannot read it"
         yield found(ASIDE_UNREAD, message, fixes.LOOK_AS_ROOT)

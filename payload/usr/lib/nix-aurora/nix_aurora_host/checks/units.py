@@ -1,4 +1,4 @@
-"""Units, sockets, the daemon."""
+"""Check the units, the sockets and the daemon."""
 
 from collections.abc import Iterator
 
@@ -39,7 +39,7 @@ _GENERATED = "/run/systemd/generator"
 
 
 def check_masked(facts: Facts) -> Iterator[Finding]:
-    """Units that an administrator, or another installer, has switched off for good."""
+    """Find units that an administrator, or another installer, has masked."""
     for name, unit in facts.basics.units.items():
         if unit.masked:
             message = f"{name} is masked: {_EFFECT.get(name, 'it does not start')}"
@@ -56,7 +56,7 @@ def _unmask(facts: Facts, unit: Unit) -> Fix:
 
 
 def check_disabled(facts: Facts) -> Iterator[Finding]:
-    """Units that the next boot would not start."""
+    """Find units that the next boot would not start."""
     for name, unit in facts.basics.units.items():
         if unit.file_state == "disabled" and name != paths.DAEMON:
             message = f"{name} is disabled: {_EFFECT.get(name, 'no boot starts it')}"
@@ -66,7 +66,7 @@ def check_disabled(facts: Facts) -> Iterator[Finding]:
 
 
 def check_failed(facts: Facts) -> Iterator[Finding]:
-    """Units that systemd calls failed."""
+    """Find units that failed."""
     for name, unit in facts.basics.units.items():
         if unit.active != "failed" or unit.masked:
             continue
@@ -80,7 +80,7 @@ def check_failed(facts: Facts) -> Iterator[Finding]:
 
 
 def check_shadowed(facts: Facts) -> Iterator[Finding]:
-    """Units in /etc that systemd reads in place of the packaged ones."""
+    """Find units in /etc that systemd reads in place of the packaged ones."""
     former = facts.basics.former
     for name, unit in facts.basics.units.items():
         trace = former.of_unit(name)
@@ -88,7 +88,7 @@ def check_shadowed(facts: Facts) -> Iterator[Finding]:
         if unit.load in {"masked", "not-found"} or (packaged and trace is None):
             continue
         if unit.fragment.startswith(_GENERATED) and former.at(FSTAB):
-            continue  # the line that it is generated from has a finding of its own
+            continue  # the line in fstab that generates it has a finding of its own
         path = trace.path if trace else unit.fragment
         whose = trace.whose if trace else "another Nix"
         message = f"{printable(path)} takes the place of the packaged {name}: {whose} put it there"
@@ -96,13 +96,13 @@ def check_shadowed(facts: Facts) -> Iterator[Finding]:
 
 
 def check_missing(facts: Facts) -> Iterator[Finding]:
-    """Units that systemd has not read, most often because the package came after the boot."""
+    """Find units that systemd has not read, often because the package was installed after boot."""
     for name, unit in facts.basics.units.items():
         if unit.load != "not-found":
             continue
         message = f"{name} is unknown to systemd: {_EFFECT.get(name, 'it does not start')}"
         fix = fixes.systemctl("daemon-reload")
-        if trace := facts.basics.former.of_unit(name):  # a link to a unit of a Nix that is gone
+        if trace := facts.basics.former.of_unit(name):  # a link to a unit of a Nix that was removed
             message = f"{printable(trace.path)} leads nowhere: {name} is unknown to systemd"
             fix = fixes.set_aside(facts, trace)
         yield found(UNIT_MISSING, message, fix, name)
@@ -112,7 +112,7 @@ def check_missing(facts: Facts) -> Iterator[Finding]:
 
 
 def check_socket(facts: Facts) -> Iterator[Finding]:
-    """The socket is to listen, even while no daemon is running."""
+    """Check that the socket listens, even while no daemon is running."""
     unit = facts.basics.units.get(paths.SOCKET)
     if unit is None or unit.load != "loaded" or not unit.fragment.startswith(paths.OUR_UNITS):
         return
@@ -127,7 +127,7 @@ def check_socket(facts: Facts) -> Iterator[Finding]:
 
 
 def check_daemon(facts: Facts) -> Iterator[Finding]:
-    """The daemon is to answer, and to be the packaged one."""
+    """Check that the daemon answers, and that it is the packaged one."""
     if facts.answers is False and not facts.basics.store.read_only:
         message = f"the daemon does not answer: see journalctl -b -u {paths.DAEMON}"
         yield found(DAEMON_SILENT, message, fixes.restart_daemon())

@@ -1,4 +1,4 @@
-"""Layering, where it keeps the host or the package from being upgraded."""
+"""Check whether layering prevents upgrades of the host or the package."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ LAYERED_FILES = Kind("layered-files", Severity.NOTE)
 
 
 def check_layering(facts: Facts) -> Iterator[Finding]:
-    """Say what layering means for upgrades before one fails."""
+    """Describe the effect of layering on upgrades before one fails."""
     upgrades = facts.basics.upgrades
     if not upgrades.layered:
         return

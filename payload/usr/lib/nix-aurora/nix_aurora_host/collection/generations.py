@@ -1,7 +1,7 @@
-"""Old generations of profiles: removed by a process of the user whose profiles they are.
+"""Remove old generations of profiles, by a process of the user who owns the profiles.
 
-`nix-collect-garbage --delete-older-than`, run by root, opens and removes files in directories of
-users, who may have put links there. Here root only reads whose the profiles are.
+If root runs `nix-collect-garbage --delete-older-than`, it opens and removes files in directories of
+users, who may have put links there. Here root only reads who owns the profiles.
 """
 
 import os
@@ -22,7 +22,7 @@ def find_users(targets: Iterable[str]) -> list[int]:
     """Return the ids of users with profiles, root first: owners of ``targets`` and directories."""
     try:
         own = [entry.path for entry in os.scandir(_PER_USER)]
-    except OSError:  # Nix makes it for the first user who connects
+    except OSError:  # Nix creates it when the first user connects
         own = []
     found = {0}
     for path in (*own, *targets):
@@ -34,7 +34,7 @@ def find_users(targets: Iterable[str]) -> list[int]:
 
 
 def find_person(user: int) -> Person | None:
-    """Return a user by the number; None if the host does not know the user now."""
+    """Return a user by id; None if the host does not know the user now."""
     try:
         entry = pwd.getpwuid(user)
     except KeyError:
@@ -43,7 +43,7 @@ def find_person(user: int) -> Person | None:
 
 
 def list_directories(person: Person) -> list[str]:
-    """Return the directories that have the profiles of a user; root has the system's, too."""
+    """Return the directories with the profiles of a user; for root, also those of the system."""
     shared = [paths.PROFILES] if person.uid == 0 else []
     return [*shared, f"{_PER_USER}/{person.name}", f"{person.home}/{paths.USER_PROFILES}"]
 
@@ -51,7 +51,7 @@ def list_directories(person: Person) -> list[str]:
 def remove(person: Person, days: int, *, dry_run: bool) -> Outcome:
     """Remove a user's generations that are older than ``days``, as that user.
 
-    Nix does not read the user's own settings meanwhile, which can name programs to run.
+    Nix does not read the user's own settings for this, as they can name programs to run.
     """
     limit = f"dry-run:{days}" if dry_run else str(days)
     return run(
@@ -64,5 +64,5 @@ def remove(person: Person, days: int, *, dry_run: bool) -> Outcome:
 
 
 def count(outcome: Outcome) -> int:
-    """Return how many generations Nix says that it removed, or would remove."""
+    """Return how many generations Nix removed, or would remove, by its output."""
     return sum(" profile version " in line for line in outcome.stderr.splitlines())

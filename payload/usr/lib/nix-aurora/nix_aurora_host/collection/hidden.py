@@ -1,8 +1,9 @@
-"""Roots that the collector would forget, though what they lead to may only be out of sight.
+"""Find roots that the collector would remove although their targets may only be hidden.
 
-A root may lead to a link elsewhere: a profile or a result in a home. If the target is missing,
-Nix's collector removes the root, and one that it may not look at it skips (findRoots in nix
-`src/libstore/gc.cc`). Both lose what a user has kept, if a disk is only not mounted at the moment.
+A root may lead to a link elsewhere: a profile or a result in a home. Nix's collector removes the
+root if the target is missing, and skips it if it may not read the target (findRoots in nix
+`src/libstore/gc.cc`). In both cases a user loses store paths if a disk is not mounted at that
+moment.
 """
 
 import os
@@ -16,16 +17,16 @@ from nix_aurora_host import mounts, paths
 from nix_aurora_host.former.mounts import FSTAB, parse_fstab
 from nix_aurora_host.system import link, read, run
 
-# Where disks appear, and how deep: /run/media/USER/DISK.
+# The directories in which disks appear, with their depth: /run/media/USER/DISK.
 _AREAS = {"/mnt": 1, "/media": 2, "/run/media": 2}
 _ROOT, _FIRST_USER = 0, 1000
 _OWN = (f"{paths.PREFIX}/", f"{paths.AT}/", f"{paths.BASE}/")  # the store and Nix's state
-_EMPTIED = ("/tmp", "/var/tmp")  # noqa: S108 - what is missing there was deleted
+_EMPTIED = ("/tmp", "/var/tmp")  # noqa: S108 - missing files there were deleted
 
 
 @dataclass(frozen=True, slots=True)
 class Hidden:
-    """A root, where it leads to, and why that may be there although it cannot be seen."""
+    """A root, its target, and the reason why the target may exist although it is not visible."""
 
     link: str
     target: str
@@ -34,10 +35,10 @@ class Hidden:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where a host's files may be out of sight.
+    """The places in which files of a host may be hidden.
 
-    ``homes`` has the directories of users, with their user ids; ``unmounted`` the directories on
-    which the host mounts something, but not now. No name in them has a link in it.
+    ``homes`` maps the home directories of users to their ids. ``unmounted`` are mount points of the
+    host that are not mounted now. All these paths are without links.
     """
 
     homes: Mapping[str, int] = field(default_factory=dict)
@@ -45,7 +46,7 @@ class Places:
 
 
 def find_indirect() -> Iterator[tuple[str, str]]:
-    """Yield each link below gcroots that leads out of the store and the state, and its target."""
+    """Yield links below gcroots that lead out of the store and Nix's state, with targets."""
     for directory, directories, files in os.walk(f"{paths.STATE}/gcroots"):
         for name in (*directories, *files):
             path = f"{directory}/{name}"
@@ -57,14 +58,14 @@ def find_indirect() -> Iterator[tuple[str, str]]:
 
 
 def find_hidden() -> list[Hidden]:
-    """Return the roots that a collection now would lose, and that may still be wanted."""
+    """Return the roots that a collection would remove now although they may still be needed."""
     places = gather_places()
     found = ((root, target, why_hidden(target, places)) for root, target in find_indirect())
     return [Hidden(root, target, reason) for root, target, reason in found if reason]
 
 
 def gather_places() -> Places:
-    """Look at the users of the host, and at what it mounts."""
+    """Return the places from the users and the mount units of the host."""
     homes = {
         os.path.realpath(entry.pw_dir): entry.pw_uid
         for entry in pwd.getpwall()
@@ -78,7 +79,7 @@ def gather_places() -> Places:
 
 
 def parse_units(text: str) -> set[str]:
-    """Return the directories of inactive mount units, from what systemctl show prints."""
+    """Return the directories of inactive mount units, from the output of systemctl show."""
     found = set()
     for block in text.split("\n\n"):
         pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -88,10 +89,10 @@ def parse_units(text: str) -> set[str]:
 
 
 def why_hidden(target: str, places: Places) -> str | None:
-    """Return why a root's target may only be out of sight; None if it is there, or was deleted.
+    """Return why a root's target may only be hidden; None if it exists, or was deleted.
 
-    People delete what is theirs. So a target was deleted where the last directory of its path that
-    still exists is a user's own, or one that everybody may write to.
+    Users can delete files in their own directories. So a target counts as deleted if the last
+    directory of its path that still exists belongs to a user, or is writable for everyone.
     """
     try:
         os.lstat(target)
@@ -138,7 +139,7 @@ def _why_no_directory(whole: str, places: Places) -> str | None:
     if status.st_uid != _ROOT or status.st_mode & stat.S_ISVTX or os.listdir(parent):  # noqa: PTH208
         return None
     if _is_inside(parent, os.path.realpath(pwd.getpwuid(_ROOT).pw_dir)):
-        return None  # root deletes, too
+        return None  # root may have deleted it
     return f"{parent} is empty: it may not be mounted"
 
 

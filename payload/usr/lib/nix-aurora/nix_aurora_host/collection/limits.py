@@ -1,7 +1,7 @@
-"""Nix's min-free and max-free: when a build collects garbage by itself, and how much.
+"""Nix's min-free and max-free, which make builds collect garbage.
 
-`nix-aurora gc enable` writes them into a file that nix.conf includes before nix.custom.conf, where
-the administrator's own values win.
+`nix-aurora gc enable` writes them into a file that nix.conf includes before nix.custom.conf, so
+that the administrator's own values win.
 """
 
 import os
@@ -21,20 +21,20 @@ _NAMES = ("min-free", "max-free")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """In bytes: with less than ``least`` free, a build collects until there are ``wanted``."""
+    """Limits in bytes: with less than ``least`` free, builds collect until ``wanted`` are free."""
 
     least: int
     wanted: int
 
 
 def choose(size: int) -> Limits:
-    """Return what suits a file system of ``size`` bytes: 5 %, and at most 8 GiB."""
+    """Return the limits for a file system of ``size`` bytes: 5 %, and at most 8 GiB."""
     least = min(size // _PART, _MOST)
     return Limits(least, 3 * least)
 
 
 def choose_here() -> Limits:
-    """Return what suits the file system of the store, or of /var before there is a store."""
+    """Return the limits for the file system of the store, or of /var before there is a store."""
     place = paths.BASE if Path(paths.BASE).is_dir() else "/var"
     space = os.statvfs(place)
     return choose(space.f_blocks * space.f_frsize)
@@ -60,7 +60,7 @@ def remove() -> bool:
 
 
 def is_included() -> bool:
-    """Return whether Nix reads that file: a changed nix.conf, or determinate-nixd's, may not."""
+    """Return whether nix.conf includes that file: an edited one, or determinate-nixd's, may not."""
     names = {os.path.basename(paths.GC_CONF), paths.GC_CONF}  # noqa: PTH119 - as the rest
     texts = (read(path) or "" for path in (paths.NIX_CONF, paths.CUSTOM_CONF))
     lines = (words for text in texts for _, words in parse_lines(text))
@@ -68,7 +68,7 @@ def is_included() -> bool:
 
 
 def read_values() -> Mapping[str, str]:
-    """Return the values that hold, as they are written: of the administrator, or else ours."""
+    """Return the effective values as they are written: the administrator's, or else ours."""
     files = [paths.GC_CONF] if is_included() else []
     return {
         words[0]: words[2]

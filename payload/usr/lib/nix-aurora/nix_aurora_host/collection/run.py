@@ -1,4 +1,4 @@
-"""The program /usr/libexec/nix-aurora/collect: old generations first, then what they kept."""
+"""The program /usr/libexec/nix-aurora/collect: remove old generations, then collect garbage."""
 
 import os
 import pwd
@@ -17,7 +17,7 @@ from nix_aurora_host.system import PATH
 from nix_aurora_host.text import command, printable
 
 _SHOWN = 20  # roots that a refusal names
-_AUTO = "gcroots/auto/"  # root's own directory, where Nix notes the roots of all users
+_AUTO = "gcroots/auto/"  # belongs to root; Nix records the roots of all users there
 
 
 def main() -> int:
@@ -32,10 +32,9 @@ def main() -> int:
 
 
 def collect(*, dry_run: bool) -> int:
-    """Remove old generations, and whatever no root keeps; return the exit code.
+    """Remove old generations, and all store paths that no root keeps; return the exit code.
 
-    Raise CommandError where a collection could remove what somebody wants; nothing has changed
-    then.
+    Raise CommandError, before any change, if a collection could remove paths that users need.
     """
     days = _read_days()
     refuse_unfinished()
@@ -45,12 +44,12 @@ def collect(*, dry_run: bool) -> int:
     well = {user: _remove_generations(user, days, dry_run=dry_run) for user in users}
     if not dry_run:
         _collect_garbage()
-    # A user can make the own part fail, and must not be able to make the unit fail.
+    # Users can make the removal of their own generations fail, but must not make the unit fail.
     return 0 if well[0] else 1
 
 
 def _read_days() -> int:
-    """Return how long generations stay; a mistyped wish is no reason to remove more."""
+    """Return how many days generations stay; raise CommandError if the setting is invalid."""
     file = settings.gather_settings_file()
     if file.faults:
         raise CommandError(
@@ -62,7 +61,7 @@ def _read_days() -> int:
 
 
 def refuse_unfinished() -> None:
-    """Raise CommandError while the database does not know all that is in the store."""
+    """Raise CommandError while the database does not know all paths in the store."""
     if os.path.lexists(paths.DATABASE_LOST):
         raise CommandError(
             "cannot collect garbage: the database was lost, and the collector would remove all "
@@ -78,7 +77,7 @@ def refuse_unfinished() -> None:
 
 
 def refuse_hidden(found: Sequence[Hidden]) -> None:
-    """Raise CommandError where the collector would forget roots that may still be wanted."""
+    """Raise CommandError if the collector would remove roots that may still be needed."""
     if not found:
         return
     for root in found[:_SHOWN]:
@@ -86,7 +85,7 @@ def refuse_hidden(found: Sequence[Hidden]) -> None:
     if len(found) > _SHOWN:
         say(f"  and {len(found) - _SHOWN} more")
     say("Mount what is missing. If it is gone for good, remove the roots that lead to it.")
-    # Root removes nothing in a directory of a user, who can put a link in its place.
+    # Root removes no file in a directory of a user, who can put a link in its place.
     own = [root.link for root in found[:_SHOWN] if root.link.startswith(f"{paths.STATE}/{_AUTO}")]
     raise CommandError(
         "cannot collect garbage: it would lose roots that lead to what cannot be seen now: "
@@ -118,7 +117,7 @@ def _last(lines: Iterable[str]) -> str:
 
 
 def _collect_garbage() -> None:
-    """Run the packaged collector, in this process's priority and not in the daemon's."""
+    """Run the packaged collector, with the priority of this process instead of the daemon's."""
     closure = read_closure()
     words = [*paths.nix_command(closure.path(closure.nix), "nix-collect-garbage"), "--quiet"]
     environment = {"PATH": PATH, "LANG": "C.UTF-8", "HOME": pwd.getpwuid(0).pw_dir}

@@ -1,4 +1,4 @@
-"""The switch of the weekly collection: what it changes on a host, and that it is undone."""
+"""Turn the weekly collection on and off."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ _LINK = f"/etc/systemd/system/timers.target.wants/{paths.GC_TIMER}"
 
 
 def turn_on(chosen: Limits) -> None:
-    """Start the timer, now and at each boot, and have builds collect; raise CommandError."""
+    """Start the timer, now and at each boot, and let builds collect; raise CommandError."""
     try:
         limits.write(chosen)
     except OSError as error:
@@ -25,10 +25,10 @@ def turn_on(chosen: Limits) -> None:
 
 
 def turn_off() -> None:
-    """Undo turn_on(), as far as it was done; raise CommandError."""
+    """Undo turn_on(), even if it was interrupted; raise CommandError."""
     _systemctl("disable", *_now(), paths.GC_TIMER)
     if _now():
-        # The time of the last run: if enabled again, the timer must not run at once.
+        # Remove the time of the last run: a timer that is enabled again must not run at once.
         _systemctl("clean", "--what=state", paths.GC_TIMER)
     try:
         limits.remove()
@@ -38,7 +38,7 @@ def turn_off() -> None:
 
 
 def is_on() -> bool:
-    """Return whether there is anything that turn_off() undoes."""
+    """Return whether turn_off() would change the host."""
     return os.path.lexists(_LINK) or os.path.lexists(paths.GC_CONF)
 
 
@@ -55,7 +55,7 @@ def _unchanged(what: str, error: OSError) -> CommandError:
 
 
 def _restart_daemon() -> None:
-    """Make the daemon read its settings again; builds that run go on."""
+    """Make the daemon read its settings again; running builds continue."""
     if _now():
         _systemctl("try-restart", paths.DAEMON)
 

@@ -1,4 +1,4 @@
-"""nix-aurora adopt: take another Nix's store over, with every user's packages."""
+"""nix-aurora adopt: take over another Nix's store, with every user's packages."""
 
 import argparse
 import json
@@ -20,7 +20,7 @@ from nix_aurora_host.text import printable
 
 
 def adopt(directory: str | None, *, yes: bool, dry_run: bool, check: bool, as_json: bool) -> int:
-    """Take the store in a directory over, or the one that is found; return the exit code."""
+    """Take over the store in a directory, or the one that is found; return the exit code."""
     if os.geteuid() != 0:
         raise CommandError(
             "cannot adopt a store: only root may change the store",
@@ -36,7 +36,7 @@ def adopt(directory: str | None, *, yes: bool, dry_run: bool, check: bool, as_js
     if not (yes or dry_run):
         require_terminal("adopt a store", "adopt")
     try:
-        with redirect_stdout(sys.stderr):  # what a program reads comes last, and alone
+        with redirect_stdout(sys.stderr):  # standard output is for the final JSON alone
             plan, done = _adopt(directory, yes=yes, dry_run=dry_run, check=check)
     except (OSError, sqlite3.Error) as error:
         raise CommandError(

@@ -1,4 +1,4 @@
-"""What a command of nix-aurora is, and the options that several of them have."""
+"""The description of a command of nix-aurora, and the options that several commands share."""
 
 import argparse
 from collections.abc import Callable
@@ -19,7 +19,8 @@ class Command:
 
     ``summary`` is for lists of commands, ``description`` one paragraph for the command's own help
     and the man page. ``run`` takes all parsed words and returns the exit code. ``add_arguments``
-    adds the command's arguments to its parser. Each of ``examples`` is a line and what it does.
+    adds the command's arguments to its parser. Each of ``examples`` is a command line and its
+    effect.
     """
 
     summary: str
@@ -39,7 +40,7 @@ def add_command(
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the option of the commands whose result a program may read."""
+    """Add the option of commands with a result that a program may read."""
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
 
 

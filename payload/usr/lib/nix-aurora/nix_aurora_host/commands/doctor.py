@@ -1,4 +1,4 @@
-"""``nix-aurora doctor``: what is wrong, each with a command that fixes it."""
+"""``nix-aurora doctor``: report each fault with a command that fixes it."""
 
 import argparse
 import json

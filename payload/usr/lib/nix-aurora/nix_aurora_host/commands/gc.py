@@ -24,7 +24,7 @@ _COLLECT = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/collect
 
 
 def enable(*, dry_run: bool) -> int:
-    """Have the host collect garbage by itself; return the exit code."""
+    """Turn on automatic collection of garbage; return the exit code."""
     chosen = limits.choose_here()
     days = settings.gather_settings_file().days
     say(f"gc: each week: generations older than {days} days, then what no root keeps")
@@ -46,7 +46,7 @@ def enable(*, dry_run: bool) -> int:
 
 
 def disable() -> int:
-    """Have the host collect no garbage by itself; return the exit code."""
+    """Turn off automatic collection of garbage; return the exit code."""
     _require_root("disable")
     switch.turn_off()
     say("gc: disabled; garbage is collected only by: sudo nix-aurora gc run")
@@ -54,7 +54,7 @@ def disable() -> int:
 
 
 def run(*, yes: bool, dry_run: bool) -> int:
-    """Collect now, and return the exit code."""
+    """Collect garbage now; return the exit code."""
     _require_root("run")
     days = settings.gather_settings_file().days
     if not dry_run and not yes:
@@ -74,7 +74,7 @@ def run(*, yes: bool, dry_run: bool) -> int:
 
 
 def show(*, as_json: bool) -> int:
-    """Print how it stands; return the exit code."""
+    """Print whether garbage is collected, and what that would free; return the exit code."""
     garbage = gather_garbage(settings.gather_settings_file())
     text = json.dumps(describe(garbage), indent=2) if as_json else render(garbage)
     print(text)

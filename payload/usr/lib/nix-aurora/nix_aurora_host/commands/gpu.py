@@ -22,9 +22,9 @@ _DEFAULT = "nixpkgs#mesa"
 
 
 def enable(wanted: str | None, *, software: bool, dry_run: bool) -> int:
-    """Build drivers, keep them, and have each boot link to them; return the exit code.
+    """Build drivers, keep them, and make each boot link to them; return the exit code.
 
-    Without ``wanted``, those that are enabled are built again, and so brought up to date.
+    Without ``wanted``, build the enabled ones again, which updates them.
     """
     gpu = gather_gpu()
     if others := find_others(gpu):
@@ -34,7 +34,7 @@ def enable(wanted: str | None, *, software: bool, dry_run: bool) -> int:
             "nix-aurora gpu status",
         )
     installable = wanted or gpu.installable or _DEFAULT
-    if installable == _DEFAULT:  # whose content is known before it is built
+    if installable == _DEFAULT:  # its content is known before it is built
         _refuse_nvidia(gpu, None, software=software)
     if not dry_run:
         _require_root(["enable", *([wanted] if wanted else [])])
@@ -102,7 +102,7 @@ def _require_root(words: list[str]) -> None:
 
 
 def _change(what: str, act: Callable[[], object]) -> None:
-    """Change files below /etc, /run and /var."""
+    """Call ``act`` to change files below /etc, /run and /var; raise CommandError if it fails."""
     try:
         act()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``nix-aurora mount``: a /nix for hosts whose root directory can have none."""
+"""``nix-aurora mount``: /nix for hosts with a root directory that cannot contain it."""
 
 import argparse
 import json
@@ -30,9 +30,9 @@ from nix_aurora_host.text import command, printable
 
 
 def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
-    """Have every boot make a /nix, and with ``now`` the running system; return the exit code.
+    """Make every boot create /nix, and with ``now`` create it at once; return the exit code.
 
-    Where a kind of root has failed, the next one is tried; with ``again`` all of them are.
+    After one kind of root has failed, try the next one; with ``again``, try all of them.
     """
     file = settings.gather_settings_file()
     nix_root = gather_nix_root(file)
@@ -60,7 +60,7 @@ def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
 
 
 def _refuse_another(trace: Trace | None) -> None:
-    """A mount unit of another Nix would put its store, which may be empty, on the new /nix."""
+    """Raise CommandError if a mount unit of another Nix would mount its store on the new /nix."""
     if trace:
         raise CommandError(
             f"cannot enable mount: {printable(trace.path)} {printable(trace.effect)}; nothing was "
@@ -70,7 +70,7 @@ def _refuse_another(trace: Trace | None) -> None:
 
 
 def _forget_failures(nix_root: NixRoot, *, again: bool) -> None:
-    """Let boots move again; the kind that has failed is not tried with its kernel, or all are."""
+    """Allow boots to switch the root again: not to a kind that failed, unless ``again`` is true."""
     if again:
         Path(paths.AVOIDED).unlink(missing_ok=True)
     elif nix_root.stopped and nix_root.failed:
@@ -81,7 +81,7 @@ def _forget_failures(nix_root: NixRoot, *, again: bool) -> None:
 
 
 def disable() -> int:
-    """Have no boot make a /nix any more; return the exit code."""
+    """Stop boots from creating /nix; return the exit code."""
     nix_root = gather_nix_root(settings.gather_settings_file())
     if reason := needless(nix_root):
         say(f"mount: {reason}: nothing was changed")
@@ -95,7 +95,7 @@ def disable() -> int:
 
 
 def _move(*, root: bool) -> None:
-    """Mount the store in the running system; ``root`` gives it the root directory for that."""
+    """Mount the store in the running system; with ``root``, switch to a root with /nix first."""
     if root and not _look().done:
         _change("enable", lambda: Path(paths.MOVE_NOW).touch())
         _systemctl("restart", paths.ROOT)
@@ -106,7 +106,7 @@ def _move(*, root: bool) -> None:
             )
         _systemctl("start", paths.ROOT_GOOD)
     _systemctl("restart", paths.LAYOUT, paths.MOUNT)
-    _systemctl("try-restart", paths.DAEMON)  # builds that run go on
+    _systemctl("try-restart", paths.DAEMON)  # running builds continue
     if not _look().mounted:
         raise CommandError(
             f"cannot mount the store: / now contains /nix, but {paths.BASE} is not mounted on it",
@@ -131,7 +131,7 @@ def _require_root(what: str) -> None:
 
 
 def _change(what: str, act: Callable[[], object]) -> None:
-    """Change a file below /etc or /run."""
+    """Call ``act``, which changes a file below /etc or /run; raise CommandError if it fails."""
     try:
         act()
     except OSError as error:

@@ -1,4 +1,4 @@
-"""``nix-aurora purge``: remove everything that Nix has on this host."""
+"""``nix-aurora purge``: remove all files of Nix from this host."""
 
 import argparse
 import os
@@ -18,15 +18,15 @@ from nix_aurora_host.system import names, run
 from nix_aurora_host.text import command, human, printable
 
 _STOPPED = tuple(unit for unit in reversed(units.UNITS) if unit != paths.SOCKET)
-_STARTED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the socket starts that
+_STARTED = tuple(unit for unit in units.UNITS if unit != paths.DAEMON)  # the socket starts it
 _TIMERS = (paths.BACKUP_TIMER, paths.GC_TIMER)
 _PATIENCE = 5.0  # seconds
 _BASE = Path(paths.BASE)
 _NIX = Path("/nix")
 _RELOCATED = [layout for layout in layouts.read_all() if layouts.is_relocated(layout)]
 _SHOWN = (_NIX, *(Path(layout["store"]) for layout in _RELOCATED))
-# In the order in which they are put out of sight: the stamp before the database, and this before
-# the store. The boot after a purge that was killed imports anew, or finds all as it was.
+# These are renamed in this order: the stamp before the database, and the database before the store.
+# So the boot after an interrupted purge imports again, or finds everything unchanged.
 _FIRST = (".nix-aurora", *(Path(layout["home"]).name for layout in _RELOCATED), "var", "store")
 _UNCHANGED = "nothing was changed"
 _STARTED_AGAIN = "nothing was removed, and Nix is started again"
@@ -59,7 +59,7 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         if not confirm("remove it"):
             say("purge: nothing was removed")
             return 1
-        # The answer may have taken an hour.
+        # A mount may have appeared while the command waited for the answer.
         _refuse_mounts_inside(_UNCHANGED)
         _refuse_while_used(_UNCHANGED)
     active = _find_active()
@@ -74,9 +74,9 @@ def purge(*, yes: bool, dry_run: bool) -> int:
         raise
     try:
         _remove()
-    finally:  # the next boot would start it; the other units come with the next import
+    finally:  # the next boot would start it; the next import starts the others
         _start(active & {*_TIMERS})
-    if switch.is_on():  # where an image without the package boots next, its link leads nowhere
+    if switch.is_on():  # in an image without the package, its link leads nowhere
         switch.turn_off()
         say("The weekly collection of garbage is disabled.")
     tell_leftovers()
@@ -105,7 +105,7 @@ def _refuse_mounts_inside(so_far: str) -> None:
 def _without_copies(inside: list[str]) -> list[str]:
     """Return the mount points in the order to unmount them, each once.
 
-    What is mounted below /var/lib/nix appears below /nix as well, and leaves it with the first.
+    A mount below /var/lib/nix also appears below /nix, and one umount removes both.
     """
     stored = f"{paths.BASE}/"
     copies = {f"{_NIX}/{point[len(stored) :]}" for point in inside if point.startswith(stored)}
@@ -113,8 +113,8 @@ def _without_copies(inside: list[str]) -> list[str]:
 
 
 def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
-    """A program from the store would lose its files while it runs, and keeps /nix mounted."""
-    deadline = time.monotonic() + patience  # what was killed ends soon
+    """Raise CommandError if a process uses the store: it would lose its files, and /nix is busy."""
+    deadline = time.monotonic() + patience  # killed processes end soon
     while (users := list(occupants.find_users())) and time.monotonic() < deadline:
         time.sleep(0.1)
     if not users:
@@ -131,27 +131,27 @@ def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
 def _find_active() -> set[str]:
     asked = (*_STARTED, *_TIMERS)
     states = run(["systemctl", "is-active", *asked]).stdout.split()
-    # Where no system is running, it prints nothing.
+    # If systemd is not running, it prints nothing.
     return {unit for unit, state in zip(asked, states, strict=False) if state == "active"}
 
 
 def _start(active: Collection[str]) -> None:
-    """Start those units that were active before purge has stopped them."""
+    """Start the units that were active before purge stopped them."""
     if again := [unit for unit in (*_STARTED, *_TIMERS) if unit in active]:
         _systemctl("start", *again)
 
 
 def _stop() -> None:
-    _systemctl("stop", *units.BACKUP, *units.COLLECTION)  # by a call of its own: may be missing
+    _systemctl("stop", *units.BACKUP, *units.COLLECTION)  # separately, as they may be missing
     _systemctl("stop", paths.SOCKET)
-    # Builds outlive a stopped daemon by its unit's design, but not their store.
+    # The unit lets builds outlive a stopped daemon, but they cannot outlive their store.
     _systemctl("kill", "--kill-whom=all", "--signal=SIGKILL", paths.DAEMON)
     _systemctl("stop", *_STOPPED)
     _systemctl("reset-failed", *_STOPPED)
 
 
 def _systemctl(*words: str) -> None:
-    # Where no system is running, or the unit is not, there is nothing to stop.
+    # If systemd or the unit is not running, there is nothing to stop.
     subprocess.run(["systemctl", "--quiet", *words], capture_output=True, check=False)
 
 
@@ -160,7 +160,7 @@ def _unmount() -> None:
     while mounted := [str(path) for path in _SHOWN if path.is_mount()]:
         done = subprocess.run(["umount", *mounted], capture_output=True, text=True, check=False)
         if done.returncode and time.monotonic() < deadline:
-            time.sleep(0.1)  # what was killed keeps it until it has ended
+            time.sleep(0.1)  # killed processes hold it until they have ended
         elif done.returncode:
             raise CommandError(
                 f"cannot purge the store: umount: {printable(done.stderr.strip())}; "
@@ -189,7 +189,7 @@ def _remove() -> None:
 
 
 def _remove_gpu() -> None:
-    """Remove the link into the store, which each boot would make again."""
+    """Remove the graphics drivers' link into the store, which each boot would create again."""
     try:
         for path in gpu.disable():
             say(f"{path}: removed")
@@ -217,7 +217,7 @@ def _remove_mount_point() -> None:
         try:
             _NIX.rmdir()
             say("/nix: removed")
-        except OSError:  # a read-only root, or one that the image brings it with
+        except OSError:  # the root is read-only, or /nix is part of the image
             say("/nix: empty; the image contains it, so it is kept")
 
 

@@ -1,7 +1,7 @@
-"""``nix-aurora recover``: register again what a copy of the database vouches for.
+"""``nix-aurora recover``: register lost store paths again if a copy of the database knows them.
 
-Nothing is registered because it lies in the store: a failed build leaves content of its user's
-choice there, under an honest name. A copy knows the hash of what was registered.
+Presence in the store is no reason to register a path: a failed build leaves content that its user
+chose under a valid name. A copy of the database knows the hash of each registered path.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _IMPORT = "/usr/libexec/nix-aurora/import"
 
 
 def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Register what the copies vouch for, and return the exit code."""
+    """Register the paths that the copies vouch for, and return the exit code."""
     if os.geteuid() != 0:
         raise CommandError(
             "cannot recover the database: only root may register store paths",
@@ -79,9 +79,9 @@ def _find_damage() -> str | None:
 
 
 def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
-    """Have a copy replace a database that the packaged Nix cannot read.
+    """Replace a database that the packaged Nix cannot read by a copy.
 
-    Return None to go on, or the exit code.
+    Return the exit code, or None if the caller should continue.
     """
     if (newer := find_newer(lambda: gather_closure().nix)) is None:
         return None
@@ -109,7 +109,7 @@ def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
 
 
 def _import() -> None:
-    """Have the import restore the database: by systemd, where that is running."""
+    """Let the import restore the database: through systemd if it is running."""
     command = [_IMPORT]
     if Path("/run/systemd/system").is_dir():
         command = ["systemctl", "restart", paths.SETUP]
@@ -141,7 +141,7 @@ def _print(found: Found, *, registered: bool) -> None:
 
 
 def describe(found: Found, *, registered: bool) -> dict[str, object]:
-    """Return what --json prints: nix-aurora(1), "recover"."""
+    """Return the value that --json prints; nix-aurora(1), "recover", describes it."""
     return {
         "registered": registered,
         "damage": found.broken,

@@ -1,4 +1,4 @@
-"""``nix-aurora relabel``: give an existing store the SELinux labels that the policy has for it."""
+"""``nix-aurora relabel``: set the SELinux labels of an existing store to those of the policy."""
 
 import argparse
 import json
@@ -19,12 +19,12 @@ from nix_aurora_host.text import printable
 _MAX_COMPLAINTS = 100
 _ENFORCE = "/sys/fs/selinux/enforce"
 _ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin", "LANG": "C.UTF-8"}
-# What restorecon --verbose says of a file; the path, which can have anything in it, is left out.
+# A line of restorecon --verbose about a file, without the path, which can have any character.
 _LINE = re.compile(r"(?:Relabeled|Would relabel) /.* from (?P<old>\S+) to (?P<new>\S+)")
 
 
 def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Label the store and all that is beside it, and return the exit code."""
+    """Label the store and everything beside it, and return the exit code."""
     if not Path(_ENFORCE).exists():
         say("relabel: SELinux is off: nothing was changed")
         _print(Counter(), done=False, as_json=as_json)
@@ -49,7 +49,7 @@ def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
 
 
 def count(lines: Iterable[str]) -> Counter[tuple[str, str]]:
-    """Return how many files have and get which types, from what restorecon says."""
+    """Return the number of files for each pair of old and new type, from restorecon's output."""
     found = (_LINE.fullmatch(line.rstrip("\n")) for line in lines)
     return Counter((_type(line["old"]), _type(line["new"])) for line in found if line)
 
@@ -59,10 +59,10 @@ def _type(context: str) -> str:
 
 
 def _restorecon(*options: str) -> Counter[tuple[str, str]]:
-    """Run restorecon on all that is on the store's file system; return what it changed, or would.
+    """Run restorecon on the store, on its own file system; return what it changed, or would change.
 
-    It compares types alone, and finds a file with several names right, or labelled, at the first:
-    the policy has the same for all.
+    It compares only types. A file with several names is correct, or gets its label, at the first
+    name: the policy has the same type for all of them.
     """
     command = ["restorecon", "-R", "-x", "-v", *options, paths.BASE]
     try:
@@ -89,7 +89,7 @@ def _restorecon(*options: str) -> Counter[tuple[str, str]]:
 
 
 def _pass_on(lines: Iterable[str]) -> Iterator[str]:
-    """Show what restorecon complains of, whose file names are anybody's; yield the rest."""
+    """Print restorecon's complaints, escaped, as users choose the file names; yield the rest."""
     shown = 0
     for line in lines:
         if line.startswith(("Relabeled ", "Would relabel ")):

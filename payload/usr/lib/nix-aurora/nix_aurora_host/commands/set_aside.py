@@ -1,4 +1,4 @@
-"""``nix-aurora set-aside``: move what another Nix has left on the host out of the way."""
+"""``nix-aurora set-aside``: move files that another Nix left on the host out of the way."""
 
 import argparse
 import json
@@ -16,12 +16,12 @@ from nix_aurora_host.former.gather import gather_former
 from nix_aurora_host.former.stores import FORMER
 from nix_aurora_host.text import command, printable
 
-# What stays, or comes back as packaged, and is a new file then.
+# These stay, or the packaged ones replace them: either way they are new files without labels.
 _WRITTEN = {Kind.FSTAB, Kind.SCRIPT, Kind.SETTINGS}
 
 
 def set_aside(wanted: Sequence[str], *, yes: bool, dry_run: bool, as_json: bool) -> int:
-    """Put the traces at ``wanted`` aside, or all of them, and return the exit code."""
+    """Set aside the traces at ``wanted``, or all of them, and return the exit code."""
     if os.geteuid() != 0 and not dry_run:
         raise CommandError(
             "cannot put anything aside: this needs root; nothing was changed",
@@ -54,7 +54,7 @@ def _tell(traces: Sequence[Trace]) -> None:
 
 
 def _act(traces: Sequence[Trace], aside: Aside) -> dict[str, str]:
-    """Put all traces aside and start Nix; return where they are now."""
+    """Set aside all traces and start Nix; return their new places."""
     revive.stop(traces)
     if any(trace.kind is Kind.POLICY for trace in traces):
         revive.remove_policy(POLICY_MODULE)
@@ -65,13 +65,13 @@ def _act(traces: Sequence[Trace], aside: Aside) -> dict[str, str]:
             say(f"{trace.path}: now {kept[trace.path]}")
     written = [trace.path for trace in traces if trace.kind in _WRITTEN]
     revive.restore_labels(written)
-    # Without a trace, what an interrupted run did not come to: systemd may not have read its units.
+    # Without a trace, complete an interrupted run: systemd may not have read its units again.
     if not traces or SYSTEM_KINDS & {trace.kind for trace in traces}:
         revive.forget(traces)
         try:
             if any(trace.cure is Cure.UNMOUNT for trace in traces):
                 revive.unmount()
-        finally:  # also where /nix stays in use until the reboot
+        finally:  # also if /nix stays in use until the reboot
             revive.start(traces, whole=not _hinders())
     if any(trace.kind is Kind.SETTINGS for trace in traces):
         revive.reload_daemon()
@@ -91,7 +91,7 @@ def _put(aside: Aside, trace: Trace) -> str:
 
 
 def _hinders() -> bool:
-    """Return whether something is left that can keep Nix from starting."""
+    """Return whether a trace is left that can prevent Nix from starting."""
     return any(trace.kind in SYSTEM_KINDS for trace in gather_former().traces)
 
 

@@ -1,4 +1,4 @@
-"""``nix-aurora shell``: a shell, or one command, for which /nix is the store."""
+"""``nix-aurora shell``: start a shell, or one command, that sees the store on /nix."""
 
 import argparse
 import os
@@ -19,7 +19,7 @@ _START = ("/usr/libexec/nix-aurora/with-nix", "/usr/libexec/nix-aurora/shell")
 
 
 def shell(command: Sequence[str]) -> NoReturn:
-    """Become ``command``, or the user's shell if that is empty, with /nix and its environment."""
+    """Become ``command``, or the user's shell if it is empty, with /nix and its environment."""
     if paths.RELOCATED:
         raise CommandError(
             "cannot start a shell: this layout has no /nix, and its programs start everywhere",
@@ -28,9 +28,9 @@ def shell(command: Sequence[str]) -> NoReturn:
     if not command and os.isatty(0) and os.isatty(2):
         sys.stderr.write(greeting(namespace=_is_namespace(), inside=_is_inside(), root=_is_root()))
     sys.stderr.flush()
-    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # by Python, and what it starts inherits that
+    for ignored in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores them; children inherit that
         signal.signal(ignored, signal.SIG_DFL)
-    # No shell of ours in between: it is the user's, or none.
+    # The command is started without a shell in between.
     try:
         os.execv(_START[0], [*_START, *(command or [_users_shell()])])  # noqa: S606
     except (OSError, ValueError) as error:  # ValueError: a NUL in an argument
@@ -40,7 +40,7 @@ def shell(command: Sequence[str]) -> NoReturn:
 
 
 def greeting(*, namespace: bool, inside: bool, root: bool) -> str:
-    """Return the lines that an interactive shell starts with: none where /nix is everywhere."""
+    """Return the lines that an interactive shell prints first; none if all of the host has /nix."""
     if not namespace:
         return ""
     if inside:
@@ -72,7 +72,7 @@ def _users_shell() -> str:
         return shell
     try:
         return pwd.getpwuid(os.getuid()).pw_shell or "/bin/sh"
-    except KeyError:  # nobody knows this user
+    except KeyError:  # this user has no account
         return "/bin/sh"
 
 

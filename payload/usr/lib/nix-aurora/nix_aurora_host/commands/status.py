@@ -1,4 +1,4 @@
-"""``nix-aurora status``: what is installed, imported and running."""
+"""``nix-aurora status``: show what is installed, imported and running."""
 
 import argparse
 import json

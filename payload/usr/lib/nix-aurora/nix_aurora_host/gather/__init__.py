@@ -1,5 +1,5 @@
-"""What is known about a host. All of it is read-only, and works for any user.
+"""Gather facts about a host. Nothing here changes the host, and any user can run it.
 
 In: the running system: files, processes, units, and the answers of other programs.
-Out: facts, each declared beside the function that gathers it. None is what could not be read.
+Out: facts, each declared beside the function that gathers it. None stands for an unreadable value.
 """

@@ -1,4 +1,4 @@
-"""A takeover of another Nix's store that was begun and has not ended, or waits for a boot."""
+"""Find a takeover of another Nix's store that is unfinished, or waits for a boot."""
 
 import os
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from nix_aurora_host.system import read
 
 
 def gather_adoption() -> str | None:
-    """Return the directory of the other store; None where there is none, or only root can know."""
+    """Return the directory of the other store; None if there is none, or only root can read it."""
     try:
         return pending()
     except PermissionError:
@@ -22,14 +22,14 @@ def gather_adoption() -> str | None:
 
 
 def gather_waiting_disk() -> str | None:
-    """Return what /etc/fstab mounts on /var/lib/nix, if it is not mounted there yet."""
+    """Return the source that /etc/fstab mounts on /var/lib/nix, if it is not mounted yet."""
     return find_disk(read(FSTAB) or "", read_mounts(), os.path.realpath(paths.BASE))
 
 
 def find_disk(fstab: str, mounts: Sequence[Mount], base: str) -> str | None:
-    """Return the last source that ``fstab`` mounts on the store's directory, if nothing is there.
+    """Return the last source that ``fstab`` mounts on the store's directory, if it is not mounted.
 
-    ``base`` is what the directory's links lead to.
+    ``base`` is the target of the directory's links.
     """
     sources = [
         line.source

@@ -1,4 +1,4 @@
-"""The packaged closure: what it says of itself, and whether its files are what it says."""
+"""The packaged closure: its description, and whether its files match the description."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ class Closure:
     """The packaged Nix; ``paths`` are store paths.
 
     ``contents`` has the SHA-256 and size in bytes of each path's NAR, by the path's name.
-    ``accepted`` are the security advisories that apply, and that the package was built in spite of.
+    ``accepted`` are the security advisories that apply, and that the builder accepted.
     """
 
     id: str
@@ -37,11 +37,11 @@ class Closure:
 
 @dataclass(frozen=True, slots=True)
 class Packaged:
-    """The package's own files, as far as they are not what closure.json says.
+    """The package's own files that do not match closure.json.
 
-    ``damaged`` are packaged store paths by their names, each with the reason, ``foreign`` what
-    lies beside them, ``differing`` the values of closure.env, which scripts read. ``described`` is
-    false where closure.json itself does not have the id that follows from it.
+    ``damaged`` maps the names of damaged store paths to the reasons. ``foreign`` are other files
+    beside the store paths, ``differing`` the names of values in closure.env, which scripts read.
+    ``described`` is false if the id in closure.json does not match its content.
     """
 
     damaged: Mapping[str, str] = field(default_factory=dict)
@@ -51,12 +51,12 @@ class Packaged:
 
     @property
     def whole(self) -> bool:
-        """Return whether all of it is what the package says."""
+        """Return whether all of the package is intact."""
         return self.described and not (self.damaged or self.foreign or self.differing)
 
 
 def gather_closure() -> Closure:
-    """Read closure.json; CommandError where the package is damaged."""
+    """Read closure.json; raise CommandError if the package is damaged."""
     try:
         return parse_closure(read(paths.DESCRIPTION) or "")
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -68,7 +68,7 @@ def gather_closure() -> Closure:
 
 
 def parse_closure(text: str) -> Closure:
-    """Parse closure.json; raises ValueError, KeyError, TypeError, AttributeError."""
+    """Parse closure.json; raise ValueError, KeyError, TypeError or AttributeError."""
     described = parse_description(text)
     content = json.loads(text)
     return Closure(
@@ -84,7 +84,7 @@ def parse_closure(text: str) -> Closure:
 
 
 def gather_packaged(closure: Closure) -> Packaged:
-    """Hash the packaged store paths: the slow part of doctor, some tenths of a second."""
+    """Hash the packaged store paths; this is the slow part of doctor, some tenths of a second."""
     text = read(paths.DESCRIPTION) or ""
     there = names(paths.PACKAGED_STORE) or ()
     return Packaged(
@@ -96,7 +96,7 @@ def gather_packaged(closure: Closure) -> Packaged:
 
 
 def find_damaged_paths(closure: Closure) -> dict[str, str]:
-    """Return the packaged store paths that are not as closure.json says, each with the reason."""
+    """Return the packaged store paths that do not match closure.json, each with the reason."""
     damaged = {}
 
     def check(name: str) -> None:
@@ -104,7 +104,7 @@ def find_damaged_paths(closure: Closure) -> dict[str, str]:
             nar.verify(paths.PACKAGED_STORE, name, *closure.contents[name])
         except nar.ContentError as error:
             damaged[name] = str(error)
-        except OSError as error:  # there is no store at all
+        except OSError as error:  # the package contains no store
             damaged[name] = error.strerror or str(error)
 
     each(check, closure.contents)

@@ -1,4 +1,4 @@
-"""Whether garbage is collected by itself, and what a collection would free."""
+"""Whether garbage is collected automatically, and what a collection would free."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,9 +19,9 @@ _PROPERTIES = (
 class Garbage:
     """The timer of collections, the last run of its service, and the limits of free space.
 
-    ``state`` is is-enabled's word for the timer, ``next`` and ``last`` are times in systemd's
-    words, empty if there are none. ``days`` is how long generations stay. ``limits`` are those
-    that Nix reads. ``dead`` is None where only root knows it, or where it took too long.
+    ``state`` is the output of is-enabled for the timer. ``next`` and ``last`` are times as systemd
+    prints them, empty if there are none. ``days`` is how long generations stay. ``limits`` are
+    those that Nix reads. ``dead`` is None if only root can find it, or if that took too long.
     """
 
     state: str = "disabled"
@@ -35,7 +35,7 @@ class Garbage:
 
     @property
     def enabled(self) -> bool:
-        """Return whether garbage is collected by itself."""
+        """Return whether garbage is collected automatically."""
         return self.state.startswith("enabled")
 
 
@@ -57,7 +57,7 @@ def gather_garbage(settings: SettingsFile) -> Garbage:
 
 
 def parse_units(text: str) -> dict[str, dict[str, str]]:
-    """Return the properties of each unit, by its name, from what systemctl show prints."""
+    """Return the properties of each unit, by its name, from the output of systemctl show."""
     found = {}
     for block in text.split("\n\n"):
         pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)

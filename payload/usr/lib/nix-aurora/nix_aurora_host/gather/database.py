@@ -1,4 +1,4 @@
-"""Looking at the database and its copies, without a change to either."""
+"""Read the database and its copies without changing them."""
 
 import os
 import sqlite3
@@ -17,19 +17,19 @@ from nix_aurora_host.database.schema import find_fault as find_schema_fault
 from nix_aurora_host.gather.store import Store
 from nix_aurora_host.system import names, read
 
-_READ = 256 << 20  # bytes of content that doctor looks at
+_READ = 256 << 20  # bytes of content that doctor reads
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """Nix's database, as far as its loss goes; what only root may see is None for others.
+    """Nix's database and the signs of its loss; values that only root may read are None for others.
 
-    ``lost`` tells that an import made a new database and had no copy. ``recovery`` is the line of
-    a check of the store's content that is under way. The others are doctor's alone: ``damage`` is
-    what SQLite finds, ``misread`` a schema file that is no number; ``schema`` is the database's and
-    ``reads`` what the packaged Nix reads, where that is less, with ``readable``, the newest copy
-    that it reads; ``vouched`` are store paths that users keep, that the database does not know,
-    and that a copy knows with the content that is on disk.
+    ``lost`` means that an import created a new database without a copy. ``recovery`` is the
+    progress of a running check of the store's content. Only doctor fills the others: ``damage`` is
+    SQLite's report, ``misread`` a schema file that contains no number. ``schema`` is the database's
+    schema and ``reads`` the packaged Nix's, if that is lower; ``readable`` is then the newest copy
+    that this Nix reads. ``vouched`` are store paths that users keep, that the database does not
+    know, and that a copy knows with the content that is on disk.
     """
 
     copies: tuple[Copy, ...] | None = ()
@@ -45,7 +45,7 @@ class Database:
 
     @property
     def newer(self) -> bool:
-        """Return whether the packaged Nix cannot read the database, for a newer one made it."""
+        """Return whether a newer Nix made the database, so that the packaged one cannot read it."""
         return self.schema is not None and self.reads is not None and self.schema > self.reads
 
     @property
@@ -55,7 +55,7 @@ class Database:
 
 
 def gather_database() -> Database:
-    """Return what status shows: a few small files."""
+    """Return what status shows, from a few small files."""
     recovery = read(paths.RECOVERY)
     line = recovery.strip() if recovery else None
     own = names(paths.OWN)
@@ -68,7 +68,7 @@ def gather_database() -> Database:
 
 
 def look_deeper(database: Database, store: Store, nix: str) -> Database:
-    """Return what doctor looks at beside that: the database's pages, roots, some content.
+    """Return ``database`` with doctor's checks of its pages, of roots, and of some content.
 
     ``nix`` is the store path of the packaged Nix.
     """
@@ -96,15 +96,16 @@ def look_deeper(database: Database, store: Store, nix: str) -> Database:
 def _find_damage() -> str | None:
     try:
         return sqlite.check_live(paths.DATABASE)
-    except sqlite3.Error:  # busy, or out of memory: that is no damage
+    except sqlite3.Error:  # busy, or out of memory, which is not damage
         return None
 
 
 def _find_vouched(kept: Iterable[str], copies: Sequence[Copy]) -> tuple[str, ...]:
-    """Return which of the names a copy knows with the content that is on disk.
+    """Return the names that a copy knows with the content that is on disk.
 
-    Any user can put another content at a path that was collected: the copy's word is compared with
-    the disk, the smallest first, until one is found or enough was read. ``recover`` does the rest.
+    Any user can put other content at a path that was collected. So the content is compared with the
+    copy's hash, smallest path first, until one matches or the limit is reached. ``recover`` checks
+    the rest.
     """
     left = _READ
     for row in sorted(_known(set(kept), copies), key=lambda row: row.size):

@@ -1,4 +1,4 @@
-"""All facts, in the order in which they build on each other."""
+"""Gather all facts, in the order of their dependencies."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -44,12 +44,12 @@ from nix_aurora_host.nix_root.gather import gather_nix_root
 from nix_aurora_host.person import Person
 from nix_aurora_host.settings import SettingsFile, gather_settings_file
 
-_PATIENCE = 30.0  # seconds, for a daemon that has to start
+_PATIENCE = 30.0  # seconds, as the daemon may have to start
 
 
 @dataclass(frozen=True, slots=True)
 class Basics:
-    """What status shows. ``labels`` is None where SELinux is off."""
+    """The facts that status shows. ``labels`` is None if SELinux is off."""
 
     closure: Closure
     units: Mapping[str, Unit]
@@ -71,10 +71,10 @@ class Basics:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that doctor looks at.
+    """The facts that doctor checks.
 
-    ``answers`` is None where the daemon was not asked. ``damaged`` are the packaged store paths
-    whose content is not what the database says.
+    ``answers`` is None if the daemon was not asked. ``damaged`` are the packaged store paths with
+    content that differs from the database.
     """
 
     basics: Basics
@@ -88,12 +88,12 @@ class Facts:
     answers: bool | None
     damaged: tuple[str, ...] = ()
     adoption: str | None = None  # the store whose takeover was interrupted
-    disk: str | None = None  # what a boot mounts on /var/lib/nix, and has not mounted yet
-    keepers: tuple[FormerStore, ...] = ()  # what the person's profile has lost may be in these
+    disk: str | None = None  # the source for /var/lib/nix that is not mounted yet
+    keepers: tuple[FormerStore, ...] = ()  # may contain what the person's profile lost
 
 
 def gather_basics(*, ask_version: bool = False) -> Basics:
-    """Gather what status shows."""
+    """Gather the facts that status shows."""
     closure = gather_closure()
     units = gather_units()
     listening = gather_listening()
@@ -119,7 +119,7 @@ def gather_basics(*, ask_version: bool = False) -> Basics:
 
 
 def gather_all() -> Facts:
-    """Gather what doctor looks at."""
+    """Gather the facts that doctor checks."""
     basics = gather_basics(ask_version=True)
     database = look_deeper(basics.database, basics.store, basics.closure.nix)
     basics = replace(basics, database=database)
@@ -146,18 +146,18 @@ def gather_all() -> Facts:
 
 
 def may_greet(basics: Basics, settings: Settings, damaged: Collection[str]) -> bool:
-    """Return whether greeting the daemon harms nothing.
+    """Return whether greeting the daemon is harmless.
 
-    A greeting starts a daemon that is not running, and one that cannot start would start, and
-    fail, each time that somebody looks.
+    A greeting starts the daemon if it is not running. A daemon that cannot start would fail again
+    each time that a user runs doctor.
     """
     setup, daemon = basics.units.get(paths.SETUP), basics.units.get(paths.DAEMON)
     if setup is None or setup.active == "activating" or not basics.store.database:
-        return False  # it cannot answer yet, and asking would make a new database
+        return False  # it cannot answer yet, and would create a new database
     if not basics.database.opens:
         return False
     if daemon is None or not daemon.fragment.startswith(paths.OUR_UNITS):
-        return False  # masked, or another one that need not know us
+        return False  # masked, or not our daemon
     if settings.broken_for_all or paths.SOCKETS[0] not in basics.listening:
         return False
     store = basics.store

@@ -1,4 +1,4 @@
-"""The graphics drivers: the line in tmpfiles.d, the link, the root, and what else sets them."""
+"""Gather the state of graphics drivers: lines in tmpfiles.d, the link, and the root."""
 
 import os
 
@@ -12,7 +12,7 @@ _VALID = "select count(*) from ValidPaths where path = ?"
 
 
 def gather_gpu() -> Gpu:
-    """Look at all of it: some files of tmpfiles.d are read."""
+    """Return the state of the drivers; this reads some files in tmpfiles.d."""
     text = system.read(paths.GPU_TMPFILES)
     installable, target = tmpfiles.parse(text or "")
     link = system.link(paths.GPU_LINK)
@@ -33,7 +33,7 @@ def gather_gpu() -> Gpu:
 
 
 def _is_there(path: str | None) -> bool:
-    """Return whether ``path`` leads to something, for programs of this layout's store."""
+    """Return whether ``path`` exists for programs of this layout's store."""
     if path is None:
         return True
     if tmpfiles.is_store_path(path) and not path.startswith(f"{paths.PREFIX}/"):

@@ -1,4 +1,4 @@
-"""What kind of host it is, another Nix on it, SELinux."""
+"""The kind of host, Fedora's packages of Nix on it, and SELinux labels."""
 
 import json
 import os
@@ -16,10 +16,10 @@ _ENFORCE = "/sys/fs/selinux/enforce"
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """What kind of host it is.
+    """The kind of host.
 
-    ``image`` means that it boots an image, ``ostree`` that ostree has deployed that, ``layered``
-    that rpm-ostree has added us to an image without us.
+    ``image`` means that it boots an image, ``ostree`` that ostree deployed the image, ``layered``
+    that rpm-ostree added our package to an image without it.
     """
 
     image: bool
@@ -30,14 +30,14 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """Fedora's packages of Nix; what else another Nix has left is in former/."""
+    """Fedora's packages of Nix; former/ finds the traces of other installers."""
 
     packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """An SELinux context, and the one that the policy wants."""
+    """An SELinux context, and the one that the policy defines."""
 
     path: str
     context: str | None
@@ -45,7 +45,7 @@ class Label:
 
 
 def gather_host(*, ask_rpm_ostree: bool) -> Host:
-    """Return the kind of host; ``ask_rpm_ostree`` whether it has us as a layer, which is slow."""
+    """Return the kind of host; ``ask_rpm_ostree`` finds out about layering, which is slow."""
     ostree = Path("/run/ostree-booted").exists()
     return Host(
         image=run([_IMAGE_HOST]).code == 0,
@@ -61,7 +61,7 @@ def _is_layered() -> bool:
 
 
 def parse_layered(text: str) -> bool:
-    """Return whether the booted deployment has us as a layer, from rpm-ostree status --json."""
+    """Return whether the booted deployment layers our package, from rpm-ostree status --json."""
     try:
         deployments = json.loads(text)["deployments"]
         requested = [
@@ -72,12 +72,12 @@ def parse_layered(text: str) -> bool:
             for name in deployment.get(key) or ()
         ]
     except (ValueError, KeyError, TypeError, AttributeError):
-        return False  # no rpm-ostree: then the image has brought us
+        return False  # without rpm-ostree, the package is part of the image
     return any(name == "nix-aurora" or str(name).startswith("nix-aurora-") for name in requested)
 
 
 def gather_foreign() -> Foreign:
-    """Look for Fedora's packages of Nix."""
+    """Find Fedora's packages of Nix."""
     fedora = (read(paths.FEDORA_PACKAGES) or "").split()
     outcome = run(["rpm", "-q", "--queryformat", "%{NAME}\\n", *fedora])
     return Foreign(
@@ -86,19 +86,19 @@ def gather_foreign() -> Foreign:
 
 
 def parse_packages(text: str, wanted: Collection[str]) -> tuple[str, ...]:
-    """Return which of the packages ``wanted`` are installed, from rpm -q's names."""
+    """Return the packages in ``wanted`` that are installed, from the names that rpm -q prints."""
     return tuple(line for line in text.splitlines() if line in wanted)
 
 
 def gather_labels(closure: Closure, listening: frozenset[str]) -> tuple[Label, ...] | None:
-    """Read the labels that matter and the ones that the policy wants; None without SELinux."""
+    """Return the labels that matter, with those of the policy; None without SELinux."""
     if read(_ENFORCE) is None:
         return None
     looked_at = [
         "/",
         paths.BASE,
         paths.STORE,
-        paths.physical(closure.nix),  # stands for all that is in it
+        paths.physical(closure.nix),  # a sample for all files in it
         *(path for path in paths.SOCKETS if path in listening),
     ]
     wanted = parse_contexts(run(["matchpathcon", *looked_at]).stdout, looked_at)
@@ -106,7 +106,7 @@ def gather_labels(closure: Closure, listening: frozenset[str]) -> tuple[Label, .
 
 
 def parse_contexts(text: str, looked_at: Sequence[str]) -> dict[str, str]:
-    """Parse what matchpathcon prints: a path, a tab, a context."""
+    """Parse the output of matchpathcon: a path, a tab, a context."""
     pairs = (line.partition("\t") for line in text.splitlines())
     return {path: context.strip() for path, tab, context in pairs if tab and path in looked_at}
 

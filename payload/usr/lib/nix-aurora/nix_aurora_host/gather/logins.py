@@ -1,4 +1,4 @@
-"""What login shells get, and where NIX_REMOTE is set."""
+"""The environment of login shells, and the files that set NIX_REMOTE."""
 
 import os
 import re
@@ -11,9 +11,9 @@ from nix_aurora_host.person import Person
 from nix_aurora_host.system import names, read, run
 
 _MARK = "nix-aurora: environment"
-# The packaged file below /etc that sets a shell up; fish has its own in /usr.
+# The packaged file below /etc that sets up a shell; the one for fish is in /usr.
 _SCRIPTS = {"bash": "profile.d/nix.sh", "zsh": "profile.d/nix.sh", "fish": None}
-# The last file of a user's that a login reads; of several, the first that is there.
+# The last file of a user that a login reads: the first of these that exists.
 _STARTUP = {
     "bash": (".bash_profile", ".bash_login", ".profile"),
     "zsh": (".zlogin",),
@@ -30,7 +30,7 @@ HOST_FOLDERS = {
     "/etc/profile.d": ".sh",
     "/etc/fish/conf.d": ".fish",
 }
-# What a login may take and leave: its files are its user's, and root waits for them.
+# Limits for a login: its user writes the start-up files, and root waits for them.
 _SECONDS = 30
 _BYTES = 1 << 20
 _MEMORY = 2 << 30
@@ -43,10 +43,11 @@ _ASSIGNMENT = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Shell:
-    """What a login in ``name`` has; ``environment`` is None where it did not come to its end.
+    """A login with ``name``; ``environment`` is None if it failed or took too long.
 
-    ``script`` is the packaged file below /etc that sets it up, if it has one, and
-    ``script_intact`` tells whether that is as packaged. ``startup`` is the user's last file.
+    ``script`` is the packaged file below /etc that sets up the shell, if there is one, and
+    ``script_intact`` whether it is unchanged. ``startup`` is the last file of the user that it
+    reads.
     """
 
     name: str
@@ -105,14 +106,14 @@ def _login(shell: str, person: Person) -> Shell:
 
 
 def parse_login(text: str) -> dict[str, str] | None:
-    """Return the environment that env -0 prints after our mark; None where a login ended before."""
+    """Return the environment that env -0 prints after our mark; None if the login ended before."""
     _, mark, rest = text.rpartition(f"\n{_MARK}\n")
     pairs = (entry.split("=", 1) for entry in rest.split("\0") if "=" in entry)
     return {entry[0]: entry[1] for entry in pairs} if mark else None
 
 
 def gather_remotes(person: Person) -> tuple[Remote, ...]:
-    """Find every NIX_REMOTE in the environment and in the files that set it for logins."""
+    """Return every NIX_REMOTE in the environment and in the files that set it for logins."""
     found = [
         Remote(path, value)
         for path, text in (*_host_files(), *_files_of(person))
@@ -143,5 +144,5 @@ def _files_of(person: Person) -> Iterator[tuple[str, str]]:
 
 
 def find_assignments(text: str) -> list[str]:
-    """Return the values that a start-up file, of a shell or of systemd, sets NIX_REMOTE to."""
+    """Return the values for NIX_REMOTE in a start-up file of a shell or of systemd."""
     return [match["value"] for match in _ASSIGNMENT.finditer(text)]

@@ -1,4 +1,4 @@
-"""Nix's settings: what Nix says about them, where, and which of them are unsafe."""
+"""Nix's settings: Nix's errors about them, the places of these, and unsafe values."""
 
 import grp
 import json
@@ -20,22 +20,22 @@ from nix_aurora_host.system import NOT_STARTED, TIMED_OUT, TOO_MUCH, Outcome, re
 CONF = paths.NIX_CONF
 CUSTOM = paths.CUSTOM_CONF
 XDG = "/etc/xdg/nix/nix.conf"
-OWN = ".config/nix/nix.conf"  # below a home
+OWN = ".config/nix/nix.conf"  # in a home directory
 _SHOW = ["config", "show", "--extra-experimental-features", "nix-command"]
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
 _NSCD = ("/run/nscd/socket", "/var/run/nscd/socket")
-# Prefixes of what a terminal would show in color.
+# The prefix that Nix prints before an error, which a terminal shows in color.
 _ERROR = re.compile(r"^\s*error: *(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """/etc/nix/nix.conf, and what Nix says about all of its settings.
+    """The state of /etc/nix/nix.conf, and Nix's report about all of its settings.
 
-    ``error`` is Nix's own text, ``place`` where it is, as far as doctor knows that place, and
-    ``broken_for_all`` tells whether the daemon has it, too. ``values`` are the daemon's settings
-    that matter here, ``places`` where they are set, and ``unknown`` maps a list of users to the
-    user ids that it names in a way that Nix does not understand.
+    ``error`` is Nix's own text, ``place`` the line that causes it, if doctor knows that, and
+    ``broken_for_all`` whether the daemon fails, too. ``values`` are the daemon's settings that
+    matter here, and ``places`` the lines that set them. ``unknown`` maps a list of users to the ids
+    of those whose names Nix cannot look up.
     """
 
     exists: bool = True
@@ -44,19 +44,19 @@ class Settings:
     error: str | None = None
     place: Place | None = None
     broken_for_all: bool = False
-    starts: bool = True  # the packaged Nix does
+    starts: bool = True  # whether the packaged Nix starts
     values: Mapping[str, str] = field(default_factory=dict)
     places: Mapping[str, Place] = field(default_factory=dict)
     unknown: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 def gather_settings(closure: Closure, store: Store, person: Person) -> Settings:
-    """Compare nix.conf with the packaged one, and let Nix read everything that it would."""
+    """Compare nix.conf with the packaged one, and let Nix read all of its settings."""
     ours, now = read(f"{paths.PRISTINE}/nix/nix.conf"), read(CONF)
     exists, differs = now is not None, None not in {ours, now} and ours != now
     private = _is_private(CUSTOM)
     if closure.nix in store.missing or (paths.RELOCATED and store.nix != AtNix.OURS):
-        return Settings(exists, differs, private)  # Nix does not start there
+        return Settings(exists, differs, private)  # without /nix, Nix does not start
     shared = {path: text for path in _shared_files() if (text := read(path)) is not None}
     everybody = _ask(closure, store, None, ["--json"])
     error = parse_error(everybody)
@@ -83,7 +83,7 @@ def gather_settings(closure: Closure, store: Store, person: Person) -> Settings:
 
 
 def _shared_files() -> list[str]:
-    """Return the files that the daemon reads and that this user may, in Nix's order."""
+    """Return the files that the daemon reads and this user may read, in Nix's order."""
     files = [CONF, paths.GC_CONF, CUSTOM, XDG]
     return [*files, f"{_home_of_root()}/{OWN}"] if os.geteuid() == 0 else files
 
@@ -93,7 +93,7 @@ def _home_of_root() -> str:
 
 
 def _ask(closure: Closure, store: Store, person: Person | None, options: list[str]) -> Outcome:
-    """Let the packaged Nix show its settings: the daemon's, or those of ``person``."""
+    """Run the packaged Nix to show its settings: the daemon's, or those of ``person``."""
     command = [*paths.nix_command(closure.nix, "nix"), *_SHOW, *options]
     if not paths.RELOCATED and store.nix != AtNix.OURS:
         command = [_WITH_NIX, *command]
@@ -107,7 +107,7 @@ def _ask(closure: Closure, store: Store, person: Person | None, options: list[st
 
 
 def parse_error(outcome: Outcome) -> str | None:
-    """Return what Nix does not understand; None where it does, or did not get so far."""
+    """Return Nix's error about its settings; None if there is none, or it did not read them."""
     if outcome.code in {0, NOT_STARTED, TIMED_OUT, TOO_MUCH}:
         return None
     errors = _ERROR.findall(outcome.stderr)
@@ -115,14 +115,14 @@ def parse_error(outcome: Outcome) -> str | None:
 
 
 def has_started(outcome: Outcome) -> bool:
-    """Return whether Nix was able to start; also where nothing has tried to start it."""
+    """Return whether Nix started; also true if no attempt was made."""
     if outcome.code in {0, TIMED_OUT, TOO_MUCH}:
         return True
-    return outcome.stderr.startswith("nix-aurora: ")  # with-nix, which could make no namespace
+    return outcome.stderr.startswith("nix-aurora: ")  # with-nix could not create a namespace
 
 
 def parse_values(text: str) -> dict[str, str]:
-    """Return the settings that matter here, from nix config show --json."""
+    """Return the settings that matter here, from the output of nix config show --json."""
     try:
         content = json.loads(text)
         pairs = {name: content[name]["value"] for name in (*nixconf.UNSAFE, *nixconf.USERS)}
@@ -147,7 +147,7 @@ def _names(text: str) -> frozenset[str]:
 
 
 def _ids_of(word: str) -> tuple[int, ...]:
-    """Return the user ids that the host knows a user, or the members of @GROUP, by."""
+    """Return the ids of a user, or of the members of @GROUP, as the host knows them."""
     try:
         if not word.startswith("@"):
             return (pwd.getpwnam(word).pw_uid,)
@@ -163,10 +163,10 @@ def find_unknown(
     groups: frozenset[str],
     ids_of: Callable[[str], tuple[int, ...]],
 ) -> dict[str, tuple[int, ...]]:
-    """Return the ids that lists of users name, by names that only the host's C library knows.
+    """Return the ids of listed users whose names only the host's C library can look up.
 
-    Nix's own reads /etc/passwd and /etc/group alone, not sssd's, systemd-homed's or LDAP's. A user
-    that it does not know is called by number.
+    Nix's own C library reads only /etc/passwd and /etc/group, not the users of sssd, systemd-homed
+    or LDAP. The settings have to name such a user by number.
     """
     found = {}
     for setting in nixconf.USERS:
@@ -184,7 +184,7 @@ def find_unknown(
 
 
 def _whole(files: Mapping[str, str]) -> Place | None:
-    """Return the file that an error in no line of ours is most likely in, as a whole."""
+    """Return the whole file that most likely contains an error that no known line explains."""
     path = CUSTOM if CUSTOM in files else next(iter(files), None)
     return Place(path, 0) if path else None
 
@@ -192,5 +192,5 @@ def _whole(files: Mapping[str, str]) -> Place | None:
 def _is_private(path: str) -> bool:
     try:
         return not Path(path).stat().st_mode & 0o004
-    except OSError:  # there is none
+    except OSError:  # there is no such file
         return False

@@ -1,4 +1,4 @@
-"""The store: space, import, database, roots."""
+"""The state of the store: space, import, database and roots."""
 
 import os
 from collections.abc import Collection, Mapping, Sequence
@@ -15,37 +15,37 @@ from nix_aurora_host.system import link, names, read
 
 
 class AtNix(StrEnum):
-    """What is at /nix."""
+    """The kind of object at /nix."""
 
     OURS = "ours"  # /var/lib/nix
     OTHER_MOUNT = "other mount"
-    OTHER_STORE = "other store"  # a directory with anything in it
-    DIRECTORY = "directory"  # an empty one
+    OTHER_STORE = "other store"  # a directory that is not empty
+    DIRECTORY = "directory"  # an empty directory
     LINK = "link"
     NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """/var/lib/nix and what /nix is; sizes are in bytes."""
+    """The state of /var/lib/nix and /nix; sizes are in bytes."""
 
     layout: str
     nix: AtNix
     free: int
     size: int
     exists: bool = True
-    read_only: bool = False  # as /nix
-    noexec: tuple[str, ...] = ()  # mount points that forbid to start programs
+    read_only: bool = False  # as seen on /nix
+    noexec: tuple[str, ...] = ()  # mount points with the option noexec
     listable: bool = True
     group: int | None = None
     stamp: str | None = None
-    stamp_read: bool = True  # False: this user may not see whether there is one
+    stamp_read: bool = True  # False: this user may not read it
     database: bool = True
     valid_paths: int | None = None  # None: the database cannot be read
     content: int | None = None
     missing: tuple[str, ...] = ()  # of the closure, not on disk
     unregistered: tuple[str, ...] = ()  # of the closure, on disk and not in the database
-    lost: tuple[str, ...] = ()  # others that roots keep, on disk and not in the database
+    lost: tuple[str, ...] = ()  # others with roots, on disk and not in the database
     roots: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] | None = ()  # None: cannot be read
 
@@ -56,7 +56,7 @@ class Store:
 
 
 def gather_store(closure: Closure) -> Store:
-    """Look at the store: a few hundred stats, and two queries."""
+    """Return the state of the store, from a few hundred stats and two queries."""
     try:
         space = os.statvfs(paths.STORE)
         status = Path(paths.STORE).stat()
@@ -94,7 +94,7 @@ def gather_store(closure: Closure) -> Store:
 
 
 def _group(status: os.stat_result | None) -> int | None:
-    # In nix-aurora shell every group but the user's own looks like this one.
+    # In nix-aurora shell, every group except the user's own appears as this one.
     unknown = int(read("/proc/sys/kernel/overflowgid") or 65534)
     return None if status is None or status.st_gid == unknown else status.st_gid
 
@@ -113,7 +113,7 @@ def _what_is_at_nix() -> AtNix:
 
 
 def layout_of(reported: str, kind: AtNix) -> str:
-    """Return the layout that this boot has chosen, or the one that /nix looks like."""
+    """Return the layout that this boot chose, or else the one that /nix suggests."""
     words = reported.split()
     return (
         words[0] if words else {AtNix.OURS: "mount", AtNix.NOTHING: "namespace"}.get(kind, "none")
@@ -125,7 +125,7 @@ def _may_look_into(directory: str) -> bool:
 
 
 def _noexec(kind: AtNix) -> tuple[str, ...]:
-    """Return the mount points of the store, and of what shows it, whose programs do not start."""
+    """Return the mount points with noexec, of the store and of the directories that show it."""
     places = [paths.STORE, paths.AT] if kind == AtNix.OURS else [paths.STORE]
     found = []
     for place in places:
@@ -150,12 +150,12 @@ def _find_valid(wanted: Collection[str]) -> set[str] | None:
 
 
 def query(statement: str, values: Sequence[str] = ()) -> list[tuple[Any, ...]] | None:
-    """Ask Nix's database; return the rows, or None where this user cannot read one."""
-    import sqlite3  # noqa: PLC0415 - status, doctor and recover alone need it
+    """Query Nix's database; return the rows, or None if this user cannot read it."""
+    import sqlite3  # noqa: PLC0415 - only status, doctor and recover need it
 
     if not Path(paths.DATABASE).is_file():
         return None
-    # A user may not join a database in WAL mode that nobody has open; nothing changes it then.
+    # A user cannot open a WAL database that no process has open, but then nothing changes it.
     for mode in ("mode=ro", "immutable=1"):
         try:
             connection = sqlite3.connect(f"file:{paths.DATABASE}?{mode}", uri=True, timeout=5)

@@ -1,4 +1,4 @@
-"""Units, the daemon that runs, and the sockets that listen."""
+"""The units, the running daemon, and the listening sockets."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ _PROPERTIES = {
     "FragmentPath": "fragment",
 }
 _LISTENING = 1 << 16  # __SO_ACCEPTCON in /proc/net/unix
-# What the names that our socket is bound by end in, whoever has made it.
+# The end of each name of our socket, whether systemd or the daemon created it.
 _SOCKET = "/daemon-socket/socket"
 _HELLO = 0x6E697863  # WORKER_MAGIC_1 and 2 of nix's worker-protocol.hh
 _ANSWER = 0x6478696F
@@ -28,7 +28,7 @@ _ANSWER = 0x6478696F
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """A unit, in systemd's words; ``file_state`` is is-enabled's."""
+    """A unit, with states as systemd names them; ``file_state`` is the one of is-enabled."""
 
     name: str
     load: str = "loaded"
@@ -41,7 +41,7 @@ class Unit:
 
     @property
     def masked(self) -> bool:
-        """Return whether the unit is masked, for now or for good."""
+        """Return whether the unit is masked, until the next boot or permanently."""
         return self.load == "masked"
 
 
@@ -54,13 +54,13 @@ class Daemon:
 
 
 def gather_units() -> dict[str, Unit]:
-    """Return our units as systemd knows them; none where it does not answer."""
+    """Return our units as systemd knows them; nothing if it does not answer."""
     wanted = ",".join((*_PROPERTIES, "MainPID"))
     return parse_units(run(["systemctl", "show", f"--property={wanted}", *units.UNITS]).stdout)
 
 
 def parse_units(text: str) -> dict[str, Unit]:
-    """Parse what systemctl show prints, a block for each unit."""
+    """Parse the output of systemctl show, a block for each unit."""
     units = {}
     for block in text.split("\n\n"):
         pairs = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
@@ -73,7 +73,7 @@ def parse_units(text: str) -> dict[str, Unit]:
 
 
 def gather_daemon(units: Mapping[str, Unit]) -> Daemon | None:
-    """Return the daemon that systemd runs, by its command line, which everybody may read."""
+    """Return the daemon that systemd runs, from its command line, which any user may read."""
     unit = units.get(paths.DAEMON)
     if unit is None or not unit.pid:
         return None
@@ -81,8 +81,8 @@ def gather_daemon(units: Mapping[str, Unit]) -> Daemon | None:
 
 
 def parse_program(command_line: str) -> str | None:
-    """Return the program of the store that a process runs, from its /proc/PID/cmdline."""
-    # A loader may come first, and after it the name that it is to give the program.
+    """Return the store program that a process runs, from its /proc/PID/cmdline."""
+    # The line may begin with a loader and the name that the loader shows for the program.
     for word in command_line.split("\0"):
         if word.startswith(f"{paths.PREFIX}/") and "/bin/" in word:
             return word
@@ -90,7 +90,7 @@ def parse_program(command_line: str) -> str | None:
 
 
 def gather_listening() -> frozenset[str]:
-    """Return the paths of sockets that a process of this host listens on, and that are there.
+    """Return the paths of sockets that exist and that a process of this host listens on.
 
     Sockets are compared by inode, not by name: /var/lib/nix may be a link.
     """
@@ -109,21 +109,21 @@ def parse_listening(text: str) -> set[str]:
             try:
                 if int(fields[3], 16) & _LISTENING:
                     found.add(fields[7])
-            except ValueError:  # a name with a line break in it makes lines of any form
+            except ValueError:  # a name with a line break can produce any line
                 continue
     return found
 
 
 def _identity(path: str) -> tuple[int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - what a socket's own path leads to
-    except OSError:  # deleted under its listener, or in a mount namespace of its own
+        status = os.stat(path)  # noqa: PTH116 - follows links
+    except OSError:  # deleted, or in another mount namespace
         return None
     return (status.st_dev, status.st_ino) if stat.S_ISSOCK(status.st_mode) else None
 
 
 def daemon_answers(path: str, timeout: float) -> bool:
-    """Greet the daemon as a client does; this starts it where only its socket is there."""
+    """Return whether the daemon answers a client's greeting, which starts it if necessary."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(timeout)

@@ -1,4 +1,4 @@
-"""How this host gets a newer package: with its image, from a repository, or from files."""
+"""The source of newer packages on this host: its image, a repository, or files."""
 
 import configparser
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _NAME = "nix-aurora"
 
 
 class Way(StrEnum):
-    """Where a newer package comes from."""
+    """The source of a newer package."""
 
     IMAGE = "image"
     REPOSITORY = "repository"  # layered by rpm-ostree
@@ -27,11 +27,11 @@ class Way(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Upgrades:
-    """How this host is upgraded.
+    """The way in which this host is upgraded.
 
-    ``container`` means that its image comes from a registry, and so by bootc. ``files`` are the
-    names of our packages that were layered from files. ``locked`` means that rpm-ostree is set to
-    refuse layered packages.
+    ``container`` means that its image comes from a registry, so that bootc upgrades it. ``files``
+    are the names of our packages that were layered from files. ``locked`` means that rpm-ostree is
+    configured to refuse layered packages.
     """
 
     way: Way = Way.UNKNOWN
@@ -41,12 +41,12 @@ class Upgrades:
 
     @property
     def layered(self) -> bool:
-        """Return whether rpm-ostree has added us to an image without us."""
+        """Return whether rpm-ostree added our package to an image without it."""
         return self.way in {Way.REPOSITORY, Way.FILES}
 
 
 def gather_upgrades() -> Upgrades:
-    """Return how this host is upgraded, from files alone: rpm-ostree takes seconds to answer."""
+    """Return how this host is upgraded, from files only, as rpm-ostree takes seconds to answer."""
     if run([_IMAGE_HOST]).code != 0:
         return Upgrades(Way.DNF)
     if not Path(_OSTREE).exists():
@@ -87,11 +87,11 @@ def parse_origin(origin: str, daemon: str) -> Upgrades:
 
 
 def _parse(text: str) -> configparser.ConfigParser:
-    """Return the groups of a GLib key file; nothing where it is none."""
+    """Return the groups of a GLib key file; nothing if ``text`` is not one."""
     parser = configparser.ConfigParser(
         delimiters=("=",), comment_prefixes=("#",), interpolation=None, strict=False
     )
-    parser.optionxform = str  # type: ignore[assignment,method-assign] # keys differ by their case
+    parser.optionxform = str  # type: ignore[assignment,method-assign] # keys are case-sensitive
     try:
         parser.read_string(text)
     except configparser.Error:
@@ -108,7 +108,7 @@ def _is_ours(name: str) -> bool:
 
 
 def upgrade_command(upgrades: Upgrades) -> str | None:
-    """Return the command that upgrades the package; None where the way is unknown."""
+    """Return the command that upgrades the package; None if it is unknown."""
     match upgrades.way:
         case Way.IMAGE if upgrades.container:
             return "sudo bootc upgrade"

@@ -1,4 +1,4 @@
-"""The build users, and the person whose logins are looked at."""
+"""The build users, and the person whose logins are checked."""
 
 import grp
 import os
@@ -14,7 +14,7 @@ from nix_aurora_host.sysusers import GROUP, read_members
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """The build users: ``ids`` of those that are there, ``absent`` those that should be."""
+    """The build users: ``ids`` of those that exist, ``absent`` names of those that are missing."""
 
     group: int | None
     members: tuple[str, ...]
@@ -23,7 +23,7 @@ class Users:
 
 
 def gather_users() -> Users:
-    """Look the build users up, as Nix does, by the members of their group."""
+    """Look up the build users as Nix does, by the members of their group."""
     wanted = read_members()
     try:
         entry = grp.getgrnam(GROUP)
@@ -49,7 +49,7 @@ def _find_id(name: str) -> int | None:
 
 
 def find_person() -> Person:
-    """Return who called: under sudo, the user that typed it."""
+    """Return the user who ran the command; under sudo, the user who ran sudo."""
     uid = os.getuid()
     sudo = os.environ.get("SUDO_UID", "")
     through_sudo = uid == 0 and sudo.isdecimal() and int(sudo) != 0
@@ -67,15 +67,15 @@ def find_person() -> Person:
 
 
 def why_lost(profile: str) -> LostProfile | None:
-    """Return why a profile leads nowhere, None where it is well.
+    """Return why a profile leads nowhere; None if it is intact.
 
-    A link to a profile that nobody has put anything into is well: Nix makes it so.
+    Nix creates a link to a profile before the first package is in it, so such a link is intact.
     """
     if link(profile) is None:
         return None
     target = follow(profile)
     if target is None:
-        return LostProfile.FOLDER  # a circle
+        return LostProfile.FOLDER  # the links form a circle
     if os.path.lexists(target):
         return None
     if target.startswith(f"{paths.STORE}/"):

@@ -1,4 +1,4 @@
-"""Build an installable through the daemon, and find the output that has drivers."""
+"""Build an installable through the daemon, and find the output that contains drivers."""
 
 import subprocess
 
@@ -9,8 +9,8 @@ from nix_aurora_host.text import command, printable
 
 _NIX = ("/usr/bin/nix", "--extra-experimental-features", "nix-command flakes", "build", "--no-link")
 _REALISE = ("/usr/bin/nix-store", "--realise")
-# nixpkgs before 25.05 has mesa's drivers in an output of their own, which is not installed by
-# default. They have been in "out" since https://github.com/NixOS/nixpkgs/pull/387292.
+# nixpkgs before 25.05 has mesa's drivers in a separate output, which is not installed by default.
+# They have been in "out" since https://github.com/NixOS/nixpkgs/pull/387292.
 _OUTPUT = "^drivers"
 
 
@@ -20,7 +20,7 @@ def show(installable: str) -> None:
 
 
 def build(installable: str) -> str:
-    """Build and return the store path that has drivers. Raise CommandError where none has."""
+    """Build, and return the store path that contains drivers. Raise CommandError if none does."""
     outputs = _build(installable)
     found = drivers.choose(outputs)
     if found is None and "^" not in installable and not installable.startswith("/"):
@@ -36,9 +36,10 @@ def build(installable: str) -> str:
 
 
 def keep(path: str) -> None:
-    """Inform a running collector that a store path has a root now.
+    """Inform a running collector that a store path now has a root.
 
-    It has looked for roots before it started to delete. Raise CommandError if the path is gone.
+    The collector looked for roots before it began to delete. Raise CommandError if the path is
+    gone.
     """
     done = subprocess.run([*_REALISE, path], stdout=subprocess.DEVNULL, check=False)
     if done.returncode:
@@ -50,7 +51,7 @@ def keep(path: str) -> None:
 
 
 def _build(installable: str, *, quiet: bool = False) -> list[str]:
-    """Return the store paths that were built; if ``quiet``, none where that fails."""
+    """Return the store paths that were built; if ``quiet``, return none if the build fails."""
     output = _run(["--print-out-paths", "--", installable], installable, quiet=quiet)
     return [line for line in output.splitlines() if is_store_path(line)]
 

@@ -1,11 +1,11 @@
-"""What is known about the graphics drivers in /run/opengl-driver."""
+"""Facts about the graphics drivers in /run/opengl-driver."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A file that sets the link, too, and is not ours: its path, and what it is."""
+    """A file that also sets the link and is not ours: its path and a description."""
 
     path: str
     what: str
@@ -15,8 +15,8 @@ class Other:
 class Nvidia:
     """NVIDIA's driver on this host.
 
-    ``module`` is the version of the kernel module that is loaded. ``others`` are the kernel drivers
-    of further GPUs, as far as mesa has a driver for those.
+    ``module`` is the version of the loaded kernel module. ``others`` are the kernel drivers of
+    other GPUs that mesa supports.
     """
 
     module: str | None = None
@@ -25,14 +25,14 @@ class Nvidia:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The drivers that nix-aurora gpu has enabled, and what /run/opengl-driver is now.
+    """The drivers that nix-aurora gpu enabled, and the present state of /run/opengl-driver.
 
-    ``target`` is the store path of the line in tmpfiles.d; None where there is no such line. If
-    there is a file with something else, ``damaged`` is true. ``link`` is where the link leads;
-    ``occupied`` means that something else than a link is there. ``there`` says whether the store
-    has the target, or without one, whether the link leads to something; ``valid`` whether the
-    database knows the target, None where it cannot be read. ``kept`` are the store paths that our
-    roots keep, ``provides`` the version of NVIDIA's libraries among the drivers.
+    ``target`` is the store path of the line in tmpfiles.d; None if there is no such line.
+    ``damaged`` means that our file has other content. ``link`` is the target of the link;
+    ``occupied`` means that a file or directory is in its place. ``there`` is whether the store
+    contains the target, or without a target, whether the link leads to an existing file. ``valid``
+    is whether the database knows the target, None if it cannot be read. ``kept`` are the store
+    paths that our roots keep, ``provides`` the version of NVIDIA's libraries among the drivers.
     """
 
     installable: str = ""
@@ -49,10 +49,10 @@ class Gpu:
 
     @property
     def enabled(self) -> bool:
-        """Return whether each boot makes the link, or is to make it."""
+        """Return whether each boot creates the link, or would without the damage."""
         return self.target is not None or self.damaged
 
     @property
     def foreign(self) -> bool:
-        """Return whether somebody else has made what is at /run/opengl-driver."""
+        """Return whether another program created /run/opengl-driver."""
         return self.occupied or self.link not in {None, self.target, *self.kept}

@@ -1,4 +1,4 @@
-"""NVIDIA's proprietary driver: its libraries only work with the kernel module of their version."""
+"""NVIDIA's proprietary driver, with libraries that need the kernel module of the same version."""
 
 import re
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ WAYS = "Home Manager (targets.genericLinux.gpu.nvidia) and nixGL can build the r
 _MODULE, _PROC, _DRM = "/sys/module/nvidia/version", "/proc/driver/nvidia/version", "/sys/class/drm"
 _VERSION = re.compile(r"\b\d{3,}\.\d+(?:\.\d+)?\b")
 _CARD = re.compile(r"card\d+")
-# The kernel drivers of GPUs that a host has beside one of NVIDIA's.
+# Kernel drivers of GPUs that a host can have beside one of NVIDIA.
 _MESA = frozenset({"amdgpu", "i915", "nouveau", "radeon", "xe"})
 
 
 def gather_nvidia(top: str = "") -> Nvidia:
-    """Return what is loaded, from /proc and /sys in the tree ``top``."""
+    """Return the loaded drivers, from /proc and /sys in the tree ``top``."""
     text = read(f"{top}{_MODULE}") or read(f"{top}{_PROC}") or ""
     version = _VERSION.search(text)
     if version is None:
@@ -28,14 +28,14 @@ def gather_nvidia(top: str = "") -> Nvidia:
 def _find_others(drm: str) -> Iterator[str]:
     for card in names(drm) or ():
         if not _CARD.fullmatch(card):
-            continue  # an output of one
+            continue  # a connector of a GPU
         driver = Path(f"{drm}/{card}/device/driver").resolve().name
         if driver in _MESA:
             yield driver
 
 
 def find_reason(nvidia: Nvidia, provides: str | None, *, software: bool) -> str | None:
-    """Return why drivers with NVIDIA's libraries of the version ``provides`` cannot work here."""
+    """Return why drivers cannot work here, if NVIDIA's libraries have the version ``provides``."""
     if nvidia.module is None or provides == nvidia.module:
         return None
     if provides is not None:
@@ -49,7 +49,7 @@ def find_reason(nvidia: Nvidia, provides: str | None, *, software: bool) -> str 
 
 
 def describe(nvidia: Nvidia, provides: str | None) -> str | None:
-    """Return what programs use where NVIDIA's module is loaded; None where it is not."""
+    """Return what programs use if NVIDIA's module is loaded; None if it is not."""
     if nvidia.module is None:
         return None
     if provides == nvidia.module:

@@ -1,7 +1,8 @@
-"""The root, the line in tmpfiles.d and the link: made and removed.
+"""Create and remove the root, the line in tmpfiles.d and the link.
 
-Whatever the line and the link name has a root: the root of new drivers is made first, and that of
-former ones is removed last. So what a power cut leaves works, and doctor names what is unfinished.
+The target of the line and the link always has a root: that of new drivers is created first, and
+that of former ones is removed last. So the drivers work even after a power cut, and doctor reports
+an unfinished change.
 """
 
 import fcntl
@@ -16,7 +17,7 @@ from nix_aurora_host.system import link, names, read
 
 
 def enable(installable: str, target: str, keep: Callable[[str], object]) -> None:
-    """Make each boot link to ``target``, and link to it now. Raise OSError.
+    """Let each boot create a link to ``target``, and create it now. Raise OSError.
 
     ``keep`` is called with the target once it has a root, before anything else is changed.
     """
@@ -37,7 +38,7 @@ def enable(installable: str, target: str, keep: Callable[[str], object]) -> None
 
 
 def find_made() -> list[str]:
-    """Return what disable() removes, in its order."""
+    """Return the files that disable() removes, in its order."""
     made = [root for directory in _root_directories() for root in _roots(directory)]
     targets = {_line_target(), *(link(root) for root in made)} - {None}
     found = [paths.GPU_LINK] if link(paths.GPU_LINK) in targets else []
@@ -47,7 +48,7 @@ def find_made() -> list[str]:
 
 
 def disable() -> list[str]:
-    """Remove all that enable() has made, and return it. Raise OSError."""
+    """Remove and return all files that enable() created. Raise OSError."""
     with _alone():
         made = find_made()
         for path in made:
@@ -57,7 +58,7 @@ def disable() -> list[str]:
 
 @contextmanager
 def _alone() -> Iterator[None]:
-    """Let no other run change the same files meanwhile. Only root can open the directory."""
+    """Prevent other runs from changing the same files. Only root can open the directory."""
     try:
         descriptor = os.open(paths.OWN, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:  # after a purge
@@ -81,7 +82,7 @@ def _add_root(target: str) -> str:
 
 
 def _link(target: str) -> None:
-    """Replace the link in one step: programs find the former drivers, or the new ones."""
+    """Replace the link in one step: programs find either the former drivers or the new ones."""
     new = f"{paths.GPU_LINK}.nix-aurora"
     with suppress(FileNotFoundError):
         os.unlink(new)  # noqa: PTH108 - a string
@@ -94,7 +95,7 @@ def _line_target() -> str | None:
 
 
 def _root_directories() -> list[str]:
-    """Return where each layout's store has the roots: a host may have changed its layout."""
+    """Return the directory of the roots in each layout, as a host may have changed its layout."""
     inside = paths.GPU_ROOTS.removeprefix(paths.HOME)
     homes = [paths.HOME, *(layout["home"] for layout in layouts.read_all())]
     return list(dict.fromkeys(f"{home}{inside}" for home in homes))
@@ -111,7 +112,7 @@ def _remove_roots(root: str) -> None:
 
 
 def _remove(path: str) -> None:
-    """Remove a file, a link or an empty directory, and have that on the disk."""
+    """Remove a file, a link or an empty directory, and write that to the disk."""
     if os.path.isdir(path) and not os.path.islink(path):  # noqa: PTH112, PTH114 - a string
         os.rmdir(path)  # noqa: PTH106 - a string
     else:

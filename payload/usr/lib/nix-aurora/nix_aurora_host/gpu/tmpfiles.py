@@ -1,6 +1,6 @@
-"""Lines of tmpfiles.d for /run/opengl-driver: the one that gpu enable writes, and all others.
+"""Lines in tmpfiles.d for /run/opengl-driver: the one that gpu enable writes, and all others.
 
-tmpfiles.d(5) has the format, the directories, and which file takes precedence.
+tmpfiles.d(5) describes the format, the directories, and the precedence of files.
 """
 
 import json
@@ -23,25 +23,25 @@ _HEAD = """\
 # link is made where programs of nixpkgs look for graphics drivers.
 """
 # Home Manager: modules/targets/generic-linux/gpu/setup/ at 88679124e2e27bf384ef2690a3de6fc908c97c59
-# has the unit, and a file of tmpfiles.d beside it.
+# contains the unit, and a file of tmpfiles.d beside it.
 _HOME_MANAGER = {
     "/etc/systemd/system/non-nixos-gpu.service": "Home Manager's unit",
     "/etc/tmpfiles.d/non-nixos-gpu.conf": "Home Manager's file",
 }
-_IGNORED = "xXzZ"  # types that keep a path from being cleaned, or label it
+_IGNORED = "xXzZ"  # types that protect a path from cleaning, or label it
 
 
 def render(installable: str, target: str) -> str:
-    """Return the text of our file. An installable may have any character."""
+    """Return the text of our file. An installable may contain any character."""
     return f"{_HEAD}{_INSTALLABLE}{json.dumps(installable)}\nL {paths.GPU_LINK} - - - - {target}\n"
 
 
 def parse(text: str) -> tuple[str, str | None]:
-    """Return installable and store path of our file; None if that is not as render() writes it."""
+    """Return installable and store path of our file; None if render() would not write it so."""
     installable = ""
     for line in text.splitlines():
         if line.startswith(_INSTALLABLE):
-            with suppress(ValueError):  # somebody has edited it
+            with suppress(ValueError):  # the file was edited
                 installable = str(json.loads(line.removeprefix(_INSTALLABLE)))
     fields = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     match fields:
@@ -51,14 +51,14 @@ def parse(text: str) -> tuple[str, str | None]:
 
 
 def is_store_path(path: str) -> bool:
-    """Return whether ``path`` is a store path, of any layout: no file in one, and nothing else."""
+    """Return whether ``path`` is a store path of any layout, and not a file inside one."""
     prefix, _, name = path.rpartition("/")
     prefixes = {layout["store"] for layout in layouts.read_all()}
     return prefix in prefixes and STORE_NAME.fullmatch(name) is not None
 
 
 def find_others(top: str = "") -> tuple[Other, ...]:
-    """Return the other files that set the link, in the tree ``top``; by default the host's."""
+    """Return the other files that set the link, in the tree ``top``, by default the host."""
     return tuple(_find_others(Tree(top)))
 
 
@@ -71,13 +71,13 @@ def _find_others(tree: Tree) -> Iterator[Other]:
         for name in tree.names(directory):
             if name in seen or not name.endswith(".conf"):
                 continue
-            seen.add(name)  # a later directory's file of this name is not read
+            seen.add(name)  # files of this name in later directories are not read
             if sets_link(_read(tree, f"{directory}/{name}")):
                 yield Other(f"{directory}/{name}", "a file of tmpfiles.d")
 
 
 def _read(tree: Tree, path: str) -> str:
-    """Return the text of a file that root has put there, perhaps as a link into the store."""
+    """Return the text of a file that root installed, perhaps as a link into the store."""
     if tree.link(path) is None:
         return tree.read(path) or ""
     target = system.follow(f"{tree.top}{path}")
@@ -85,7 +85,7 @@ def _read(tree: Tree, path: str) -> str:
 
 
 def sets_link(text: str) -> bool:
-    """Return whether a file of tmpfiles.d makes or removes something at /run/opengl-driver."""
+    """Return whether a file of tmpfiles.d creates or removes /run/opengl-driver."""
     if "opengl-driver" not in text:
         return False
     return any(_names_link(line) for line in text.splitlines())
@@ -94,7 +94,7 @@ def sets_link(text: str) -> bool:
 def _names_link(line: str) -> bool:
     try:
         fields = shlex.split(line, comments=True)
-    except ValueError:  # a quote that does not end
+    except ValueError:  # an unclosed quote
         fields = line.split()
     if len(fields) < 2 or fields[0][:1] in _IGNORED:
         return False

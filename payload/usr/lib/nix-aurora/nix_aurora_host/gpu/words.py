@@ -1,4 +1,4 @@
-"""The state of the graphics drivers in words, and what is wrong with it."""
+"""Descriptions of the state of the graphics drivers, and of its faults."""
 
 from collections.abc import Iterator
 from enum import Enum
@@ -10,7 +10,7 @@ from nix_aurora_host.text import printable
 
 
 class Fault(Enum):
-    """What can be wrong with the drivers."""
+    """The kinds of faults of the drivers."""
 
     DAMAGED = "damaged"
     CONFLICT = "conflict"
@@ -22,12 +22,12 @@ class Fault(Enum):
 
 
 def name(path: str) -> str:
-    """Return how a store path is named to people."""
+    """Return the name of a store path for people."""
     return printable(paths.store_name(path))
 
 
 def find_others(gpu: Gpu) -> list[str]:
-    """Return what else has set the link, or would."""
+    """Return the other files and programs that set the link, or would set it."""
     found = [f"{printable(other.path)} ({other.what})" for other in gpu.others]
     if not gpu.foreign:
         return found
@@ -36,7 +36,7 @@ def find_others(gpu: Gpu) -> list[str]:
 
 
 def find_faults(gpu: Gpu) -> Iterator[tuple[Fault, str]]:
-    """Yield what is wrong, the causes first. Each message is one line."""
+    """Yield the faults, causes first. Each message is one line."""
     if not gpu.enabled:
         if gpu.link is not None and not gpu.there:
             message = f"{paths.GPU_LINK} leads to {printable(gpu.link)}, which is missing"
@@ -65,7 +65,7 @@ def find_faults(gpu: Gpu) -> Iterator[tuple[Fault, str]]:
 
 
 def explain(gpu: Gpu) -> list[str]:
-    """Return the state in lines."""
+    """Return the lines about the state."""
     return [*_explain(gpu), *(message for _, message in find_faults(gpu))]
 
 

@@ -116,7 +116,7 @@ def _make_work() -> None:
 def _take_label() -> None:
     """Set the SELinux type of the store on the directory in which store paths are made.
 
-    New files get the type of their directory, so nothing needs to be labelled afterwards.
+    New files get the type of their directory, so nothing needs to be labeled afterwards.
     """
     if not os.path.exists("/sys/fs/selinux/enforce"):
         return
@@ -124,4 +124,4 @@ def _take_label() -> None:
     try:
         os.setxattr(f"{paths.WORK}/store", attribute, os.getxattr(paths.STORE, attribute))
     except OSError:
-        say(f"{paths.WORK}/store cannot be labelled like {paths.STORE}: nix-aurora relabel")
+        say(f"{paths.WORK}/store cannot be labeled like {paths.STORE}: nix-aurora relabel")

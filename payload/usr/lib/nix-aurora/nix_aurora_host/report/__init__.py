@@ -1,5 +1,5 @@
-"""What the commands print about a host.
+"""The text that commands print about a host.
 
 In: facts, findings, and the state of the root directory.
-Out: lines for people, and values that become JSON for programs. All text is fit for a terminal.
+Out: lines for people, and JSON values for programs. All text is safe for a terminal.
 """

@@ -1,4 +1,4 @@
-"""What status says of collecting garbage: for people, and for programs."""
+"""The part of status about the collection of garbage."""
 
 import os
 
@@ -7,7 +7,7 @@ from nix_aurora_host.text import human, printable
 
 
 def describe(garbage: Garbage) -> dict[str, object]:
-    """Return it as JSON has it; sizes are in bytes, null is unknown."""
+    """Return the JSON value; sizes are in bytes, null is unknown."""
     dead = garbage.dead
     return {
         "enabled": garbage.enabled,
@@ -22,7 +22,7 @@ def describe(garbage: Garbage) -> dict[str, object]:
 
 
 def render(garbage: Garbage) -> str:
-    """Return it in lines."""
+    """Return lines for people."""
     return "\n".join((_timer(garbage), _limits(garbage), _dead(garbage)))
 
 

@@ -1,4 +1,4 @@
-"""What status says of Nix's database and its copies."""
+"""The part of status about Nix's database and its copies."""
 
 import time
 
@@ -6,7 +6,7 @@ from nix_aurora_host.gather.database import Database
 
 
 def describe(database: Database) -> dict[str, object]:
-    """Return what is known of the copies, as JSON has it."""
+    """Return the JSON value about the copies."""
     copies = database.copies
     return {
         "copies": None
@@ -18,7 +18,7 @@ def describe(database: Database) -> dict[str, object]:
 
 
 def render(database: Database) -> str:
-    """Return what is known of the copies, in lines."""
+    """Return lines about the copies."""
     lines = [database.recovery] if database.recovery else []
     if database.copies is None:
         lines.append("only root can see the copies")

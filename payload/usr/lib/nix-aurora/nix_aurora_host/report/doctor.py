@@ -1,4 +1,4 @@
-"""What doctor prints, and its exit code."""
+"""The output of doctor, and its exit code."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ _NOT_CHECKED = "not checked: a build by an ordinary user, which doctor does not 
 
 
 def is_well(findings: Sequence[Finding]) -> bool:
-    """Return whether nothing but notes was found."""
+    """Return whether all findings are notes."""
     return all(finding.severity is Severity.NOTE for finding in findings)
 
 
 def describe(findings: Sequence[Finding]) -> dict[str, object]:
-    """Return the findings as JSON has them."""
+    """Return the JSON value of the findings."""
     return {
         "well": is_well(findings),
         "findings": [
@@ -30,9 +30,9 @@ def describe(findings: Sequence[Finding]) -> dict[str, object]:
 
 
 def render(findings: Sequence[Finding], *, root: bool) -> str:
-    """Return the findings in lines, each with its fix; ``root`` tells who has looked.
+    """Return lines about the findings, with fixes; ``root`` is whether root ran the checks.
 
-    The verdict is the last line, or, for an ordinary user, the one before it.
+    The verdict is the last line; for an ordinary user it is the one before the last.
     """
     lines = []
     for finding in findings:
@@ -51,5 +51,5 @@ def render(findings: Sequence[Finding], *, root: bool) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text as a terminal shows it; what checks quote from others they have cut already."""
+    """Return text that is safe for a terminal; the checks have already shortened quotes."""
     return printable(text, limit=None)

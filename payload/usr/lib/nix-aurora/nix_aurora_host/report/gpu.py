@@ -1,4 +1,4 @@
-"""What ``nix-aurora gpu status`` prints, and what status has of it."""
+"""The output of ``nix-aurora gpu status``, and the part of status about it."""
 
 from nix_aurora_host import paths
 from nix_aurora_host.gpu.facts import Gpu
@@ -7,7 +7,7 @@ from nix_aurora_host.text import printable
 
 
 def describe(gpu: Gpu) -> dict[str, object]:
-    """Return the state as JSON has it; ``valid`` is null where this user cannot know it."""
+    """Return the JSON value of the state; ``valid`` is null if this user cannot find it out."""
     return {
         "enabled": gpu.enabled,
         "installable": printable(gpu.installable, None) or None,
@@ -24,12 +24,12 @@ def describe(gpu: Gpu) -> dict[str, object]:
 
 
 def render(gpu: Gpu) -> str:
-    """Return the state in lines."""
+    """Return the state as text for people."""
     return "".join(f"{line}\n" for line in render_lines(gpu))
 
 
 def render_lines(gpu: Gpu) -> list[str]:
-    """Return the lines of the state."""
+    """Return the lines about the state."""
     lines = [f"every boot  {'enabled' if gpu.enabled else 'not enabled'}"]
     if gpu.target is not None:
         known = {True: "there", False: "missing", None: "this user cannot see whether it is valid"}

@@ -1,4 +1,4 @@
-"""What ``nix-aurora mount status`` prints."""
+"""The output of ``nix-aurora mount status``."""
 
 import os
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from nix_aurora_host.text import printable
 
 
 def describe(nix_root: NixRoot) -> dict[str, object]:
-    """Return the state as JSON has it; ``laggards`` is null for anybody but root."""
+    """Return the JSON value of the state; ``laggards`` is null unless root asks."""
     laggards = gather_laggards() if nix_root.done and os.geteuid() == 0 else None
     return {
         "enabled": nix_root.enabled,
@@ -29,13 +29,13 @@ def describe(nix_root: NixRoot) -> dict[str, object]:
 
 
 def render(nix_root: NixRoot, file: SettingsFile) -> str:
-    """Return the state in lines."""
+    """Return the state as text for people."""
     laggards = gather_laggards() if nix_root.done and os.geteuid() == 0 else []
     return "".join(f"{line}\n" for line in render_lines(nix_root, file, laggards))
 
 
 def render_lines(nix_root: NixRoot, file: SettingsFile, laggards: Sequence[str]) -> list[str]:
-    """Return the lines of the state, of which ``laggards`` still use the old root."""
+    """Return the lines about the state; ``laggards`` are services that still use the old root."""
     lines = [f"every boot  {'enabled' if nix_root.enabled else 'not enabled'}"]
     lines.append(f"this boot   {'; '.join(explain(nix_root))}")
     if laggards:

@@ -1,4 +1,4 @@
-"""What purge says at its end: what it keeps, and what to do next."""
+"""The last lines of purge: which files it keeps, and what to do next."""
 
 import os
 import pwd
@@ -23,7 +23,7 @@ _LEFTOVERS = (
 
 
 def tell_leftovers() -> None:
-    """Print the files of users that purge keeps, and the store from before a move."""
+    """Print which files of users purge keeps, and the store from before a move."""
     if os.path.lexists(BEFORE):
         say("The store from before a move, which is kept. To remove it:")
         say(f"  {command(['sudo', 'rm', '-r', '--one-file-system', BEFORE])}")
@@ -40,7 +40,7 @@ def tell_leftovers() -> None:
 
 
 def how_to_remove(host: Host) -> str:
-    """Return how the package is removed from this kind of host."""
+    """Return how to remove the package from this kind of host."""
     if host.layered:
         return "sudo rpm-ostree uninstall nix-aurora"
     if host.image:

@@ -1,4 +1,4 @@
-"""What status prints: for people, one line for each thing, or JSON."""
+"""The output of status: lines for people, or JSON."""
 
 from nix_aurora_host import layouts, paths
 from nix_aurora_host.former.plan import describe_all, render_all
@@ -15,7 +15,7 @@ _OWNERS = {
     "imported": "of an earlier import",
     "administrator": "the administrator's own, which stays",
 }
-# What a layout cannot do, by its name or because it is relocated.
+# The limits of a layout, by its name, or because it is relocated.
 _LIMITS = {
     "namespace": ("a profile's programs start in nix-aurora shell alone",),
     "relocated": (
@@ -35,7 +35,7 @@ _NIX = {
 
 
 def describe(basics: Basics) -> dict[str, object]:
-    """Return the state as JSON has it; sizes are in bytes, null is unknown or none."""
+    """Return the JSON value of the state; sizes are in bytes, null is unknown or none."""
     closure, store, profile = basics.closure, basics.store, basics.profile
     state = {
         "layout": store.layout,
@@ -79,7 +79,7 @@ def _limits(store: Store) -> tuple[str, ...]:
 
 
 def _plain(value: object) -> object:
-    """Return a value of JSON with its text as a terminal shows it."""
+    """Return a JSON value with all text in it safe for a terminal."""
     if isinstance(value, str):
         return printable(value, limit=None)
     if isinstance(value, list):
@@ -90,7 +90,7 @@ def _plain(value: object) -> object:
 
 
 def render(basics: Basics) -> str:
-    """Return the state in lines."""
+    """Return the state as text for people."""
     rows = {
         "layout": _layout(basics),
         "root": "\n".join(explain(basics.nix_root)),
@@ -114,7 +114,7 @@ def render(basics: Basics) -> str:
 
 
 def _hang(text: str) -> str:
-    """Return lines below each other; text of others has been made one line before."""
+    """Return ``text`` with later lines indented; text from outside is one line already."""
     return f"\n{10 * ' '}".join(printable(line, limit=None) for line in text.split("\n"))
 
 
@@ -158,7 +158,7 @@ def _imported(basics: Basics) -> str:
 
 
 def _is_current(basics: Basics) -> bool:
-    """Return whether the last import was the package's: users see that by its root alone."""
+    """Return whether the last import was of this package; ordinary users see only its root."""
     store, closure = basics.store, basics.closure
     if not store.stamp_read:
         return store.roots.get("nix") == closure.nix
@@ -218,7 +218,7 @@ def _space(basics: Basics) -> str:
     text = f"{human(store.free)} of {human(store.size)} free"
     if store.content is None or store.valid_paths is None:
         return f"{text}; the database cannot be read"
-    # Hard links between equal files make it less on disk.
+    # On disk it is less, because equal files are hard links.
     return f"{text}; the store has {store.valid_paths} paths of {human(store.content)}"
 
 

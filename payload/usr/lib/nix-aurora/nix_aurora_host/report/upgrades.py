@@ -1,4 +1,4 @@
-"""How this host gets a newer package: for people, and for programs."""
+"""The part of status about upgrades of the package."""
 
 from nix_aurora_host.gather.upgrades import Upgrades, Way, upgrade_command
 
@@ -12,7 +12,7 @@ _WAYS = {
 
 
 def describe(upgrades: Upgrades) -> dict[str, object]:
-    """Return it as JSON has it."""
+    """Return the JSON value."""
     return {
         "way": str(upgrades.way),
         "command": upgrade_command(upgrades),
@@ -21,7 +21,7 @@ def describe(upgrades: Upgrades) -> dict[str, object]:
 
 
 def explain(upgrades: Upgrades) -> str:
-    """Return it in lines: the way, and the command where there is one."""
+    """Return lines about the way, and the command if there is one."""
     lines = [_WAYS[upgrades.way]]
     if (line := upgrade_command(upgrades)) is not None:
         lines.append(line.replace(" --uninstall", " \\\n    --uninstall", 1))

@@ -1,8 +1,8 @@
-"""CLOSURE-LICENSES, which lists the licences of a closure for people."""
+"""CLOSURE-LICENSES, which lists the licenses of a closure for people."""
 
 from collections.abc import Mapping
 
-from nix_aurora.closure.licences import NOASSERTION, Finding
+from nix_aurora.closure.licenses import NOASSERTION, Finding
 from nix_aurora.closure.proof import Closure
 from nix_aurora.store.paths import split_name
 from nix_aurora.store.reginfo import PathInfo
@@ -27,18 +27,18 @@ def escape(text: str) -> str:
 
 
 _INTRODUCTION = """\
-What Nix {version} for {system} consists of, and under which licences
+What Nix {version} for {system} consists of, and under which licenses
 =====================================================================
 
 The package's License tag calls this LicenseRef-nix-aurora-closure: the content of
-/usr/lib/nix-aurora/store, each part of it under a licence of its own. SOURCE-OFFER says where the
-source of all of it is.
+/usr/lib/nix-aurora/store. Each part of it has its own license. SOURCE-OFFER says where to find the
+source of all parts.
 
-There is a paragraph for each store path. "License" is an SPDX expression, where it is known for
-sure: that is so for {known} of {paths} paths. NOASSERTION says no more than that it is not known
-here; the part's own source tells. {carrying} paths have files that tell of their licence, "File"
-names them as they are called below the store. "Names" are the licences that such a file names, in
-its own words: it is one of Debian's, and speaks of all that was in the source.
+There is a paragraph for each store path. "License" is an SPDX expression if the license is
+certain, which is so for {known} of {paths} paths. NOASSERTION means only that the license is not
+known here; the source of the part states it. {carrying} paths contain files about their license:
+"File" is the name of such a file below the store. "Names" are the licenses that a copyright file
+of Debian names, in its own words; that file describes everything in the source.
 """
 
 

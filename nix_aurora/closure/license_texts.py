@@ -1,4 +1,4 @@
-"""Recognize licences by the text of a file, not by its name."""
+"""Recognize licenses by the text of a file, not by its name."""
 
 import hashlib
 import re
@@ -17,8 +17,8 @@ _MIT_HEAD = re.compile(
 )
 
 
-def recognise(text: str) -> str | None:
-    """Return the SPDX identifier of a licence's text; None for any other or any longer text."""
+def recognize(text: str) -> str | None:
+    """Return the SPDX identifier of a license's text; None for any other or any longer text."""
     if identifier := _WHOLE.get(_digest(text)):
         return identifier
     head, start, body = text.partition(_MIT_START)

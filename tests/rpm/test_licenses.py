@@ -1,4 +1,4 @@
-"""Test the licences of a real closure, in real packages, and with SPDX's own reader."""
+"""Test the licenses of a real closure, in real packages, and with SPDX's own reader."""
 
 import hashlib
 import json
@@ -20,7 +20,7 @@ _STORE = "/nix/store/"
 @pytest.fixture(scope="module")
 def unpacked(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the root of an unpacked package."""
-    return unpack(built.rpms["x86_64"], tmp_path_factory.mktemp("licences") / "root")
+    return unpack(built.rpms["x86_64"], tmp_path_factory.mktemp("licenses") / "root")
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def listing(unpacked: Path) -> str:
     return (unpacked / _DIRECTORY[1:] / "CLOSURE-LICENSES").read_text(encoding="ascii")
 
 
-def test_rpm_lists_the_licences(built: Built) -> None:
+def test_rpm_lists_the_licenses(built: Built) -> None:
     """``rpm -qL`` shows them, and --nodocs installs them."""
     texts = ("GCC-exception-3.1", "GPL-2.0", "GPL-3.0", "LGPL-2.1", "LGPL-3.0")
     names = ["CLOSURE-LICENSES", "LICENSE", "SOURCE-OFFER", *(f"{name}.txt" for name in texts)]
@@ -36,8 +36,8 @@ def test_rpm_lists_the_licences(built: Built) -> None:
         rpm = built.rpms[arch]
         shown = run(["rpm", "-qpL", "--nosignature", rpm]).splitlines()
         assert shown == [f"{_DIRECTORY}/{name}" for name in sorted(names)]
-        licence = query(rpm, "%{LICENSE}")
-        assert licence == "MIT AND LGPL-2.1-or-later AND LicenseRef-nix-aurora-closure"
+        license = query(rpm, "%{LICENSE}")
+        assert license == "MIT AND LGPL-2.1-or-later AND LicenseRef-nix-aurora-closure"
 
 
 def test_every_path_is_listed(unpacked: Path, listing: str) -> None:
@@ -48,7 +48,7 @@ def test_every_path_is_listed(unpacked: Path, listing: str) -> None:
     assert "LicenseRef-nix-aurora-closure" in listing
 
 
-def test_every_licence_file_is_installed_and_listed(built: Built, listing: str) -> None:
+def test_every_license_file_is_installed_and_listed(built: Built, listing: str) -> None:
     found = re.findall(r"^File: (.*)\nSHA256: (.*)$", listing, re.MULTILINE)
     assert len(found) > 50
     store = built.out / "stage/x86_64/var/lib/nix/store"
@@ -57,7 +57,7 @@ def test_every_licence_file_is_installed_and_listed(built: Built, listing: str) 
         assert hashlib.sha256(content).hexdigest() == sha256, path
 
 
-def test_debians_packages_have_known_licences(listing: str) -> None:
+def test_debians_packages_have_known_licenses(listing: str) -> None:
     """Their copyright files name them."""
     told = {
         match[1]: match[2]
@@ -108,4 +108,4 @@ def test_source_offer_leaves_the_sample_to_its_maker(unpacked: Path) -> None:
     manifest = json.loads((unpacked / PACKAGED[1:] / "closure.json").read_text())
     assert f"    {manifest['source']['name']}\n" in text
     assert f"SHA-256 {manifest['source']['sha256']}\n" in text
-    assert "has to say here where the source is" in text
+    assert "have to say here where the source is" in text

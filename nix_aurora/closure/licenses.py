@@ -1,7 +1,7 @@
-"""Find the licence files of a closure's store paths, and the licences that are certain.
+"""Find the license files of a closure's store paths, and the licenses that are certain.
 
-Nothing is guessed. A path gets NOASSERTION if it has no licence file, or only files whose bytes are
-unknown here. nixpkgs keeps most licence files out of the paths that are run: they are in a
+Nothing is guessed. A path gets NOASSERTION if it has no license file, or only files whose bytes are
+unknown here. nixpkgs keeps most license files out of the paths that are run: they are in a
 package's output ``doc``, or are not installed at all.
 """
 
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nix_aurora.closure import dep5
-from nix_aurora.closure.licence_texts import recognise
+from nix_aurora.closure.license_texts import recognize
 from nix_aurora.errors import VerificationError
 from nix_aurora.store import links
 from nix_aurora.store.paths import STORE
@@ -26,16 +26,16 @@ NOASSERTION = "NOASSERTION"
 # copyright.h.
 _STEM = r"(?:copying|copyright|licen[cs]e|unlicen[cs]e|notice)"
 _FILE = re.compile(rf"(?i:{_STEM}(?:\.txt|\.md|\.rst)?)|{_STEM.upper()}[0-9A-Za-z._+-]*", re.ASCII)
-_NOTICE = re.compile(r"(?i)notice")  # comes with a licence, but is not one
+_NOTICE = re.compile(r"(?i)notice")  # comes with a license, but is not one
 _DIRECTORY = re.compile(r"(?i)licen[cs]es")
 _LARGEST = 4 << 20  # bytes; larger texts are listed, but not read: Debian has 2 MB for Boost
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A file about licences: its path below /nix/store, and its SHA-256 in hex.
+    """A file about licenses: its path below /nix/store, and its SHA-256 in hex.
 
-    ``names`` are the licences that a Debian copyright file names, in its own words.
+    ``names`` are the licenses that a Debian copyright file names, in its own words.
     """
 
     path: str
@@ -45,7 +45,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The licences of a store path.
+    """The licenses of a store path.
 
     ``declared`` is the SPDX expression for what its authors say, ``concluded`` the one for
     everything that was found; either is NOASSERTION if it is not known for sure.
@@ -74,7 +74,7 @@ def _finding(store: Path, name: str) -> Finding:
         if named:
             debian.add(dep5.expression(named))
         elif not _NOTICE.match(path.rpartition("/")[2]):
-            authors.add(recognise(words))
+            authors.add(recognize(words))
     return Finding(
         texts=tuple(texts[path] for path in sorted(texts)),
         declared=_only(authors),
@@ -82,13 +82,13 @@ def _finding(store: Path, name: str) -> Finding:
     )
 
 
-def _only(licences: Collection[str | None]) -> str:
-    """Return the only licence, else NOASSERTION: several may be a choice or a sum."""
-    return next(iter(licences)) or NOASSERTION if len(licences) == 1 else NOASSERTION
+def _only(licenses: Collection[str | None]) -> str:
+    """Return the only license, else NOASSERTION: several may be a choice or a sum."""
+    return next(iter(licenses)) or NOASSERTION if len(licenses) == 1 else NOASSERTION
 
 
 def _candidates(store: Path, name: str) -> Iterator[str]:
-    """Yield the files of a store path that are named like a licence, as paths below /nix/store."""
+    """Yield the files of a store path that are named like a license, as paths below /nix/store."""
     base = os.fsencode(store) + b"/"
     if not stat.S_ISDIR(os.lstat(base + name.encode()).st_mode):
         return  # a file, or a link, which os.walk() would follow to this machine's /nix
@@ -103,7 +103,7 @@ def _candidates(store: Path, name: str) -> Iterator[str]:
 def _read(store: Path, path: str) -> tuple[str, str, str] | None:
     """Return the path, SHA-256 and text of the file that ``path`` is, or links to, in the closure.
 
-    The text is empty if the file is larger than any licence. Return None if ``path`` is not a file.
+    The text is empty if the file is larger than any license. Return None if ``path`` is not a file.
     """
     here = os.fsencode(store) + path[len(STORE) :].encode("utf-8", "surrogateescape")
     if stat.S_ISLNK(os.lstat(here).st_mode):

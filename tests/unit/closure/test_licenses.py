@@ -1,4 +1,4 @@
-"""Test which licences unpacked store paths have."""
+"""Test which licenses unpacked store paths have."""
 
 import datetime
 import hashlib
@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from nix_aurora.closure import dep5, sbom
-from nix_aurora.closure.licence_list import render
-from nix_aurora.closure.licences import NOASSERTION, Finding, Text, find
+from nix_aurora.closure.license_list import render
+from nix_aurora.closure.licenses import NOASSERTION, Finding, Text, find
 from nix_aurora.closure.stage import Staged, stage
 from nix_aurora.store.paths import STORE
 from tests.closures import LIBC, LINK, NIX, SCRIPT, File, Link, Node, Sample, make_tarball
@@ -41,7 +41,7 @@ License: GPL-2+
 
 
 def apache() -> str:
-    """Return a licence's text as packages ship it, from a package that the tests need anyway."""
+    """Return a license's text as packages ship it, from a package that the tests need anyway."""
     files = distribution("requests").files or []
     (path,) = (file for file in files if file.name == "LICENSE")
     return path.read_text()
@@ -88,7 +88,7 @@ def text(path: str, content: str | bytes, *names: str) -> Text:
         "lib/python3/x.dist-info/licenses/AUTHORS",
     ],
 )
-def test_licence_files_are_found_by_name(path: str, tmp_path: Path) -> None:
+def test_license_files_are_found_by_name(path: str, tmp_path: Path) -> None:
     node: Node = File(b"some words")
     for part in reversed(path.split("/")):
         node = {part: node}
@@ -98,7 +98,7 @@ def test_licence_files_are_found_by_name(path: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["license.py", "copyright.h", "COPYING~", "licensed", "mynotice", "MYLICENSE", "Copy"]
 )
-def test_other_files_are_not_licence_files(name: str, tmp_path: Path) -> None:
+def test_other_files_are_not_license_files(name: str, tmp_path: Path) -> None:
     assert found(tmp_path, {name: File(b"words"), "share": {"license": {"x": File()}}}) == Finding()
 
 
@@ -116,7 +116,7 @@ def test_links_are_followed_inside_the_closure(tmp_path: Path) -> None:
     assert found(tmp_path, node).texts == (text("share/doc/COPYING", "words"),)
 
 
-def test_store_path_that_is_a_link_has_no_licence(tmp_path: Path) -> None:
+def test_store_path_that_is_a_link_has_no_license(tmp_path: Path) -> None:
     """A link is not followed to this machine's /nix/store."""
     result = staged(tmp_path, {"lib": {"libc.so.6": {"COPYING": File()}}})
     link = result.root / "store" / LINK
@@ -173,13 +173,13 @@ def test_names_that_are_not_text_are_listed_once_in_ascii(tmp_path: Path) -> Non
         ("", NOASSERTION),
     ],
 )
-def test_known_texts_have_a_licence(content: str, expected: str, tmp_path: Path) -> None:
+def test_known_texts_have_a_license(content: str, expected: str, tmp_path: Path) -> None:
     finding = found(tmp_path, {"LICENSE": File(content.encode())})
     assert (finding.declared, finding.concluded) == (expected, expected)
     assert finding.texts == (text("LICENSE", content),)
 
 
-def test_several_licences_are_noassertion(tmp_path: Path) -> None:
+def test_several_licenses_are_noassertion(tmp_path: Path) -> None:
     node: Node = {"LICENSE-MIT": File(MIT.encode()), "LICENSE-APACHE": File(apache().encode())}
     finding = found(tmp_path, node)
     assert (finding.declared, finding.concluded) == (NOASSERTION, NOASSERTION)
@@ -187,7 +187,7 @@ def test_several_licences_are_noassertion(tmp_path: Path) -> None:
     assert names == ["LICENSE-APACHE", "LICENSE-MIT"]
 
 
-def test_notice_is_not_a_licence(tmp_path: Path) -> None:
+def test_notice_is_not_a_license(tmp_path: Path) -> None:
     node: Node = {"LICENSE": File(apache().encode()), "NOTICE": File(b"This is ours.")}
     assert found(tmp_path, node).declared == "Apache-2.0"
 
@@ -219,7 +219,7 @@ def test_notice_is_not_a_licence(tmp_path: Path) -> None:
         ("", (dep5.UNNAMED, "Expat"), NOASSERTION),
     ],
 )
-def test_debian_copyright_files_have_concluded_licences(
+def test_debian_copyright_files_have_concluded_licenses(
     license_: str, names: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
     """Debian is not the author: SPDX has one field for that, 7.13, and another for 7.15."""
@@ -236,7 +236,7 @@ def test_debian_copyright_files_have_concluded_licences(
         "Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/\n",
     ],
 )
-def test_other_formats_of_debian_copyright_have_no_licence(content: str) -> None:
+def test_other_formats_of_debian_copyright_have_no_license(content: str) -> None:
     assert dep5.names(content) == ()
     assert dep5.expression(()) is None
 
@@ -277,4 +277,4 @@ def test_sbom_agrees_with_the_listing(tmp_path: Path) -> None:
     (told,) = findings[f"{STORE}/{LIBC}"].texts
     assert libc["licenseComments"] == f"Told by {told.path} (SHA-256 {told.sha256})."
     assert (nix["licenseDeclared"], nix["licenseConcluded"]) == (NOASSERTION, NOASSERTION)
-    assert nix["licenseComments"] == "The store path carries no file that tells its licence."
+    assert nix["licenseComments"] == "The store path contains no file about its license."
