@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 TOP = Path(__file__).parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glob("*.md")))
@@ -9,6 +10,15 @@ PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glo
 HOST = ("nix-aurora", "sudo nix-aurora", "sudo systemctl restart", "sudo systemctl start")
 # The blocks of these pages are for a real Aurora, to be followed by hand; the pages say so.
 BY_HAND = ("docs/selinux.md", "docs/selinux-tests.md")
+# Pages that one test each follows from the first command to the last: tests/host/test_pages.py.
+FOLLOWED = (
+    "docs/backup.md",
+    "docs/direnv.md",
+    "docs/home-manager.md",
+    "docs/private-caches.md",
+    "docs/system-services.md",
+    "docs/ujust.md",
+)
 _SECTION = re.compile(r"^#+ (.*)\n", re.MULTILINE)
 _BLOCK = re.compile(r"^ *```sh\n(.*?)^ *```$", re.DOTALL | re.MULTILINE)
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
@@ -21,11 +31,24 @@ def read(page: str) -> str:
 
 def commands(heading: str, page: str = "README.md") -> list[str]:
     """Return the commands of the section under ``heading``, without its subsections."""
-    # A comment in a block looks like a heading.
-    text = _FENCED.sub(lambda block: re.sub(r"(?m)^#.*\n", "", block[0]), read(page))
+    return _commands(_section(heading, page))
+
+
+def file_block(heading: str, page: str, language: str) -> str:
+    """Return the text of the section's first block in ``language``: what a reader writes."""
+    pattern = rf"^ *```{language}\n(.*?)^ *```$"
+    found = re.search(pattern, _section(heading, page), re.DOTALL | re.MULTILINE)
+    if found is None:
+        raise KeyError(f"{page}: {heading}: no block of {language}")
+    return dedent(found[1])
+
+
+def _section(heading: str, page: str) -> str:
+    # A comment in a block looks like a heading; it is indented while the sections are told apart.
+    text = _FENCED.sub(lambda block: re.sub(r"(?m)^#", "\0#", block[0]), read(page))
     _, *parts = _SECTION.split(text)
     sections = dict(zip(parts[::2], parts[1::2], strict=True))
-    return _commands(sections[heading])
+    return sections[heading].replace("\0", "")
 
 
 def every_command(page: str) -> list[str]:
@@ -45,8 +68,8 @@ def indented_commands(page: str) -> list[str]:
 
 
 def all_commands() -> list[str]:
-    """Return the commands of all pages, except those to be followed by hand, without repeats."""
-    pages = [page for page in PAGES if page not in BY_HAND]
+    """Return the commands of all pages, except those of BY_HAND and FOLLOWED, without repeats."""
+    pages = [page for page in PAGES if page not in (*BY_HAND, *FOLLOWED)]
     found = [line for page in pages for line in (*every_command(page), *indented_commands(page))]
     return list(dict.fromkeys(found))
 

@@ -32,8 +32,8 @@ PACKAGES = (
 )
 # Packages that few tests need; all of them together, so that there is only one more root.
 MORE = (
-    *("bash-completion", "createrepo-c", "dnf5", "gir1.2-glib-2.0", "hicolor-icon-theme", "man-db"),
-    *("python3-gi", "python3-xdg"),
+    *("bash-completion", "createrepo-c", "direnv", "dnf5", "gir1.2-glib-2.0"),
+    *("hicolor-icon-theme", "just", "man-db", "python3-gi", "python3-xdg"),
 )
 # A Vulkan loader with a program that asks it, and the libraries that a driver needs.
 GRAPHICS = ("mesa-vulkan-drivers", "vulkan-tools")

@@ -15,7 +15,17 @@ from nix_aurora_host.cli import make_parser
 from nix_aurora.cli import make_parser as make_build_parser
 from nix_aurora.release import advisories, pins
 from nix_aurora.release.exposure import Subject, may_affect
-from tests.readme import BY_HAND, HOST, PAGES, TOP, all_commands, indented_commands, read
+from tests.readme import (
+    BY_HAND,
+    FOLLOWED,
+    HOST,
+    PAGES,
+    TOP,
+    all_commands,
+    every_command,
+    indented_commands,
+    read,
+)
 
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.DOTALL | re.MULTILINE)
 _LINK = re.compile(r"(?<!\\)\]\(([^)\s]+)\)")
@@ -244,13 +254,22 @@ def test_each_command_is_run_or_has_a_reason() -> None:
         _assert_there(*name.split("::"))
 
 
+@pytest.mark.parametrize("page", FOLLOWED)
+def test_a_page_that_is_followed_is_short_and_names_its_test(page: str) -> None:
+    assert len(read(page).splitlines()) <= 150
+    assert "tests/host/test_pages.py" in {path for path, _ in _TEST.findall(read(page))}
+    assert indented_commands(page) == []
+
+
 def test_commands_are_understood() -> None:
     """Each is checked by its program's parser, or by the file that defines its name."""
     makefile = read("Makefile")
     folder = TOP / "payload/usr/lib/systemd/system"
     units = {path.name.removesuffix(".in") for path in folder.iterdir()}
     checked = set()
-    for command in (*all_commands(), *(f for page in BY_HAND for f in indented_commands(page))):
+    by_hand = (command for page in BY_HAND for command in indented_commands(page))
+    followed = (command for page in FOLLOWED for command in every_command(page))
+    for command in (*all_commands(), *by_hand, *followed):
         for part in re.split(r" (?:&&|;|\|) ", command):
             words = shlex.split(part.removeprefix("sudo "))
             match words:

@@ -21,7 +21,7 @@ STORE_BEFORE_MOVE = Kind("store-before-move", Severity.NOTE)
 
 
 def check_missing(facts: Facts) -> Iterator[Finding]:
-    """A disk that was late or is gone: what lies below its mount point is not the store."""
+    """Report a disk that is late or missing: the directory below its mount point is not the store."""
     if facts.basics.disk.missing:
         message = (
             f"the file system that belongs on {paths.BASE} is not mounted: no nix command works, "
@@ -37,7 +37,7 @@ def is_read_only(facts: Facts) -> bool:
 
 
 def check_read_only(facts: Facts) -> Iterator[Finding]:
-    """An option of the mount, or what the kernel does after errors of the disk."""
+    """Report a read-only mount, by its options or because the kernel found errors of the disk."""
     if not is_read_only(facts):
         return
     message = (
@@ -51,7 +51,7 @@ def check_read_only(facts: Facts) -> Iterator[Finding]:
 
 
 def check_link(facts: Facts) -> Iterator[Finding]:
-    """A link has no labels of its own, and no boot waits for the disk that it leads to."""
+    """Report a store behind a link: it has other labels, and no boot waits for its disk."""
     target = facts.basics.disk.link
     if target is None:
         return
@@ -89,7 +89,7 @@ def check_checksums(facts: Facts) -> Iterator[Finding]:
 
 
 def check_before(facts: Facts) -> Iterator[Finding]:
-    """A move keeps what it has copied; where it was killed, that may lie below the mount."""
+    """Report the store from before a move, and a move that was killed."""
     if facts.basics.disk.unfinished:
         message = (
             "a move was interrupted when the copy was in use: the former store still lies below"

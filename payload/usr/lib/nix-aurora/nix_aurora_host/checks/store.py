@@ -170,7 +170,7 @@ def check_roots(facts: Facts) -> Iterator[Finding]:
 
 
 def check_aside(facts: Facts) -> Iterator[Finding]:
-    """Find damaged store paths and databases that imports set aside, and that take space."""
+    """Report what an import found damaged, or what a takeover replaced: both take space."""
     aside = facts.basics.store.aside
     if not facts.basics.store.stamp_read:
         return  # they are in the same directory, which has its own note
@@ -178,7 +178,7 @@ def check_aside(facts: Facts) -> Iterator[Finding]:
         message = f"{paths.ASIDE} was not checked: this user cannot read it"
         yield found(ASIDE_UNREAD, message, fixes.LOOK_AS_ROOT)
     elif aside:
-        message = f"the import replaced what was damaged, and keeps it in {paths.ASIDE}"
+        message = f"{paths.ASIDE} keeps what the import, recover or adopt has replaced"
         fix = fixes.sudo("rm", "-rf", "--one-file-system", paths.ASIDE)
         yield found(PATHS_SET_ASIDE, f"{message}: {len(aside)}", fix)
 
