@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nix_aurora import log
 from nix_aurora.closure.stage import Staged, stage
 from nix_aurora.commands.advice import accepted_advisories, refuse_pinned
 from nix_aurora.commands.command import Options
@@ -64,6 +65,7 @@ def staged(tmp_path_factory: pytest.TempPathFactory) -> Staged:
 @pytest.fixture
 def advise(staged: Staged, tmp_path: Path) -> Advise:
     """Return a function that takes an advisories.toml's text and ``--accept`` options."""
+    log.configure(log.Level.NORMAL)
 
     def ask(
         text: str, *accept: str, nix: str | None = None, version: str | None = None

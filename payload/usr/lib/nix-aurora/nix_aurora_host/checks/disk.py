@@ -21,7 +21,7 @@ STORE_BEFORE_MOVE = Kind("store-before-move", Severity.NOTE)
 
 
 def check_missing(facts: Facts) -> Iterator[Finding]:
-    """Report a disk that is late or missing: the directory below its mount point is not the store."""
+    """Report a missing disk: the directory below its mount point is not the store."""
     if facts.basics.disk.missing:
         message = (
             f"the file system that belongs on {paths.BASE} is not mounted: no nix command works, "

@@ -105,8 +105,9 @@ def _move(*, root: bool) -> None:
                 f"journalctl -b -u {paths.ROOT}",
             )
         _systemctl("start", paths.ROOT_GOOD)
-    _systemctl("restart", paths.LAYOUT, paths.MOUNT)
-    _systemctl("try-restart", paths.DAEMON)  # running builds continue
+    if not _look().mounted:  # a mount that is in use cannot be restarted
+        _systemctl("restart", paths.LAYOUT, paths.MOUNT)
+        _systemctl("try-restart", paths.DAEMON)  # running builds continue
     if not _look().mounted:
         raise CommandError(
             f"cannot mount the store: / now contains /nix, but {paths.BASE} is not mounted on it",

@@ -87,7 +87,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "--undo", action="store_true", help="return to the store from before the last move"
     )
     parser.add_argument(
-        "--no-check", action="store_true", help="do not compare contents with what was recorded"
+        "--no-check", action="store_true", help="do not compare store paths with recorded hashes"
     )
     add_yes(parser)
     add_dry_run(parser)
