@@ -1,8 +1,5 @@
-# Compile Python's modules with the host's own Python, so that commands and the boot start faster.
-# Python compares each with its source's hash, since ostree gives all files the same time.
-python3 -I -m compileall -q --invalidation-mode checked-hash /usr/lib/nix-aurora/nix_aurora_host \
-    || echo "nix-aurora: cannot compile its modules; its commands start more slowly" >&2
-
+# What cannot be compiled is named, and works uncompiled.
+/usr/libexec/nix-aurora/compile-modules || :
 # On a running system that does not boot an image, start the new Nix without a reboot. Units that
 # the administrator has disabled or masked stay as they are. The package is already installed, so a
 # failure of systemctl is only reported; the next boot retries.

@@ -1,7 +1,2 @@
-# What %posttrans has compiled. In an upgrade, the new package compiles its own modules after this.
-rm -rf /usr/lib/nix-aurora/nix_aurora_host/__pycache__ \
-    /usr/lib/nix-aurora/nix_aurora_host/*/__pycache__
-# What `nix-aurora gc enable` has written goes with the package.
-if [ "$1" = 0 ]; then
-    rm -f /etc/nix/nix.gc.conf
-fi
+# The new package of an upgrade compiles its own modules after this.
+/usr/libexec/nix-aurora/compile-modules --remove || :
