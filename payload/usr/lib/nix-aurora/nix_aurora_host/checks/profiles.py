@@ -36,7 +36,11 @@ def check_profile(facts: Facts) -> Iterator[Finding]:
         yield found(PROFILE_WITHOUT_NIX, message, fix)
     elif profile.owner == "imported":
         name = printable(paths.store_name(profile.nix))
-        yield found(PROFILE_STALE, f"the default profile has a former Nix: {name}", fix)
+        yield found(
+            PROFILE_STALE,
+            f"the default profile contains the Nix of an earlier package: {name}",
+            fix,
+        )
 
 
 def check_devbox(facts: Facts) -> Iterator[Finding]:
