@@ -181,8 +181,8 @@ def test_added_program_starts_inside_and_a_message_says_so(host: Host) -> None:
     result = host.run_as("tester", f"{add} hello")
     told = [line for line in result.stderr.splitlines() if "nix-aurora" in line]
     assert told == [
-        "nix: programs of your profile start only inside 'nix-aurora shell'; to have them everywhere: "
-        "sudo nix-aurora mount enable, and a reboot"
+        "nix: programs of your profile start only inside 'nix-aurora shell'; to have them "
+        "everywhere: sudo nix-aurora mount enable, and a reboot"
     ]
     assert host.run_as("tester", f"{_INSIDE} hello").stdout == "greeting from hello\n"
     assert host.run_as("tester", "hello", check=False).returncode == 127

@@ -112,7 +112,9 @@ def test_other_json_is_refused(package: Package, text: bytes) -> None:
 
 def test_missing_description_is_refused(package: Package) -> None:
     Path(paths.DESCRIPTION).unlink()
-    with pytest.raises(CommandError, match=r"cannot read the package: .*closure\.json: No such file"):
+    with pytest.raises(
+        CommandError, match=r"cannot read the package: .*closure\.json: No such file"
+    ):
         read_closure()
 
 

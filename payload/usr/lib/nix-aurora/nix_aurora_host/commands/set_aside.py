@@ -26,9 +26,9 @@ def set_aside(wanted: Sequence[str], *, yes: bool, dry_run: bool, as_json: bool)
     aside = Aside()
     traces = plan.select(gather_former(), wanted, aside.has)
     if traces and not (yes or dry_run):
-        require_terminal("put this aside", command(["set-aside", *wanted]))
+        require_terminal("set this aside", command(["set-aside", *wanted]))
     _tell(traces)
-    if dry_run or (traces and not yes and not confirm("put this aside")):
+    if dry_run or (traces and not yes and not confirm("set this aside")):
         if not dry_run:
             say("set-aside: nothing was changed")
         _print(traces, {}, as_json=as_json)
