@@ -25,8 +25,8 @@ if [ "$NIX_AURORA_STORE" != /nix/store ]; then
     export NIX_DAEMON_SOCKET_PATH="$NIX_AURORA_SOCKET"
 fi
 
-# nix profile creates the link to the user's profile in one of two places, depending on Nix's setting
-# use-xdg-base-directories. Some layouts use only the first place.
+# nix profile creates the link to the user's profile in one of two places, depending on Nix's
+# setting use-xdg-base-directories. Some layouts use only the first place.
 __nix_xdg='' __nix_home='' __nix_link=''
 if [ -n "${HOME-}" ]; then
     __nix_xdg=${XDG_STATE_HOME:-$HOME/.local/state}/$NIX_AURORA_USER_STATE/profile
