@@ -7,6 +7,7 @@ if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
     systemctl --quiet stop nix-daemon.service || :
     if systemctl is-enabled --quiet determinate-nixd.socket; then
         systemctl start determinate-nixd.socket \
-            || echo "nix-aurora: systemctl status determinate-nixd.socket tells more" >&2
+            || printf '%s\n' "nix-aurora: cannot start determinate-nixd.socket" \
+                "hint: systemctl status determinate-nixd.socket" >&2
     fi
 fi

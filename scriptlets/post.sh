@@ -1,6 +1,7 @@
 # Create the users now if that is possible; otherwise the image build or the next boot creates them.
 if command -v systemd-sysusers >/dev/null; then
-    systemd-sysusers nix-aurora.conf || echo "nix-aurora: nix-setup.service creates the users" >&2
+    systemd-sysusers nix-aurora.conf \
+        || echo "nix-aurora: cannot create the build users now; nix-setup.service creates them" >&2
 fi
 # Only a writable root directory can get /nix here. On other hosts, and if this fails, the boot
 # chooses the layout.

@@ -1,4 +1,4 @@
-# What cannot be compiled is named, and works uncompiled.
+# Modules that cannot be compiled are reported, and work uncompiled.
 /usr/libexec/nix-aurora/compile-modules || :
 # On a running system that does not boot an image, start the new Nix without a reboot. Units that
 # the administrator has disabled or masked stay as they are. The package is already installed, so a
@@ -14,7 +14,8 @@ if [ -d /run/systemd/system ] && ! /usr/libexec/nix-aurora/image-host; then
         esac
         # A restart makes the import look for the new package's files; the other units only start.
         [ "$unit" = nix-setup.service ] && verb=restart || verb=start
-        systemctl "$verb" "$unit" || echo "nix-aurora: systemctl status $unit tells more" >&2
+        systemctl "$verb" "$unit" \
+            || printf '%s\n' "nix-aurora: cannot $verb $unit" "hint: systemctl status $unit" >&2
     done </usr/lib/nix-aurora/units
     systemctl try-restart nix-daemon.service || :
 fi

@@ -1,2 +1,2 @@
-# The new package of an upgrade compiles its own modules after this.
+# In an upgrade, the new package compiles its own modules after this.
 /usr/libexec/nix-aurora/compile-modules --remove || :

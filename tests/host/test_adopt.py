@@ -326,7 +326,7 @@ _REFUSED = {
     "no database": (f": >{_DATABASE}/db.sqlite", "it has no table ValidPaths"),
     "content": (_FLIP, "1 store paths differ from what its database has recorded: "),
     "owner": (f"chown 1000 {FORMER}", "expected the owner 0, got 1000"),
-    "mode": (f"chmod 0777 {FORMER}", "expected that only root can write there, got mode 0777"),
+    "mode": (f"chmod 0777 {FORMER}", "expected that only root can write to it, got mode 0777"),
     "a user's link": (
         f"mv {FORMER}/var {FORMER}/else; ln -s else {FORMER}/var",
         "cannot adopt a store: /var/home/nix/var: ",
@@ -337,7 +337,7 @@ _REFUSED = {
     ),
     "use": (
         f"cp /usr/bin/sleep {FORMER}/store/; {FORMER}/store/sleep 1000 >/dev/null 2>&1 &",
-        "1 process runs from a store: ",
+        "1 process uses a store: ",
     ),
 }
 
@@ -399,5 +399,5 @@ def test_only_root_may_adopt_and_not_in_the_relocated_layout(make_root: RootMake
     root = make_root()
     refused = root.run("nix-aurora adopt --yes", user="tester", check=False)
     assert refused.returncode == 2
-    assert "only root may change the store" in refused.stderr
+    assert "cannot adopt a store: only root may do this" in refused.stderr
     root.run(CHECK_KEPT, check=False)

@@ -163,7 +163,7 @@ def test_store_in_use_is_refused_with_the_command_that_ends_the_use(
     host.run(f"cp /usr/bin/sleep {FORMER}/store/; cd {FORMER}; store/sleep 1000 >/dev/null 2>&1 &")
     refused = host.run("nix-aurora adopt --yes", check=False)
     assert refused.returncode == 1
-    assert "1 process runs from a store: " in refused.stderr
+    assert "1 process uses a store: " in refused.stderr
     assert host.run("systemctl is-active nix-daemon.socket").stdout == "active\n"
     host.run(
         f"rm {FORMER}/store/sleep; {refused.stderr.splitlines()[-1].removeprefix('hint: sudo ')}"

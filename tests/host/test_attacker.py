@@ -114,7 +114,7 @@ def test_files_that_a_build_user_plants_are_not_read(nix_host: Host) -> None:
     find {_OWN}/aside -size +14000G -printf '%u %f\\n'
     """
     said = nix_host.run(script).stdout
-    assert said.count("is not what it should be") == 2
+    assert said.count("differs from the package: replacing it") == 2
     assert said.splitlines()[-3:-1] == ["root directory", "root directory"]
     assert said.splitlines()[-1].startswith("nixbld1 ")
     check_whole(nix_host)
@@ -134,7 +134,7 @@ def test_root_runs_no_nix_that_a_build_user_owns(nix_host: Host) -> None:
     timeout 60 {IMPORT}
     [ ! -e /run/planted-ran ]
     """
-    assert "is not what it should be" in nix_host.run(script).stdout
+    assert "differs from the package: replacing it" in nix_host.run(script).stdout
     check_store(nix_host)
     nix_host.run(f"rm -rf {_OWN}/aside")
 

@@ -126,7 +126,7 @@ def test_recover_restores_a_copy_that_this_nix_reads(root: Scratch) -> None:
     before = _rows(root)
     refused = root.run("nix-aurora recover --yes", check=False)
     assert refused.returncode == 1
-    assert "no copy that it reads; nothing was changed" in refused.stderr
+    assert "no copy has a schema that it reads; nothing was changed" in refused.stderr
     assert _rows(root) == before
     found = root.run("nix-aurora doctor", check=False).stdout
     assert "  fix: sudo dnf upgrade nix-aurora && " in found
@@ -320,7 +320,7 @@ def test_changed_content_is_dropped_with_its_referrers(root: Scratch) -> None:
     assert "-mine: it needs one of these" in said
     check_clean(root.run(WHOLE))
     recovered: Result = root.run("nix-aurora recover --yes")
-    assert "that a copy knows, but that cannot be registered" in recovered.stderr
+    assert "are in a copy, but cannot be registered" in recovered.stderr
     assert "gcroots/mine: /nix/store/" in recovered.stderr
     check_clean(root.run(WHOLE))
 

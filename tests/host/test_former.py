@@ -147,7 +147,7 @@ def test_reboot_is_named_if_nix_is_in_use(nix_host: Host) -> None:
     assert said.returncode == 1
     assert "cannot unmount /nix: " in said.output
     assert "(process " in said.output
-    assert "; the rest was put aside, and a reboot unmounts it\n" in said.output
+    assert "; the rest was set aside; a reboot unmounts /nix\n" in said.output
     assert "hint: sudo systemctl reboot\n" in said.output
     nix_host.reboot()
     has_come_up(nix_host)

@@ -181,8 +181,8 @@ def test_added_program_starts_inside_and_a_message_says_so(host: Host) -> None:
     result = host.run_as("tester", f"{add} hello")
     told = [line for line in result.stderr.splitlines() if "nix-aurora" in line]
     assert told == [
-        "nix: added programs start inside 'nix-aurora shell'; to have them everywhere: "
-        "sudo nix-aurora mount enable, and a reboot"
+        "nix: programs of your profile start only inside 'nix-aurora shell'; to have them "
+        "everywhere: sudo nix-aurora mount enable, and a reboot"
     ]
     assert host.run_as("tester", f"{_INSIDE} hello").stdout == "greeting from hello\n"
     assert host.run_as("tester", "hello", check=False).returncode == 127
@@ -190,7 +190,7 @@ def test_added_program_starts_inside_and_a_message_says_so(host: Host) -> None:
     assert within.stdout == "greeting from again\n"
     assert "nix-aurora" not in within.stderr
     other = host.run_as("other", "nix-env --file /srv/greet.nix --install")
-    assert other.stderr.count("nix-env: added programs start inside") == 1
+    assert other.stderr.count("nix-env: programs of your profile start only inside") == 1
     assert host.run_as("other", "nix-env --query").stderr == ""
 
 
@@ -219,7 +219,7 @@ def test_each_shell_has_the_environment_only_inside(host: Host, shell: str) -> N
 def test_graphics_drivers_are_found_inside(host: Host) -> None:
     host.run(nixpkgs(version="1.0"))
     said = host.run_as("tester", "sudo nix-aurora gpu enable").stderr
-    assert "gpu: programs see the drivers inside nix-aurora shell" in said
+    assert "gpu: programs find the drivers only inside nix-aurora shell" in said
     look = f"cat {LINK}/share/vulkan/icd.d/*.json"
     assert host.run_as("tester", look, check=False).returncode == 1
     host.run_as("tester", f"{_INSIDE} sh -c {shlex.quote(look)}")

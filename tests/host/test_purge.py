@@ -145,7 +145,7 @@ def test_link_to_another_disk_is_refused_before_nix_is_stopped(
     for words in ("--yes", "--dry-run"):
         refused = host.run(f"nix-aurora purge {words}", check=False)
         assert refused.returncode == 1
-        assert "/var/lib/nix: it is a link to /var/disk/nix" in refused.stderr
+        assert "/var/lib/nix: expected a directory, got a link to /var/disk/nix" in refused.stderr
     host.run("systemctl is-active nix.mount nix-daemon.socket; nix-store --verify")
 
 

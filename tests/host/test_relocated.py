@@ -165,7 +165,7 @@ def test_missing_file_is_named_with_its_cure(host: Host) -> None:
     result = host.run_as("tester", "nix --version", check=False)
     assert result.returncode == 1
     first, hint = result.stderr.splitlines()
-    assert first == "nix: /run/nix/store is not the store."
+    assert first == "nix: cannot start: the store is not mounted on /run/nix/store"
     host.run_as("tester", hint.removeprefix("hint: "))
     host.run("systemctl start nix-daemon.socket")
     assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
@@ -400,5 +400,5 @@ def test_damaged_program_is_replaced(upgraded: Store) -> None:
         {IMPORT}
         """
     )
-    assert "is not what it should be" in done.output
+    assert "differs from the package: replacing it" in done.output
     check_clean(upgraded.scratch.run(WHOLE_RELOCATED))

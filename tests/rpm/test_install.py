@@ -168,7 +168,8 @@ def test_wrapper_beyond_repair_is_named(host: Scratch, prepare: str, cure: str) 
     done = host.run("/usr/libexec/nix-aurora/patch-wrapper", check=False)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        f"patch-wrapper: /usr/bin/nix: expected a line nix=…, got none\nhint: {cure}\n"
+        "patch-wrapper: cannot set the path of Nix: "
+        f"/usr/bin/nix: expected a line nix=…, got none\nhint: {cure}\n"
     )
     assert host.read("/usr/bin/nix") == "#!/bin/sh\n"
     assert host.run("ls /usr/bin/nix.*", check=False).stdout == ""

@@ -241,7 +241,7 @@ def test_packaged_nix_conf_is_removed_and_restored(host: Scratch) -> None:
 def test_administrators_nix_conf_is_moved_and_restored(host: Scratch) -> None:
     host.run("echo 'cores = 3' >/etc/nix/nix.conf")
     said = host.run(f"{_SETTINGS} nixd").output
-    assert "yours is /etc/nix/nix.conf.before-nixd now\n" in said
+    assert "your file was saved as /etc/nix/nix.conf.before-nixd\n" in said
     host.run("echo '# written by nixd' >/etc/nix/nix.conf")
     assert host.run(f"{_SETTINGS} nixd").output == ""
     host.run("rpm --erase nix-aurora-nixd")

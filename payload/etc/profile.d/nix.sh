@@ -1,14 +1,15 @@
 # shellcheck shell=sh
-# Nix for bash, zsh and every other shell that reads profile.d. POSIX sh; sourced, also by the
-# user-environment-generator, so it never exits, and stands set -e and set -u. Sourcing it twice
-# changes nothing. fish has the same in vendor_conf.d/nix-aurora.fish: change both.
+# Set up Nix in bash, zsh and every other shell that reads profile.d. This is POSIX sh. Shells and
+# the user-environment-generator source it, so it must not exit, and must work with set -e and set
+# -u. Sourcing it twice changes nothing. vendor_conf.d/nix-aurora.fish does the same for fish:
+# change both.
 #
-# PATH: the user's profile, the default profile, what was there. So Nix's programs come before the
-# system's, and those before Homebrew's, which Universal Blue's brew.sh appends.
-# XDG_DATA_DIRS: what was there first, because the desktop must find its own schemas, icons and
-# MIME types before those of another build of the same library.
-# What a user has set stays, and no directory is added that is not there: a link into a store that
-# is not mounted, or a profile without a package, stays out.
+# PATH: the user's profile, then the default profile, then the previous value. So Nix's programs
+# come before the system's. Homebrew's come last, since Universal Blue's brew.sh appends them.
+# XDG_DATA_DIRS: the previous value, then the profiles, because the desktop must find its own
+# schemas, icons and MIME types before those of another build of the same library.
+# Values that the user has set are kept. Only existing directories are added: not a link into a
+# store that is not mounted, and not a profile without packages.
 
 # The layout of this boot.
 __nix_env=/run/nix-aurora/env
@@ -18,14 +19,14 @@ fi
 # shellcheck source=/dev/null # written by layout
 . "$__nix_env"
 
-# Where the store has a prefix of its own, programs that speak to the daemon have to know it.
+# In the relocated layout, programs that connect to the daemon need its store and socket.
 if [ "$NIX_AURORA_STORE" != /nix/store ]; then
     export NIX_STORE_DIR="$NIX_AURORA_STORE"
     export NIX_DAEMON_SOCKET_PATH="$NIX_AURORA_SOCKET"
 fi
 
-# The link that nix profile makes: in one of two places, by Nix's use-xdg-base-directories. A layout
-# may have only the first.
+# nix profile creates the link to the user's profile in one of two places, depending on Nix's
+# setting use-xdg-base-directories. Some layouts use only the first place.
 __nix_xdg='' __nix_home='' __nix_link=''
 if [ -n "${HOME-}" ]; then
     __nix_xdg=${XDG_STATE_HOME:-$HOME/.local/state}/$NIX_AURORA_USER_STATE/profile
@@ -38,7 +39,7 @@ if [ -n "${HOME-}" ]; then
     fi
 fi
 
-# The default profile comes first here, so that the user's gets in front of it.
+# The default profile is added first, so that the user's profile comes before it in PATH.
 for __nix_profile in "$NIX_AURORA_PROFILE" "$__nix_link"; do
     if [ -z "$__nix_profile" ] || [ ! -d "$__nix_profile/" ]; then
         continue
@@ -51,7 +52,7 @@ for __nix_profile in "$NIX_AURORA_PROFILE" "$__nix_link"; do
             fi
             ;;
     esac
-    # Nix's wrappers split this at spaces: there is no way to name a profile that has one.
+    # Nix's wrappers split this variable at spaces, so a profile with a space cannot be listed.
     case " ${NIX_PROFILES-} " in
         *" $__nix_profile "*) ;;
         *)
@@ -79,8 +80,8 @@ if [ -z "${NIX_SSL_CERT_FILE-}" ] && [ -r "$NIX_AURORA_CA_BUNDLE" ]; then
     export NIX_SSL_CERT_FILE="$NIX_AURORA_CA_BUNDLE"
 fi
 
-# A first package makes the profile, and its programs should start at once. So an interactive bash
-# or zsh that begins without one looks for it before each prompt.
+# The first installed package creates the profile, and its programs should start at once. So an
+# interactive bash or zsh that starts without a profile looks for it before each prompt.
 if [ "${-#*i}" != "$-" ] && [ -n "$__nix_link" ] && [ -d "$NIX_AURORA_STATE/" ]; then
     case :${PATH-}: in
         *:"$__nix_link/bin":*) ;;

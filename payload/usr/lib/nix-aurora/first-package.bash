@@ -1,6 +1,6 @@
-# first-package.bash: have bash or zsh look for the user's profile before each prompt, until it is
-# there. /etc/profile.d/nix.sh sources it: __nix_awaited_xdg and __nix_awaited_home are the two
-# places where the profile may appear. It uses arrays, which no POSIX sh has.
+# first-package.bash: make bash or zsh look for the user's profile before each prompt, until it
+# exists. /etc/profile.d/nix.sh sources this file. __nix_awaited_xdg and __nix_awaited_home are the
+# two places where the profile can appear. This file uses arrays, which POSIX sh does not have.
 
 __nix_seek() {
     if [ -d "${__nix_awaited_xdg-}" ] || [ -d "${__nix_awaited_home-}" ]; then
@@ -11,7 +11,7 @@ __nix_seek() {
 }
 
 if [ -n "${BASH_VERSION-}" ]; then
-    # Users assign to the first element: the hook is another one.
+    # Users assign to the first element, so the hook is another element.
     case " ${PROMPT_COMMAND[*]-} " in
         *" __nix_seek "*) ;;
         *)

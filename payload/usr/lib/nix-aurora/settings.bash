@@ -1,16 +1,16 @@
-# settings.bash: read /etc/nix-aurora.conf. This is its only parser: for layout, and
-# through `layout --settings` for nix-root and the command nix-aurora.
+# settings.bash: read /etc/nix-aurora.conf. This is the only parser of that file. layout uses it
+# directly; nix-root and the command nix-aurora use it through `layout --settings`.
 #
 # The file is data and is never run. A line is empty, a comment, or KEY=VALUE; nix-aurora.conf(5)
-# describes what else is accepted. A line that cannot be understood counts as a comment.
+# describes the exact format. A line that cannot be understood is ignored like a comment.
 
-# Print what the file says, one line for each thing, its fields separated by TABs:
+# Print the content of the file as lines whose fields are separated by TABs:
 #
-#   set NUMBER KEY VALUE   a line that was understood
-#   fault NUMBER REASON    a line that was not; 0 is the whole file
+#   set NUMBER KEY VALUE   a valid line
+#   fault NUMBER REASON    an invalid line; NUMBER 0 means the whole file
 #   unread                 this user may not read the file
-#   days DAYS              always: how many days generations stay
-#   layout LAYOUT          always, and last: the layout that is asked for
+#   days DAYS              always: how many days generations are kept
+#   layout LAYOUT          always, and last: the requested layout
 read_settings() { # FILE
     local line assigned number=0 layout=auto days=30
     if [ -f "$1" ] && [ -r "$1" ]; then
@@ -41,7 +41,8 @@ read_settings() { # FILE
     printf 'days\t%s\nlayout\t%s\n' "$days" "$layout"
 }
 
-# Print key and value, separated by a TAB. If the line cannot be understood, print why, and fail.
+# Print the key and the value, separated by a TAB. If the line is invalid, print the reason, and
+# fail.
 parse_assignment() { # LINE
     local assignment='^(export[[:blank:]]+)?([A-Za-z_][A-Za-z0-9_]*)[[:blank:]]*=[[:blank:]]*(.*)$'
     local quoted="^(\"([^\"]*)\"|'([^']*)')([[:blank:]]+#.*)?\$"
@@ -64,7 +65,7 @@ parse_assignment() { # LINE
     check_value "$key" "$value" && printf '%s\t%s\n' "$key" "$value"
 }
 
-# Print why a key does not take the value, and fail.
+# Fail if the value is invalid for this key, and print the reason.
 check_value() { # KEY VALUE
     case $1 in
         STORE_LAYOUT)
@@ -90,13 +91,13 @@ is_layout() { # NAME
     [ "$1" = auto ] || [[ $1 =~ ^[a-z]+$ && -f ${BASH_SOURCE[0]%/*}/layouts/$1 ]]
 }
 
-# Print the names of the layouts that the package has.
+# Print the names of the layouts in the package.
 list_layouts() {
     local -a files=("${BASH_SOURCE[0]%/*}"/layouts/*)
     echo "${files[@]##*/}"
 }
 
-# Name the faults in the journal, with control characters of the file escaped.
+# Print the faults for the journal, with control characters from the file escaped.
 tell_faults() { # FILE SETTINGS
     local kind number reason
     while IFS=$'\t' read -r kind number reason; do

@@ -1,14 +1,14 @@
-# ssh-settings.bash: copies of ssh's settings that are the user's own: for private-root, in the user
-# namespace in which the user is root.
+# ssh-settings.bash: copy ssh's settings, so that the user owns the copies. private-root uses this
+# in the user namespace in which the user is root.
 #
-# ssh refuses an included file that belongs to neither root nor the user, and in a user namespace
-# root's files are nobody's. The copies are mounted in place of the files, and so serve ssh, scp,
-# sftp, git, rsync, nix copy, and a Nix profile's ssh. They are on a tmpfs over the directory that
-# has most of the files. A file that the user cannot read is left out.
+# ssh refuses an included file whose owner is neither root nor the user. In a user namespace, files
+# of root appear to belong to nobody. So each copy is mounted over its file, and ssh, scp, sftp,
+# git, rsync, nix copy and ssh from a Nix profile accept it. The copies are on a tmpfs over the
+# directory with most of the files. Files that the user cannot read are skipped.
 
 readonly ssh_settings=/etc/ssh/ssh_config ssh_directory=/etc/ssh/ssh_config.d
 
-# Print the files that ssh's settings include, and those that they include: ssh_config(5).
+# Print the files that ssh's settings include, directly or through other files: ssh_config(5).
 list_included_ssh_settings() {
     local line word file IFS number
     local -a words files=("$ssh_settings")
@@ -33,8 +33,8 @@ list_included_ssh_settings() {
     done
 }
 
-# Make a copy of every included file. The copies that are not in place yet are on the tmpfs: print
-# what is still to mount, as `print_bind COPY FILE` prints it.
+# Copy every included file onto the tmpfs. For copies that are not in their final place yet, print
+# the mounts that are still needed, in the format of `print_bind COPY FILE`.
 own_ssh_settings() {
     local file number copy content
     local -a files contents=()
@@ -43,7 +43,7 @@ own_ssh_settings() {
     mapfile -t files < <(list_included_ssh_settings)
     [ "${#files[@]}" != 0 ] || return 0
     for file in "${files[@]}"; do
-        # read takes the whole file without a process, and fails at its end: that is no error.
+        # read gets the whole file without a new process. It fails at the end, which is no error.
         IFS= read -r -d '' content <"$file" || :
         contents+=("$content")
     done

@@ -1,7 +1,8 @@
-# users.bash: whether Nix finds its build users: for layout, which the import goes by.
+# users.bash: check whether Nix finds its build users. layout uses this, and the import reads the
+# result.
 
-# Nix asks its own C library for the build users, and that one knows the files in /etc alone. The
-# last user stands for all of them.
+# Nix looks up the build users with its own C library, which reads only the files in /etc. If the
+# last user exists, all of them do.
 has_build_users() {
     local sysusers last member end=$'\n'
     sysusers=$(</usr/lib/sysusers.d/nix-aurora.conf)

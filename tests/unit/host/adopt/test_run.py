@@ -215,7 +215,7 @@ def test_only_json_is_on_standard_output(
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"users": [(5, "/nix/store/x")]}, "1 process runs from a store: 5 "),
+        ({"users": [(5, "/nix/store/x")]}, "1 process uses a store: 5 "),
         (
             {"mounts": "1 2 0:3 / /var/lib/nix/store/x rw - tmpfs t rw\n"},
             "something is mounted inside the store",
@@ -277,11 +277,11 @@ def test_empty_database_and_file_system_without_exchange_are_refused(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(switch, "can_exchange", lambda: False)
-    with pytest.raises(CommandError, match="cannot exchange two names"):
+    with pytest.raises(CommandError, match="cannot exchange two directories"):
         takeover.adopt()
     takeover.stores.theirs.database.unlink()
     takeover.stores.theirs.make_database([])
-    with pytest.raises(CommandError, match="knows no store path"):
+    with pytest.raises(CommandError, match="contains no store paths"):
         takeover.adopt()
 
 
@@ -289,7 +289,7 @@ def test_only_root_may_adopt_and_not_in_the_relocated_layout(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)
-    with pytest.raises(CommandError, match="store paths have another prefix") as error:
+    with pytest.raises(CommandError, match="has another store prefix") as error:
         takeover.adopt()
     assert error.value.code == 2
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -325,7 +325,7 @@ def test_started_takeover_is_finished_by_the_next_run(
     killer.left = -1
     assert journal.pending() == str(takeover.stores.theirs.top)
     assert takeover.adopt(dry_run=True) == 0
-    assert "has not ended. To finish it: sudo nix-aurora adopt" in takeover.text
+    assert "is not complete. To finish it: sudo nix-aurora adopt" in takeover.text
     takeover.said.clear()
     assert takeover.adopt() == 0
     assert "adopt: done" in takeover.text

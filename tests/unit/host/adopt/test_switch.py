@@ -154,7 +154,7 @@ def test_started_takeover_is_never_undone(stores: Stores, monkeypatch: pytest.Mo
     with pytest.raises(KilledError):
         _run(found)
     killer.left = -1
-    with pytest.raises(CommandError, match="have changed places"):
+    with pytest.raises(CommandError, match="are already exchanged"):
         complete.undo(found)
     assert complete.finish_pending() == found
     _check_adopted(stores)

@@ -67,7 +67,7 @@ def test_generations_go_first_and_then_what_they_kept(host: Host) -> None:
     assert host.said == [
         "generations of user0: 1 older than 45 days removed",
         "generations of user1000: 1 older than 45 days removed",
-        "generations of user 1001: kept: the host does not know this user now",
+        "generations of user 1001: kept: this host has no such user",
     ]
 
 
@@ -108,7 +108,7 @@ def _hidden(host: Host, _: Path) -> None:
     [
         (_mistyped, "line 3: GC_KEEP_DAYS: expected a number", "sudo nix-aurora doctor"),
         (_lost, "the database was lost", "sudo nix-aurora recover"),
-        (_hidden, "what cannot be seen now: 21", "sudo rm /s/gcroots/auto/0 /s"),
+        (_hidden, "missing or not mounted: 21", "sudo rm /s/gcroots/auto/0 /s"),
     ],
 )
 def test_it_refuses_what_would_lose_something(
@@ -133,7 +133,7 @@ def test_it_refuses_while_a_takeover_has_not_ended(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "pending", lambda: "/var/nix")
-    with pytest.raises(CommandError, match="/var/nix: its takeover has not ended") as refusal:
+    with pytest.raises(CommandError, match="the takeover of /var/nix is not complete") as refusal:
         run.collect(dry_run=False)
     assert refusal.value.hint == "sudo nix-aurora adopt"
     assert host.did == []

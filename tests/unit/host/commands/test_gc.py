@@ -73,7 +73,7 @@ def test_enable_starts_the_timer_and_sets_limits(host: Host) -> None:
     ]
     assert limits.read_values() == {"min-free": str(1 << 30), "max-free": str(3 << 30)}
     assert "generations older than 45 days" in host.said[0]
-    assert "less than 1.0 GiB are free, until 3.0 GiB are" in host.said[1]
+    assert "less than 1.0 GiB is free, a build collects garbage until 3.0 GiB is" in host.said[1]
 
 
 def test_each_trace_of_enable_is_found(host: Host) -> None:
@@ -105,7 +105,7 @@ def test_a_dry_run_of_enable_changes_nothing(host: Host, monkeypatch: pytest.Mon
 def test_where_nix_conf_does_not_include_the_limits_the_line_is_named(host: Host) -> None:
     Path(paths.NIX_CONF).write_text("# determinate-nixd's\n")
     assert gc.enable(dry_run=False) == 0
-    assert "no build collects until:" in host.said[2]
+    assert "so builds do not collect garbage." in host.said[2]
     assert f"!include {paths.GC_CONF}" in host.said[3]
     assert "sudo tee --append" in host.said[3]
 

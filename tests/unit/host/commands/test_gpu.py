@@ -77,7 +77,7 @@ def test_what_others_have_set_is_left_alone(
     _see(monkeypatch, found)
     assert cli.main(["gpu", "enable"]) == 1
     error = capsys.readouterr().err
-    assert f"cannot enable the drivers: {words}: expected nothing, or what " in error
+    assert f"cannot enable the drivers: {words}: expected no file, or one that " in error
     assert "nothing was changed\nhint: nix-aurora gpu status\n" in error
     assert host == []
 

@@ -327,7 +327,7 @@ def test_enable_moves_the_running_system(
         f"try-restart {paths.DAEMON}",
     ]
     assert (etc / "MOVE_NOW").exists()
-    assert capsys.readouterr().err.endswith("until they are restarted: sshd.service\n")
+    assert capsys.readouterr().err.endswith("until you restart them or reboot: sshd.service\n")
 
 
 def test_system_that_cannot_be_moved_is_an_error_message(

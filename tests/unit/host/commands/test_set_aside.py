@@ -102,8 +102,8 @@ def test_mount_in_use_needs_a_reboot_and_the_rest_is_done(host: Host) -> None:
     with pytest.raises(CommandError) as caught:
         _set_aside("/nix")
     assert caught.value.message == (
-        "cannot unmount /nix: it is busy (process 7); the rest was put aside, and a reboot "
-        "unmounts it"
+        "cannot unmount /nix: it is busy (process 7); the rest was set aside; a reboot "
+        "unmounts /nix"
     )
     assert (caught.value.hint, caught.value.code) == ("sudo systemctl reboot", FAILED)
     assert host.commands[-1] == "systemctl start nix-daemon.socket"
@@ -152,7 +152,7 @@ def test_answer_no_changes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) 
 
 def test_only_root_may_set_aside(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(CommandError, match="needs root") as caught:
+    with pytest.raises(CommandError, match="only root may do this") as caught:
         _set_aside("/a b")
     assert caught.value.hint == "sudo nix-aurora set-aside '/a b'"
     assert caught.value.code == USAGE
@@ -172,5 +172,5 @@ def test_file_that_cannot_be_moved_is_named(host: Host, monkeypatch: pytest.Monk
 
     write(host.top, {_MOUNT: DETERMINATE[_MOUNT]})
     monkeypatch.setattr(Aside, "put", refuse)
-    with pytest.raises(CommandError, match=f"cannot put {_MOUNT} aside: Read-only file system"):
+    with pytest.raises(CommandError, match=f"cannot set aside {_MOUNT}: Read-only file system"):
         _set_aside()

@@ -106,13 +106,15 @@ def test_damaged_description_is_refused(package: Package, damage: dict[str, obje
 @pytest.mark.parametrize("text", [b"", b"[]", b"{}", b"\xff", b'{"paths": [{}]}'])
 def test_other_json_is_refused(package: Package, text: bytes) -> None:
     Path(paths.DESCRIPTION).write_bytes(text)
-    with pytest.raises(CommandError, match=r"closure\.json: (expected|cannot be read)"):
+    with pytest.raises(CommandError, match=r"closure\.json: expected "):
         read_closure()
 
 
 def test_missing_description_is_refused(package: Package) -> None:
     Path(paths.DESCRIPTION).unlink()
-    with pytest.raises(CommandError, match=r"closure\.json: cannot be read: .*No such file"):
+    with pytest.raises(
+        CommandError, match=r"cannot read the package: .*closure\.json: No such file"
+    ):
         read_closure()
 
 
@@ -121,7 +123,7 @@ def test_changed_hash_changes_the_id(package: Package) -> None:
     content["paths"][0]["narSize"] += 1
     Path(paths.DESCRIPTION).write_text(json.dumps(content))
     assert parse_closure(json.dumps(content)).id == content["id"]
-    with pytest.raises(CommandError, match=r"expected that of closure [0-9a-f]{32}, got that of"):
+    with pytest.raises(CommandError, match=r"expected the closure [0-9a-f]{32}, got"):
         read_closure()
 
 
@@ -419,7 +421,7 @@ def test_label_is_taken_from_the_store(
 
     monkeypatch.setattr(os, "setxattr", refuse)
     run._make_work()
-    assert "cannot be labeled like" in capfd.readouterr().out
+    assert "cannot label " in capfd.readouterr().out
 
 
 # --- build users
@@ -452,7 +454,7 @@ def test_missing_users_are_created_or_reported(
     users.prepare()
     assert asked == ["systemd-sysusers", "systemd-tmpfiles", "copy-users"]
     said = capfd.readouterr().out
-    for what in ("the build users cannot be made", "cannot be made: ", "cannot write the build"):
+    for what in ("cannot create the build users: ", "cannot create /", "cannot write the build"):
         assert what in said
     assert Path(paths.USERS_MISSING).exists()
 
@@ -593,7 +595,7 @@ def test_relocated_store_must_be_mounted(
     monkeypatch.setattr(paths, "STORE_MOUNT", "run-nix-store.mount")
     monkeypatch.setattr(paths, "PREFIX", f"{whole.top}/none")
     assert program.main() == 1
-    assert ": it is not the store\nhint: sudo systemctl restart run-nix" in capfd.readouterr().err
+    assert " is not mounted there\nhint: sudo systemctl restart run-nix" in capfd.readouterr().err
 
 
 def test_mount_without_programs_is_named(

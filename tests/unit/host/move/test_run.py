@@ -269,7 +269,7 @@ def test_what_is_not_fit_is_refused(host: Disk, capsys: pytest.CaptureFixture[st
     assert f"a former move has left {host.before}" in _refused(host, capsys, new)
     host.before.rmdir()
     (host.base.parent / "adopt").mkdir()
-    assert "a takeover has not ended" in _refused(host, capsys, new)
+    assert "a takeover is not complete" in _refused(host, capsys, new)
     (host.base.parent / "adopt").rmdir()
     assert "cannot move the store back: " in _refused(host, capsys, "--undo")
     assert host.do("--dry-run", new) == 0

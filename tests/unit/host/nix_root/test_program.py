@@ -98,7 +98,8 @@ def test_host_stays_after_two_failed_boots(host: _Host, capsys: pytest.CaptureFi
     assert program.main([]) == 0
     assert (host.done, host.note()) == ([], "failed-boots")
     assert capsys.readouterr().out == (
-        "nix-root: / stays without /nix: the last 2 boots with another root directory failed\n"
+        "nix-root: cannot add /nix to the root directory: the last 2 boots with another root "
+        "directory failed\n"
         "hint: sudo nix-aurora mount enable, and reboot\n"
     )
 
@@ -114,14 +115,19 @@ def _refuse() -> str:
 
 
 def _find_another() -> str:
-    raise CommandError("cannot carry over /var: the new root has something else there")
+    raise CommandError(
+        "cannot bind /var into the new root: expected the same directory, got another"
+    )
 
 
 @pytest.mark.parametrize(
     ("build", "message"),
     [
         (_refuse, "cannot make a root directory with /nix: /run/nix-root: Invalid argument"),
-        (_find_another, "cannot carry over /var: the new root has something else there"),
+        (
+            _find_another,
+            "cannot bind /var into the new root: expected the same directory, got another",
+        ),
     ],
 )
 def test_failure_is_named_and_cleaned_up(

@@ -1,5 +1,5 @@
-# Nix for fish: what /etc/profile.d/nix.sh does for the other shells. The reasons are there. Change
-# both.
+# Set up Nix in fish, as /etc/profile.d/nix.sh does in other shells. That file explains the reasons.
+# Change both.
 
 set -l env /run/nix-aurora/env
 test -r $env; or set env /usr/lib/nix-aurora/env

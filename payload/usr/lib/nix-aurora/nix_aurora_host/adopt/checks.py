@@ -28,21 +28,20 @@ def check_former(former: Former, nix: str) -> None:
     directory = printable(former.directory)
     if former.schema is None:
         raise CommandError(
-            f"cannot adopt {directory}: var/nix/db/schema: expected a number",
+            f"cannot adopt {directory}: var/nix/db/schema: expected a number; nothing was changed",
             command(["ls", "-l", f"{former.directory}/var/nix/db"]),
         )
     if former.schema > CURRENT and former.schema > (limit := read_limit(lambda: nix) or CURRENT):
         raise CommandError(
-            f"cannot adopt {directory}: a newer Nix has changed its database: expected at most "
-            f"schema {limit}, which the packaged Nix reads, got {former.schema}",
+            f"cannot adopt {directory}: its database is from a newer Nix: expected at most schema "
+            f"{limit}, which the packaged Nix reads, got {former.schema}; nothing was changed",
             "sudo nix-aurora status",
         )
     names = (row.name for row in sorted(former.rows, key=lambda row: row.name[32:]))
     if foreign := architecture.find_foreign(former.store, names):
         raise CommandError(
             f"cannot adopt {directory}: its programs are for another architecture: expected "
-            f"{os.uname().machine}, got {', '.join(sorted(foreign))}",
-            "sudo nix-aurora status",
+            f"{os.uname().machine}, got {', '.join(sorted(foreign))}; nothing was changed",
         )
 
 
@@ -58,11 +57,10 @@ def check_unused(directory: str, patience: float = _SOON) -> None:
     while (users := list(occupants.find_users(directory))) and time.monotonic() < deadline:
         time.sleep(0.1)
     if users:
-        count = f"{len(users)} processes run" if len(users) > 1 else "1 process runs"
+        count = f"{len(users)} processes use" if len(users) > 1 else "1 process uses"
         shown = ", ".join(f"{pid} ({printable(program)})" for pid, program in users[:_SHOWN])
         raise CommandError(
-            f"cannot adopt {printable(directory)}: {count} from a store: "
-            f"{shown}; nothing was changed",
+            f"cannot adopt {printable(directory)}: {count} a store: {shown}; nothing was changed",
             command(["sudo", "kill", *(str(pid) for pid, _ in users)]),
         )
 

@@ -54,7 +54,8 @@ def undo(found: Journal | None) -> None:
     """Undo a takeover that has changed nothing in this host's store yet."""
     if found is not None and found.ours is not None and switch.is_begun(found, found.ours):
         raise CommandError(
-            f"cannot undo the takeover of {found.source}: the stores have changed places",
+            f"cannot undo the takeover of {found.source}: the stores are already exchanged, so it "
+            "can only be finished",
             "sudo nix-aurora adopt",
         )
     if found is not None and found.way is Way.MOVE and found.theirs is not None:
@@ -82,4 +83,5 @@ def label() -> None:
         return
     done = run(_RELABEL, timeout=_DAY)
     if done.code:
-        say("cannot label the store; hint: sudo nix-aurora relabel")
+        say(f"cannot label the store: nix-aurora relabel: exit code {done.code}")
+        say("hint: sudo nix-aurora relabel")

@@ -54,7 +54,8 @@ def refuse_damaged(store: str, flaws: Mapping[str, str]) -> None:
     shown = "; ".join(f"{printable(name)}: {flaws[name]}" for name in sorted(flaws)[:_SHOWN])
     raise CommandError(
         f"cannot adopt {printable(store)}: {len(flaws)} store paths differ from what its database "
-        f"has recorded: {shown}; nothing was changed",
+        f"has recorded: {shown}; --no-check skips this verification, and adopts them as "
+        "they are; nothing was changed",
         "sudo nix-aurora adopt --no-check",
     )
 

@@ -54,9 +54,9 @@ def choose(directory: str | None) -> Candidate:
         return next(named, None) or _named(directory)
     if not found:
         raise CommandError(
-            "cannot find another Nix's store: expected a directory with store and var/nix, got "
-            f"none in {NIX}, {', '.join(USUAL)}, {fstab.FILE} and nix.mount",
-            "nix-aurora adopt --help",
+            "cannot find another Nix's store: expected a directory with store and var/nix at "
+            f"{NIX}, {', '.join(USUAL)}, or where {fstab.FILE} or nix.mount has one, got none",
+            "sudo nix-aurora adopt --from DIRECTORY",
         )
     if len(found) > 1:
         names = ", ".join(printable(candidate.name) for candidate in found)
@@ -75,7 +75,7 @@ def _named(directory: str) -> Candidate:
         raise CommandError(
             f"cannot adopt {printable(path)}: expected a directory with store and "
             f"var/nix/db/db.sqlite, got {own}",
-            "sudo nix-aurora adopt",
+            "sudo nix-aurora adopt --dry-run",
         )
     return Candidate(path, path, _line_of(path))
 

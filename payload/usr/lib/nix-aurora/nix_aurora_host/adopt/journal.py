@@ -91,8 +91,8 @@ def read() -> Journal | None:
         return None
     except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
         raise CommandError(
-            f"cannot read {place(_NAME)}: {printable(repr(error))}",
-            f"ls -lR {paths.ADOPTION}",
+            f"cannot read the journal of the takeover: {place(_NAME)}: {printable(repr(error))}",
+            f"sudo ls -lR {paths.ADOPTION}",
         ) from error
 
 

@@ -67,8 +67,9 @@ def look_again(candidate: Candidate, directory: str) -> Plan:
     former = look(directory, database)
     if not former.rows:
         raise CommandError(
-            f"cannot adopt {printable(directory)}: its database knows no store path",
-            "sudo nix-aurora status",
+            f"cannot adopt {printable(directory)}: its database contains no store paths; nothing "
+            "was changed",
+            "sudo nix-aurora adopt --from DIRECTORY",
         )
     closure = read_closure()
     checks.check_former(former, closure.path(closure.nix))
@@ -81,7 +82,7 @@ def look_again(candidate: Candidate, directory: str) -> Plan:
     if way in {Way.MOVE, Way.COPY} and not switch.can_exchange():
         raise CommandError(
             f"cannot adopt {printable(directory)}: {paths.HOME}: its file system cannot exchange "
-            "two names in one step",
+            "two directories in one step; nothing was changed",
             f"findmnt --target {paths.HOME}",
         )
     copied: Sequence[Row] = ()

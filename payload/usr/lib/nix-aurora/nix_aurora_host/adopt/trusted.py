@@ -73,7 +73,7 @@ def _require(status: os.stat_result, path: str, allowed: int = 0) -> None:
         )
     if mode & forbidden & ~allowed:
         raise CommandError(
-            f"cannot adopt a store: {printable(path)}: expected that only root can write there, "
+            f"cannot adopt a store: {printable(path)}: expected that only root can write to it, "
             f"got mode {mode:04o}",
             hint,
         )

@@ -75,8 +75,8 @@ def check_lost(facts: Facts) -> Iterator[Finding]:
         yield found(PATHS_UNREGISTERED, message, _RECOVER)
     elif database.lost:
         message = (
-            "the database was lost, there was no copy of it, and no copy is made of the new one "
-            "before you have seen what it lacks"
+            "the database was lost, and there was no copy of it; copies are off until you have "
+            "seen what the new one lacks"
         )
         yield found(DATABASE_LOST, message, _RECOVER)
     if database.unknown and not (database.vouched or database.lost):
@@ -89,9 +89,9 @@ def _unregistered(facts: Facts) -> Finding:
     paths_ = sorted({f"{paths.PREFIX}/{name}" for name in unknown.values()})
     first = printable(next(iter(unknown)))
     message = (
-        f"links keep store paths that the database does not know ({first}, …; {len(unknown)}): "
-        "these paths are not used, and the next garbage collection deletes them; install or build "
-        "them again, or delete the links"
+        f"links lead to store paths that the database does not know ({first}, …; {len(unknown)}): "
+        "the next garbage collection deletes these paths; install or build them again, or delete "
+        "the links"
     )
     fix = fixes.command("nix-store", "--realise", *paths_[:_SHOWN])
     return found(ROOTS_UNREGISTERED, message, fix)

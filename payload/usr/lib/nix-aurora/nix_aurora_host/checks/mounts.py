@@ -80,9 +80,8 @@ def _check_namespace(facts: Facts) -> Iterator[Finding]:
     if facts.basics.nix_root.enabled and facts.basics.store.nix == AtNix.NOTHING:
         return  # nix-root.service is the cause, and has findings of its own
     message = (
-        "the root directory has no /nix, so Nix runs in a namespace that has one: every nix "
-        "command works, and programs of a profile start inside nix-aurora shell, where sudo does "
-        "not work"
+        "the root directory has no /nix: nix commands work, but programs of a profile start only "
+        "inside nix-aurora shell, where sudo does not work"
     )
     yield found(NIX_DIRECTORY_MISSING, message, fixes.sudo("nix-aurora", "mount", "enable"))
 

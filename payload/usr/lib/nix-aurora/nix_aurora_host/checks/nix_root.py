@@ -35,7 +35,7 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
         yield found(NIX_ROOT_SWITCHED_OFF, message, fixes.systemctl("reboot"))
     elif nix_root.stopped:
         # nix-root does not retry the kind that failed.
-        message = f"/ stays without a /nix made by {paths.ROOT}: {describe_failed(nix_root)}"
+        message = f"{paths.ROOT} no longer adds /nix to /: {describe_failed(nix_root)}"
         if nix_root.exhausted:
             message += "; to try again nevertheless: sudo nix-aurora mount enable --again"
         fix = fixes.sudo("nix-aurora", "mount", "disable") if nix_root.exhausted else _NOW

@@ -36,7 +36,11 @@ def check_profile(facts: Facts) -> Iterator[Finding]:
         yield found(PROFILE_WITHOUT_NIX, message, fix)
     elif profile.owner == "imported":
         name = printable(paths.store_name(profile.nix))
-        yield found(PROFILE_STALE, f"the default profile has a former Nix: {name}", fix)
+        yield found(
+            PROFILE_STALE,
+            f"the default profile contains the Nix of an earlier package: {name}",
+            fix,
+        )
 
 
 def check_devbox(facts: Facts) -> Iterator[Finding]:
@@ -72,13 +76,13 @@ def check_own(facts: Facts) -> Iterator[Finding]:
     words = ["rm", "-f", "--", link]
     if person.lost_profile == LostProfile.CONTENT:
         message = (
-            f"{leads}, which is missing: a garbage collection did not see the profile, or it is "
-            "another host's. Install its programs again"
+            f"{leads}, which is missing: a garbage collection could not see the profile, or the "
+            "link is from another host. Install its programs again"
         )
         words.append(f"{person.home}/.local/state/nix/profiles/profile")
     fix = fixes.as_person(facts, fixes.command(*words))
     if facts.keepers:
-        message = f"{message}. A store of another Nix is on this host, which may have them"
+        message = f"{message}. This host also has a store of another Nix, which may have them"
         fix = fixes.adopt(facts.basics.former.stores, facts.keepers[0])
     yield found(PROFILE_LOST, message, fix)
 

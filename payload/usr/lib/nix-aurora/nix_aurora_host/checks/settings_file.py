@@ -24,7 +24,7 @@ def check_settings_file(facts: Facts) -> Iterator[Finding]:
     message = "; ".join(settings.describe_fault(fault) for fault in file.faults)
     lines = [fault.line for fault in file.faults if fault.line]
     fix = _comment_out(lines) if lines else fixes.sudo(*fixes.put_aside(paths.SETTINGS))
-    yield found(SETTINGS_FILE, f"{message} (the boot ignores it)", fix)
+    yield found(SETTINGS_FILE, f"ignored at boot: {message}", fix)
 
 
 def ask_for_auto(facts: Facts) -> list[Fix]:

@@ -91,7 +91,7 @@ def check_shadowed(facts: Facts) -> Iterator[Finding]:
             continue  # the line in fstab that generates it has a finding of its own
         path = trace.path if trace else unit.fragment
         whose = trace.whose if trace else "another Nix"
-        message = f"{printable(path)} takes the place of the packaged {name}: {whose} put it there"
+        message = f"{printable(path)} replaces the packaged {name}; {whose} created it"
         yield found(UNIT_SHADOWED, message, fixes.set_aside(facts, trace), name)
 
 

@@ -64,14 +64,14 @@ def refuse_unfinished() -> None:
     """Raise CommandError while the database does not know all paths in the store."""
     if os.path.lexists(paths.DATABASE_LOST):
         raise CommandError(
-            "cannot collect garbage: the database was lost, and the collector would remove all "
-            "that a new one does not know; nothing was changed",
+            "cannot collect garbage: the database was lost, and a collection would delete the "
+            "store paths that are not registered again yet; nothing was changed",
             "sudo nix-aurora recover",
         )
     if (store := pending()) is not None:
         raise CommandError(
-            f"cannot collect garbage: {printable(store)}: its takeover has not ended; nothing was "
-            "changed",
+            f"cannot collect garbage: the takeover of {printable(store)} is not complete; nothing "
+            "was changed",
             "sudo nix-aurora adopt",
         )
 
@@ -84,11 +84,11 @@ def refuse_hidden(found: Sequence[Hidden]) -> None:
         say(f"  {root.target}: {root.reason}")
     if len(found) > _SHOWN:
         say(f"  and {len(found) - _SHOWN} more")
-    say("Mount what is missing. If it is gone for good, remove the roots that lead to it.")
+    say("Mount the missing file systems. If one is lost, remove the roots that lead to it.")
     # Root removes no file in a directory of a user, who can put a link in its place.
     own = [root.link for root in found[:_SHOWN] if root.link.startswith(f"{paths.STATE}/{_AUTO}")]
     raise CommandError(
-        "cannot collect garbage: it would lose roots that lead to what cannot be seen now: "
+        "cannot collect garbage: it would remove roots whose targets are missing or not mounted: "
         f"{len(found)}; nothing was changed",
         command(
             ["sudo", "rm", *own] if own else ["ls", "-l", *(root.link for root in found[:_SHOWN])]
@@ -100,7 +100,7 @@ def _remove_generations(user: int, days: int, *, dry_run: bool) -> bool:
     """Remove the old generations of a user; return whether that succeeded."""
     person = generations.find_person(user)
     if person is None:
-        say(f"generations of user {user}: kept: the host does not know this user now")
+        say(f"generations of user {user}: kept: this host has no such user")
         return True
     outcome = generations.remove(person, days, dry_run=dry_run)
     done = "would be removed" if dry_run else "removed"

@@ -14,22 +14,18 @@ from nix_aurora_host.adopt.plan import Plan
 from nix_aurora_host.adopt.run import Done, execute, look, resume
 from nix_aurora_host.adopt.settings import find_proposal
 from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add_yes
-from nix_aurora_host.dialog import confirm, require_terminal, say
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
 from nix_aurora_host.errors import USAGE, CommandError
 from nix_aurora_host.text import printable
 
 
 def adopt(directory: str | None, *, yes: bool, dry_run: bool, check: bool, as_json: bool) -> int:
     """Take over the store in a directory, or the one that is found; return the exit code."""
-    if os.geteuid() != 0:
-        raise CommandError(
-            "cannot adopt a store: only root may change the store",
-            "sudo nix-aurora adopt",
-            code=USAGE,
-        )
+    require_root("adopt a store", "adopt")
     if paths.RELOCATED:
         raise CommandError(
-            "cannot adopt a store: in the relocated layout, store paths have another prefix",
+            "cannot adopt a store: the relocated layout has another store prefix; to have /nix, "
+            f"remove STORE_LAYOUT=relocated from {paths.SETTINGS} and reboot",
             "nix-aurora status",
             code=USAGE,
         )
@@ -59,7 +55,7 @@ def _adopt(
     os.umask(0o022)
     base_mount.require_mounted()
     if (unfinished := pending()) is not None and dry_run:
-        say(f"The takeover of {unfinished} has not ended. To finish it: sudo nix-aurora adopt")
+        say(f"The takeover of {unfinished} is not complete. To finish it: sudo nix-aurora adopt")
         return None, None
     if (done := resume()) is not None:
         return None, done

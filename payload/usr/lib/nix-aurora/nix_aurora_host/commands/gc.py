@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import subprocess
 
 from nix_aurora_host import paths, settings
@@ -14,8 +13,7 @@ from nix_aurora_host.commands.command import (
     add_json,
     add_yes,
 )
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
 from nix_aurora_host.gather.collection import gather_garbage
 from nix_aurora_host.report.collection import describe, render
 from nix_aurora_host.text import command, human
@@ -27,17 +25,23 @@ def enable(*, dry_run: bool) -> int:
     """Turn on automatic collection of garbage; return the exit code."""
     chosen = limits.choose_here()
     days = settings.gather_settings_file().days
-    say(f"gc: each week: generations older than {days} days, then what no root keeps")
     say(
-        f"gc: a build collects where less than {human(chosen.least)} are free, until "
-        f"{human(chosen.wanted)} are"
+        f"gc: every week, remove generations older than {days} days, then the store paths that no "
+        "root keeps"
+    )
+    say(
+        f"gc: if less than {human(chosen.least)} is free, a build collects garbage until "
+        f"{human(chosen.wanted)} is free"
     )
     if dry_run:
         return 0
-    _require_root("enable")
+    require_root("run gc enable", "gc enable")
     switch.turn_on(chosen)
     if not limits.is_included():
-        say(f"gc: {paths.NIX_CONF} does not include {paths.GC_CONF}: no build collects until:")
+        say(
+            f"gc: {paths.NIX_CONF} does not include {paths.GC_CONF}, so builds do not collect "
+            "garbage. To add the line, run:"
+        )
         append = command(["sudo", "tee", "--append", paths.CUSTOM_CONF])
         include = command(["printf", r"\n%s\n", f"!include {paths.GC_CONF}"])
         say(f"  {include} | {append}")
@@ -47,7 +51,7 @@ def enable(*, dry_run: bool) -> int:
 
 def disable() -> int:
     """Turn off automatic collection of garbage; return the exit code."""
-    _require_root("disable")
+    require_root("run gc disable", "gc disable")
     switch.turn_off()
     say("gc: disabled; garbage is collected only by: sudo nix-aurora gc run")
     return 0
@@ -55,12 +59,12 @@ def disable() -> int:
 
 def run(*, yes: bool, dry_run: bool) -> int:
     """Collect garbage now; return the exit code."""
-    _require_root("run")
+    require_root("run gc run", "gc run")
     days = settings.gather_settings_file().days
     if not dry_run and not yes:
         require_terminal("collect garbage", "gc run")
-        say(f"Profiles lose their generations that are older than {days} days, and cannot go back")
-        say("to them. Then what no profile, result or running program keeps is removed.")
+        say(f"Generations older than {days} days are removed. Profiles cannot go back to them.")
+        say("Then store paths that no profile, result or running program uses are removed.")
         if not confirm("collect garbage"):
             say("gc: nothing was removed")
             return 1
@@ -69,7 +73,7 @@ def run(*, yes: bool, dry_run: bool) -> int:
     if dry_run and code == 0:
         garbage = gather_garbage(settings.gather_settings_file())
         say(render(garbage).split("\n")[-1])
-        say("gc: what only those generations keep comes on top; nothing was removed")
+        say("gc: paths that only old generations keep are not counted; nothing was removed")
     return code
 
 
@@ -79,15 +83,6 @@ def show(*, as_json: bool) -> int:
     text = json.dumps(describe(garbage), indent=2) if as_json else render(garbage)
     print(text)
     return 0
-
-
-def _require_root(what: str) -> None:
-    if os.geteuid() != 0:
-        raise CommandError(
-            f"cannot run gc {what}: this needs root; nothing was changed",
-            f"sudo nix-aurora gc {what}",
-            code=USAGE,
-        )
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from nix_aurora_host import paths
 from nix_aurora_host.commands.command import Command, add_command, add_dry_run, add_json
-from nix_aurora_host.dialog import say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import require_root, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.gpu import gather_gpu
 from nix_aurora_host.gpu import build, drivers, nvidia, place
 from nix_aurora_host.gpu.facts import Gpu
@@ -29,8 +29,8 @@ def enable(wanted: str | None, *, software: bool, dry_run: bool) -> int:
     gpu = gather_gpu()
     if others := find_others(gpu):
         raise CommandError(
-            f"cannot enable the drivers: {others[0]}: expected nothing, or what nix-aurora has "
-            "made; nothing was changed",
+            f"cannot enable the drivers: {others[0]}: expected no file, or one that nix-aurora "
+            "created; nothing was changed",
             "nix-aurora gpu status",
         )
     installable = wanted or gpu.installable or _DEFAULT
@@ -70,7 +70,7 @@ def _tell(former: Gpu, target: str) -> None:
     if line := nvidia.describe(former.nvidia, drivers.find_nvidia(target)):
         say(f"gpu: {line}")
     if (read(f"{paths.RUN}/layout") or "").strip() == "namespace":
-        say("gpu: programs see the drivers inside nix-aurora shell, where /nix is")
+        say("gpu: programs find the drivers only inside nix-aurora shell")
 
 
 def disable(*, dry_run: bool) -> int:
@@ -93,12 +93,7 @@ def disable(*, dry_run: bool) -> int:
 
 
 def _require_root(words: list[str]) -> None:
-    if os.geteuid() != 0:
-        raise CommandError(
-            f"cannot run gpu {words[0]}: this needs root; nothing was changed",
-            command(["sudo", "nix-aurora", "gpu", *words]),
-            code=USAGE,
-        )
+    require_root(f"run gpu {words[0]}", command(["gpu", *words]))
 
 
 def _change(what: str, act: Callable[[], object]) -> None:

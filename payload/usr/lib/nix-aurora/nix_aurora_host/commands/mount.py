@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +15,8 @@ from nix_aurora_host.commands.command import (
     add_json,
     add_yes,
 )
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.former.facts import Trace
 from nix_aurora_host.former.mounter import find_mounter
 from nix_aurora_host.former.tree import Tree
@@ -43,7 +42,7 @@ def enable(*, yes: bool, now: bool, again: bool, dry_run: bool) -> int:
         say(line)
     if step is Step.NOTHING or dry_run:
         return 0
-    _require_root("enable")
+    require_root("run mount enable", "mount enable")
     if step is Step.ENABLE and not yes:
         require_terminal("enable mount", "mount enable")
         if not confirm("enable it"):
@@ -86,7 +85,7 @@ def disable() -> int:
     if reason := needless(nix_root):
         say(f"mount: {reason}: nothing was changed")
         return 0
-    _require_root("disable")
+    require_root("run mount disable", "mount disable")
     _change("disable", settings.ask_for_namespace)
     _change("disable", lambda: Path(paths.PENDING).unlink(missing_ok=True))
     kept = "; / keeps its /nix until the next boot: systemctl reboot" if nix_root.done else ""
@@ -101,7 +100,7 @@ def _move(*, root: bool) -> None:
         _systemctl("restart", paths.ROOT)
         if not _look().done:
             raise CommandError(
-                "cannot switch the running system to the new root: nothing was changed in it",
+                "cannot switch the running system to the new root; the system was not changed",
                 f"journalctl -b -u {paths.ROOT}",
             )
         _systemctl("start", paths.ROOT_GOOD)
@@ -115,20 +114,12 @@ def _move(*, root: bool) -> None:
         )
     say(f"mount: enabled; {paths.BASE} is mounted on /nix")
     if root and (laggards := gather_laggards()):
-        say(f"mount: these units do not see /nix until they are restarted: {listed(laggards)}")
+        names = listed(laggards)
+        say(f"mount: these units do not see /nix until you restart them or reboot: {names}")
 
 
 def _look() -> NixRoot:
     return gather_nix_root(settings.gather_settings_file())
-
-
-def _require_root(what: str) -> None:
-    if os.geteuid() != 0:
-        raise CommandError(
-            f"cannot run mount {what}: this needs root; nothing was changed",
-            f"sudo nix-aurora mount {what}",
-            code=USAGE,
-        )
 
 
 def _change(what: str, act: Callable[[], object]) -> None:

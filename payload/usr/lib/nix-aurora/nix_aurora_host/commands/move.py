@@ -6,8 +6,8 @@ import sqlite3
 
 from nix_aurora_host import paths
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer.locks import import_lock
 from nix_aurora_host.move.places import BEFORE
 from nix_aurora_host.move.plan import Plan, make_plan
@@ -95,12 +95,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _run(arguments: argparse.Namespace) -> int:
     words = ["--undo"] if arguments.undo else [arguments.directory]
-    if os.geteuid() != 0:
-        raise CommandError(
-            "cannot move the store: only root may change it",
-            command(["sudo", "nix-aurora", "move", *words]),
-            code=USAGE,
-        )
+    require_root("move the store", command(["move", *words]))
     if not (arguments.yes or arguments.dry_run):
         require_terminal("move the store", command(["move", *words]))
     os.umask(0o022)

@@ -10,8 +10,8 @@ from pathlib import Path
 from nix_aurora_host import base_mount, layouts, mounts, occupants, paths, removal, units
 from nix_aurora_host.collection import switch
 from nix_aurora_host.commands.command import Command, add_dry_run, add_yes
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gpu import place as gpu
 from nix_aurora_host.report.purge import tell_leftovers, tell_what_next
 from nix_aurora_host.system import names, run
@@ -34,19 +34,17 @@ _STARTED_AGAIN = "nothing was removed, and Nix is started again"
 
 def purge(*, yes: bool, dry_run: bool) -> int:
     """Remove store, profiles and database, and return the exit code."""
-    if not dry_run and os.geteuid() != 0:
-        raise CommandError(
-            "cannot purge the store: only root may remove it", "sudo nix-aurora purge", code=USAGE
-        )
+    if not dry_run:
+        require_root("purge the store", "purge")
     if not dry_run and not yes:
         require_terminal("purge the store", "purge")
     _refuse_link()
     base_mount.require_mounted()
     if _BASE.is_dir():
         size = human(removal.measure(paths.BASE))
-        say(f"{_BASE}: {size}: every store path, every profile, the database")
+        say(f"{_BASE}: {size} with every store path, every profile and the database")
     else:
-        say(f"{_BASE}: not there")
+        say(f"{_BASE}: no such directory")
     if dry_run:
         for path in gpu.find_made():
             say(f"{path}: would be removed")
@@ -87,8 +85,8 @@ def purge(*, yes: bool, dry_run: bool) -> int:
 def _refuse_link() -> None:
     if _BASE.is_symlink():
         raise CommandError(
-            f"cannot purge the store: {_BASE}: it is a link to {printable(str(_BASE.readlink()))}, "
-            "and purge follows no link; nothing was removed",
+            f"cannot purge the store: {_BASE}: expected a directory, got a link to "
+            f"{printable(str(_BASE.readlink()))}; nothing was removed",
             command(["ls", "-l", str(_BASE)]),
         )
 
@@ -121,9 +119,9 @@ def _refuse_while_used(so_far: str, patience: float = 0.0) -> None:
         return
     for pid, program in users[:10]:
         say(f"  process {pid}: {printable(program)}")
-    count = f"{len(users)} processes run" if len(users) > 1 else "1 process runs"
+    count = f"{len(users)} processes use" if len(users) > 1 else "1 process uses"
     raise CommandError(
-        f"cannot purge the store: {count} from it; {so_far}",
+        f"cannot purge the store: {count} it; {so_far}",
         command(["sudo", "kill", *(str(pid) for pid, _ in users)]),
     )
 

@@ -7,7 +7,6 @@ chose under a valid name. A copy of the database knows the hash of each register
 import argparse
 import fcntl
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -21,8 +20,8 @@ from nix_aurora_host.database import files, schema, sqlite
 from nix_aurora_host.database.newer import find_copy, find_newer, request_replacement
 from nix_aurora_host.database.recoverable import Found, find, insert
 from nix_aurora_host.database.rows import STORE_NAME
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.gather.closure import gather_closure
 from nix_aurora_host.text import human, printable
 
@@ -32,12 +31,7 @@ _IMPORT = "/usr/libexec/nix-aurora/import"
 
 def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Register the paths that the copies vouch for, and return the exit code."""
-    if os.geteuid() != 0:
-        raise CommandError(
-            "cannot recover the database: only root may register store paths",
-            "sudo nix-aurora recover",
-            code=USAGE,
-        )
+    require_root("recover the database", "recover")
     if not (yes or dry_run):
         require_terminal("recover the database", "recover")
     try:
@@ -52,7 +46,7 @@ def recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
 def _recover(*, yes: bool, dry_run: bool, as_json: bool) -> int:
     if (broken := _find_damage()) is not None:
         say(f"The database cannot be used: {printable(broken)}")
-        say("The import corrects it, restores it from a copy, or creates a new one.")
+        say("The import repairs it, restores it from a copy, or creates a new one.")
         if dry_run or not (yes or confirm("run the import")):
             if as_json:
                 _print(Found(broken=broken), registered=False)
@@ -91,14 +85,15 @@ def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
     )
     if (copy := find_copy(newer)) is None:
         raise CommandError(
-            f"cannot recover the database: {reason}, and there is no copy that it reads; nothing "
-            "was changed",
+            f"cannot recover the database: {reason}, and no copy has a schema that it reads; "
+            "nothing was changed",
             "sudo nix-aurora doctor",
         )
     say(f"A newer Nix has changed the database: {reason}")
     say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
-    say(f"The import restores it, and moves the newer database into {paths.ASIDE}.")
-    say("What was installed since then has to be installed again. To keep it, upgrade instead.")
+    say(f"The import restores this copy, and moves the newer database into {paths.ASIDE}.")
+    say("Packages that were installed after that must be installed again.")
+    say("To keep them, do not confirm, and upgrade the system instead.")
     if dry_run or not (yes or confirm("restore the copy")):
         if as_json:
             _print(Found(broken=reason), registered=False)
@@ -130,7 +125,7 @@ def _register(found: Found, *, yes: bool, dry_run: bool, as_json: bool) -> int:
     refused = due and not done
     if not dry_run and not refused and Path(paths.DATABASE_LOST).exists():
         files.remove(paths.DATABASE_LOST)
-        say("The daily copy of the database is on again.")
+        say("The daily copy of the database is enabled again.")
     if as_json:
         _print(found, registered=done)
     return 1 if refused and not dry_run else 0
@@ -177,7 +172,7 @@ def _tell(found: Found) -> None:
         say(f"Realisations of derivations that a copy confirms: {found.realisations}")
     if unfit := found.unfit:
         say(
-            "Store paths that a copy knows, but that cannot be registered; the next garbage "
+            "These store paths are in a copy, but cannot be registered. The next garbage "
             "collection deletes them:"
         )
         _list(f"{printable(_path(name))}: {printable(why)}" for name, why in unfit.items())
@@ -185,7 +180,7 @@ def _tell(found: Found) -> None:
         say("Links to store paths that are not registered. Install or build these paths again:")
         _list(f"{printable(root)}: {_path(name)}" for root, name in lost.items())
     if not (found.names or found.realisations or found.unfit or found.lost):
-        say("Every store path that a link keeps is registered.")
+        say("Every store path that a link leads to is registered.")
 
 
 def _list(lines: Iterable[str]) -> None:

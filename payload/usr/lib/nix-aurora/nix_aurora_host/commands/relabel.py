@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import re
 import subprocess
 from collections import Counter
@@ -11,8 +10,8 @@ from pathlib import Path
 
 from nix_aurora_host import paths
 from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add_yes
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.text import command as line_of
 from nix_aurora_host.text import printable
 
@@ -29,12 +28,7 @@ def relabel(*, yes: bool, dry_run: bool, as_json: bool) -> int:
         say("relabel: SELinux is off: nothing was changed")
         _print(Counter(), done=False, as_json=as_json)
         return 0
-    if os.geteuid() != 0:
-        raise CommandError(
-            "cannot label the store: only root may change labels",
-            "sudo nix-aurora relabel",
-            code=USAGE,
-        )
+    require_root("label the store", "relabel")
     if not (yes or dry_run):
         require_terminal("label the store", "relabel")
     say(f"Checking the labels in {paths.BASE}...")

@@ -2,12 +2,11 @@
 
 import argparse
 import json
-import os
 from collections.abc import Sequence
 
 from nix_aurora_host.commands.command import Command, add_dry_run, add_json, add_yes
-from nix_aurora_host.dialog import confirm, require_terminal, say
-from nix_aurora_host.errors import USAGE, CommandError
+from nix_aurora_host.dialog import confirm, require_root, require_terminal, say
+from nix_aurora_host.errors import CommandError
 from nix_aurora_host.former import plan, revive
 from nix_aurora_host.former.aside import SYSTEM_KINDS, Aside
 from nix_aurora_host.former.facts import Cure, Kind, Trace
@@ -22,18 +21,14 @@ _WRITTEN = {Kind.FSTAB, Kind.SCRIPT, Kind.SETTINGS}
 
 def set_aside(wanted: Sequence[str], *, yes: bool, dry_run: bool, as_json: bool) -> int:
     """Set aside the traces at ``wanted``, or all of them, and return the exit code."""
-    if os.geteuid() != 0 and not dry_run:
-        raise CommandError(
-            "cannot put anything aside: this needs root; nothing was changed",
-            command(["sudo", "nix-aurora", "set-aside", *wanted]),
-            code=USAGE,
-        )
+    if not dry_run:
+        require_root("set anything aside", command(["set-aside", *wanted]))
     aside = Aside()
     traces = plan.select(gather_former(), wanted, aside.has)
     if traces and not (yes or dry_run):
-        require_terminal("put this aside", command(["set-aside", *wanted]))
+        require_terminal("set this aside", command(["set-aside", *wanted]))
     _tell(traces)
-    if dry_run or (traces and not yes and not confirm("put this aside")):
+    if dry_run or (traces and not yes and not confirm("set this aside")):
         if not dry_run:
             say("set-aside: nothing was changed")
         _print(traces, {}, as_json=as_json)
@@ -45,9 +40,9 @@ def set_aside(wanted: Sequence[str], *, yes: bool, dry_run: bool, as_json: bool)
 
 def _tell(traces: Sequence[Trace]) -> None:
     if not traces:
-        say("set-aside: another Nix has left nothing to put aside")
+        say("set-aside: found nothing of another Nix")
         return
-    say(f"Left on this host by another Nix, and what is done to it (kept in {FORMER}):")
+    say(f"Another Nix left these. set-aside changes them, and keeps the files in {FORMER}:")
     for line in plan.render(traces):
         say(line)
     say("No store is touched, and nothing is deleted.")
@@ -84,8 +79,8 @@ def _put(aside: Aside, trace: Trace) -> str:
         return aside.put(trace)
     except OSError as error:
         raise CommandError(
-            f"cannot put {printable(trace.path)} aside: {error.strerror}; what was put aside "
-            f"before it is in {FORMER}",
+            f"cannot set aside {printable(trace.path)}: {error.strerror}; files that were set "
+            f"aside before are in {FORMER}",
             command(["findmnt", "--target", trace.path]),
         ) from error
 

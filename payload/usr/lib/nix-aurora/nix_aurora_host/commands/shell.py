@@ -22,7 +22,8 @@ def shell(command: Sequence[str]) -> NoReturn:
     """Become ``command``, or the user's shell if it is empty, with /nix and its environment."""
     if paths.RELOCATED:
         raise CommandError(
-            "cannot start a shell: this layout has no /nix, and its programs start everywhere",
+            "cannot start a shell with /nix: the relocated layout has none, and its programs start "
+            "in every shell",
             code=USAGE,
         )
     if not command and os.isatty(0) and os.isatty(2):

@@ -109,7 +109,9 @@ def _copy() -> str:
     except sqlite3.Error as error:
         if sqlite.is_broken(error):
             raise request_import(f"{paths.DATABASE}: {error}") from error
-        raise CommandError(f"cannot copy the database: {paths.DATABASE}: {error}") from error
+        raise CommandError(
+            f"cannot copy the database: {paths.DATABASE}: {error}", "sudo nix-aurora doctor"
+        ) from error
     digest = _digest(f"{new}/db.sqlite")
     for name in SCHEMAS:
         text = read_schema(paths.DATABASE_DIRECTORY, name)

@@ -27,8 +27,8 @@ def select(
     for path in wanted:
         if path != "/nix" and former.at(path) is None and not was_put_aside(path):
             raise CommandError(
-                f"cannot put {printable(path)} aside: no other Nix has left it on this host",
-                "nix-aurora doctor",
+                f"cannot set aside {printable(path)}: it does not belong to another Nix",
+                "sudo nix-aurora set-aside --dry-run",
                 code=USAGE,
             )
     chosen = [trace for trace in former.traces if trace.path in wanted]

@@ -60,8 +60,8 @@ def _busy(said: str) -> str:
     users = [f"process {pid}" for pid, _ in occupants.find_users()][:5]
     who = f" ({', '.join(users)})" if users else ""
     return (
-        f"cannot unmount /nix: {printable(said.strip())}{who}; the rest was put aside, and a "
-        "reboot unmounts it"
+        f"cannot unmount /nix: {printable(said.strip())}{who}; the rest was set aside; a reboot "
+        "unmounts /nix"
     )
 
 

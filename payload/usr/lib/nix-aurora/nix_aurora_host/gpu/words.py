@@ -54,7 +54,9 @@ def find_faults(gpu: Gpu) -> Iterator[tuple[Fault, str]]:
         message = f"graphics drivers: {printable(gpu.target)} is not in the store any more"
         yield Fault.LOST, message
     elif gpu.target not in gpu.kept:
-        message = f"graphics drivers: no root keeps {printable(gpu.target)} from being collected"
+        message = (
+            f"graphics drivers: the next garbage collection can delete {printable(gpu.target)}"
+        )
         yield Fault.UNROOTED, message
     elif gpu.link != gpu.target:
         where = "is missing" if gpu.link is None else "leads to the former drivers"

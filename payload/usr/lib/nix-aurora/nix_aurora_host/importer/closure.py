@@ -48,19 +48,21 @@ def read_closure() -> Closure:
     try:
         with open(paths.DESCRIPTION, encoding="utf-8") as file:
             text = file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise _fail(f"cannot be read: {error}") from error
+    except OSError as error:
+        raise _fail(error.strerror or str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _fail(f"expected UTF-8, got {error!r}") from error
     try:
         closure = parse_closure(text)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _fail(f"expected the closure's description, got {error!r}") from error
     if (got := closure_id(closure)) != closure.id:
-        raise _fail(f"expected that of closure {closure.id}, got that of {got}")
+        raise _fail(f"expected the closure {closure.id}, got {got}")
     return closure
 
 
 def _fail(reason: str) -> CommandError:
-    return CommandError(f"{paths.DESCRIPTION}: {reason}", REINSTALL)
+    return CommandError(f"cannot read the package: {paths.DESCRIPTION}: {reason}", REINSTALL)
 
 
 def parse_closure(text: str) -> Closure:

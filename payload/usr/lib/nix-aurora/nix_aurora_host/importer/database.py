@@ -69,7 +69,8 @@ def lock_lost(locks: ExitStack) -> None:
     lock = files.lock(paths.DATABASE_LOCK, fcntl.LOCK_EX, patience=_PATIENCE)
     if not locks.enter_context(lock):
         raise CommandError(
-            f"cannot lock {paths.DATABASE_LOCK}: a nix command of root uses it",
+            f"cannot lock {paths.DATABASE_LOCK}: a nix command of root uses it; when it has ended, "
+            "import again",
             "sudo systemctl restart nix-setup.service",
         )
 

@@ -64,5 +64,7 @@ def _load(
     )
     if done.returncode:
         raise CommandError(
-            f"cannot register store paths: {paths.STATE}/db: see above", "sudo nix-aurora doctor"
+            f"cannot register store paths: {paths.STATE}/db: nix-store: exit code "
+            f"{done.returncode}",
+            "sudo nix-aurora doctor",
         )

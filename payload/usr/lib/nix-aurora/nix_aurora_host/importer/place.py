@@ -26,7 +26,7 @@ def place(closure: Closure, names: set[str]) -> None:
         if os.path.lexists(path):
             if is_same(closure, name):
                 continue
-            say(f"{path} is not what it should be")
+            say(f"{path} differs from the package: replacing it")
             set_aside(path)
         new.append(name)
     for name in new:

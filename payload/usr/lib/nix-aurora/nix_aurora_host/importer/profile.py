@@ -33,7 +33,7 @@ def update_profile(closure: Closure) -> None:
             return
         ours = [os.path.realpath(f"{paths.ROOTS}/{role}/bin/nix") for role in ("nix", "profile")]
         if shown not in ours:
-            say(f"the default profile has another Nix, which stays: {shown}")
+            say(f"the default profile contains another Nix, which is kept: {shown}")
             return
         # This comes first: if this run is killed, the next one recognizes the new path as ours.
         add_root("profile")
@@ -88,7 +88,8 @@ def _run(*command: str) -> str:
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise CommandError(
-            f"cannot update the default profile: {paths.PROFILE}: see above",
+            f"cannot update the default profile: {paths.PROFILE}: {os.path.basename(command[0])}: "
+            f"exit code {done.returncode}",
             "sudo nix-aurora doctor",
         )
     return done.stdout

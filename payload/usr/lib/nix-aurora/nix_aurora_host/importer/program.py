@@ -61,7 +61,7 @@ def _find_store() -> None:
         pass  # there is none
     if paths.RELOCATED:
         raise CommandError(
-            f"cannot use {paths.PREFIX}: it is not the store",
+            f"cannot use {paths.PREFIX}: the store is not mounted there",
             f"sudo systemctl restart {paths.STORE_MOUNT} {paths.SETUP}",
         )
     sys.stdout.flush()

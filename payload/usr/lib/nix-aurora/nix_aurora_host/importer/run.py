@@ -123,5 +123,6 @@ def _take_label() -> None:
     attribute = "security.selinux"
     try:
         os.setxattr(f"{paths.WORK}/store", attribute, os.getxattr(paths.STORE, attribute))
-    except OSError:
-        say(f"{paths.WORK}/store cannot be labeled like {paths.STORE}: nix-aurora relabel")
+    except OSError as error:
+        message = f"cannot label {paths.WORK}/store like {paths.STORE}: {error.strerror}"
+        say(message, "sudo nix-aurora relabel")

@@ -7,6 +7,7 @@ from nix_aurora_host.importer.say import say
 from nix_aurora_host.sysusers import GROUP, read_members
 
 _OURS = "nix-aurora.conf"
+_HINT = "sudo nix-aurora doctor"
 
 
 def prepare() -> None:
@@ -20,16 +21,16 @@ def prepare() -> None:
         import subprocess  # noqa: PLC0415 - it takes a while to load
 
         if subprocess.run(["systemd-sysusers", _OURS], check=False).returncode:
-            say("the build users cannot be made: nix-aurora doctor")
+            say("cannot create the build users: systemd-sysusers failed", _HINT)
         if subprocess.run(["systemd-tmpfiles", "--create", _OURS], check=False).returncode:
-            say(f"{paths.HOME} cannot be made: nix-aurora doctor")
+            say(f"cannot create {paths.HOME}: systemd-tmpfiles failed", _HINT)
         present = has_build_users()
     if not present:
         # rpm-ostree puts a layered package's users into /usr/lib, for the host's nss-altfiles.
         from nix_aurora_host import build_users  # noqa: PLC0415 - seldom needed
 
         if build_users.main():
-            say("cannot write the build users into /etc; hint: sudo nix-aurora doctor")
+            say("cannot write the build users into /etc", _HINT)
             return
     if os.path.lexists(paths.USERS_MISSING):
         os.unlink(paths.USERS_MISSING)

@@ -103,7 +103,7 @@ def _require_plain_base() -> None:
     elif not os.path.isdir(paths.STORE):
         reason, hint = "it has no store", "sudo nix-aurora doctor"
     elif os.path.lexists(paths.ADOPTION):
-        reason, hint = "a takeover has not ended", "sudo nix-aurora adopt"
+        reason, hint = "a takeover is not complete", "sudo nix-aurora adopt"
     elif os.path.lexists(BEFORE):
         reason, hint = f"a former move has left {BEFORE}", f"ls -A {BEFORE}"
     if reason:

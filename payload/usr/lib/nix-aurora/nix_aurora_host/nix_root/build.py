@@ -35,7 +35,7 @@ def build(mounts: list[Mount], kernel: str) -> str | None:
     avoided = boots.read_text(paths.AVOIDED) or ""
     for kind in _KINDS:
         if boots.is_avoided(avoided, kind, kernel):
-            say(f"skipping the kind {kind}, which failed with this kernel")
+            say(f"skipping the root directory of kind {kind}: it failed with this kernel")
             continue
         bound = _stack(kind, root, places)
         if bound is not None:
@@ -72,7 +72,7 @@ def _stack(kind: str, root: Mount, places: list[str]) -> list[str] | None:
     try:
         _mount(f"/:{_LAYER}", root)
     except OSError as error:
-        say(f"this kernel stacks no overlay on /: {error.strerror}")
+        say(f"this kernel cannot mount an overlay of /: {error.strerror}")
         return None
     return []
 
@@ -145,4 +145,6 @@ def _carry_over(places: list[str], *, usr_is_mount: bool) -> None:
 def _require_same(place: str) -> None:
     """Raise CommandError unless the new root shows the same as the host at ``place``."""
     if not os.path.samestat(os.stat(place), os.stat(f"{NEW}{place}")):
-        raise CommandError(f"cannot carry over {place}: the new root has something else there")
+        raise CommandError(
+            f"cannot bind {place} into the new root: expected the same directory, got another"
+        )

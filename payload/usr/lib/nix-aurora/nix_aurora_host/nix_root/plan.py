@@ -66,8 +66,9 @@ def _refuse_enable(nix_root: NixRoot, *, now: bool, again: bool) -> None:
         )
     if now and nix_root.off:
         raise CommandError(
-            f"cannot enable mount: this boot has the kernel argument {paths.ROOT_OFF}",
-            "sudo nix-aurora mount enable, and reboot without it",
+            f"cannot enable mount now: this boot has the kernel argument {paths.ROOT_OFF}; enable "
+            "it without --now, then reboot without the argument",
+            "sudo nix-aurora mount enable",
             code=USAGE,
         )
 

@@ -53,7 +53,7 @@ def _run() -> None:
     layout = ask.ask_layout()
     if layout not in {"auto", "mount"}:
         remove(paths.UNMOVED)
-        say(f"{paths.SETTINGS} asks for STORE_LAYOUT={layout}: / stays as it is")
+        say(f"{paths.SETTINGS} sets STORE_LAYOUT={layout}: the root directory is not changed")
         return
     mounts = read_mounts()
     stay = decide(
@@ -108,7 +108,7 @@ def _stay(stay: Stay) -> None:
     if stay.word == unmoved.LATE and os.path.exists(paths.UNMOVED):
         return
     note(paths.UNMOVED, stay.word)
-    say(f"/ stays without /nix: {stay.reason}")
+    say(f"cannot add /nix to the root directory: {stay.reason}")
     hint(stay.hint)
 
 

@@ -42,7 +42,7 @@ def _explain_unmoved(nix_root: NixRoot) -> tuple[str, ...]:
         return f"no /nix: {paths.ROOT} failed", f"to see why: journalctl -b -u {paths.ROOT}"
     if nix_root.unmoved is Unmoved.ANOTHER:
         another = "no /nix: another Nix would have mounted its store on it in this boot"
-        return another, "to put that aside: sudo nix-aurora set-aside, and reboot"
+        return another, "to set that aside: sudo nix-aurora set-aside, and reboot"
     return "no /nix yet: the next boot creates it", "systemctl reboot"
 
 

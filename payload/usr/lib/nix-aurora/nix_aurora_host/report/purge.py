@@ -52,8 +52,8 @@ def tell_what_next(units: Sequence[str]) -> None:
     """Print how to import Nix again, by starting ``units``, and how to remove the package."""
     if not Path(paths.PACKAGE, "closure.json").exists():
         return
-    say("The package is still installed, with the group nixbld, its users, and your settings in")
-    say("/etc. The next boot imports Nix again. To import it now:")
+    say("The package, the group nixbld, its users and your settings in /etc are still installed.")
+    say("The next boot imports Nix again. To import it now:")
     say(f"  sudo systemctl start {' '.join(units)}")
     how = how_to_remove(gather_host(ask_rpm_ostree=True))
     say(f"To remove the package: {how}. Then, to remove its users:")
