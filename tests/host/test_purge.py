@@ -60,7 +60,7 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     result = host.run("nix-aurora purge --yes")
     assert "/var/lib/nix: removed\n" in result.stderr
     assert "/var/home/tester/.nix-profile\n" in result.stderr
-    assert "MiB: every store path" in result.stderr
+    assert "MiB with every store path" in result.stderr
     host.run('[ ! -e /var/lib/nix ] && ! mountpoint /nix && [ -z "$(ls -A /nix)" ]')
     assert host.read("/var/precious/file") == "kept\n"
     assert host.failed_units() == []
