@@ -32,7 +32,7 @@ repo_gpgcheck=1
 gpgkey={url}/{key}
 """
 _UNSIGNED_REPO = """\
-# Not signed: whoever can change these files can run what they like as root on each host.
+# Not signed: anybody who can change these files can run any program as root on each host.
 [nix-aurora]
 name=Nix for Fedora Atomic desktops (not signed)
 baseurl={url}

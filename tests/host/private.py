@@ -3,7 +3,7 @@
     private.py CERTIFICATE CACHE TARBALL
 
 At 127.0.0.1:443, cache.example.com has the files of the directory CACHE for a user with a
-password, and api.github.com one repository, of the file TARBALL, for whoever has the token. Each
+password, and api.github.com one repository, of the file TARBALL, for clients with the token. Each
 request is a line on stdout: who asked, by the owner of the socket, for what, and the answer.
 """
 

@@ -32,7 +32,7 @@ _EFFECT = {
     "require-sigs": "store paths are taken from anybody who offers them",
     "sandbox": "builds see the host's files and network",
     "sandbox-fallback": "builds run without a sandbox where none can be made",
-    "trusted-users": "whoever it names is root in all but name; name users one by one",
+    "trusted-users": "the users in it can do anything that root can; name users one by one",
 }
 
 
