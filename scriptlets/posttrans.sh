@@ -1,5 +1,4 @@
-# Modules that cannot be compiled are reported, and work uncompiled.
-/usr/libexec/nix-aurora/compile-modules || :
+/usr/libexec/nix-aurora/compile-modules
 # On a running system that does not boot an image, start the new Nix without a reboot. Units that
 # the administrator has disabled or masked stay as they are. The package is already installed, so a
 # failure of systemctl is only reported; the next boot retries.

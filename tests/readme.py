@@ -44,7 +44,7 @@ def file_block(heading: str, page: str, language: str) -> str:
 
 
 def _section(heading: str, page: str) -> str:
-    # A comment in a block looks like a heading; it is indented while the sections are told apart.
+    # A comment in a block looks like a heading, so it gets a prefix while the page is split.
     text = _FENCED.sub(lambda block: re.sub(r"(?m)^#", "\0#", block[0]), read(page))
     _, *parts = _SECTION.split(text)
     sections = dict(zip(parts[::2], parts[1::2], strict=True))

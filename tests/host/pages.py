@@ -95,10 +95,10 @@ cd
 state=~/.local/state
 roots=$state/home-manager/gcroots
 nix-build --quiet --no-out-link --expr '{ }'
-nix-env --query >/dev/null 2>&1 || :
+nix-env --query >/dev/null 2>&1 || : # it creates the user's profiles; its result does not count
 mkdir -p $roots
 nix-store --realise $generation --add-root $roots/new-home >/dev/null
-old=$(readlink -e $roots/current-home || :)
+old=$(readlink -e $roots/current-home || :) # the first generation replaces none
 if [ "$old" != $generation ]; then
     nix-env --profile $state/nix/profiles/home-manager --set $generation
 fi

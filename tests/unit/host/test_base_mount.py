@@ -1,5 +1,7 @@
 """The file system of the store's own: expected, mounted, or missing."""
 
+import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -7,6 +9,8 @@ from nix_aurora_host import await_setup, base_mount, cli, paths
 from nix_aurora_host.errors import CommandError
 from nix_aurora_host.importer import program
 from nix_aurora_host.mounts import Mount
+
+TOP = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,37 @@ def test_the_topmost_mount_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     first, second = (Mount(str(tmp_path / "disk"), source=source) for source in "ab")
     assert base_mount.find([Mount("/"), first, second]) is second
     assert base_mount.find([Mount("/"), Mount(f"{tmp_path}/disk/below")]) is None
+
+
+@pytest.mark.parametrize(
+    ("etc", "generator", "missing"),
+    [
+        (None, None, False),
+        ("unit", None, True),
+        (None, "unit", True),
+        ("/dev/null", "unit", False),
+        ("gone", None, True),
+    ],
+)
+def test_with_nix_decides_as_the_modules_do(
+    etc: str | None, generator: str | None, missing: bool, tmp_path: Path
+) -> None:
+    text = (TOP / "payload/usr/libexec/nix-aurora/with-nix").read_text(encoding="utf-8")
+    function = re.findall(r"^is_mount_missing\(\) \{\n.*?^\}\n", text, re.MULTILINE | re.DOTALL)[0]
+    listed = re.findall(r"(/\S+/system(?:d/generator)?)[; \\\n]", function)
+    assert tuple(listed) == base_mount._FOLDERS
+    for folder in listed:
+        function = function.replace(f" {folder}", f" {tmp_path}{folder}", 1)
+    (tmp_path / "unit").touch()
+    for folder, target in zip((listed[0], listed[2]), (etc, generator), strict=True):
+        Path(f"{tmp_path}{folder}").mkdir(parents=True)
+        if target is not None:
+            Path(f"{tmp_path}{folder}", base_mount.UNIT).symlink_to(tmp_path / target)
+    function = function.replace("/usr/bin/mountpoint", "/bin/false")
+    code = subprocess.run(["bash", "-euc", f"base=/x\n{function}\nis_mount_missing"], check=False)
+    assert (code.returncode == 0) == missing
+    folders = [f"{tmp_path}{folder}" for folder in listed]
+    assert base_mount.is_expected(folders) == missing
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
-"""The file system of its own that may be mounted on /var/lib/nix, as systemd has been told.
+"""The file system that an administrator may have mounted on /var/lib/nix.
 
-While it is missing, what lies below its mount point is not the store, and stays as it is.
+While it is missing, the directory below its mount point is not the store, and nothing changes it.
 """
 
 import os
@@ -12,7 +12,8 @@ from nix_aurora_host.mounts import Mount, read_mounts
 from nix_aurora_host.text import command
 
 UNIT = "var-lib-nix.mount"
-# Where systemd has the unit from: an administrator, or its generator for /etc/fstab.
+# The folders of an administrator's unit and of systemd's generator for /etc/fstab, in the order in
+# which systemd searches them: systemd.unit(5). `with-nix` has the same list.
 _FOLDERS = (
     "/etc/systemd/system",
     "/run/systemd/system",
@@ -23,7 +24,7 @@ _FOLDERS = (
 
 
 def is_expected(folders: Sequence[str] = _FOLDERS) -> bool:
-    """Return whether a file system of its own is to be mounted on /var/lib/nix."""
+    """Return whether systemd has a unit that mounts a file system on /var/lib/nix."""
     found = next((f"{folder}/{UNIT}" for folder in folders if _has(folder)), None)
     return found is not None and os.path.realpath(found) != "/dev/null"  # masked
 
@@ -33,7 +34,7 @@ def _has(folder: str) -> bool:
 
 
 def find(mounts: Sequence[Mount]) -> Mount | None:
-    """Return what is mounted on /var/lib/nix; None where that is a directory like others."""
+    """Return the mount on /var/lib/nix; None if that is an ordinary directory."""
     base = os.path.realpath(paths.BASE)
     return next((mount for mount in reversed(mounts) if mount.point == base), None)
 
@@ -44,7 +45,7 @@ def is_missing() -> bool:
 
 
 def require_mounted() -> None:
-    """Raise CommandError where it is missing: nothing else is the store."""
+    """Raise CommandError if that file system is missing."""
     if is_missing():
         steps = " && ".join(f"sudo {command(words)}" for words in start_commands())
         raise CommandError(
@@ -53,10 +54,15 @@ def require_mounted() -> None:
 
 
 def start_commands() -> tuple[tuple[str, ...], ...]:
-    """Return the commands of root's that mount it, and start what waits for it."""
+    """Return the commands with which root mounts it and starts the units that need it."""
     return (
         ("systemctl", "start", UNIT),
-        ("systemd-tmpfiles", "--create", "nix-aurora.conf"),  # a new one has no frame yet
-        ("systemctl", "restart", paths.STORE_MOUNT, paths.SETUP),  # /nix may show what is below
+        ("systemd-tmpfiles", "--create", "nix-aurora.conf"),  # a new file system is empty
+        (
+            "systemctl",
+            "restart",
+            paths.STORE_MOUNT,
+            paths.SETUP,
+        ),  # it may show the directory below
         ("systemctl", "start", paths.SOCKET),
     )

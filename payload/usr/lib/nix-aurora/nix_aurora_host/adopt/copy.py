@@ -81,7 +81,7 @@ def require_space(size: int, *, shared: bool) -> None:
         raise CommandError(
             f"cannot copy the store: {paths.HOME}: expected {human(need)} of free space, got "
             f"{human(free)}; nothing was changed",
-            "sudo nix-collect-garbage",
+            "sudo nix-aurora gc run",
         )
 
 

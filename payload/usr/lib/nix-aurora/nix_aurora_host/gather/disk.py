@@ -1,4 +1,4 @@
-"""What /var/lib/nix lies on: a file system of its own, a link, a btrfs without checksums."""
+"""The place of /var/lib/nix: a separate file system, a link, a btrfs without checksums."""
 
 import fcntl
 import os
@@ -21,13 +21,13 @@ _UNSUMMED = {"nodatacow", "nodatasum"}
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """What is special about the place of the store.
+    """The properties of the place of the store.
 
-    ``missing`` means that a file system of its own is expected and not mounted. ``link`` is where
-    a link leads that /var/lib/nix is, and ``lasting`` that boots mount the disk behind it.
-    ``unsummed`` is the option by which the whole btrfs has no
-    checksums, ``nocow`` are the directories whose new files have none. ``before`` means that a
-    move has left the former store.
+    ``missing`` means that a separate file system is expected and not mounted. If /var/lib/nix is a
+    link, ``link`` is its target, and ``lasting`` means that each boot mounts that target's disk.
+    ``unsummed`` is the mount option that turns off the checksums of a btrfs, and ``nocow`` are the
+    directories whose new files have no checksums. ``before`` means that the store from before a
+    move still exists.
     """
 
     missing: bool = False
@@ -42,7 +42,7 @@ class Disk:
 
 
 def gather_disk() -> Disk:
-    """Look at what the store lies on."""
+    """Return the properties of the place of the store."""
     mounts = read_mounts()
     base = os.path.realpath(paths.BASE)
     mount = find_mount(base, mounts)
@@ -61,21 +61,21 @@ def gather_disk() -> Disk:
 
 
 def _is_lasting(mount: Mount | None) -> bool:
-    """Return whether boots make a mount: the image's, or a line's of fstab."""
+    """Return whether each boot creates a mount: by the image, or by a line of fstab."""
     lines = fstab.parse(os.fsencode(read(fstab.FILE) or ""))
     points = {os.path.realpath(line.point) for line in lines}
     return mount is None or mount.point in points | _OF_THE_IMAGE
 
 
 def find_unsummed(mount: Mount) -> str | None:
-    """Return the option of a btrfs that has it keep no checksums: btrfs(5)."""
+    """Return the option that turns off the checksums of a btrfs: btrfs(5)."""
     return next((name for name in mount.options.split(",") if name in _UNSUMMED), None)
 
 
 def _is_nocow(path: str) -> bool:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:  # not there, or not for this user
+    except OSError:  # missing, or this user may not open it
         return False
     try:
         return bool(struct.unpack("L", fcntl.ioctl(descriptor, _GETFLAGS, bytes(8)))[0] & _NOCOW)

@@ -1,7 +1,7 @@
-"""The whole of /var/lib/nix, copied to another file system, and compared with the copy.
+"""Copy /var/lib/nix to another file system, and compare the copy with the original.
 
-The copy has everything that a file can have: owners, modes, times, links between equal files,
-access control lists, SELinux labels and other attributes. Sockets are left out: systemd makes them.
+The copy keeps owners, modes, times, hard links, access control lists, SELinux labels and other
+attributes. It has no sockets, because systemd creates them.
 """
 
 import errno
@@ -18,11 +18,11 @@ from nix_aurora_host.move.places import KEPT, MARKER
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MAKE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_ONE_FILE_SYSTEM = "btrfs."  # attributes that say how one file system stores a file
+_ONE_FILE_SYSTEM = "btrfs."  # attributes for the way in which one file system stores a file
 
 
 def copy(source: str, target: str, progress: Progress) -> int:
-    """Copy what is in a directory into another; return how many names that were."""
+    """Copy the content of a directory into another; return the number of names."""
     links: dict[tuple[int, int], str] = {}
     directories = []
     count = 0
@@ -49,12 +49,12 @@ def _entries(top: str) -> Iterator[Entry]:
 
 
 def _name(entry: Entry) -> str:
-    """Return a name of an entry that holds whatever users rename meanwhile, until the next."""
+    """Return a path that is valid until the next entry, even if users rename directories."""
     return f"/proc/self/fd/{entry.directory}/{entry.name}"
 
 
 def _link(entry: Entry, new: str, links: dict[tuple[int, int], str]) -> bool:
-    """Link a file that was copied by another name; return whether it was."""
+    """Link a file to a copy under its other name; return whether there was one."""
     if entry.status.st_nlink < 2:
         return False
     first = links.setdefault((entry.status.st_dev, entry.status.st_ino), new)
@@ -66,7 +66,7 @@ def _link(entry: Entry, new: str, links: dict[tuple[int, int], str]) -> bool:
         if error.errno != errno.EMLINK:
             raise
         links[entry.status.st_dev, entry.status.st_ino] = new
-        return False  # it has as many names as a file can have there
+        return False  # a file cannot have more names there
     return True
 
 
@@ -108,7 +108,7 @@ def _take_over(new: str, status: os.stat_result, attributes: dict[str, bytes]) -
 
 
 def find_difference(source: str, target: str) -> str | None:
-    """Return the path at which a copy first differs from the original; None where it does not."""
+    """Return the first path at which a copy differs from the original; None if it is equal."""
     one, other = os.lstat(source), os.lstat(target)
     if _look(one) != _look(other) or _attributes(source) != _attributes(target):
         return "."
@@ -122,7 +122,7 @@ def find_difference(source: str, target: str) -> str | None:
 
 
 def _look(status: os.stat_result) -> tuple[int, ...]:
-    """Return what has to be the same; not every file system keeps parts of a second."""
+    """Return the values to compare. Not every file system stores fractions of a second."""
     seconds = status.st_mtime_ns // 1_000_000_000
     regular = (status.st_size,) if stat.S_ISREG(status.st_mode) else ()
     return (status.st_mode, status.st_uid, status.st_gid, seconds, *regular)

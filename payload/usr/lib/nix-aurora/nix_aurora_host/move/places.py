@@ -1,4 +1,4 @@
-"""Where a move keeps what it does not need at once."""
+"""The files and directories that a move creates or leaves in place."""
 
 from nix_aurora_host import paths
 
@@ -6,7 +6,7 @@ BEFORE = f"{paths.BASE}.before-move"
 """The former store, until an administrator removes it."""
 
 MARKER = ".nix-aurora-move"
-"""At the top of a copy that is not in use yet: all that is beside it was copied."""
+"""The marker of a copy that is not in use yet: everything beside it was copied."""
 
 KEPT = "lost+found"
-"""What a new ext4 or XFS may have, and what no store has."""
+"""A directory that a new file system may have, and a store never has."""

@@ -1,4 +1,4 @@
-"""What a move would do, or why it is refused; nothing is changed yet."""
+"""Plan a move, or refuse it. Nothing is changed yet."""
 
 import os
 import re
@@ -24,8 +24,8 @@ _SPARE = 64 << 20  # bytes that the file system keeps free
 class Plan:
     """A move to the file system that ``line`` of fstab mounts on ``directory``.
 
-    ``size`` is how many bytes the store takes, ``free`` how many there are. ``again`` tells whether
-    an interrupted copy is removed first.
+    ``size`` is the store's size in bytes, ``free`` the free space. ``again`` means that an
+    interrupted copy is removed first.
     """
 
     directory: str
@@ -46,13 +46,13 @@ def rephrased() -> Iterator[None]:
 
 
 def require_unused() -> None:
-    """Raise CommandError where programs run from the store, or something is mounted inside it."""
+    """Raise CommandError if programs use the store, or something is mounted inside it."""
     with rephrased():
         check_unused(paths.BASE)
 
 
 def make_plan(directory: str) -> Plan:
-    """Look at the store and at the file system; raise CommandError where it is not fit."""
+    """Return the plan; raise CommandError if the store or the file system does not allow a move."""
     _require_plain_base()
     target = os.path.realpath(directory)
     name = printable(target)
@@ -83,15 +83,15 @@ def make_plan(directory: str) -> Plan:
         raise CommandError(
             f"cannot move the store: {name}: expected {human(size + _SPARE)} of free space, got "
             f"{human(free)}; nothing was changed",
-            "sudo nix-collect-garbage",
+            "sudo nix-aurora gc run",
         )
     return Plan(target, line, size, free, MARKER in names)
 
 
 def _require_plain_base() -> None:
-    """Raise CommandError for what doctor, or the takeover that has not ended, has to change first.
+    """Raise CommandError if /var/lib/nix is not an ordinary directory with a store.
 
-    A mount on /var/lib/nix has no former store that could be kept beside it.
+    A mount on /var/lib/nix is refused, because its store could not be kept beside the new one.
     """
     base, reason, hint = paths.BASE, "", ""
     if os.path.islink(base):

@@ -1,4 +1,4 @@
-"""The steps of a move, in their order, and the way back."""
+"""Run the steps of a move in their order, finish an interrupted move, and undo a move."""
 
 import os
 import sqlite3
@@ -22,14 +22,14 @@ from nix_aurora_host.system import Outcome, run
 from nix_aurora_host.text import command, printable
 
 BY = "move"
-"""Whose comment in fstab it is."""
+"""The name of the command in its comment in fstab."""
 
 _PATIENCE = 5.0  # seconds, for processes that were killed
-_LONG = 600.0  # seconds, for a device that is awaited
+_LONG = 600.0  # seconds, for a device that is slow to appear
 
 
 def execute(plan: Plan, *, check: bool) -> int:
-    """Move the store; return how many names were copied. Raise CommandError where it stays."""
+    """Move the store; return the number of copied names. Raise CommandError if it cannot."""
     active = units.stop()
     try:
         with checks.locked(paths.STATE):
@@ -54,7 +54,7 @@ def _copy(plan: Plan) -> int:
 
 
 def _empty(directory: str) -> None:
-    """Remove what an interrupted copy has left, and what says so last."""
+    """Remove an interrupted copy, but keep its marker."""
     for name in sorted(set(os.listdir(directory)) - {KEPT, MARKER}):
         path = f"{directory}/{name}"
         if os.path.isdir(path) and not os.path.islink(path):
@@ -65,7 +65,7 @@ def _empty(directory: str) -> None:
 
 
 def _verify(plan: Plan, *, check: bool) -> None:
-    """Compare the copy with the original, and its content with what the database has recorded."""
+    """Compare the copy with the original, and its content with the hashes in the database."""
     directory, name = plan.directory, printable(plan.directory)
     say("comparing the copy")
     if (path := copy.find_difference(paths.BASE, directory)) is not None:
@@ -103,7 +103,7 @@ _CHECKED = (paths.STORE, paths.DATABASE)
 
 
 def _switch(plan: Plan) -> None:
-    """Mount the copy in place of the original, which gets another name."""
+    """Rename the original, and mount the copy in its place."""
     edit.edit(fstab.FILE, lambda text: fstab.move_line(text, plan.line, by=BY))
     try:
         _systemctl("daemon-reload")
@@ -126,10 +126,10 @@ def is_unfinished() -> bool:
 
 
 def finish() -> None:
-    """Finish such a move: the former store, if it lies below the mount, gets a name of its own."""
+    """Finish such a move: rename the former store if it is still below the mount."""
     active = units.stop()
     try:
-        with checks.locked(paths.STATE):  # waits for what is at work
+        with checks.locked(paths.STATE):  # waits for running Nix processes
             require_unused()
         _unmount_shown()
         _unmount(paths.BASE)
@@ -162,7 +162,7 @@ def _mount() -> None:
 
 
 def undo() -> None:
-    """Return to the store from before the last move; raise CommandError where it is not there."""
+    """Return to the store from before the last move; raise CommandError if it is missing."""
     _require_former()
     active = units.stop()
     try:
@@ -186,7 +186,7 @@ def _require_former() -> None:
 
 
 def _go_back() -> None:
-    """Undo a switch, from wherever it came to: each boot in between has one of the stores whole."""
+    """Undo a switch after any of its steps. A boot between two steps finds one complete store."""
     while base_mount.find(read_mounts()) is not None:
         _unmount(paths.BASE)
     if os.path.lexists(BEFORE):
@@ -205,7 +205,7 @@ def _go_back() -> None:
 
 
 def _remove_frame() -> None:
-    """Remove the mount point with the empty directories that systemd-tmpfiles makes in it."""
+    """Remove the mount point with the empty directories that systemd-tmpfiles created in it."""
     for directory, _, _ in os.walk(paths.BASE, topdown=False):
         try:
             os.rmdir(directory)
@@ -218,13 +218,13 @@ def _remove_frame() -> None:
 
 
 def _unmount_shown() -> None:
-    """Take /nix away; every unit that needs it is stopped."""
+    """Unmount /nix. Every unit that needs it is stopped."""
     if _is_mounted(paths.AT):
         _unmount(paths.AT)
 
 
 def _is_mounted(point: str) -> bool:
-    """Return whether a directory is a mount point, also of the file system that it lies on."""
+    """Return whether a directory is a mount point, even for a bind on the same file system."""
     path = os.path.realpath(point)
     return any(mount.point == path for mount in read_mounts())
 
