@@ -31,7 +31,7 @@ _NIX, _GLIBC, _BUSYBOX, _CERTIFICATES, _UNITS = (
     "nix-setup-systemd",
 )
 _RENAMED = {_GLIBC: "glibc", _BUSYBOX: "busybox", _CERTIFICATES: "nss-cacert"}
-# Keys of the paths that do not belong to a single package.
+# These are keys of paths that do not belong to a single package.
 _CLI, _MANUAL, _SHELL, _CONF = "nix-cli", "nix-manual", "sandbox-shell", "nix-sandbox.conf"
 _EXPECTED_IN_NIX = (
     *("bin/nix", "bin/nix-daemon", "bin/nix-store", "libexec/nix/build-remote"),
@@ -78,7 +78,7 @@ def make(
     store.mkdir(parents=True)
     _lay_out(names, trees, store, architecture)
     for key, name in names.items():
-        if key == _GLIBC:  # it finds itself; its loader would not keep a RUNPATH
+        if key == _GLIBC:  # glibc finds its own files; its loader keeps no RUNPATH
             elf.detach_glibc(store / name / "lib", architecture)
         else:
             _patch(store / name, names, libraries.provider, architecture)

@@ -44,7 +44,7 @@ def require_keyring() -> Path:
 
 
 def explain(error: AuroraError, mirror: str) -> AuroraError:
-    """Return the error to raise for a failed download; an untrusted mirror gets a separate one."""
+    """Return the error to raise for a failed download; an untrusted mirror has its own message."""
     if not _DISTRUST.search(str(error)):
         return error
     return VerificationError(
@@ -78,7 +78,7 @@ def mirror_of_apt() -> str | None:
 def _mirror_of_mmdebstrap(suite: str) -> str:
     with tempfile.TemporaryDirectory(prefix="mmdebstrap-") as place:
         copy = Path(place, "sources.list")
-        # As an ordinary user: this mounts and installs nothing.
+        # mmdebstrap runs as an ordinary user here, since it mounts and installs nothing.
         options = ["--quiet", "--mode=chrootless", "--variant=custom"]
         command = ["mmdebstrap", *options, f"--setup-hook={_COPY_SOURCES}", suite, f"{place}/root"]
         environment = {**os.environ, "COPY": str(copy)}
