@@ -23,7 +23,7 @@ mount -t tmpfs -o mode=0755 initramfs "$place"
 cd "$place"
 mkdir sysroot
 mount -o loop "$disk" sysroot
-for busybox in sysroot/ostree/deploy/*/deploy/*/usr/bin/busybox; do :; done # any of them works works
+for busybox in sysroot/ostree/deploy/*/deploy/*/usr/bin/busybox; do :; done # any of them works
 "$busybox" cpio -i <"$initramfs"
 mkdir -p dev proc run
 mount --rbind /dev dev

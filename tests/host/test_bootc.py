@@ -40,7 +40,7 @@ def test_host_has_the_form_of_bootcs_composefs(host: Host) -> None:
 
 
 def test_namespace_layout_recognizes_the_image(host: Host) -> None:
-    """It also does so in its private root, whose mount has another source."""
+    """Recognize the image in the private root, too, where the mount has another source."""
     host.run("nix-aurora mount disable")
     host.reboot()
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
