@@ -192,7 +192,7 @@ CLASSIC: Files = {
     "/etc/fish/conf.d/nix.fish": _FISH,
     "/etc/nix/nix.conf": "\nbuild-users-group = nixbld\n",
 }
-"""The leftovers of Nix's own installer for several users. ``PROXY`` applies to any Nix, so it is kept."""
+"""The leftovers of Nix's own multi-user installer. ``PROXY`` applies to any Nix, and is kept."""
 
 
 def write(top: Path, files: Files) -> None:

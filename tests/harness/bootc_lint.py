@@ -261,7 +261,7 @@ def _declared_by_sysusers() -> tuple[set[str], set[str]]:
 
 def main(words: list[str]) -> int:
     """Check a root, print each fault with its rule on a line, and return the exit code."""
-    # dnf5 runs this to learn whether the root is a running host's
+    # dnf5 runs this to learn whether the root is a running host's.
     if words == ["status", "--format=json"]:
         print('{"spec": {"image": null}}')
         return 0

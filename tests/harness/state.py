@@ -73,7 +73,7 @@ class HostState:
             self._root_options = f"upperdir={upper},workdir={self._root_work}"
         for directory in directories:
             directory.mkdir(parents=True, exist_ok=True)
-            # this is the mode of /var, and the upper directory's is that of /etc
+            # This is the mode of /var, and the upper directory's is that of /etc.
             directory.chmod(0o755)
         self.ostree_booted.touch()
         self._bootc = bootc

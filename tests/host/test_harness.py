@@ -35,7 +35,7 @@ echo lost >/var/tmp/lost
 %files
 {owns}/sample
 """
-# The content of /var in commits that rpm-ostree assembles.
+# Commits that rpm-ostree assembles have this content in /var.
 _KEPT_IN_VAR = "./lib/alternatives\n./lib/vagrant\n"
 
 
@@ -74,7 +74,7 @@ def test_scratch_root_runs_as_a_user_and_without_network() -> None:
         assert scratch.run("id -un; echo $HOME", user="tester").stdout == "tester\n/home/tester\n"
         links = scratch.run("ip -brief link").stdout.splitlines()
         assert [link.split()[0] for link in links] == ["lo"]
-        # Nix and the namespace layout need these.
+        # Nix and the namespace layout need unprivileged user namespaces.
         scratch.run("bwrap --unshare-all --ro-bind / / --proc /proc true", user="tester")
 
 

@@ -110,7 +110,7 @@ def test_later_boot_imports_nothing(host: Host) -> None:
 
 
 def test_host_whose_users_read_the_closed_directory_is_upgraded(host: Host) -> None:
-    """Earlier packages described the closure there; the same closure is not imported again."""
+    """Earlier packages put closure/ into that directory; the same closure is not imported again."""
     host.run(
         "cd /var/lib/nix/relocated; chmod 0755 .nix-aurora; mv closure/* .nix-aurora/\n"
         "rmdir closure; systemctl restart nix-setup.service"
@@ -186,7 +186,8 @@ def test_installed_program_starts_by_its_bare_name(host: Host, shell: str) -> No
     assert profiles == _PROFILE
     assert data.endswith(f":{_PROFILE}/share")
     assert (store, socket) == ("/run/nix/store", "/var/lib/nix/daemon-socket/socket")
-    # There is nothing of other layouts, no broken path, and no library path for host programs.
+    # The environment has no directories of other layouts, no broken path, and no library path for
+    # host programs.
     assert not any("/nix/var" in line for line in everything)
     assert not any(line.startswith("LD_") for line in everything)
     host.run_as("tester", f"test -d {path.split(':')[0]}")
@@ -263,7 +264,7 @@ def test_collection_spares_running_programs_and_roots(host: Host, user: str, com
 
 
 def test_namespace_relocated_namespace(host: Host) -> None:
-    """The paths of each layout are there again, and neither has changed the other."""
+    """The paths of each layout exist again, and neither layout has changed the other's."""
     path = build(host, "--out-link /home/tester/of-relocated")
     host.run(ASK_NO_MORE)
     host.reboot()
@@ -347,7 +348,7 @@ nix-store --version
 nix-store --check-validity $(readlink /var/lib/nix/relocated/var/nix/gcroots/{mine,nix-aurora/nix})
 [ "$(cat /var/lib/nix/relocated/var/nix/gcroots/mine)" = content ]
 """
-# The step of an import before which it dies, as step.py defines it.
+# The import is killed before this step, as step.py defines it.
 _POINTS = {
     "before cloning": "run.stage",
     "while cloning": "clone.clone:20",
@@ -388,7 +389,7 @@ def test_killed_import_is_finished_by_the_next(upgraded: Store, point: str) -> N
 
 
 def test_damaged_program_is_replaced(upgraded: Store) -> None:
-    """The loader of the last import cannot be used, so the package's own replaces it."""
+    """Replace the loader of the last import, which cannot be used, by the package's own."""
     upgraded.scratch.run(_RESTORE)
     upgraded.run_import()
     done = upgraded.scratch.run(

@@ -22,7 +22,7 @@ ostree admin unlock
 rpm --dbpath="$new/usr/share/rpm" -ql nix-aurora | sed -n 's|^/usr/|usr/|p' >/run/added
 tar --create --directory="$new" --no-recursion --files-from=/run/added | tar --extract --directory=/
 cp --archive --update=none "$new/usr/etc/." /etc/
-systemd-tmpfiles --create || [ $? = 65 ] # there is no build group yet, for one line of ours
+systemd-tmpfiles --create || [ $? = 65 ] # one of our lines names the group nixbld, created later
 """
 # An upgrade is a newer commit of the same branch.
 _NEWER = """
