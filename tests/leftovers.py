@@ -1,6 +1,6 @@
 """The leftovers of other Nix installers on a host, reduced to those with an effect.
 
-Sources: DeterminateSystems/nix-installer at ce18fc8624ea6a609e4178b145ad17ace78a8634
+The sources are DeterminateSystems/nix-installer at ce18fc8624ea6a609e4178b145ad17ace78a8634
 (src/planner/{ostree,mod}.rs; of src/action/common: configure_init_service.rs,
 configure_upstream_init_service.rs, configure_determinate_nixd_init_service/,
 configure_shell_profile.rs, place_nix_configuration.rs; src/action/linux/provision_selinux.rs), and
@@ -42,7 +42,7 @@ end
 # End Nix
 
 """
-# Determinate's file has one more line, of blanks.
+# In Determinate's file, a line of blanks follows the block.
 _BLOCK_OF_DETERMINATE = f"{BLOCK}        \n"
 MOUNT_UNIT = """\
 [Unit]

@@ -1,4 +1,4 @@
-"""Test the rooms by their imports: each uses only those before it, and there is no cycle."""
+"""Test the folders ("rooms") by their imports: each uses only earlier ones, without cycles."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ _BASE = ""  # the room of modules beside the rooms
 
 @dataclass(frozen=True)
 class Package:
-    """A package with its rooms, in the order in which data passes them; cli is a room by itself."""
+    """A package with its rooms, in the order in which data passes through them; cli is one room."""
 
     folder: Path
     rooms: tuple[str, ...]
@@ -151,7 +151,7 @@ def test_modules_and_functions_are_short(package: Package) -> None:
 
 
 def test_every_form_of_import_is_found() -> None:
-    """The tests above depend on this."""
+    """The tests above depend on this parser."""
     assert {"errors", "store.hashes"} <= BUILDER.graph()["store.reginfo"]
     assert {"paths", "database.nar"} <= HOST.graph()["importer.stage"]
     text = "def f():\n    from nix_aurora.store import nar\nimport nix_aurora.closure.stage\n"

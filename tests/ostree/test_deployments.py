@@ -10,9 +10,9 @@ from tests.ostree.sources import check_sources
 from tests.ostree.upgrades import check_upgrades
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
-# The steps of rpm-ostree's apply-live: /usr gets a writable overlay with the new files, /etc gets
-# its new files, and tmpfiles.d is applied; sysusers is not. https://github.com/coreos/rpm-ostree
-# rust/src/live.rs
+# These are the steps of rpm-ostree's apply-live: /usr gets a writable overlay with the new files,
+# /etc gets its new files, and tmpfiles.d is applied; sysusers is not.
+# https://github.com/coreos/rpm-ostree rust/src/live.rs
 _APPLY_LIVE = """
 ostree admin deploy --os=default nix-forky
 for new in /ostree/deploy/default/deploy/*.0; do
