@@ -530,7 +530,7 @@ ELSEWHERE: Mapping[str, str] = {
     "space-scarce": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
     # This needs a root that a collection would lose.
     "collection-failed": "tests/host/test_collection.py::"
-    "test_nothing_is_collected_while_a_root_is_out_of_sight",
+    "test_nothing_is_collected_while_a_root_is_hidden",
     # This needs SELinux.
     "label": "tests/ostree/test_selinux.py::test_relabel_labels_a_store_again",
     # These need a store of another Nix.
@@ -541,17 +541,17 @@ ELSEWHERE: Mapping[str, str] = {
     # These need graphics drivers.
     **dict.fromkeys(
         ("gpu-conflict", "gpu-damaged", "gpu-lost", "gpu-unlinked", "gpu-unrooted"),
-        "tests/host/test_gpu.py::test_doctor_names_what_is_broken_and_the_fix_cures_it",
+        "tests/host/test_gpu.py::test_doctor_reports_each_fault_and_its_fix_cures_it",
     ),
     # These need a separate disk.
     "disk-missing": "tests/host/test_disk.py::"
-    "test_a_missing_disk_is_named_and_nothing_is_imported_below",
-    "disk-read-only": "tests/host/test_disk.py::test_options_of_the_mount",
-    "store-link": "tests/host/test_disk.py::test_a_disk_from_before_the_installation",
+    "test_missing_disk_is_reported_and_nothing_is_imported_below",
+    "disk-read-only": "tests/host/test_disk.py::test_mount_options_are_accepted_or_reported",
+    "store-link": "tests/host/test_disk.py::test_disk_mounted_before_the_installation_is_used",
     # This needs a relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::test_missing_file_is_named_with_its_cure",
     # These need boots that move the system onto another root directory.
-    "nix-root-stopped": "tests/host/test_mount.py::test_two_failed_boots_are_the_last_to_try",
+    "nix-root-stopped": "tests/host/test_mount.py::test_two_failed_boots_disable_the_move",
     "nix-root-failed": "tests/host/test_mount.py::test_fault_leaves_a_whole_system",
     "nix-root-not-yet": "tests/host/test_mount.py::test_disable_keeps_the_root_until_enable",
 }

@@ -144,7 +144,7 @@ def test_host_without_an_import_adopts(make_root: RootMaker) -> None:
     check_adopted(root)
 
 
-def test_documented_way_back_works(make_root: RootMaker) -> None:
+def test_documented_undo_works(make_root: RootMaker) -> None:
     """Uninstall in a boot without /nix; the former Nix then mounts its store again."""
     root = make_root()
     root.run(ADOPT)

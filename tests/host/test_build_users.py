@@ -303,7 +303,7 @@ def test_a_site_can_choose_the_ids(
 # --- a host that has lost some users
 
 
-def test_boot_gives_an_empty_group_its_members(host: Host) -> None:
+def test_boot_adds_the_members_to_an_empty_group(host: Host) -> None:
     host.run("cp -a /etc/group /run/; sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group")
     host.reboot()
     assert len(host.run("getent group nixbld").stdout.split(",")) == 32

@@ -86,7 +86,7 @@ def _links(host: Host, directory: str) -> list[str]:
     return host.run(f"cd {directory}; ls -d -- *-link").stdout.split()
 
 
-def test_it_is_off_until_it_is_enabled_and_survives_an_upgrade(
+def test_collection_is_disabled_by_default_and_survives_an_upgrade(
     host: Host, make_nix_tree: NixTreeMaker
 ) -> None:
     assert host.run("systemctl is-enabled nix-gc.timer", check=False).stdout == "disabled\n"
@@ -114,7 +114,7 @@ def test_it_is_off_until_it_is_enabled_and_survives_an_upgrade(
     assert doctor(host) == []
 
 
-def test_the_timer_s_run_keeps_every_root(host: Host) -> None:
+def test_timers_run_keeps_every_root(host: Host) -> None:
     paths = _roots(host)
     profile = f"{_PROFILES}/pack"
     host.run_as("tester", _GENERATIONS.format(profile=profile))
@@ -134,7 +134,7 @@ def test_the_timer_s_run_keeps_every_root(host: Host) -> None:
     host.run(f"rm -r {_PROFILES}/trap* {_PROFILES}/folder")
 
 
-def test_nothing_is_collected_while_a_root_is_out_of_sight(host: Host) -> None:
+def test_nothing_is_collected_while_a_root_is_hidden(host: Host) -> None:
     """Hide roots with mounts; doctor then reports collection-failed."""
     kept = host.run("readlink /mnt/disk/result").stdout.strip()
     other = "/var/home/other/keep"
@@ -162,7 +162,7 @@ def test_nothing_is_collected_while_a_root_is_out_of_sight(host: Host) -> None:
     host.run(f"nix-store --check-validity $(readlink {other})")
 
 
-def test_a_disk_that_fills_during_builds_recovers_by_itself(host: Host) -> None:
+def test_disk_that_fills_during_builds_recovers(host: Host) -> None:
     result = build(host, "--out-link kept")
     script, built = "nix build --impure --no-link --expr ", 0
     for _ in range(3 * _DISK // (2 * _BUILD)):
@@ -174,7 +174,7 @@ def test_a_disk_that_fills_during_builds_recovers_by_itself(host: Host) -> None:
     _check_kept(host, [result, build(host)])
 
 
-def test_a_full_disk_recovers_by_itself_and_doctor_names_it_meanwhile(host: Host) -> None:
+def test_full_disk_recovers_and_doctor_reports_it_until_then(host: Host) -> None:
     """Fill the disk, as a failed build may. Nix then collects nothing: it cannot note a root."""
     done = "systemctl show --property=ExecMainExitTimestamp --value nix-gc-full.service"
     assert host.run("systemctl is-active nix-gc-full.timer").stdout == "active\n"
@@ -190,7 +190,7 @@ def test_a_full_disk_recovers_by_itself_and_doctor_names_it_meanwhile(host: Host
     _check_kept(host, [kept, build(host)])
 
 
-def test_disabled_it_leaves_nothing_and_the_administrator_s_limits_win(host: Host) -> None:
+def test_disable_leaves_nothing_and_administrators_limits_win(host: Host) -> None:
     host.run("echo 'min-free = 12345' >>/etc/nix/nix.custom.conf")
     assert host.run("nix config show min-free").stdout == "12345\n"
     host.run("nix-aurora gc disable")

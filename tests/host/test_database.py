@@ -158,7 +158,7 @@ def test_schema_file_without_a_number_is_corrected(
     assert root.run(IMPORT).output == ""
 
 
-def test_timer_finds_such_a_file_and_doctor_names_the_fix(root: Scratch) -> None:
+def test_timer_finds_a_schema_without_a_number_and_doctor_names_the_fix(root: Scratch) -> None:
     root.run(f"printf x >{SCHEMA}")
     failed = root.run(BACKUP, check=False)
     assert failed.returncode == 1

@@ -136,7 +136,7 @@ def _check_nothing_below(host: Host) -> None:
     assert host.run("find /var/lib/nix -mindepth 1 ! -type d").stdout == ""
 
 
-def test_a_move_keeps_all_that_files_have(host: Host) -> None:
+def test_move_keeps_all_file_attributes(host: Host) -> None:
     """Move the store by the page's commands, to a subvolume with compression."""
     host.run(_ODD)
     before = _list(host, "/var/lib/nix")
@@ -154,7 +154,7 @@ def test_a_move_keeps_all_that_files_have(host: Host) -> None:
     check_clean(host.run("NIX_REMOTE=local nix-store --verify --check-contents"))
 
 
-def test_options_of_the_mount(host: Host) -> None:
+def test_mount_options_are_accepted_or_reported(host: Host) -> None:
     """Tolerate nosuid and nodev; fix a read-only disk; report nodatacow as a note."""
     host.run("for at in /var/lib/nix /nix; do mount -o remount,bind,nosuid,nodev $at; done")
     build(host)
@@ -168,7 +168,7 @@ def test_options_of_the_mount(host: Host) -> None:
     assert _notes(host)["disk-without-checksums"] == "sudo chattr -C /var/lib/nix/store"
 
 
-def test_a_missing_disk_is_named_and_nothing_is_imported_below(host: Host) -> None:
+def test_missing_disk_is_reported_and_nothing_is_imported_below(host: Host) -> None:
     host.run("mv /var/nix.btrfs /var/away")
     host.reboot()
     assert host.failed_units() == ["var-lib-nix.mount"]
@@ -189,7 +189,7 @@ def test_a_missing_disk_is_named_and_nothing_is_imported_below(host: Host) -> No
     check_whole(host)
 
 
-def test_a_boot_waits_for_a_late_disk(host: Host) -> None:
+def test_boot_waits_for_a_late_disk(host: Host) -> None:
     late = "ExecStart=/bin/sh -c 'sleep 3; mv /var/away /var/nix.btrfs'"
     host.run(_LATE + "mv /var/nix.btrfs /var/away", env={"SERVICE": late})
     host.reboot()
@@ -197,7 +197,7 @@ def test_a_boot_waits_for_a_late_disk(host: Host) -> None:
     host.run(_IN_TIME)
 
 
-def test_a_boot_goes_on_without_a_disk_that_does_not_come(host: Host) -> None:
+def test_boot_continues_if_the_disk_never_appears(host: Host) -> None:
     never = "ExecStart=/bin/sleep infinity\nTimeoutStartSec=5"
     host.run(_LATE, env={"SERVICE": never})
     host.reboot()
@@ -210,7 +210,7 @@ def test_a_boot_goes_on_without_a_disk_that_does_not_come(host: Host) -> None:
     check_whole(host)
 
 
-def test_the_way_back(host: Host) -> None:
+def test_documented_undo_restores_the_former_store(host: Host) -> None:
     path = build_own(host)
     _follow(host, "Go back")
     assert host.run(_MOUNT, check=False).stdout == ""
@@ -228,7 +228,7 @@ def build_own(host: Host) -> str:
 
 
 @pytest.mark.parametrize(("at", "switched"), chosen(_CUTS))
-def test_a_move_that_is_cut_off_loses_nothing(host: Host, at: str, switched: bool) -> None:
+def test_interrupted_move_loses_nothing(host: Host, at: str, switched: bool) -> None:
     """Kill it at the end of the copy, after the edit of fstab, and after the last rename."""
     host.run("rm -r /var/nix-new/* /var/nix-new/.nix-aurora*")
     before = _list(host, "/var/lib/nix")
@@ -248,7 +248,7 @@ def test_a_move_that_is_cut_off_loses_nothing(host: Host, at: str, switched: boo
     check_whole(host)
 
 
-def test_a_disk_from_before_the_installation(tree: Tree, tmp_path: Path) -> None:
+def test_disk_mounted_before_the_installation_is_used(tree: Tree, tmp_path: Path) -> None:
     """Follow the page. Then replace the mount by a link; doctor's fix restores the mount."""
     place = tmp_path / "host"
     with make_host(atomic_tree(), place) as host:

@@ -163,7 +163,7 @@ def test_corrupt_package_is_cured_by_an_intact_one_in_its_place(
     build(host)
 
 
-def test_host_that_cannot_have_nix_is_told_so(tree: Tree, nix_tree: Tree) -> None:
+def test_doctor_names_the_reason_on_a_host_without_systemd(tree: Tree, nix_tree: Tree) -> None:
     """Without any Nix, no other check can run."""
     with tree.scratch() as scratch:
         assert scratch.run("command -v nix-aurora", check=False).returncode == 1

@@ -126,9 +126,7 @@ def test_disable_leaves_nothing(host: Host) -> None:
         ("gpu-conflict", f"ln -s /nix/store/gone/non-nixos-gpu.service {_UNIT}"),
     ],
 )
-def test_doctor_names_what_is_broken_and_the_fix_cures_it(
-    host: Host, kind: str, fault: str
-) -> None:
+def test_doctor_reports_each_fault_and_its_fix_cures_it(host: Host, kind: str, fault: str) -> None:
     host.run(f"nix-aurora gpu enable nixpkgs#mesa-24; {fault}")
     found = doctor(host)
     assert [finding["id"] for finding in found] == [kind]
@@ -140,7 +138,7 @@ def test_doctor_names_what_is_broken_and_the_fix_cures_it(
         assert (status["installable"], status["linked"]) == ("nixpkgs#mesa-24", True)
 
 
-def test_what_has_no_drivers_is_refused(host: Host) -> None:
+def test_package_without_drivers_is_refused(host: Host) -> None:
     host.run("nix-aurora gpu disable")
     before = _trees(host)
     without = host.run_as("tester", f"{_ENABLE} nixpkgs#hello", check=False)

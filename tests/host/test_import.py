@@ -356,7 +356,7 @@ def test_unregistered_half_path_is_replaced(store: Store) -> None:
     assert kept == "half\n"
 
 
-def test_path_that_appears_meanwhile_is_not_taken_for_ours(store: Store) -> None:
+def test_path_that_another_process_creates_is_not_used(store: Store) -> None:
     """Create the path as a build may do: between the last check and the rename."""
     failed = store.run_import(
         at="syscalls.rename_new",

@@ -91,9 +91,7 @@ def prepared(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
 
 
 @pytest.mark.parametrize(("program", "number"), chosen(_CASES))
-def test_nothing_is_lost_at_any_time_of_a_kill(
-    prepared: Scratch, program: str, number: int
-) -> None:
+def test_kill_at_any_time_loses_nothing(prepared: Scratch, program: str, number: int) -> None:
     delay = random.Random(f"{SEED} {program} {number}").uniform(0.02, _LONGEST[program])  # noqa: S311
     prepared.run(RESTORE)
     if program == "recover":  # recover then has paths to register
@@ -160,7 +158,7 @@ def calls(upgraded: Store, strace: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("number", chosen(range(_CALLS)))
-def test_nothing_is_lost_at_any_system_call(
+def test_kill_at_any_system_call_loses_nothing(
     upgraded: Store, strace: str, calls: list[tuple[str, int]], number: int
 ) -> None:
     position = (number + random.Random(f"{SEED} call {number}").random()) / _CALLS  # noqa: S311

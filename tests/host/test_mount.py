@@ -223,7 +223,7 @@ def test_running_system_moves_on_request(stock_tree: Tree, make_host: HostMaker)
     assert host.run_as("tester", "sudo id -u").stdout == "0\n"
 
 
-def test_two_failed_boots_are_the_last_to_try(stock_tree: Tree, make_host: HostMaker) -> None:
+def test_two_failed_boots_disable_the_move(stock_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(stock_tree)
     host.boot()
     host.run(_HANG)
@@ -283,7 +283,7 @@ def test_two_failed_boots_are_the_last_to_try(stock_tree: Tree, make_host: HostM
 
 
 @pytest.mark.parametrize("name", _UNSUITABLE)
-def test_host_that_cannot_record_failed_boots_stays(
+def test_host_that_cannot_record_failed_boots_does_not_move(
     name: str, stock_tree: Tree, make_host: HostMaker
 ) -> None:
     host = make_host(stock_tree)

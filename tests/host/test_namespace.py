@@ -103,7 +103,7 @@ def test_namespace_layout_is_chosen(host: Host) -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_doctor_finds_it_healthy_and_knows_the_other_layouts(host: Host) -> None:
+def test_doctor_finds_the_layout_healthy_and_names_the_other(host: Host) -> None:
     for user in ("tester", "root"):
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}

@@ -311,7 +311,7 @@ def _reboot(host: Host, tree: Tree | None = None) -> None:
 
 
 @pytest.mark.usefixtures("project", "home", "service")
-def test_all_of_it_survives_a_collection_and_an_upgrade(
+def test_everything_survives_a_collection_and_an_upgrade(
     host: Host, tree: Tree, place: Path
 ) -> None:
     before = host.run_as("tester", _PROJECT).stdout
@@ -332,7 +332,7 @@ def test_all_of_it_survives_a_collection_and_an_upgrade(
 
 
 @pytest.mark.usefixtures("project", "home", "service")
-def test_in_the_namespace_layout(host: Host) -> None:
+def test_namespace_layout_shows_everything_only_in_its_shell(host: Host) -> None:
     host.run("nix-aurora mount disable")
     _reboot(host)
     assert host.read("/run/nix-aurora/layout") == "namespace\n"

@@ -219,7 +219,7 @@ def test_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -> 
     _check_kept(host)
 
 
-def test_next_boot_restores_it_in_the_namespace_layout(
+def test_next_boot_restores_the_database_in_the_namespace_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))

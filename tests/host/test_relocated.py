@@ -146,7 +146,7 @@ def test_status_names_its_limits(host: Host) -> None:
     assert state["store"]["paths"] >= count_packaged(host)
 
 
-def test_doctor_finds_it_healthy_and_knows_the_way_back(host: Host) -> None:
+def test_doctor_finds_the_layout_healthy_and_names_how_to_leave_it(host: Host) -> None:
     for user in ("tester", "root"):
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}
@@ -263,7 +263,7 @@ def test_collection_spares_running_programs_and_roots(host: Host, user: str, com
 # --- changes of the layout
 
 
-def test_namespace_relocated_namespace(host: Host) -> None:
+def test_namespace_layout_is_unchanged_after_the_relocated_layout(host: Host) -> None:
     """The paths of each layout exist again, and neither layout has changed the other's."""
     path = build(host, "--out-link /home/tester/of-relocated")
     host.run(ASK_NO_MORE)
@@ -282,7 +282,7 @@ def test_namespace_relocated_namespace(host: Host) -> None:
     host.run(f"nix-store --check-validity {path}; test -s {path}")
 
 
-def test_mount_relocated_mount_with_an_upgrade_and_a_purge(
+def test_mount_layout_is_unchanged_after_the_relocated_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree("trixie"))

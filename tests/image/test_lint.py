@@ -111,7 +111,7 @@ def test_leftovers_of_podman_hide_no_fault(root: Path) -> None:
     ]
 
 
-def test_unknown_words_do_not_pass_for_a_check() -> None:
+def test_unknown_words_are_refused() -> None:
     """An unknown command line must fail, so that it cannot pass as a check."""
     for words in (["container"], ["container", "lint", "--skip=utf8"], ["upgrade"], ["status"]):
         program = [sys.executable, bootc_lint.__file__, *words]

@@ -59,7 +59,7 @@ def test_shfmt(path: str) -> None:
 
 
 @every_shell_file
-def test_lines(path: str) -> None:
+def test_lines_are_short_and_have_no_tabs(path: str) -> None:
     for number, line in enumerate((TOP / path).read_text().splitlines(), start=1):
         assert len(line) <= _COLUMNS, f"{path}:{number}"
         assert "\t" not in line, f"{path}:{number}"

@@ -180,7 +180,7 @@ def test_rpmlint(packages: list[Path]) -> None:
 # --- channels that must not offer nixd
 
 
-def test_publish_refuses_it(packages: list[Path], tmp_path: Path) -> None:
+def test_publish_refuses_nixd(packages: list[Path], tmp_path: Path) -> None:
     """Refuse nixd's package before looking for a token."""
     words = ("publish", "--project", "me/nix-aurora", "--config", tmp_path / "none")
     done = build_py(*words, "--srpm", packages[0])
@@ -190,7 +190,7 @@ def test_publish_refuses_it(packages: list[Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", ["--with nixd", "--level 1 --with=nixd"])
-def test_coprs_makefile_refuses_it(flags: str, tmp_path: Path) -> None:
+def test_coprs_makefile_refuses_nixd(flags: str, tmp_path: Path) -> None:
     """Refuse the flag at once; install and build nothing."""
     words = ("make", "-f", TOP / ".copr/Makefile", "srpm", f"outdir={tmp_path}", f"FLAGS={flags}")
     done = subprocess.run(words, capture_output=True, text=True, check=False)

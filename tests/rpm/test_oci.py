@@ -105,7 +105,7 @@ def _make_in(
     return {path.name: sha256_file(path) for path in clone.glob("out/*") if path.is_file()}
 
 
-def test_two_clones_give_the_same_image(sources: list[Path], tmp_path: Path) -> None:
+def test_two_clones_build_the_same_image(sources: list[Path], tmp_path: Path) -> None:
     """Change the user, the umask, and the day."""
     listed = run([*_GIT, "ls-files", "-z", "-co", "--exclude-standard"], cwd=TOP)
     origin = tmp_path / "origin"

@@ -83,7 +83,7 @@ def test_lines_for_tmpfiles_are_merged(root: Root, tmp_path: Path) -> None:
         ("Conflicts: bash", "bash conflicts with tiny|conflicts with bash"),
     ],
 )
-def test_relations_have_to_hold(root: Root, tmp_path: Path, tags: str, said: str) -> None:
+def test_broken_relation_is_refused(root: Root, tmp_path: Path, tags: str, said: str) -> None:
     with pytest.raises(ToolError, match=said):
         layered(root, tiny_rpm(tmp_path, tags=tags))
 
