@@ -105,7 +105,7 @@ def _judge_back(machine: Machine, before: Deployments) -> Outcome:
 
 
 def _boot(walk: Walk, identifier: str, limit: float, judge: Callable[[], Outcome]) -> bool:
-    """Reboot, judge the host, and return whether it is whole."""
+    """Reboot, judge the host, and return whether it works."""
     start = time.monotonic()
     try:
         walk.machine.reboot(limit)

@@ -7,7 +7,7 @@ The shape is Determinate's, with every oddity that the packaging has to handle:
 - ``sandbox-shell`` is itself a symlink, to busybox, and ``nix-sandbox.conf`` a regular file;
 - ``nix-manual-<version>`` and ``nss-cacert-<version>`` are roots to which nothing refers.
 
-One thing differs. The official Nix has the store path of its sandbox's /bin/sh compiled in;
+One part differs. The official Nix has the store path of its sandbox's /bin/sh compiled in;
 Debian's has ``/usr/bin/bash-static``, a string that is too short to hold a store path, and whose
 length is part of the machine code. So a test that runs the sample copies the single line of
 ``etc/nix/sandbox.conf``, in the nix path, into nix.conf.

@@ -21,7 +21,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # mmdebstrap runs this after it has written its default sources, and before it downloads anything.
 _COPY_SOURCES = 'cp "$1/etc/apt/sources.list" "$COPY"; exit 1'
 _SOURCE = re.compile(r"^deb (?:\[[^\]]*\] )?(\S+) (\S+) main\b", re.MULTILINE)
-# apt's words for a signature that it does not trust, in LC_ALL=C.
+# With LC_ALL=C, apt reports a signature that it does not trust in one of these forms.
 _DISTRUST = re.compile(r"GPG error|NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|OpenPGP signature")
 
 

@@ -5,7 +5,7 @@ from tests.whole import build, derivation
 
 ASK = "echo STORE_LAYOUT=relocated >>/etc/nix-aurora.conf"
 ASK_NO_MORE = "sed -i /^STORE_LAYOUT=relocated/d /etc/nix-aurora.conf"
-# A boot does the same.
+# This has the effect of a boot.
 RESTART = """
 systemctl stop nix-daemon.service nix-daemon.socket
 systemctl restart nix-layout.service nix.mount run-nix-store.mount nix-setup.service

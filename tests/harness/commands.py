@@ -103,7 +103,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             os.kill(pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):  # the command may continue without its children
         process.wait(_REAPING)
-    with suppress(ProcessLookupError):  # usually nothing is left
+    with suppress(ProcessLookupError):  # usually no process is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -118,7 +118,7 @@ class Container(System):
         """Wait until nspawn exits by itself; raise ToolError unless its exit code is ``code``."""
         got: int | str = "none"
         if self._nspawn is not None:
-            with suppress(subprocess.TimeoutExpired):  # then ``got`` keeps its value
+            with suppress(subprocess.TimeoutExpired):  # after a timeout, ``got`` keeps its value
                 got = self._nspawn.wait(timeout)
         if got != code:
             raise self.fault("shutting down", f"exit code {code}", str(got))

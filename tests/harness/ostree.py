@@ -130,7 +130,7 @@ touch "$deployment/etc/.updated" var/.updated
 [ -z "$FSTAB" ] || printf %s "$FSTAB" >"$deployment/etc/fstab"
 contexts=$PWD/$deployment/etc/selinux/targeted/contexts/files/file_contexts
 if [ -e "$contexts" ]; then
-    mkdir -p var/log/journal # journald has it before anybody may make it
+    mkdir -p var/log/journal # journald uses it before any program may create it
     setfiles -F -r "$deployment" "$contexts" "$deployment"/{{etc,var}}
     setfiles -F -r {_DISK} "$contexts" {_DISK}/boot
 fi

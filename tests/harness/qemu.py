@@ -168,7 +168,7 @@ class Machine(System):
         """Wait until the guest ends by itself; raise ToolError unless the reason is ``reason``."""
         got = "none"
         if self._qemu is not None:
-            with suppress(subprocess.TimeoutExpired):  # then ``got`` keeps its value
+            with suppress(subprocess.TimeoutExpired):  # after a timeout, ``got`` keeps its value
                 self._qemu.wait(timeout)
                 got = self._end_reason()
         if got != reason:

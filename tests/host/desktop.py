@@ -15,7 +15,7 @@ import gi
 from xdg import IconTheme
 
 gi.require_version("GioUnix", "2.0")
-from gi.repository import Gio, GioUnix, GLib  # noqa: E402 - their versions come first
+from gi.repository import Gio, GioUnix, GLib  # noqa: E402 - gi needs the versions first
 
 
 def _launch(entry: Gio.AppInfo) -> int:

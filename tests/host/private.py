@@ -31,7 +31,7 @@ def _owner(port: int) -> int:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for both hosts."""
+    """A handler that answers requests to both hosts."""
 
     cache: Path
     tarball: Path

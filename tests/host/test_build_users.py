@@ -224,7 +224,7 @@ def test_a_host_changes_to_the_new_ids_by_the_documented_commands(
     _check_builds(host)
     check_whole(host)
     assert doctor(host, "root") == []
-    host.reboot(former_tree)  # a rollback keeps them
+    host.reboot(former_tree)  # a rollback keeps the ids
     assert _group(host) == GROUP_ID
     check_whole(host)
 

@@ -75,7 +75,7 @@ def test_package_is_installed_upgraded_and_removed_by_dnf(host: Host) -> None:
     host.run(LIVE_SETTINGS)
     add_program(host)
     _check(host, "trixie")
-    host.run("rm /run/nix-aurora/env")  # packages from before 2027 do not write it
+    host.run("rm /run/nix-aurora/env")  # packages from before 2027 do not write this file
     _dnf(host, "upgrade nix-aurora")
     assert "NIX_AURORA_LAYOUT=mount\n" in host.read("/run/nix-aurora/env")
     _check(host, "forky")

@@ -117,7 +117,7 @@ def test_layering_refuses_the_same_as_rpm_ostree(tree: Tree, tmp_path: Path) -> 
 
 
 def test_layering_reports_rpms_message(tree: Tree, tmp_path: Path) -> None:
-    rpm = provides_rpm(tmp_path)  # the tree already has it
+    rpm = provides_rpm(tmp_path)  # the tree already has this package
     with pytest.raises(ToolError, match="already installed"):
         layer_rpms(tree, [rpm], tmp_path / "layer")
 
@@ -146,7 +146,7 @@ def test_short_script_returns_quickly(host: Host) -> None:
     start = time.monotonic()
     for _ in range(10):
         host.run("true")
-    assert time.monotonic() - start < 2  # it takes 0.2 s on an idle machine
+    assert time.monotonic() - start < 2  # the script takes 0.2 s on an idle machine
 
 
 def test_image_may_have_nix(tree_with_nix: Tree, make_host: HostMaker) -> None:

@@ -1,6 +1,6 @@
 """Test the import in a root that is not booted: after any fault, the next run completes it.
 
-An import takes half a second there, but a boot takes many.
+An import takes half a second there, while a boot takes many seconds.
 """
 
 import re

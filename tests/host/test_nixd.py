@@ -39,7 +39,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             text=True,
             stdout=subprocess.PIPE,
         )
-    # the first lines are the SRPM and the SELinux module
+    # The first lines are the SRPM and the SELinux module.
     return [Path(line) for line in done.stdout.splitlines()[2:]]
 
 

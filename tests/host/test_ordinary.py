@@ -11,7 +11,7 @@ from tests.harness.tree import Tree
 from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
-_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in the output of scriptlets
+_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # faults that scriptlets print
 _TIMER = "nix-database-backup.timer"
 _UNITS = f"nix-layout.service nix.mount nix-setup.service nix-daemon.socket {_TIMER}"
 

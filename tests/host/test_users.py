@@ -197,7 +197,7 @@ def test_forbidden_actions_of_a_user_fail(host: Host, attempt: str) -> None:
 
 def test_only_root_is_trusted(host: Host) -> None:
     assert host.run("nix config show trusted-users").stdout == "root\n"
-    for person in _PEOPLE:  # the first is in wheel
+    for person in _PEOPLE:  # the first person is in wheel
         assert '"trusted":false' in host.run_as(person, "nix store info --json").stdout
 
 

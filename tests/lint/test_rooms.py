@@ -13,7 +13,7 @@ from tests.lint.shell import TOP
 
 _LINES = 250  # lines of a module
 _LINES_OF_FUNCTION = 50
-_BASE = ""  # the room of modules beside the rooms
+_BASE = ""  # the room of modules that are in no folder
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _commands(package: Package) -> set[str]:
 
 @each_package
 def test_commands_do_not_import_each_other(package: Package) -> None:
-    """Code that two of them share has a module of its own."""
+    """Code that two commands share is in a separate module."""
     graph, commands = package.graph(), _commands(package)
     assert len(commands) >= 7
     assert commands <= graph.keys()
@@ -129,7 +129,7 @@ def test_every_folder_is_a_room_with_a_docstring(package: Package) -> None:
         assert text is not None, name
         assert "\nIn: " in text, name
         assert "\nOut: " in text, name
-        assert len(tree.body) == 1, f"{name}: an import of it must not import anything else"
+        assert len(tree.body) == 1, f"{name}: importing it must not import other modules"
 
 
 def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:

@@ -189,7 +189,7 @@ def test_reboots_and_a_rollback_are_green(guest: Guest[Deployment]) -> None:
     guest.reboot()
 
     def boot_again() -> None:
-        """Reboot the host three times, as a real machine would."""
+        """Boot the host again after each of three reboots, as a real machine does."""
         for _ in range(3):
             guest.host.wait_for_exit(REBOOT)
             guest.host.boot(wait=False)

@@ -25,7 +25,7 @@ _LEAD = 96
 def _rebuild(
     srpm: Path, home: Path, *options: str, before: Sequence[str] = (), **environment: str
 ) -> Path:
-    """Rebuild an SRPM with plain rpmbuild, without network and without anything of ours."""
+    """Rebuild an SRPM with plain rpmbuild, without network and without build.py."""
     env = [f"HOME={home}", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
     env += [f"{name}={value}" for name, value in environment.items()]
     command = ("env", "-i", "-C", "/", *env, "rpmbuild", "--rebuild", *options, str(srpm))
@@ -104,7 +104,7 @@ def test_plain_rpmbuild_of_another_user_builds_the_same(built: Built, anywhere: 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: Path) -> None:
-    """Compare it with ``out/stage`` and with its description in ``out/closure``, byte for byte."""
+    """Compare the package, byte for byte, with ``out/stage`` and ``out/closure``."""
     packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
     staged = built.out / "stage" / arch / "var/lib/nix/store"
     run(["diff", "--recursive", "--no-dereference", staged, packaged / "store"])

@@ -73,7 +73,7 @@ def test_srpm_builds_in_a_clean_root_without_network(arch: str, srpm: Path) -> N
 
 
 def test_packit_finds_the_spec_and_its_sources(clone: Path, srpm: Path, flags: str) -> None:
-    """Packit needs them in one directory."""
+    """Look for the spec and its sources in the same directory."""
     done = make(clone, "packit", f"FLAGS={flags}")
     assert done.returncode == 0, done.stdout + done.stderr
     names = {path.name for path in (clone / "out/packit").iterdir()}

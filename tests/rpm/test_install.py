@@ -20,7 +20,7 @@ _RPMS = "/run/rpms"
 _VERIFY = "rpm --verify nix-aurora"
 _STATE = "stat --format '%n %i %y %z' /usr/bin/nix"
 _IMPORT = "/usr/libexec/nix-aurora/import"
-_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in the output of scriptlets
+_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # faults that scriptlets print
 # This prints modules without a compiled form that Python compares with the source, and compiled
 # ones without a source. The second word of a compiled module is 3 in that form: PEP 552.
 _UNCOMPILED = """

@@ -79,7 +79,7 @@ def signed(small: Built, keyring: Keyring, tmp_path_factory: pytest.TempPathFact
     before = digests(small.out)
     done = repo(small, directory, "--key", keyring.fingerprint, *url, env=keyring.environment)
     assert (done.returncode, done.stdout) == (0, f"{directory}/nix-aurora.repo\n"), done.stderr
-    assert digests(small.out) == before, "the originals are not touched"
+    assert digests(small.out) == before, "the originals must not change"
     return directory
 
 
@@ -144,7 +144,7 @@ def test_metadata_lists_the_signed_packages(signed: Path, small: Built) -> None:
     assert "/usr/bin/nix" in {"".join(file[1:3]) for file in packages[0].files}
     repomd = createrepo_c.Repomd(str(signed / "repodata/repomd.xml"))
     assert repomd.revision == str(packages[0].time_build)
-    assert packages[0].time_file == packages[0].time_build, "not the time of the copy"
+    assert packages[0].time_file == packages[0].time_build, "it must not be the time of the copy"
     for record in repomd.records:
         assert record.checksum == sha256_file(signed / record.location_href)
 

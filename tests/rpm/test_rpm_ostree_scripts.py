@@ -226,7 +226,8 @@ def test_capabilities_are_few_and_namespaces_separate(root: Root, tmp_path: Path
     spaces = "readlink /proc/self/ns/{cgroup,ipc,mnt,net,pid,uts}"
     script = f"sed -n 's/^CapEff:.//p' /proc/self/status; grep -c : /proc/net/dev; {spaces}"
     capabilities, interfaces, *own = _say(root, tmp_path, script).split()
-    # chown dac_override fowner fsetid kill setgid setuid setpcap sys_chroot setfcap
+    # These are the bits of chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap,
+    # sys_chroot and setfcap.
     bits = (0, 1, 3, 4, 5, 6, 7, 8, 18, 31)
     assert int(capabilities, 16) == sum(1 << bit for bit in bits)
     assert interfaces == "1"

@@ -117,7 +117,7 @@ def test_macros_of_systemd_replace_ours(
     assert f"{_HELPER} install-system-units {units} || :" in post
     assert f"{_HELPER} remove-system-units {units} || :" in preun
     for script in (post, preun, postun):
-        assert "systemctl" not in script  # our fallbacks call it
+        assert "systemctl" not in script  # our fallback macros call systemctl
         assert not re.search(r"%", script)
     # Our own part of the scriptlets is unchanged.
     assert post.endswith(query(ours, "%{POSTIN}").partition("fi\n")[2])

@@ -40,7 +40,7 @@ _REPLACED = {
     "authselect-libs.prein": ("/usr/bin/bash", "touch /var/lib/rpm-state/authselect.force"),
 }
 _SKIP = "-- rpm-ostree-skip"
-# find_and_write_matching_files: paths below each of the directories, without the directories.
+# find_and_write_matching_files prints the paths below each directory, but not the directory.
 _FIND = r"""
 for pattern; do
     pattern=${pattern%"${pattern##*[!/]}"}
