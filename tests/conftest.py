@@ -27,7 +27,7 @@ _WAITING = frozenset({"tests/rpm", "tests/host"})
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests that the command line names."""
+    """Return the number of processes that run the tests that the command line names."""
     tiers = {"/".join(Path(word).parts[:2]) for word in config.args}
     return len(os.sched_getaffinity(0)) * (2 if tiers <= _WAITING else 1)
 

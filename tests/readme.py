@@ -75,7 +75,7 @@ def all_commands() -> list[str]:
 
 
 def host_commands() -> list[str]:
-    """Return those of all commands that need a host with the package."""
+    """Return the commands, of all pages, that need a host with the package."""
     begin = tuple(f"{words} " for words in HOST)
     return [command for command in all_commands() if f"{command} ".startswith(begin)]
 

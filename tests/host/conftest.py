@@ -33,7 +33,7 @@ class NixTreeMaker(Protocol):
         sysusers: bool = True,
         layout: str = "auto",
     ) -> Tree:
-        """Return such a tree, with settings for the sample; it is created once in a run.
+        """Return a tree with the RPM and settings for the sample; a run creates it once.
 
         ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms(), ``layout`` is the
         setting in /etc/nix-aurora.conf.

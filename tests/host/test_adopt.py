@@ -47,7 +47,7 @@ class RootMaker(Protocol):
     """Create a root with a former store in /var/home/nix."""
 
     def __call__(self, prepare: str = MAKE_VAR, images: dict[Path, str] | None = None) -> Scratch:
-        """Return such a root; the script ``prepare`` makes /var."""
+        """Return a new root with a former store; the script ``prepare`` creates /var."""
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ def left(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def host(left: Path, make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Host]:
-    """Yield such a host, switched off; its next boot has the package of a newer Nix."""
+    """Yield that host, switched off; its next boot has the package of a newer Nix."""
     run(["cp", "--archive", left, tmp_path / "host"])
     host = Host(make_nix_tree("forky"), tmp_path / "host")
     host.open()

@@ -18,7 +18,7 @@ _STARTED = "systemctl show --property=InvocationID --value nix-layout.service ni
 
 @pytest.fixture(scope="module")
 def host(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Yield such a host in its first boot; a module shares it."""
+    """Yield a host of bootc in its first boot; a module shares it."""
     place = tmp_path_factory.mktemp("bootc") / "host"
     with Host(make_nix_tree(nix_dir=False), place, bootc=True) as host:
         yield host

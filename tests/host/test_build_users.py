@@ -86,7 +86,7 @@ def fedora_tree(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tre
 
 @pytest.fixture(scope="module")
 def former_tree(fedora_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Return such a tree with a package whose build users have the earlier ids."""
+    """Return Fedora's tree with a package whose build users have the earlier ids."""
     return fedora_tree.changed(tmp_path_factory.mktemp("former") / "tree", FORMER)
 
 

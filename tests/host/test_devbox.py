@@ -109,7 +109,7 @@ def cached(host: Host) -> str:
 
 
 def _find(host: Host, script: str, *, shell: str = "bash") -> dict[str, str | None]:
-    """Return how devbox found Nix, the file that it read, and Nix; ``script`` starts devbox."""
+    """Return how devbox found Nix, the file that it read, and the path; ``script`` starts it."""
     found = json.loads(host.run_as("tester", f"{script}{_DEVBOX} find", shell=shell).stdout)
     version = host.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_VERSION").stdout.strip()
     machine = host.run("uname -m").stdout.strip()

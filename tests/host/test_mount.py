@@ -129,7 +129,7 @@ def stock_tree(make_nix_tree: NixTreeMaker) -> Tree:
 
 @pytest.fixture(scope="module")
 def stock_host(stock_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Return such a host after its first boot; a module shares it."""
+    """Return a stock host after its first boot; a module shares it."""
     with Host(stock_tree, tmp_path_factory.mktemp("mount") / "host") as host:
         yield host
 

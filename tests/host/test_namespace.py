@@ -64,7 +64,7 @@ def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Yield such a host after its first boot, with the expressions and some programs in /srv."""
+    """Yield the tree's host after its first boot, with expressions and programs in /srv."""
     place = tmp_path_factory.mktemp("namespace")
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()

@@ -48,7 +48,7 @@ def before(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def host(before: Host) -> Host:
-    """Return that host after a boot with the relocated layout."""
+    """Return the host after a boot with the relocated layout."""
     before.run(ASK)
     before.reboot()
     return before

@@ -24,7 +24,7 @@ def _texts(*leave_out: str) -> dict[str, str]:
 
 
 def _lists(text: str, names: list[str]) -> list[str]:
-    """Return those of ``names`` that are close to each other in the text, in any kind of list."""
+    """Return the ``names`` that are close to each other in the text, in any kind of list."""
     word = "|".join(re.escape(name) for name in names)
     run = rf"""(?<![\w.-])(?:{word})(?:['",\s\\(){{}}]+(?:\w+ )?(?:{word})){{2,}}(?![\w.-])"""
     return re.findall(run, text)
