@@ -32,7 +32,7 @@ class LateError(Exception):
 
 
 class Connection:
-    """A connection to ``host``, a name for ssh; ``options`` are more words for ssh."""
+    """A connection to ``host``, a name that ssh accepts; ``options`` are passed on to ssh."""
 
     def __init__(self, host: str, options: Sequence[str]) -> None:
         if not host or host.startswith("-") or not host.isprintable():
@@ -124,7 +124,7 @@ def _execute(
         try:
             return process.wait(limit)
         except BaseException as error:
-            with suppress(ProcessLookupError):  # it may have ended just now
+            with suppress(ProcessLookupError):  # the process may have ended meanwhile
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
                 raise LateError(f"no end after {limit:.0f} s") from error

@@ -14,7 +14,7 @@ from nix_aurora.errors import ToolError
 
 _SCRIPTS = Path(__file__).with_name("host")
 QUICK, SLOW = 120.0, 900.0
-"""The seconds that a check, and that a build or an installation, may take."""
+"""The time limits of a check, and of a build or an installation, in seconds."""
 BEGIN = "nix-aurora-accept begins"
 """The first line that each script prints."""
 _PAUSE = 1.0  # seconds between two attempts to connect

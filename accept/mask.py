@@ -36,5 +36,5 @@ def _path(path: str) -> re.Pattern[str]:
 
 
 def _word(word: str) -> re.Pattern[str]:
-    # A part of another name stays: a host "aurora" must not change the name nix-aurora.
+    # A part of another name is not masked: a host "aurora" must not change the name nix-aurora.
     return re.compile(rf"(?<![\w-]){re.escape(word)}(?![\w-])")

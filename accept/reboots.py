@@ -1,4 +1,4 @@
-"""Reboot, roll back, and come back: the host must be whole each time."""
+"""Reboot, roll back, and return to the first deployment: the host must work each time."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,7 +16,7 @@ _STATUS = "ostree admin status"
 
 
 def walk_reboots(walk: Walk, *, asked: bool, limit: float) -> None:
-    """Reboot, roll back and come back; ``limit`` is the time for each boot, in seconds."""
+    """Reboot, roll back and return; ``limit`` is the time for each boot, in seconds."""
     try:
         _reboots(walk, asked=asked, limit=limit)
     except (LostError, LateError, ToolError) as error:
@@ -105,7 +105,7 @@ def _judge_back(machine: Machine, before: Deployments) -> Outcome:
 
 
 def _boot(walk: Walk, identifier: str, limit: float, judge: Callable[[], Outcome]) -> bool:
-    """Reboot, judge the host, and return whether it is whole."""
+    """Reboot, judge the host, and return whether it works."""
     start = time.monotonic()
     try:
         walk.machine.reboot(limit)

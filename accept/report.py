@@ -12,7 +12,7 @@ from accept.promises import PROMISES
 from nix_aurora.text import printable
 
 FORMAT = 1
-"""The version of the JSON; it is raised when a name in it changes its meaning."""
+"""The version of the JSON; it increases when a name in it changes its meaning."""
 _LABELS = {Result.OK: "ok", Result.FAILED: "FAILED", Result.NOT_SHOWN: "not shown"}
 
 

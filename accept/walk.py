@@ -62,7 +62,7 @@ def _not_asked(identifier: str, option: str) -> Step:
 
 
 class Walk:
-    """A walk over a machine; ``tell`` is called for each step and each outcome."""
+    """A run of checks on a machine; ``tell`` is called for each step and each outcome."""
 
     def __init__(self, machine: Machine, tell: Callable[[str], None]) -> None:
         self.machine = machine

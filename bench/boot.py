@@ -30,7 +30,7 @@ def figures(package: Path, work: Path, times: int) -> Iterator[Figure]:
 
 
 def _in_containers(package: Path, work: Path, times: int) -> Iterator[Figure]:
-    """Measure with this machine's processors, alternating with the host without the package."""
+    """Measure on this machine's processors; boots with and without the package alternate."""
     base = atomic_tree()
     tree = layer_rpms(base, [package], work / "container-layer")
     with Host(base, work / "container-base") as bare, Host(tree, work / "container") as host:

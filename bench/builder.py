@@ -15,7 +15,7 @@ from nix_aurora.closure.stage import stage
 log.configure(log.Level.QUIET)
 stage(Path(sys.argv[1]), Path(sys.argv[2]), {})
 """
-# Its own memory, without that of rpmbuild.
+# The script measures the builder's own memory, without that of rpmbuild.
 _BUILD = """
 import resource, sys
 from pathlib import Path

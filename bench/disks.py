@@ -37,7 +37,7 @@ start=${EPOCHREALTIME/./}
 echo "took $((${EPOCHREALTIME/./} - start))"
 """
 _IMPORT = "/usr/libexec/nix-aurora/import"
-# The input of the floors: the closure's registration, and all of it in one archive.
+# This creates the input of the floors: the closure's registration, and one archive of all paths.
 _FLOORS = """
 . /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --dump-db >/var/disk/package/registration

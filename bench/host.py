@@ -22,7 +22,7 @@ systemd-tmpfiles --create nix-aurora.conf
 sync
 """
 _TIMER = 'start=${EPOCHREALTIME/./}; %s; echo "took $(( ${EPOCHREALTIME/./} - start ))"'
-# A client that started before the import: its connection starts the daemon, which waits for the
+# This client connects before the import: its connection starts the daemon, which waits for the
 # import. The words are the handshake of the worker protocol (nix, src/libstore/worker-protocol.hh).
 _FIRST = """systemctl start nix-daemon.socket
 python3 -I - <<'END'
@@ -38,7 +38,7 @@ start = subprocess.check_output([*show, "--property=ExecMainStartTimestampMonoto
 print("took", end - int(start))
 END
 """
-# The input of the floor: the closure in one archive, and its registration.
+# This creates the input of the floor: one archive of the closure, and its registration.
 _FLOOR = """. /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local $CLOSURE_NIX/bin/nix-store --dump-db >/var/lib/registration
 tar --create --directory=/nix store | zstd --quiet -19 -T0 >/var/lib/archive

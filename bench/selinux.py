@@ -11,7 +11,7 @@ from tests.harness.provides import provides_rpm
 from tests.harness.qemu import Machine
 from tests.harness.tree import layer_rpms
 
-# With a context for the whole mount, the kernel still asks the policy, but stores no labels.
+# With one context for the whole mount, the kernel still queries the policy, but stores no labels.
 _OPTIONS = {"labels": "rw", "none": "context=system_u:object_r:bin_t:s0"}
 _IMPORT = """
 systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service

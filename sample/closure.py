@@ -7,7 +7,7 @@ The shape is Determinate's, with every oddity that the packaging has to handle:
 - ``sandbox-shell`` is itself a symlink, to busybox, and ``nix-sandbox.conf`` a regular file;
 - ``nix-manual-<version>`` and ``nss-cacert-<version>`` are roots to which nothing refers.
 
-One thing differs. The official Nix has the store path of its sandbox's /bin/sh compiled in;
+One part differs. The official Nix has the store path of its sandbox's /bin/sh compiled in;
 Debian's has ``/usr/bin/bash-static``, a string that is too short to hold a store path, and whose
 length is part of the machine code. So a test that runs the sample copies the single line of
 ``etc/nix/sandbox.conf``, in the nix path, into nix.conf.
@@ -31,7 +31,7 @@ _NIX, _GLIBC, _BUSYBOX, _CERTIFICATES, _UNITS = (
     "nix-setup-systemd",
 )
 _RENAMED = {_GLIBC: "glibc", _BUSYBOX: "busybox", _CERTIFICATES: "nss-cacert"}
-# Keys of the paths that do not belong to a single package.
+# These are keys of paths that do not belong to a single package.
 _CLI, _MANUAL, _SHELL, _CONF = "nix-cli", "nix-manual", "sandbox-shell", "nix-sandbox.conf"
 _EXPECTED_IN_NIX = (
     *("bin/nix", "bin/nix-daemon", "bin/nix-store", "libexec/nix/build-remote"),
@@ -78,7 +78,7 @@ def make(
     store.mkdir(parents=True)
     _lay_out(names, trees, store, architecture)
     for key, name in names.items():
-        if key == _GLIBC:  # it finds itself; its loader would not keep a RUNPATH
+        if key == _GLIBC:  # glibc finds its own files; its loader keeps no RUNPATH
             elf.detach_glibc(store / name / "lib", architecture)
         else:
             _patch(store / name, names, libraries.provider, architecture)

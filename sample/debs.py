@@ -81,8 +81,9 @@ class Archive:
     def resolve(self, *, refresh: bool = False) -> list[Package]:
         """Return the packages that a sample may need, sorted by name.
 
-        The index is fetched if there is none or with ``refresh``, and otherwise used unchanged: the
-        same cache produces the same sample. Raises FetchError if that fails.
+        The index is downloaded if it is missing or with ``refresh``. Otherwise it is used
+        unchanged, so the same cache produces the same sample. Raises FetchError if the download
+        fails.
         """
         if refresh or not any(self._lists.glob("*_Packages*")):
             self._update()

@@ -9,13 +9,13 @@ from pathlib import Path
 from nix_aurora.errors import VerificationError
 
 _FEW_CERTIFICATES = 50
-# A builder that knows only the sandbox's /bin/sh may call these.
+# Builders that know only the sandbox's /bin/sh may call these.
 _APPLETS = (
     *("ash", "sh", "basename", "dirname", "readlink", "env", "id", "uname", "printf", "echo"),
     *("cat", "chmod", "cp", "ln", "ls", "mkdir", "mv", "rm", "touch", "tar"),
     *("grep", "head", "tail", "sed", "seq", "sort", "tr", "wc", "sleep", "test", "true", "false"),
 )
-# The places in Debian's packages and in Nix's.
+# These map places in Debian's packages to places in Nix's.
 _NIX_PLACES = {
     "usr/bin": "bin",
     "usr/libexec": "libexec",
@@ -61,7 +61,7 @@ def link(path: Path, target: str) -> None:
 
 
 def library(package: Path, destination: Path, triplet: str) -> None:
-    """Lay out a package of libraries: ``lib``, and the license."""
+    """Lay out a package of libraries: its ``lib``, and its license."""
     copy(package / "usr/lib" / triplet, destination / "lib")
     for license in package.glob("usr/share/doc/*/copyright"):
         copy(license, destination / "share/doc" / license.parent.name / "copyright")

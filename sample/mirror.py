@@ -21,7 +21,7 @@ KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 # mmdebstrap runs this after it has written its default sources, and before it downloads anything.
 _COPY_SOURCES = 'cp "$1/etc/apt/sources.list" "$COPY"; exit 1'
 _SOURCE = re.compile(r"^deb (?:\[[^\]]*\] )?(\S+) (\S+) main\b", re.MULTILINE)
-# apt's words for a signature that it does not trust, in LC_ALL=C.
+# With LC_ALL=C, apt reports a signature that it does not trust in one of these forms.
 _DISTRUST = re.compile(r"GPG error|NO_PUBKEY|BADSIG|EXPKEYSIG|REVKEYSIG|OpenPGP signature")
 
 
@@ -44,7 +44,7 @@ def require_keyring() -> Path:
 
 
 def explain(error: AuroraError, mirror: str) -> AuroraError:
-    """Return the error to raise for a failed download; an untrusted mirror gets a separate one."""
+    """Return the error to raise for a failed download; an untrusted mirror has its own message."""
     if not _DISTRUST.search(str(error)):
         return error
     return VerificationError(
@@ -78,7 +78,7 @@ def mirror_of_apt() -> str | None:
 def _mirror_of_mmdebstrap(suite: str) -> str:
     with tempfile.TemporaryDirectory(prefix="mmdebstrap-") as place:
         copy = Path(place, "sources.list")
-        # As an ordinary user: this mounts and installs nothing.
+        # mmdebstrap runs as an ordinary user here, since it mounts and installs nothing.
         options = ["--quiet", "--mode=chrootless", "--variant=custom"]
         command = ["mmdebstrap", *options, f"--setup-hook={_COPY_SOURCES}", suite, f"{place}/root"]
         environment = {**os.environ, "COPY": str(copy)}

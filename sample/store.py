@@ -60,7 +60,7 @@ def assign(plans: Mapping[str, Plan]) -> dict[str, str]:
 
 
 def references(path: Path, candidates: Iterable[str]) -> list[str]:
-    """Return those of ``candidates`` (base names) whose hash occurs in the NAR of ``path``, sorted.
+    """Return the ``candidates`` (base names) whose hash occurs in the NAR of ``path``, sorted.
 
     The path itself counts, as it does for Nix.
     """

@@ -47,7 +47,7 @@ def pack(top: Path, destination: Path, *, level: int) -> None:
         with tarfile.open(tar, "w", format=tarfile.GNU_FORMAT) as archive:
             for path in _entries(top):
                 _add(archive, path, f"{top.name}/{path.relative_to(top)}")
-        # Two threads are for speed: the bytes depend on the use of threads, but not on their
+        # Two threads are faster. The output depends on whether xz uses threads, but not on their
         # number.
         run(["xz", f"-{level}", "--threads=2", tar])
         with new_file(destination) as file:

@@ -1,15 +1,15 @@
 """Small synthetic Nix binary tarballs, valid or broken on purpose.
 
 ``make_tarball(path)`` writes a valid one in Determinate's shape: ``bin/nix`` of the Nix path is a
-link into a separate nix-cli path, one store path is a symlink, one a regular file. With
-``mutate`` a function gets the ``Sample`` first and breaks it at one of four levels:
+link into a separate nix-cli path, one store path is a symlink, one a regular file. The function
+``mutate`` gets the ``Sample`` first, and breaks it at one of four levels:
 
 - content: ``store``, ``references``, ``install``, ``multi_user``; the registration follows;
 - ``reginfo``: the registration's text, to make it differ;
 - ``members``: functions that edit the list of tar members (``Member``);
 - ``tar``, ``compressed``: functions that change the archive's bytes.
 
-The NAR serialization here is a separate, plain one, so that a fault in the product's shows.
+This module has its own, simple NAR serialization, so that it reveals faults in the product's.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ MANUAL = "3" * 32 + "-determinate-nix-manual-3.22.1"
 LIBC = "4" * 32 + "-glibc-2.42"
 LINK = "5" * 32 + "-libc-link"
 SCRIPT = "6" * 32 + "-builder.sh"
-PROFILE = ("-env-manifest.nix", "-user-environment")  # the ends of the added names
+PROFILE = ("-env-manifest.nix", "-user-environment")  # names end like this
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class Member:
 
 @dataclass
 class Sample:
-    """A future tarball; the module's docstring says which part to break for which fault."""
+    """A future tarball; the docstring of the module says which part to break for which fault."""
 
     top: str = TOP
     store: dict[str, Node] = field(default_factory=_store)
@@ -124,7 +124,7 @@ def make_tarball(path: Path, *, compression: str = "xz", mutate: Mutation | None
 
 
 def elf(machine: int = X86_64) -> bytes:
-    """Return the header of a 64-bit little-endian ELF executable, and nothing after it."""
+    """Return only the header of a 64-bit little-endian ELF executable."""
     identification = b"\x7fELF" + bytes([2, 1, 1]) + bytes(9)
     return identification + (2).to_bytes(2, "little") + machine.to_bytes(2, "little") + bytes(44)
 

@@ -12,21 +12,22 @@ from tests import torture
 from tests.packages import PackageMaker, packages
 
 pytest.register_assert_rewrite("tests.whole")
-# A shell's background job ignores SIGINT, and so would all processes that tests start and
+# A background job of a shell ignores SIGINT, and so would all processes that tests start and
 # interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-# No test has a time limit: what is slow here may be quick on another machine, and the reverse.
+# No test has a time limit: a test that is slow here may be quick on another machine, and the
+# reverse.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# One process per processor, or two in tiers whose tests often wait: for a download while a root is
-# made, or for a host that boots, shuts down or runs into a time-out.
+# One process runs for each processor. Two run in tiers whose tests often wait: for a download while
+# a root is made, or for a host that boots, shuts down or runs into a time-out.
 _WAITING = frozenset({"tests/rpm", "tests/host"})
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests that the command line names."""
+    """Return the number of processes that run the tests that the command line names."""
     tiers = {"/".join(Path(word).parts[:2]) for word in config.args}
     return len(os.sched_getaffinity(0)) * (2 if tiers <= _WAITING else 1)
 

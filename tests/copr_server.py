@@ -18,9 +18,9 @@ TWO = ("fedora-44-aarch64", "fedora-44-x86_64")
 
 
 def answer(code: int, body: object) -> Behavior:
-    """Answer a request after reading its body.
+    """Return a behavior that reads a request's body, then answers.
 
-    A client that still sends would not read the answer.
+    A client that is still sending would not read the answer.
     """
 
     def behave(handler: Handler) -> None:
@@ -196,9 +196,9 @@ class Copr:
 
     @property
     def configuration(self) -> str:
-        """Return a file as COPR's API page offers it.
+        """Return a configuration file as COPR's API page offers it.
 
-        It is not encrypted, since it stays in this process.
+        The token is not encrypted, since it stays in this process.
         python/copr/test/resources/copr_cli.conf.
         """
         return (

@@ -1,7 +1,7 @@
 """Show what a user sees of a package: ``python -m tests.demo DIR [SVG]``.
 
-DIR has the package, which is installed on a booted host. With SVG, the most important steps are
-drawn into that file, as a terminal shows them.
+DIR contains the package, which is installed on a booted host. With SVG, the most important steps
+are drawn into that file, as a terminal shows them.
 """
 
 import io

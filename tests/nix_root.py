@@ -17,7 +17,7 @@ cat >/usr/lib/harness/choose-kind <<'END'
 [ "${{NIX_ROOT_KIND-}}" != binds ] || {_AVOID}
 END
 """
-"""A script for a tree, whose boots then skip the overlay with the kernel's argument TAKE_BINDS."""
+"""A script that makes boots of a tree skip the overlay with the kernel argument TAKE_BINDS."""
 TAKE_BINDS = "systemd.setenv=NIX_ROOT_KIND=binds"
 _STRACE = "/etc/strace"
 _RUN_BY = """
@@ -37,7 +37,7 @@ REFUSE_PIVOT = "-e inject=pivot_root:error=EINVAL"
 KILL_WHILE_BINDING = f"-P {_ROOT}/run -e inject=mount:signal=KILL"
 KILL_BEFORE_PIVOT = "-e inject=pivot_root:signal=KILL"
 KILL_AFTER_PIVOT = "-e inject=umount2:signal=KILL:when=1"
-"""Words for strace that end a call of nix-root. FORGET_BIND makes one succeed without effect."""
+"""Options for strace that make a call of nix-root fail. FORGET_BIND skips it without an error."""
 
 
 def avoid_overlay(host: System) -> None:

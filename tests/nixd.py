@@ -1,4 +1,4 @@
-"""The inputs of packages with nixd: pins that name the stand-in, and a server that has it."""
+"""The inputs of packages with nixd: pins that name a replacement, and a server that serves it."""
 
 import os
 import ssl
@@ -23,7 +23,7 @@ version = "3.22.1"
 
 
 class Pinned:
-    """A pins.toml in ``directory`` that names the stand-in, and a server that has it."""
+    """A pins.toml in ``directory`` that names the replacement, and a server that serves it."""
 
     def __init__(self, directory: Path, server: Server, authority: trustme.CA) -> None:
         self.program = _STANDIN
@@ -59,7 +59,7 @@ class Pinned:
 
 @contextmanager
 def pinned(directory: Path) -> Iterator[Pinned]:
-    """Serve the stand-in until the block ends; ``directory`` is for its files."""
+    """Serve the replacement until the block ends; ``directory`` is for its files."""
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)

@@ -1,10 +1,10 @@
 #!/usr/bin/python3 -I
-"""Stand in for determinate-nixd: show how it was started, and do nothing else.
+"""Replace determinate-nixd: show how it was started, and do nothing else.
 
-It takes its sockets as sd_listen_fds(3) describes, is started as NixOS starts the real one
+The program takes its sockets as sd_listen_fds(3) describes, is started as NixOS starts the real one
 (https://github.com/DeterminateSystems/determinate/blob/30e1ab13/modules/nixos.nix), and treats
 nix.conf as https://github.com/DeterminateSystems/nix-installer/pull/1379 describes. It answers on
-the first socket; with the second it becomes nix-daemon.
+the first socket; if it has a second one, it becomes nix-daemon.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The real packages of a real Nix, and the settings that this Nix needs in tests.
 
-Each package is built once for all tiers: the cache has it by the digest of all its inputs.
+Each package is built once for all tiers: it is cached under the digest of all its inputs.
 """
 
 import json
@@ -14,20 +14,20 @@ from tests.harness.cache import cached, digest, prune
 from tests.harness.tree import Tree
 from tests.rpm.builder import TOP, Built, build
 
-# The sample's sandbox takes its shell from a file that the closure names. There is no network, so
-# Nix asks no caches except those that a test names.
+# The sample reads its sandbox's shell from a file that the closure names. There is no network, so
+# Nix queries no caches except those that a test names.
 _SAMPLE_SETTINGS = """
 . /usr/lib/nix-aurora/closure.env
 printf '%s\\n' "!include $CLOSURE_NIX/etc/nix/sandbox.conf" 'substituters =' \
     'flake-registry =' >>/etc/nix/nix.custom.conf
 """
-# These work on a running host, whatever version it gets.
+# These settings work on a running host, with any version of the package.
 LIVE_SETTINGS = """
 printf '%s\\n' '!include /nix/var/nix/gcroots/nix-aurora/nix/etc/nix/sandbox.conf' \\
     'substituters =' >/etc/nix/nix.custom.conf
 systemctl try-restart nix-daemon.service
 """
-# The version of each suite's Nix: forky has 2.34, trixie 2.26.
+# forky has version 2.34 of Nix, trixie 2.26.
 _ARCHITECTURES = {"forky": ("x86_64", "aarch64"), "trixie": ("x86_64",)}
 _SOURCES = (
     *("build.py", "nix_aurora", "nix-aurora.spec.in", "payload", "payload-nixd", "pins.toml"),
@@ -71,7 +71,7 @@ def _build(tarballs: list[Path], place: Path) -> None:
 def fit_for_sample(tree: Tree, directory: Path, *, more: str = "") -> Tree:
     """Return a tree with the package, whose Nix can build in a sandbox without network.
 
-    ``directory``, which must not exist yet, becomes its topmost layer; the script ``more`` runs
-    there, too.
+    ``directory``, which must not exist yet, becomes its topmost layer; the script ``more`` also
+    runs in that layer.
     """
     return tree.changed(directory, _SAMPLE_SETTINGS + more)

@@ -6,11 +6,11 @@ from textwrap import dedent
 
 TOP = Path(__file__).parents[1]
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TOP / "docs").glob("*.md")))
-# Commands that need a host with the package begin like this.
+# Commands that begin like this need a host with the package.
 HOST = ("nix-aurora", "sudo nix-aurora", "sudo systemctl restart", "sudo systemctl start")
-# The blocks of these pages are for a real Aurora, to be followed by hand; the pages say so.
+# Readers run the blocks of these pages by hand on a real Aurora; the pages say so.
 BY_HAND = ("docs/selinux.md", "docs/selinux-tests.md")
-# Pages that one test each follows from the first command to the last: tests/host/test_pages.py.
+# One test follows each of these pages from the first command to the last: tests/host/test_pages.py.
 FOLLOWED = (
     "docs/backup.md",
     "docs/direnv.md",
@@ -35,7 +35,7 @@ def commands(heading: str, page: str = "README.md") -> list[str]:
 
 
 def file_block(heading: str, page: str, language: str) -> str:
-    """Return the text of the section's first block in ``language``: what a reader writes."""
+    """Return the section's first block in ``language``, which a reader writes to a file."""
     pattern = rf"^ *```{language}\n(.*?)^ *```$"
     found = re.search(pattern, _section(heading, page), re.DOTALL | re.MULTILINE)
     if found is None:
@@ -75,7 +75,7 @@ def all_commands() -> list[str]:
 
 
 def host_commands() -> list[str]:
-    """Return those of all commands that need a host with the package."""
+    """Return the commands, of all pages, that need a host with the package."""
     begin = tuple(f"{words} " for words in HOST)
     return [command for command in all_commands() if f"{command} ".startswith(begin)]
 

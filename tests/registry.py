@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-# containers-registries.conf(5).
+# The format is described in containers-registries.conf(5).
 _SETTINGS = """\
 [[registry]]
 location = "{host}"
@@ -30,7 +30,7 @@ class Registry(ThreadingHTTPServer):
 
     @property
     def host(self) -> str:
-        """Return the name that comes before the paths of images here."""
+        """Return the name of this registry, which is the first part of an image's name."""
         return f"127.0.0.1:{self.server_port}"
 
     def environment(self, place: Path) -> dict[str, str]:

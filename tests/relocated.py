@@ -5,7 +5,7 @@ from tests.whole import build, derivation
 
 ASK = "echo STORE_LAYOUT=relocated >>/etc/nix-aurora.conf"
 ASK_NO_MORE = "sed -i /^STORE_LAYOUT=relocated/d /etc/nix-aurora.conf"
-# A boot would do this.
+# This has the effect of a boot.
 RESTART = """
 systemctl stop nix-daemon.service nix-daemon.socket
 systemctl restart nix-layout.service nix.mount run-nix-store.mount nix-setup.service
@@ -17,7 +17,7 @@ _CONF = "/etc/nix/nix.custom.conf"
 def check_builders(host: System) -> None:
     """Fail unless builds run although the configured remote builder is unreachable.
 
-    With a hook that cannot start, every build would fail.
+    A hook that cannot start would make every build fail.
     """
     saved = host.read(_CONF)
     try:
@@ -34,7 +34,7 @@ def check_builders(host: System) -> None:
 
 
 def check_collection(host: System, user: str, command: str) -> None:
-    """Fail unless a collection keeps a running program and tester's roots, and nothing else."""
+    """Fail unless a collection keeps a running program and tester's roots, and deletes the rest."""
     rooted = build(host, "--out-link /home/tester/kept")
     program = host.run_as(
         "tester",

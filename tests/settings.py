@@ -1,6 +1,6 @@
 """/etc/nix-aurora.conf as people write it: valid spellings, and mistakes."""
 
-# Valid texts, and the layout that the boot chooses for each.
+# These texts are valid; each has the layout that the boot chooses.
 UNDERSTOOD = {
     "nothing": (b"", "auto"),
     "a comment": (b"#STORE_LAYOUT=namespace\n  # STORE_LAYOUT=namespace\n", "auto"),
@@ -16,7 +16,7 @@ UNDERSTOOD = {
     "a comment behind it": (b"STORE_LAYOUT=namespace # for now\n", "namespace"),
     "the last one counts": (b"STORE_LAYOUT=relocated\nSTORE_LAYOUT=namespace\n", "namespace"),
 }
-# The same, of how many days generations stay.
+# These texts are valid; each has the number of days that generations stay.
 DAYS = {
     "nothing": (b"", 30),
     "a comment": (b"#GC_KEEP_DAYS=90\n", 30),
@@ -24,7 +24,7 @@ DAYS = {
     "beside a layout": (b"STORE_LAYOUT=namespace\nGC_KEEP_DAYS = '7' # a week\r\n", 7),
     "the last one counts": (b"GC_KEEP_DAYS=7\nGC_KEEP_DAYS=9999\n", 9999),
 }
-# Mistakes: each is an error on the line that it names, and none is ever run.
+# These texts have mistakes: each is an error on the line with the number, and nothing in it runs.
 FAULTY = {
     "an open double quote": (b'STORE_LAYOUT="namespace\n', 1),
     "an open single quote": (b"# one\nSTORE_LAYOUT='namespace\n", 2),

@@ -1,4 +1,4 @@
-"""A stand-in for the Determinate installer, with everything that makes its tarball hard to find."""
+"""A replacement for the Determinate installer, whose tarball is as hard to find."""
 
 import io
 import lzma
@@ -11,7 +11,8 @@ XZ_MAGIC = b"\xfd7zXZ\x00"
 _FLAGS = b"\x00\x04"  # CRC64
 _XZ_HEADER = XZ_MAGIC + _FLAGS + zlib.crc32(_FLAGS).to_bytes(4, "little")
 
-# The magic, 64 bits, little-endian, version 1, executable, x86_64; nothing reads the rest.
+# The header has the magic, 64 bits, little-endian, version 1, executable, x86_64; nothing reads the
+# rest.
 ELF = (b"\x7fELF\x02\x01\x01".ljust(16, b"\0") + b"\x02\x00\x3e\x00\x01").ljust(64, b"\0")
 
 
@@ -30,7 +31,7 @@ def small_tar(name: str, content: bytes = b"content") -> bytes:
     return buffer.getvalue()
 
 
-# The data beside the tarball, each at an odd offset.
+# The installer contains this data beside the tarball, each at an odd offset.
 BYSTANDERS = (
     ELF + noise(4097),
     b"another program: " + ELF + noise(2001) + XZ_MAGIC + noise(100),

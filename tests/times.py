@@ -20,7 +20,7 @@ class Case(NamedTuple):
 
 
 class Tier(NamedTuple):
-    """One tier; ``seconds`` is from its first test to its last, which may run in parallel."""
+    """One tier; ``seconds`` is the time from the start of its first test to the end of its last."""
 
     name: str
     seconds: float

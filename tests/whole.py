@@ -15,7 +15,7 @@ _CLEAN = {
     *("reading the Nix store...", "checking path existence...", "checking link hashes..."),
     "checking store hashes...",
 }
-# The results of the import, in a root that is booted or not, with the store on /nix.
+# This checks the results of the import, in a root that is booted or not, with the store on /nix.
 WHOLE = """
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local
@@ -33,7 +33,7 @@ profile=/nix/var/nix/profiles/default
 [ -s $profile/etc/ssl/certs/ca-bundle.crt ]
 [ -z "$(find /nix/store -maxdepth 1 -name '.*' ! -name .links)" ]
 """
-# The same for the relocated layout, which has no default profile.
+# This does the same for the relocated layout, which has no default profile.
 WHOLE_RELOCATED = """
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local
@@ -59,8 +59,9 @@ printf '[Desktop Entry]\\nType=Application\\nName=Greet\\nExec=greet\\n' \\
 nix profile install "$(nix-store --add greet)"
 """
 
-# A template unit of every user's manager, which runs its instance name and keeps the output. It is
-# root's file, since Debian's SELinux policy does not let users start units of their own.
+# This is a template unit of every user's manager, which runs its instance name and keeps the
+# output. root owns the file, since Debian's SELinux policy does not let users start units of their
+# own.
 _USER_UNIT = """
 mkdir -p /etc/systemd/user
 printf '[Service]\\nType=oneshot\\nExecStart=/bin/sh -c "%%i >%%h/said"\\n' \\
@@ -164,7 +165,7 @@ def check_store(host: System) -> None:
 
 
 def check_works(host: System) -> None:
-    """Fail unless everything is up, and a user's build and the program in tester's profile run."""
+    """Fail unless all units are up, and a user's build and the program in tester's profile run."""
     assert host.failed_units() == []
     build(host)
     check_profile(host)

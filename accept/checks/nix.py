@@ -13,7 +13,7 @@ from nix_aurora.text import printable
 _DOCTOR = "sudo nix-aurora doctor"
 _JOURNAL = "journalctl -b -u nix-daemon.service"
 AS_ROOT = "HOST is root: name an ordinary user"
-# These do not exist in a sandbox.
+# These top-level directories do not exist in a sandbox.
 _OUTSIDE = ("/usr", "/home", "/root", "/var", "/boot", "/sysroot")
 _DELETED = re.compile(r"\d+ store paths? deleted\S*(?: [\d.]+ \w+ freed)?")
 _VERSION = re.compile(r"^Version: (\S+)$", re.MULTILINE)
@@ -99,7 +99,7 @@ def check_build(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_build(seen: Records, builders: Collection[str], uid: int) -> Outcome:
-    """Judge what a build saw: its root directory, and the id of its user outside."""
+    """Judge a build by its root directory and the id of its user outside of the sandbox."""
     code, said = seen.coded("built")
     if code != 0:
         return failed("build", f"nix build: exit code {code}: {ending(said)}", _JOURNAL)

@@ -38,7 +38,7 @@ def check_labels(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_labels(seen: Records) -> Outcome:
-    """Judge contexts by those of the policy; each line has both before the path."""
+    """Judge each path's context by the policy's; a line has both contexts before the path."""
     wrong, count = [], 0
     for line in seen.all("label"):
         context, _, rest = line.partition(" ")
@@ -73,7 +73,7 @@ def check_denials(machine: Machine) -> Iterator[Outcome]:
 
 
 def judge_denials(seen: Records) -> Outcome:
-    """Judge the denials of a boot; only count those of a permissive domain."""
+    """Judge the denials of a boot; those of permissive domains are only counted."""
     if seen.get("kept") != "yes":
         return not_shown("denials", "this host keeps no audit records")
     ours = [line for line in seen.all("denied") if concerns_nix(line)]

@@ -68,7 +68,7 @@ def _judge_mount(kind: str, seen: Records) -> Outcome:
 
 
 def _judge_namespace(state: State) -> Outcome:
-    """Judge the reason for a / without /nix: the host must have one unless the user disabled it."""
+    """Judge why / has no /nix: the host must have /nix unless the user disabled it."""
     if part(state.status, "settings", "STORE_LAYOUT") == "namespace":
         why = "STORE_LAYOUT=namespace"
     elif part(state.mount, "switched_off"):

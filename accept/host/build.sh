@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# build.sh: build something that nobody has built before, and print what the builder saw. The
-# sandbox of a release has a shell with nothing but its own commands.
+# build.sh: build a new derivation, and print what its builder saw. The sandbox of a release has a
+# shell that offers only its built-in commands.
 # shellcheck disable=SC2016 # the builder's names
 script='{ for top in /*; do echo top $top; done
 while read -r line; do echo map $line; done </proc/self/uid_map; } >$out'
@@ -13,6 +13,6 @@ code=$?
 say built "$code $(cat "$errors")"
 rm -f "$errors"
 [ "$code" != 0 ] || nix store cat "$path"
-# It is garbage from now on: without this, the next collection removes it.
+# The result is garbage now. Without this command, the next collection would delete it.
 # shellcheck disable=SC2086 # store paths have no spaces
 nix-store --delete ${path-} ${drv-} >/dev/null 2>&1

@@ -1,6 +1,6 @@
 # shellcheck shell=sh
-# clean.sh: end what an interrupted run left running here, and print what it left behind. Scripts
-# that make something clean up after themselves; this waits until they have done so.
+# clean.sh: end the script of an interrupted run, and print the files that remain. Scripts that
+# create files remove them when they end; this script waits until they have done so.
 if [ -e "$STATE/pid" ]; then
     kill -TERM "$(cat "$STATE/pid")" 2>/dev/null
     waited=0

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# collect.sh: collect garbage, and print what became of a path with a root and of one without.
+# collect.sh: collect garbage, and print whether a path with a root and one without a root remain.
 mkdir -m 0700 "$STATE" || exit 1
 trap '' PIPE
 trap 'rm -rf "$STATE"' EXIT

@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# common.sh: what the scripts for the host share. Each of them is sent to sh after this one.
+# common.sh: functions and variables of all scripts for the host. sh reads it before each of them.
 LC_ALL=C.UTF-8
 export LC_ALL
 PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
-# denials.sh: print what SELinux denied in this boot. It needs root.
-# A host that keeps no audit records shows nothing, which proves nothing: each boot with a policy
-# leaves a record of its loading.
+# denials.sh: print SELinux's denials in this boot. It needs root. If the host keeps no audit
+# records, finding no denial proves nothing. Each boot that loads a policy records that, so this
+# record shows whether the host keeps any.
 kept=no
 if has ausearch; then
     kept=yes

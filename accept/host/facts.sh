@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# facts.sh: print what host this is, and what this user may do on it.
+# facts.sh: print the kind of this host, and the rights of this user.
 user=$(id -un)
 say uid "$(id -u)"
 say user "$user"
@@ -7,7 +7,7 @@ say home "$HOME"
 say name "$(uname -n)"
 say kernel "$(uname -r)"
 say machine "$(uname -m)"
-# In a subshell: the file assigns names of its own.
+# The subshell keeps the variables of the file out of this script.
 # shellcheck source=/dev/null
 say os "$(. /etc/os-release && printf %s "${PRETTY_NAME-}")"
 # shellcheck source=/dev/null

@@ -1,5 +1,6 @@
 # shellcheck shell=sh
-# layout.sh: print where the store is seen, and what / is.
+# layout.sh: print whether the store is mounted outside and inside of the private root, and how / is
+# mounted.
 store=/var/lib/nix
 at=/nix
 if [ -e /run/nix-aurora/relocated ]; then

@@ -1,7 +1,7 @@
 # shellcheck shell=sh
 # profile.sh: add a program to this user's profile, start it in every way that a user does, and
-# remove it again. INSTALLABLE is the program's, or empty for one that is made here.
-# Whatever happens, the profile is in the end what it was: also where nobody reads the output.
+# remove it again. INSTALLABLE names the program; if it is empty, the script creates one. The script
+# always restores the profile at the end, even if nobody reads its output.
 link=$HOME/.nix-profile
 home=${XDG_STATE_HOME:-$HOME/.local/state}
 [ ! -L "$home/nix/profile" ] || link=$home/nix/profile
@@ -61,7 +61,7 @@ finish() {
     systemctl --user reset-failed "$unit" 2>/dev/null
     rm -f "$units/$unit"
     systemctl --user daemon-reload 2>/dev/null
-    # Keep what a generation of the user's refers to.
+    # nix-store refuses to delete a path that one of the user's own generations refers to.
     [ -n "$INSTALLABLE" ] || for one in $made; do
         nix-store --delete "$one" >/dev/null 2>&1
     done
@@ -105,8 +105,8 @@ in_user_unit() {
     printf '[Service]\nType=oneshot\nExecStart=/bin/sh -c %s\nStandardOutput=file:%s\n' \
         "$PROGRAM" "$STATE/said" >"$units/$unit"
     printf 'StandardError=inherit\n' >>"$units/$unit"
-    # The user's systemd looks for profiles when it starts and when it reloads, so this stands for a
-    # new login.
+    # The user's systemd looks for profiles when it starts and when it reloads, so a reload has the
+    # effect of a new login.
     systemctl --user daemon-reload || return 1
     systemctl --user start "$unit"
     started=$?
@@ -132,7 +132,7 @@ trap '' PIPE
 trap finish EXIT
 trap 'exit 129' HUP INT TERM
 echo $$ >"$STATE/pid"
-# nix profile leaves directories behind.
+# nix profile leaves temporary directories behind, so they are created in STATE.
 TMPDIR=$STATE
 export TMPDIR
 if [ -z "$INSTALLABLE" ]; then

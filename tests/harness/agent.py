@@ -12,18 +12,18 @@ from nix_aurora.errors import ToolError
 from tests.harness.channel import Channel
 from tests.harness.commands import Result
 
-# the name of the serial port; the guest starts the agent when it sees this port
+# The guest starts the agent when it sees a serial port with this name.
 NAME = "org.qemu.guest_agent.0"
 _ANSWER = 60.0  # seconds
 _REAPING = 10.0
 _PIECE = 1 << 20  # bytes
-# Seconds between two polls, each of which costs the guest some time.
+# Seconds between two polls. Each poll costs the guest some time.
 _PAUSE = 0.03
 _LONGEST_PAUSE = 0.3
-# $0 begins the names of the files with its input and output: files, since a daemon that the command
-# starts may keep its output open. The command belongs to no unit, and has its own session, so that
-# a signal to its group reaches its children. Few programs are started: each takes an emulated
-# processor 50 ms.
+# $0 begins the names of the files with the command's input and output. They are files since a
+# daemon that the command starts may keep its output open. The command belongs to no unit, and has
+# its own session, so that a signal to its group reaches its children. The script starts few
+# programs, since each takes an emulated processor 50 ms.
 _WRAPPER = """
 group=/sys/fs/cgroup/harness
 [ -d "$group" ] || mkdir "$group"
@@ -125,7 +125,7 @@ class Agent:
             self._call("guest-file-write", patience, handle=handle, **{"buf-b64": encoded})
         self._call("guest-file-close", patience, handle=handle)
 
-    def _call(self, request: str, patience: float, **arguments: object) -> Any:  # noqa: ANN401 what it gives differs
+    def _call(self, request: str, patience: float, **arguments: object) -> Any:  # noqa: ANN401 - requests differ
         with self._lock:
             self._channel.send({"execute": request, "arguments": arguments})
             try:

@@ -24,7 +24,7 @@ fi
 
 @contextmanager
 def archive_of(source: Path) -> Iterator[IO[bytes]]:
-    """Yield a tar archive of a file or a directory, with the name ``.`` in it, owned by root."""
+    """Yield a tar archive of a file or a directory; its member ``.`` is owned by root."""
     with TemporaryFile() as archive:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             tar.add(source, arcname=".", filter=_owned_by_root)

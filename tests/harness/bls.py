@@ -13,7 +13,7 @@ _ENTRIES = "/boot/loader/entries"
 
 @dataclass(frozen=True)
 class Boot:
-    """The input of a boot: two files of this machine, and a command line."""
+    """The inputs of a boot: two files of this machine, and a command line."""
 
     kernel: Path
     initrd: Path
@@ -21,11 +21,11 @@ class Boot:
 
 
 def default_boot(disk: Path, directory: Path) -> Boot:
-    """Return the disk's default boot, the entry with the highest version.
+    """Return the disk's default boot, which is the entry with the highest version.
 
     The disk may contain only /boot; then ``boot`` is a link to itself, as on Fedora. The files are
     copied into ``directory``. Like a boot loader, this reads the file system (ext4) from the disk,
-    without its journal. Raises ToolError if there is nothing to boot.
+    without its journal. Raises ToolError if the disk has no entry.
     """
     entries = directory / "entries"
     remove_tree(entries)
@@ -50,5 +50,6 @@ def parse_entry(text: str) -> Mapping[str, str]:
 
 
 def _debugfs(disk: Path, request: str) -> None:
-    # Bitmaps and checksums may be older than a power cut. The exit code means nothing.
+    # Bitmaps and checksums on the disk may be outdated after a power cut. The exit code means
+    # nothing.
     run(["debugfs", "-c", "-n", "-R", request, disk])

@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """``bootc container lint`` for images of Debian packages, which do not have bootc.
 
-No distribution of ours has bootc itself. So this program goes into the test's base image under that
-name, where the Containerfile calls it, and applies bootc's rules: all those of version 1.16.9
+The distributions of the tests do not have bootc. The test's base image has this program under that
+name, so the Containerfile calls it. It applies all rules of bootc 1.16.9
 (github.com/bootc-dev/bootc, commit 534c76ea474a), each in a function with the name of bootc's own
-in crates/lib/src/lints.rs. If the two differ, bootc is right. It needs only Python, since an image
-has nothing else of ours.
+in crates/lib/src/lints.rs. If the two differ, bootc is right. This program needs only Python, since
+an image contains no other part of this project.
 """
 
 import argparse
@@ -171,7 +171,7 @@ def check_runtime_only_dirs() -> Iterator[str]:
     for directory in map(Path, ("/run", "/tmp")):  # noqa: S108 - not a place for files of ours
         if directory not in mounts:
             found |= {path for path in _walk(directory) if path not in mounts}
-    # prune_known_run_paths(): the path of the file with the name servers
+    # prune_known_run_paths() also ignores the file with the name servers.
     found.discard(_INJECTED)
     for parent in _INJECTED.parents[:-2]:
         if any(parent in path.parents for path in found):
@@ -261,7 +261,8 @@ def _declared_by_sysusers() -> tuple[set[str], set[str]]:
 
 def main(words: list[str]) -> int:
     """Check a root, print each fault with its rule on a line, and return the exit code."""
-    if words == ["status", "--format=json"]:  # dnf5 asks whether the root belongs to a running host
+    # dnf5 runs this to learn whether the root is a running host's.
+    if words == ["status", "--format=json"]:
         print('{"spec": {"image": null}}')
         return 0
     parser = argparse.ArgumentParser(prog="bootc", allow_abbrev=False)

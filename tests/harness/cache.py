@@ -17,8 +17,8 @@ _UNUSED = 24 * 60 * 60  # seconds
 def cached(kind: str, key: str, make: Callable[[Path], None], *, top: Path | None = None) -> Path:
     """Return the directory ``kind/key`` of the cache; if it is missing, ``make`` fills it.
 
-    It appears complete or not at all, and of two simultaneous runs one waits for the other. ``top``
-    replaces the user's cache.
+    The directory appears only when it is complete. If two runs need it, one waits for the other.
+    ``top`` replaces the user's cache.
     """
     final = (top or default_cache()) / kind / key
     if final.is_dir():

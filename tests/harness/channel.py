@@ -46,6 +46,6 @@ class Channel:
 
     @staticmethod
     def _decode(line: bytes) -> dict[str, Any]:
-        # The agent sends 0xFF before its first answer after a reset.
+        # After a reset, the agent sends 0xFF before its first answer.
         message: dict[str, Any] = json.loads(line.rpartition(b"\xff")[2])
         return message

@@ -1,11 +1,11 @@
-"""Close things when a ``with`` block ends."""
+"""Close objects when a ``with`` block ends."""
 
 from abc import ABC, abstractmethod
 from types import TracebackType
 
 
 class Closing(ABC):
-    """A thing that must be closed."""
+    """An object that must be closed."""
 
     @abstractmethod
     def close(self) -> None:

@@ -14,7 +14,7 @@ from typing import IO
 from nix_aurora.errors import ToolError
 from tests.harness.processes import children
 
-# The environment of a test's script, which has nothing of the environment of the tests themselves.
+# The environment of a test's script contains nothing of the tests' own environment.
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "TERM": "dumb"}
 _REAPING = 2.0  # seconds
@@ -39,8 +39,8 @@ def script_command(
 ) -> list[str]:
     """Return a command that runs a bash script, ``-euo pipefail``, in ``/``.
 
-    It sees a minimal environment and ``environment``. ``user``, who has a group of the same name,
-    gets no login.
+    The script sees a minimal environment and ``environment``. ``user`` must have a group of the
+    same name, and does not get a login.
     """
     variables = {**_ENVIRONMENT, **(environment or {})}
     if user is None:
@@ -60,13 +60,13 @@ def execute(
     stdin: IO[bytes] | None = None,
     name: str | None = None,
 ) -> Result:
-    """Run ``command`` until it exits, whatever children it leaves behind.
+    """Run ``command`` until it exits, even if it leaves children behind.
 
     ``name`` is its name in the error. Raises ToolError with the whole output for a non-zero exit
     code (with ``check``) and after ``timeout`` seconds, when its process group is killed.
     """
     argv = [str(word) for word in command]
-    # Files, not pipes: a daemon that the command starts may keep its output open.
+    # Files replace pipes, since a daemon that the command starts may keep its output open.
     with TemporaryFile() as out, TemporaryFile() as err:
         process = subprocess.Popen(
             argv,
@@ -74,7 +74,7 @@ def execute(
             stdout=out,
             stderr=err,
             start_new_session=True,
-            umask=0o022,  # the modes of files in a root must not depend on the umask of the tests
+            umask=0o022,  # modes of files in a root must not depend on the tests' umask
         )
         late = False
         try:
@@ -96,14 +96,14 @@ def execute(
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill a command and its process group."""
-    # Children first: nsenter has to reap its child in the other PID namespace. As an orphan the
-    # child would wait for our own PID 1, and block the end of the namespace.
+    # The children are killed first: nsenter has to reap its child in the other PID namespace. As an
+    # orphan the child would wait for our own PID 1, and block the end of the namespace.
     for pid in children(process.pid):
-        with suppress(ProcessLookupError):  # it may have ended just now
+        with suppress(ProcessLookupError):  # the process may have ended meanwhile
             os.kill(pid, signal.SIGKILL)
     with suppress(subprocess.TimeoutExpired):  # the command may continue without its children
         process.wait(_REAPING)
-    with suppress(ProcessLookupError):  # usually nothing is left
+    with suppress(ProcessLookupError):  # usually no process is left
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 

@@ -22,7 +22,7 @@ _COMMAND = (
     *("--console=read-only", "--link-journal=no", "--private-network", "--resolv-conf=off"),
     "--timezone=off",
 )
-# nspawn needs a writable /run and a cgroup2 tree; $1 is our own group in it.
+# nspawn needs a writable /run and a cgroup2 tree; $1 is our own group in the tree.
 _PREPARE = """
 set -eu
 mount -t tmpfs -o mode=0755 run /run
@@ -31,11 +31,11 @@ umount --lazy /sys/fs/cgroup
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
 mkdir "$1"
 """
-# Remaining control groups of nspawn would prevent the next boot.
+# Control groups that nspawn left behind would prevent the next boot.
 _CLEAR = """
 for attempt in 1 2 3 4 5 6 7 8 9; do
     find "$1" -mindepth 1 -depth -type d -exec rmdir {} + && exit
-    sleep 0.1 # the last processes are on their way out
+    sleep 0.1 # the last processes are still ending
 done
 exit 1
 """
@@ -78,7 +78,7 @@ class Container(System):
 
     @property
     def network(self) -> int:
-        """Return the id, in our namespace, of a process on the guest's network; 0 if it is off."""
+        """Return the id, in our namespace, of a process on the guest's network, or 0."""
         return self._leader
 
     def _start(self, words: Sequence[str], *, wait: bool, timeout: float) -> float:
@@ -115,10 +115,10 @@ class Container(System):
         self.wait_for_exit(REBOOT, timeout=timeout)
 
     def wait_for_exit(self, code: int, *, timeout: float = TIMEOUT) -> None:
-        """Wait until nspawn exits by itself; raise ToolError if its exit code is not ``code``."""
+        """Wait until nspawn exits by itself; raise ToolError unless its exit code is ``code``."""
         got: int | str = "none"
         if self._nspawn is not None:
-            with suppress(subprocess.TimeoutExpired):  # then ``got`` keeps its value
+            with suppress(subprocess.TimeoutExpired):  # after a timeout, ``got`` keeps its value
                 got = self._nspawn.wait(timeout)
         if got != code:
             raise self.fault("shutting down", f"exit code {code}", str(got))
@@ -128,10 +128,10 @@ class Container(System):
         """End every process of the guest at once, like a crash, without a shutdown."""
         if self._nspawn is None:
             return
-        nspawn = children(self._nspawn.pid)  # the process that we started is nsenter
-        # The guest ends with its PID 1; nspawn waits for that, if it was started completely.
+        nspawn = children(self._nspawn.pid)  # nsenter is the process that we started
+        # The guest ends when its PID 1 does. nspawn waits for that, if it had started completely.
         for pid in [child for parent in nspawn for child in children(parent)] or nspawn:
-            with suppress(ProcessLookupError):  # it may have ended just now
+            with suppress(ProcessLookupError):  # the process may have ended meanwhile
                 os.kill(pid, signal.SIGKILL)
         self._nspawn.wait()
         self._ended()

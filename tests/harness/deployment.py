@@ -1,7 +1,8 @@
 """A real ostree deployment on its composefs root, booted in systemd-nspawn.
 
-It has the disk, the boot entries, the initramfs and the ostree of a machine in QEMU, and the kernel
-of this machine: it boots in seconds, while an emulated machine takes most of a minute.
+The deployment has the disk, the boot entries, the initramfs and the ostree of a machine in QEMU,
+and the kernel of this machine. It boots in seconds, while an emulated machine takes most of a
+minute.
 """
 
 from pathlib import Path
@@ -12,8 +13,8 @@ from tests.harness.namespace import Namespace
 from tests.harness.ostree import copy_disk
 from tests.harness.system import TIMEOUT
 
-# The steps of the initramfs before it switches to the new root: $1 is an empty directory, $2 the
-# disk, $3 the initramfs, an uncompressed cpio archive; the rest are the kernel's arguments.
+# These steps of the initramfs run before it switches to the new root. $1 is an empty directory, $2
+# the disk, $3 the initramfs, an uncompressed cpio archive; the rest are the kernel's arguments.
 _PREPARE = """
 set -eu
 place=$1 disk=$2 initramfs=$3
@@ -22,7 +23,7 @@ mount -t tmpfs -o mode=0755 initramfs "$place"
 cd "$place"
 mkdir sysroot
 mount -o loop "$disk" sysroot
-for busybox in sysroot/ostree/deploy/*/deploy/*/usr/bin/busybox; do :; done # any of them
+for busybox in sysroot/ostree/deploy/*/deploy/*/usr/bin/busybox; do :; done # any of them works
 "$busybox" cpio -i <"$initramfs"
 mkdir -p dev proc run
 mount --rbind /dev dev
@@ -32,16 +33,16 @@ echo "$@" >run/cmdline
 mount --bind run/cmdline proc/cmdline
 chroot . /prepare "$@"
 """
-# No lazy unmount: the next boot mounts the disk again.
+# The unmount is not lazy, since the next boot mounts the disk again.
 _UNMOUNT = """
 for attempt in 1 2 3 4 5 6 7 8 9; do
     umount --recursive "$1" && exit
-    sleep 0.1 # the last processes are on their way out
+    sleep 0.1 # the last processes are still ending
 done
 exit 1
 """
-# The guest sees the kernel's command line of this machine, but ostree looks there for its
-# deployment. systemd itself takes the arguments of PID 1 for the kernel's, as in every container.
+# The guest sees the kernel's command line of this machine, but ostree reads its deployment from
+# there. systemd itself uses the arguments of PID 1 instead of the kernel's, as in every container.
 _INIT = """\
 #!/bin/sh
 mount --bind /run/initramfs-run/cmdline /proc/cmdline
@@ -52,8 +53,8 @@ exec /sbin/init "$@"
 class Deployment(Container):
     """A host that boots from a copy, in the directory ``state``, of the image ``disk``.
 
-    The copy is made if there is none, and outlives boots and the object. The harness acts as the
-    boot loader: the host starts ostree's default entry. There is no network.
+    The copy is created if it is missing, and outlives boots and the object. The harness acts as the
+    boot loader: the host starts ostree's default entry. The host has no network.
     """
 
     def __init__(self, disk: Path, state: Path) -> None:
@@ -65,7 +66,7 @@ class Deployment(Container):
         self._opened: Namespace | None = None
 
     def open(self) -> None:
-        """Copy the disk if that has not been done; the host is off."""
+        """Copy the disk unless a copy exists; the host stays off."""
         self._place.mkdir(parents=True, exist_ok=True)
         if not self.disk.exists():
             part = self.disk.with_suffix(".part")
@@ -74,7 +75,7 @@ class Deployment(Container):
         self._opened = container_namespace(self._cgroup)
 
     def boot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Boot the disk's default entry; return the seconds it took.
+        """Boot the disk's default entry; return the seconds that this took.
 
         ``arguments`` are added to the kernel's, for this boot. Returns as soon as scripts can run
         or, with ``wait``, when wait_until_up() does.

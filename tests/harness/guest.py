@@ -47,8 +47,8 @@ def execute_in(
     """
     groups = Path(f"/proc/{leader}/cgroup").read_text().splitlines()
     own = next(line.removeprefix("0::/") for line in groups if line.startswith("0::"))
-    # This group is beside systemd's own, so that systemd does not take our commands for a part of a
-    # unit.
+    # This group is beside systemd's own group, so that systemd does not count our commands as part
+    # of a unit.
     group = Path(f"/proc/{holder}/root/sys/fs/cgroup", own.removesuffix("init.scope"), "harness")
     enter = ["nsenter", f"--target={leader}", "--all", "--root", "--", *command]
     argv = in_group(group, enter)

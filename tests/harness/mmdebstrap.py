@@ -12,8 +12,8 @@ from tests.harness.cache import cached
 def mmdebstrap(suite: str) -> Path:
     """Return the path of mmdebstrap; that of Debian's ``suite`` is cached or downloaded.
 
-    It is a script, which runs wherever Perl and its modules are. Raises FetchError if it cannot be
-    downloaded, and the errors of sample.mirror.
+    mmdebstrap is a script, which runs wherever Perl and its modules are installed. Raises
+    FetchError if the download fails, and the errors of sample.mirror.
     """
     if found := shutil.which("mmdebstrap"):
         return Path(found)

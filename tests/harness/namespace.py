@@ -12,9 +12,9 @@ from nix_aurora.errors import ToolError
 from tests.harness.closing import Closing
 from tests.harness.commands import Result, execute
 
-# The holder is PID 1 of the PID namespace. It reads a pipe whose other end only the tests have:
+# The holder is PID 1 of the PID namespace. It reads a pipe, and only the tests hold the other end:
 # when they close it or die, the kernel ends all processes in the namespace, and its mounts
-# disappear. It prints its number in the PID namespace of the tests, read from their /proc.
+# disappear. The holder prints its number in the PID namespace of the tests, read from their /proc.
 _HOLDER = 'read -r pid rest </proc/self/stat; echo "$pid"; exec cat >/dev/null'
 # Control groups outlive their processes, so the supervisor removes ours ($2) at the end.
 _SUPERVISOR = """
@@ -40,7 +40,7 @@ class Namespace(Closing):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C must reach only the tests, which then close the pipe
+            start_new_session=True,  # Ctrl-C must only reach the tests, which then close the pipe
         )
         _, output, errors = _pipes(self._supervisor)
         line = output.readline()
@@ -79,7 +79,7 @@ class Namespace(Closing):
         try:
             self._supervisor.wait(_CLOSE_TIMEOUT)
         except subprocess.TimeoutExpired:
-            with suppress(ProcessLookupError):  # it may have ended just now
+            with suppress(ProcessLookupError):  # the process may have ended meanwhile
                 os.kill(self.pid, signal.SIGKILL)
             self._supervisor.wait(_CLOSE_TIMEOUT)
         for pipe in pipes[1:]:

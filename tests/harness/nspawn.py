@@ -13,14 +13,17 @@ from tests.harness.tree import Tree
 class Host(Container):
     """A host that runs ``tree``, with its /etc and /var in the directory ``state``.
 
-    The root is read-only, /etc an overlay, /var a directory or, with ``var_size`` in bytes, a file
-    system of that size; both outlive boots and the object. ``users`` are created before the first
-    boot, ids from 1000 on, homes in /var/home; the first is in ``wheel``. ``binds`` maps
-    directories of this machine to their places in the guest, read-only, and ``flags`` are for
-    nspawn. The network is a loopback. In a ``with`` block it boots, and is killed at the end. With
-    ``ordinary`` it boots no image: its root is writable, and kept like /var. With ``bootc`` it is
-    like a host that bootc installs without ostree: the mount source of / is composefs:DIGEST, /etc
-    and /var are directories of one file system, and there is no /run/ostree-booted.
+    The root is read-only, /etc is an overlay, and /var is a directory or, with ``var_size`` in
+    bytes, a file system of that size; both outlive boots and the object. ``users`` are created
+    before the first boot, with ids from 1000 on and homes in /var/home; the first one is in
+    ``wheel``. ``binds`` maps directories of this machine to their places in the guest, read-only,
+    and ``flags`` are for nspawn. The network is a loopback. In a ``with`` block the host boots, and
+    is killed at the end.
+
+    With ``ordinary`` the host boots no image: its root is writable, and kept like /var. With
+    ``bootc`` it is like a host that bootc installs without ostree: the mount source of / is
+    composefs:DIGEST, /etc and /var are directories of one file system, and /run/ostree-booted does
+    not exist.
     """
 
     def __init__(
@@ -46,7 +49,7 @@ class Host(Container):
         self._state: HostState | None = None
 
     def open(self) -> None:
-        """Prepare the state and the namespaces; the host is off."""
+        """Prepare the state and the namespaces; the host stays off."""
         state = HostState(
             self._path,
             self._cgroup,
@@ -67,7 +70,7 @@ class Host(Container):
     def boot(
         self, tree: Tree | None = None, *, wait: bool = True, timeout: float = TIMEOUT
     ) -> float:
-        """Start the host, with another ``tree`` if given; return the seconds it took.
+        """Start the host, with another ``tree`` if passed; return the seconds that this took.
 
         Returns as soon as scripts can run or, with ``wait``, when wait_until_up() does.
         """
@@ -77,7 +80,7 @@ class Host(Container):
         return self._start(self._words(), wait=wait, timeout=timeout)
 
     def reboot(self, tree: Tree | None = None, *, timeout: float = TIMEOUT) -> float:
-        """Shut the guest down and start it again, with another ``tree`` if given."""
+        """Shut the guest down and start it again, with another ``tree`` if one is passed."""
         self._shut_down_for_reboot(timeout)
         return self.boot(tree, timeout=timeout)
 

@@ -9,19 +9,19 @@ from tests.harness.cache import cached, digest
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree, atomic_tree
 
-# In addition to every tree's packages: a kernel, ostree, the parts of the initramfs, and the way
-# in.
+# These packages are added to every tree's: a kernel, ostree, the parts of the initramfs, and the
+# ways to run commands in the guest.
 PACKAGES = (
     *("linux-image-cloud-amd64", "ostree", "ostree-boot", "udev", "busybox-static", "cpio"),
     *("btrfs-progs", "openssh-server", "qemu-guest-agent"),
 )
 _POLICY_PACKAGES = ("policycoreutils", "selinux-policy-default", "selinux-utils")
 USERS = ("tester", "other")
-# No daemon takes the kernel's audit records, so the kernel prints them; by default it drops some.
+# No daemon reads the kernel's audit records, so the kernel prints them; by default it drops some.
 ENFORCING = "lsm=capability,selinux selinux=1 enforcing=1 sysctl.kernel.printk_ratelimit=0"
-"""The kernel's arguments with which a tree made with ``enforcing`` enforces its policy."""
+"""The kernel arguments that make a tree with ``enforcing`` enforce its policy."""
 TRANSIENT = "harness.transient"
-"""The kernel's argument for a writable root directory whose changes are lost."""
+"""The kernel argument for a writable root directory whose changes are lost."""
 _INITRAMFS = Path(__file__).parent / "initramfs"
 _SELINUX = Path(__file__).parent / "selinux"
 _PREPARE_ROOT = """\
@@ -32,7 +32,7 @@ readonly=true
 [root]
 transient=false
 """
-# These are not started: no test looks at them, and an emulated processor takes seconds for them.
+# These units do not start: no test needs them, and an emulated processor takes seconds for them.
 # udev starts the agent when it finds its port, once in a boot, and not again after a soft-reboot.
 # The agent would also write a line to the journal for each poll of ours. harness/ssh.py starts
 # sshd.
@@ -52,12 +52,12 @@ printf '[Service]\\nLogLevelMax=notice\\n' >qemu-guest-agent.service.d/quiet.con
 printf %s "$PREPARE_ROOT" >/usr/lib/ostree/prepare-root.conf
 bash /run/initramfs/build "$(ls /usr/lib/modules)"
 """
-# Fedora Atomic has the policy store in /etc: Debian's is in /var, which no deployment contains. The
-# policy also has Fedora's name, so that packages find it. Modules of programs that the host does
-# not have are off: they would take most of the time of a boot, a labelling and a rebuild of the
-# policy. With those of nscd and setrans, every domain may accept connections on its own sockets.
-# Scripts of tests run in an administrator's domain; otherwise the agent would have systemd's own
-# kind.
+# Fedora Atomic has the policy store in /etc. Debian's is in /var, which no deployment contains. The
+# policy gets Fedora's name, so that packages find it. Modules of programs that the host does not
+# have are disabled: they would take most of the time of a boot, a relabel and a rebuild of the
+# policy. The modules nscd and setrans stay, since they let every domain accept connections on its
+# own sockets. Scripts of tests run in an administrator's domain; without the setting, the agent
+# would run them in systemd's domain.
 _ENFORCING = """
 mv /etc/selinux/default /etc/selinux/targeted
 cp -a /run/selinux/default/active /etc/selinux/targeted/
@@ -97,7 +97,8 @@ ostree admin stateroot-init --sysroot={_DISK} default
 ostree config --repo={_REPOSITORY} set sysroot.bootloader none
 ostree config --repo={_REPOSITORY} set sysroot.readonly true
 """
-# A second view of the root, without the mounts in it. $BRANCH is the name of the commit.
+# The tree is a second view of the root, without the mounts in it. $BRANCH is the name of the
+# commit.
 _COMMIT = f"""
 mkdir /run/tree
 mount --bind / /run/tree
@@ -110,8 +111,8 @@ options=()
 ostree commit --repo={_REPOSITORY} --fsync=false --bootable --branch="$BRANCH" --tree=dir=. \\
     "${{options[@]}}"
 """
-# systemd must believe that the host has booted before, with the same /usr, as when packages are
-# layered.
+# The time stamps make systemd believe that the host has booted before with the same /usr, as on a
+# host on which packages are layered.
 _DEPLOY = f"""
 ostree admin deploy --sysroot={_DISK} --os=default \\
     --karg=root=LABEL=root --karg=rw --karg=console=ttyS0 $ARGUMENTS "$BRANCH"
@@ -129,13 +130,13 @@ touch "$deployment/etc/.updated" var/.updated
 [ -z "$FSTAB" ] || printf %s "$FSTAB" >"$deployment/etc/fstab"
 contexts=$PWD/$deployment/etc/selinux/targeted/contexts/files/file_contexts
 if [ -e "$contexts" ]; then
-    mkdir -p var/log/journal # journald has it before anybody may make it
+    mkdir -p var/log/journal # journald uses it before any program may create it
     setfiles -F -r "$deployment" "$contexts" "$deployment"/{{etc,var}}
     setfiles -F -r {_DISK} "$contexts" {_DISK}/boot
 fi
 umount "$deployment/var"
 """
-# /var belongs to the host, with the labels that the host sets.
+# /var belongs to the host, which sets its labels.
 _UPGRADE = f"""
 ostree admin deploy --sysroot={_DISK} --os=default "$BRANCH"
 cd {_DISK}/ostree/deploy/default/deploy/"$(ostree rev-parse --repo={_REPOSITORY} "$BRANCH").0"
@@ -151,8 +152,8 @@ def bootable_tree(*, nix_dir: bool = False, enforcing: bool = False) -> Tree:
     """Return a host without our packages that has a kernel and an initramfs, cached or new.
 
     Its root is composefs; the boot's argument TRANSIENT makes it writable. ``nix_dir`` puts an
-    empty ``/nix`` at the top. With ``enforcing`` it has Debian's SELinux policy, whose store is at
-    Fedora Atomic's place, and its commits are labeled; a boot needs ENFORCING.
+    empty ``/nix`` at the top. With ``enforcing`` the host has Debian's SELinux policy, whose store
+    is at Fedora Atomic's place, and its commits are labeled; a boot needs ENFORCING.
     """
     groups = (PACKAGES, _POLICY_PACKAGES) if enforcing else (PACKAGES,)
     base = atomic_tree(nix_dir=nix_dir, extra=groups)
@@ -215,13 +216,14 @@ def deploy(
 def upgrade(tree: Tree, branch: str, disk: Path) -> None:
     """Deploy another commit on the disk of a host that is off; it becomes the default.
 
-    The host's changes in /etc are merged. An emulated host would take a minute for it.
+    The host's changes in /etc are merged. This does not run on the host, since an emulated one
+    would take a minute.
     """
     _on_disk(tree, disk, _UPGRADE, branch)
 
 
 def copy_disk(disk: Path, target: Path) -> None:
-    """Copy an image; keep it sparse."""
+    """Copy an image, and keep it sparse."""
     run(["cp", "--sparse=auto", "--reflink=auto", disk, target])
 
 

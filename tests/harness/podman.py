@@ -17,7 +17,7 @@ from tests.harness.namespace import Namespace
 from tests.harness.scratch import Scratch
 from tests.harness.tree import Tree
 
-# vfs works on every file system: an image is a directory.
+# The driver vfs works on every file system: it stores an image as a directory.
 _STORAGE = """\
 [storage]
 driver = "vfs"
@@ -31,7 +31,7 @@ mount --bind "$1/hosts" /etc/hosts
 mount -t tmpfs run /run
 mount -t tmpfs lib /var/lib
 """
-# A second view of the root, without the mounts in it.
+# The archive is a second view of the root, without the mounts in it.
 _ARCHIVE = """
 mkdir /run/tree
 mount --bind / /run/tree
@@ -43,16 +43,16 @@ tar --numeric-owner -cf /run/image/root.tar .
 
 
 class Podman(Closing):
-    """podman as root, whose images are in the directory ``place``, for use in a ``with`` block.
+    """podman as root, with its images in the directory ``place``, for use in a ``with`` block.
 
-    It reaches no network except its own loopback. There it sees ``hosts``, if serve() serves their
+    It reaches no network except its own loopback, where it sees ``hosts`` if serve() serves their
     files. Nothing that it starts, mounts or creates outlives it.
     """
 
     def __init__(self, place: Path, hosts: Iterable[str] = ()) -> None:
         self._place = place
         self._namespace: Namespace | None = None
-        self._after = ExitStack()  # the steps for after the namespace has ended
+        self._after = ExitStack()  # these steps run after the namespace has ended
         place.mkdir()
         (place / "storage.conf").write_text(_STORAGE.format(place=place))
         names = " ".join(("localhost", *hosts))
@@ -68,8 +68,8 @@ class Podman(Closing):
             "HOME": str(self._place),
             "TMPDIR": str(self._place),
             "CONTAINERS_STORAGE_CONF": str(self._place / "storage.conf"),
-            # Neither a runtime nor control groups are used, and the network is ours. A build makes
-            # one layer.
+            # podman uses neither a runtime nor control groups, and uses the network of this
+            # namespace. A build creates one layer.
             "BUILDAH_ISOLATION": "chroot",
             "BUILDAH_LAYERS": "false",
         }

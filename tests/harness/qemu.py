@@ -23,13 +23,13 @@ from tests.harness.system import TIMEOUT, System
 # QEMU's reasons for its exit.
 REBOOT = "guest-reset"
 POWEROFF = "guest-shutdown"
-# udev takes a while for every device, so there are few.
+# The board has few devices, since udev takes a while for each.
 _BOARD = "q35,hpet=off,i8042=off,sata=off,smbus=off,vmport=off"
-# The processor is emulated unless the user says that KVM works: guests may hang although /dev/kvm
-# exists.
+# The processor is emulated unless the variable says that KVM works: guests may hang although
+# /dev/kvm exists.
 _KVM = bool(os.environ.get("NIX_AURORA_KVM"))
-# An emulated boot takes 20 percent less processor time with a plain processor than with all that
-# QEMU can emulate, and another 16 percent less with one than with two.
+# An emulated boot takes 20 percent less processor time with a plain processor than with all
+# features that QEMU can emulate, and another 16 percent less with one processor than with two.
 _PROCESSOR = (
     *("-accel", "kvm" if _KVM else "tcg", "-cpu", "max" if _KVM else "qemu64"),
     *("-smp", "2" if _KVM else "1"),
@@ -40,32 +40,34 @@ _HARDWARE = (
     *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
     *("-device", "virtio-rng-pci"),
 )
-# A panic causes a reset, and so the end of QEMU; before that, the kernel prints what every
-# processor is doing and what is blocked. It does the same for an NMI, with which the harness asks.
-# Things that no test looks at are off, since they cost time. Time limits are for real processors,
-# and so is the timer that cleans up a quarter of an hour after the boot, which few guests reach.
+# A panic causes a reset, and a reset ends QEMU. Before that, the kernel prints what every processor
+# is doing and what is blocked. The kernel prints the same for an NMI, which the harness sends for
+# this report. Features that no test needs are disabled, since they cost time. Time limits are
+# raised, since the defaults are meant for real processors. The timer that cleans up a quarter of an
+# hour after the boot is disabled, too; few guests run that long.
 _ARGUMENTS = (
     *("panic=-1", "loglevel=4", "mitigations=off", "lsm=capability", "8250.nr_uarts=1"),
     *("tsc=reliable", "systemd.show_status=1", "systemd.default_timeout_start_sec=300"),
     *("systemd.default_device_timeout_sec=300", "unknown_nmi_panic", "panic_print=0xc0"),
     "systemd.mask=systemd-tmpfiles-clean.timer",
 )
-# A guest's port 22 is that of the loopback in QEMU's network namespace; nothing else gets through.
+# Port 22 of the loopback in QEMU's network namespace leads to the guest's port 22; all other
+# traffic is blocked.
 _NETWORK = (
     *("-netdev", "user,id=network,restrict=on,hostfwd=tcp:127.0.0.1:22-:22"),
     *("-device", "virtio-net-pci,netdev=network"),
 )
-_PATIENCE = 60.0  # seconds, with a guest that is busy or has stopped
+_PATIENCE = 60.0  # seconds, for a guest that is busy or has stopped
 
 
 class Machine(System):
     """A host that boots from a copy, in the directory ``state``, of the image ``disk``.
 
-    The copy is made if there is none, and outlives boots and the object. The harness acts as the
+    The copy is created if it is missing, and outlives boots and the object. The harness acts as the
     boot loader and passes kernel and command line of ostree's default entry to QEMU. ``disks`` are
-    further images, /dev/disk/by-id/virtio-disk1 and so on, used as they are; ``boot`` is one with
-    /boot, if the disk has none. ``memory`` is in MiB. There is no network; with ``network`` it has
-    a network of its own, on which only this machine reaches it, on port 22.
+    further images, /dev/disk/by-id/virtio-disk1 and so on, used without a copy; ``boot`` is an
+    image with /boot, if the disk has none. ``memory`` is in MiB. The host has no network; with
+    ``network`` it has a network of its own, on which only this machine reaches it, on port 22.
     """
 
     def __init__(
@@ -96,7 +98,7 @@ class Machine(System):
     # --- life
 
     def open(self) -> None:
-        """Copy the disk if that has not been done; the machine is off."""
+        """Copy the disk unless a copy exists; the machine stays off."""
         self._path.mkdir(parents=True, exist_ok=True)
         if not self.disk.exists():
             part = self.disk.with_suffix(".part")
@@ -105,7 +107,7 @@ class Machine(System):
         self._namespace = Namespace(network=False)
 
     def boot(self, *, arguments: str = "", wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Boot the disk's default entry; return the seconds it took.
+        """Boot the disk's default entry; return the seconds that this took.
 
         ``arguments`` are added to the kernel's, for this boot. Returns as soon as scripts can run
         or, with ``wait``, when wait_until_up() does.
@@ -131,7 +133,8 @@ class Machine(System):
 
     def soft_reboot(self, *, timeout: float = TIMEOUT) -> None:
         """Let systemd restart the user space under the same kernel."""
-        # systemd's own count starts at zero again with another root directory.
+        # With another root directory, systemd's own count starts at zero again, so the time of the
+        # start is compared.
         shown = "--property=ActiveEnterTimestampMonotonic"
         moment = ("/usr/bin/systemctl", "show", shown, "--value", "basic.target")
         before = self._ready.execute(moment, timeout=timeout).stdout
@@ -162,10 +165,10 @@ class Machine(System):
             raise self.fault("booting", "the guest agent to answer", "the end of QEMU") from error
 
     def wait_for_exit(self, reason: str, *, timeout: float = TIMEOUT) -> None:
-        """Wait until the guest ends itself; raise ToolError if the reason is not ``reason``."""
+        """Wait until the guest ends by itself; raise ToolError unless the reason is ``reason``."""
         got = "none"
         if self._qemu is not None:
-            with suppress(subprocess.TimeoutExpired):  # then ``got`` keeps its value
+            with suppress(subprocess.TimeoutExpired):  # after a timeout, ``got`` keeps its value
                 self._qemu.wait(timeout)
                 got = self._end_reason()
         if got != reason:
@@ -180,9 +183,9 @@ class Machine(System):
         """
         if self._qemu is None:
             return
-        # the process that we started is nsenter
+        # nsenter is the process that we started
         for pid in children(self._qemu.pid) or [self._qemu.pid]:
-            with suppress(ProcessLookupError):  # it may have ended just now
+            with suppress(ProcessLookupError):  # the process may have ended meanwhile
                 os.kill(pid, signal.SIGKILL)
         self._qemu.wait()
         self._switched_off()
@@ -225,7 +228,7 @@ class Machine(System):
         command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd)]
         command += ["-append", " ".join((boot.options, *_ARGUMENTS, arguments))]
         for number, disk in enumerate(self._disks):
-            # A comma in a name is doubled.
+            # In QEMU's options, a comma in a file name is doubled.
             file = str(disk).replace(",", ",,")
             command += [
                 *("-drive", f"if=none,id=disk{number},file={file},format=raw,cache=unsafe"),
@@ -264,7 +267,7 @@ class Machine(System):
         self._channels = [Channel(end) for end in ours]
         self._monitor = self._channels[0]
         self._agent = Agent(self._channels[1])
-        with suppress(OSError):  # QEMU did not start, which waiting for the agent reports
+        with suppress(OSError):  # QEMU did not start; waiting for the agent reports that
             self._monitor.send({"execute": "qmp_capabilities"})
 
     def _end_reason(self) -> str:

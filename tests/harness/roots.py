@@ -30,21 +30,22 @@ PACKAGES = (
     ),
     *("zsh", "zstd"),
 )
-# Packages that few tests need; all of them together, so that there is only one more root.
+# Few tests need these packages; all of them are in one root, so that only one more root is made.
 MORE = (
     *("bash-completion", "createrepo-c", "direnv", "dnf5", "gir1.2-glib-2.0"),
     *("hicolor-icon-theme", "just", "man-db", "python3-gi", "python3-xdg"),
 )
-# A Vulkan loader with a program that asks it, and the libraries that a driver needs.
+# These are a Vulkan loader, a program that lists its drivers, and the libraries that a driver
+# needs.
 GRAPHICS = ("mesa-vulkan-drivers", "vulkan-tools")
-# This is a separate layer, since no other host has a service that listens on its network.
+# This is a separate layer, since no other host needs a service that listens on its network.
 SSH = ("git", "openssh-client", "openssh-server")
 _RECIPE = "1"
 _FEDORA = Path(__file__).parent / "fedora"
 _APT_OPTIONS = (
     'APT::Install-Recommends "false"',
     'Acquire::Languages "none"',
-    # A mirror may be frozen at some day: check its signature, but not its expiry date.
+    # A mirror may be frozen at a past day: check its signature, but not its expiry date.
     'Acquire::Check-Valid-Until "false"',
 )
 # The root's own apt uses the mirror that the root came from, and checks its signature.

@@ -12,7 +12,7 @@ from tests.harness.closing import Closing
 from tests.harness.commands import Result, script_command
 from tests.harness.namespace import Namespace
 
-# Lower layers must keep their meaning when they are stacked in another order or place.
+# The options keep a layer independent of the order and the place in which layers are stacked.
 OVERLAY_OPTIONS = "index=off,metacopy=off,redirect_dir=off"
 # $1 is an empty directory, $2 the options of the overlay, $3 and $4 its upper and work directory.
 _MOUNT = """
@@ -40,7 +40,7 @@ ln -s fd/2 dev/stderr
 mount -t tmpfs -o mode=0755 run run
 mount -t tmpfs -o mode=1777 tmp tmp
 """
-# The holder's root moves, too, and with it the root that nsenter enters.
+# pivot_root also moves the holder's root, and nsenter enters that root.
 _PIVOT = """
 set -eu
 cd "$1/root"
@@ -57,8 +57,8 @@ class Scratch(Closing):
     Changes stay in memory and are lost at the end, unless ``upper`` names a directory that keeps
     them as an overlay layer. Mounts and daemons of one run still exist in the next one. ``binds``
     maps directories of this machine to their places in the root, and ``images`` maps files with
-    file systems to their mount points. There is no network except a separate loopback, unless
-    ``network``.
+    file systems to their mount points. The only network is a separate loopback, unless ``network``
+    is set.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class Scratch(Closing):
     ) -> Result:
         """Run a bash script (``-euo pipefail``) in ``/`` as root or ``user``.
 
-        It sees ``env`` and a minimal environment. Raises ToolError with the output for a
+        The script sees ``env`` and a minimal environment. Raises ToolError with the output for a
         non-zero exit code, unless ``check`` is false, and after ``timeout`` seconds.
         """
         return self._entered.execute(

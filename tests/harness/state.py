@@ -9,8 +9,8 @@ from tests.harness.container import clear_group, container_namespace
 from tests.harness.scratch import OVERLAY_OPTIONS
 from tests.harness.tree import Tree
 
-# $1 is the state directory, $2 and $3 the lower layers of root and /etc, $4 overlay options, $5
-# those of root alone, and $6 the source of root.
+# $1 is the state directory, $2 and $3 are the lower layers of root and /etc, $4 has the overlay's
+# options, $5 the options of root alone, and $6 is the source of root.
 _MOUNT_ROOT = """
 set -eu
 cd "$1"
@@ -22,7 +22,8 @@ mount -t overlay -o "lowerdir=$3,upperdir=$1/etc.upper,workdir=$1/etc.work,$4" e
 _COPY_ETC = """
 [ -n "$(ls -A etc)" ] || cp --archive root/etc/. etc/
 """
-# In its own mount namespace: the tree with this host's /etc and /var, before the first boot.
+# This runs in its own mount namespace, before the first boot, on the tree with this host's /etc and
+# /var.
 _ADD_USERS = """
 set -eu
 cd "$1"
@@ -72,7 +73,8 @@ class HostState:
             self._root_options = f"upperdir={upper},workdir={self._root_work}"
         for directory in directories:
             directory.mkdir(parents=True, exist_ok=True)
-            directory.chmod(0o755)  # /var's, and with the upper one /etc's own
+            # This is the mode of /var, and the upper directory's is that of /etc.
+            directory.chmod(0o755)
         self.ostree_booted.touch()
         self._bootc = bootc
         self._cgroup = cgroup
@@ -89,7 +91,7 @@ class HostState:
         if not image.exists():
             with image.open("wb") as file:
                 file.truncate(size)
-            # No blocks are reserved for root, so that full means full.
+            # No blocks are reserved for root, so a full disk is full for root, too.
             self.namespace.execute(["mkfs.ext4", "-q", "-m", "0", image])
         self.namespace.execute(["mount", "-o", "loop", image, self.var])
 

@@ -1,4 +1,4 @@
-"""Bring this machine's strace, with its libraries and loader, into a root that lacks it.
+"""Copy this machine's strace, with its libraries and loader, into a root that lacks it.
 
 The root's C library may differ from this machine's, which does not matter to strace.
 """

@@ -29,11 +29,11 @@ class System(Closing):
 
     @abstractmethod
     def open(self) -> None:
-        """Prepare the guest's files; it is off."""
+        """Prepare the guest's files; the guest stays off."""
 
     @abstractmethod
     def boot(self, *, wait: bool = True, timeout: float = TIMEOUT) -> float:
-        """Start the guest; return the seconds it took.
+        """Start the guest; return the seconds that this took.
 
         Returns as soon as scripts can run or, with ``wait``, when wait_until_up() does.
         """
@@ -56,7 +56,7 @@ class System(Closing):
     def wait_until_up(self, *, timeout: float = TIMEOUT) -> str:
         """Wait until the boot has no jobs left; return ``running`` or ``degraded``.
 
-        failed_units() has the reason for degraded. Raises ToolError with the jobs that are left.
+        failed_units() returns the reason for degraded. Raises ToolError with the remaining jobs.
         """
         command = f"timeout {timeout} systemctl is-system-running --wait"
         deadline = time.monotonic() + timeout
@@ -79,9 +79,9 @@ class System(Closing):
     ) -> Result:
         """Run a bash script (``-euo pipefail``) as root in the guest, in ``/``.
 
-        It sees ``env`` and a minimal environment, has no login and belongs to no unit. Raises
-        ToolError with the output for a non-zero exit code, unless ``check`` is false, and after
-        ``timeout`` seconds.
+        The script sees ``env`` and a minimal environment, has no login and belongs to no unit.
+        Raises ToolError with the output for a non-zero exit code, unless ``check`` is false, and
+        after ``timeout`` seconds.
         """
         command = script_command(script, env)
         return self._execute(command, check, timeout, stdin, script)
@@ -98,9 +98,9 @@ class System(Closing):
     ) -> Result:
         """Run a script in ``shell`` as ``user`` in the user's home.
 
-        A login gets a PAM session (logind, user manager, XDG_RUNTIME_DIR) and the files of login
-        shells; without, it is a plain ``shell -c`` with a minimal environment. The script sets its
-        own strictness.
+        With ``login``, the script gets a PAM session (logind, user manager, XDG_RUNTIME_DIR) and
+        the files of login shells. Otherwise it runs in a plain ``shell -c`` with a minimal
+        environment. The script sets its own strictness.
         """
         if login:
             command = ["su", "--login", user, f"--shell=/bin/{shell}", f"--command={script}"]

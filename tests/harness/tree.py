@@ -14,10 +14,10 @@ from tests.harness.scratch import Scratch
 
 _ATOMIC = Path(__file__).parent / "atomic"
 _RPM_OSTREE = Path(__file__).parent / "rpm_ostree"
-# Fedora Atomic's layout. The files of Debian's packages in /var are lost, including dpkg's
-# database. systemd starts no mount unit for up to a second after a burst of mounts (it limits the
-# rate of its monitor), and nspawn's guest begins with one: without that unit a boot takes half the
-# time.
+# This creates Fedora Atomic's layout. It removes the files of Debian's packages in /var, including
+# dpkg's database. After a burst of mounts, systemd starts no mount unit for up to a second (it
+# limits the rate of its monitor), and nspawn's guest begins with such a burst: without that unit a
+# boot takes half the time.
 _CONVERT = """
 rm -rf /home /root /opt /srv /mnt /media /boot /usr/local /var /usr/lib/sysimage/rpm
 ln -s var/home /home
@@ -34,8 +34,8 @@ ln -s ../../share/rpm /usr/lib/sysimage/rpm
 rm -r /etc/systemd/system/timers.target.wants
 ln -s /dev/null /etc/systemd/system/var-lib-machines.mount
 """
-# ostree gives everything mtime 0. With that on /usr, ConditionNeedsUpdate= is false on any host
-# that has booted before. A database in WAL mode cannot be read on a read-only root. Commits that
+# ostree sets every mtime to 0. With that on /usr, ConditionNeedsUpdate= is false on any host that
+# has booted before. A database in WAL mode cannot be read on a read-only root. Commits that
 # rpm-ostree assembles have two links in /var: rpmostree-core.cxx:4462.
 _FINISH = """
 cd /var
@@ -52,7 +52,7 @@ touch -d @0 /usr
 
 @dataclass(frozen=True)
 class Tree:
-    """The files of a deployment: overlay layers, the topmost first; nothing changes them."""
+    """The files of a deployment: overlay layers, the topmost first, which must not change."""
 
     layers: tuple[Path, ...]
 

@@ -1,4 +1,4 @@
-"""A root, not booted, with another Nix's store in which users have packages."""
+"""A root that is not booted, with another Nix's store in which users have packages."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.whole import IMPORT, WHOLE, check_clean
 ADOPT = "nix-aurora adopt --yes"
 FORMER = "/var/home/nix"
 USERS = ("tester", "other")
-# Everything is on one file system with stable inode numbers, which an overlay may lack.
+# Everything is on one tmpfs with stable inode numbers, which an overlay may lack.
 MAKE_VAR = """
 mount -t tmpfs -o mode=0755 var /var
 mkdir -p /var/lib /var/home /var/roothome /var/tmp
@@ -20,8 +20,8 @@ SHOW = """
 systemd-tmpfiles --create nix-aurora.conf
 mount --bind /var/lib/nix /nix
 """
-# Two users with three generations each, a channel, a root elsewhere, a program in the default
-# profile, many paths, and equal files that are linked.
+# This creates two users with three generations each, a channel, a root elsewhere, a program in the
+# default profile, many paths, and equal files that are hard links.
 FILL = f"""
 {BUILD}
 export NIX_REMOTE=local
@@ -56,7 +56,7 @@ rm /nix/var/nix/gcroots/{{inner,result}}
 "$nix/nix-store" --optimise 2>/dev/null
 cd /
 """
-# The store becomes another Nix's; the host starts again from nothing.
+# This turns the store into another Nix's, and sets up the host again without its store.
 PART = f"""
 umount /nix
 mkdir -p {FORMER}
@@ -66,7 +66,7 @@ rm -r {FORMER}/var/nix/gcroots/nix-aurora /var/lib/nix
 {IMPORT}
 """
 ARCHIVE = "/run/former"
-"""The place in a root of the directory that pack_root() has filled."""
+"""The place, in a root, of the directory that pack_root() has filled."""
 
 _PACK = f"""
 umount /nix
@@ -82,10 +82,10 @@ tar --extract --file={ARCHIVE}/root.tar --directory=/ --numeric-owner --preserve
 
 
 def pack_root(tree: Tree, place: Path) -> None:
-    """Make a root with another Nix's store in /var/home/nix, and pack it into a file.
+    """Create a root with another Nix's store in /var/home/nix, and pack it into a file.
 
-    UNPACK restores it, in a root of ``tree`` that sees ``place`` as ARCHIVE. That takes a moment,
-    while Nix would take many.
+    UNPACK restores it, in a root of ``tree`` that sees ``place`` as ARCHIVE. Unpacking is quick,
+    while Nix would need much longer to create the root.
     """
     with Scratch(tree.layers, binds={place: ARCHIVE}) as scratch:
         scratch.run(MAKE_VAR + SHOW + IMPORT + FILL + PART + _PACK)
@@ -114,7 +114,7 @@ CHECK_KEPT = CHECK_USERS + COLLECT + CHECK_USERS
 
 
 def check_adopted(root: Scratch) -> None:
-    """Fail unless users have everything as before, and package and store are whole."""
+    """Fail unless users have everything as before, and package and store are complete."""
     root.run(CHECK_USERS)
     check_clean(root.run(WHOLE))
     root.run(CHECK_KEPT)
@@ -122,7 +122,7 @@ def check_adopted(root: Scratch) -> None:
     root.run("! ls -d /var/lib/nix/.nix-aurora/adopt 2>/dev/null")
 
 
-# The paths that users keep in this host's own store.
+# This adds paths that users keep in this host's own store.
 IN_OURS = f"""
 {BUILD}
 build mineonly text
@@ -152,8 +152,8 @@ def measure(root: Scratch, place: str) -> int:
     return (int(blocks) - int(free)) * int(size)
 
 
-# On a running host: turn the package's store into one that another Nix left. The kill fails if no
-# build of the daemon is left, which is fine.
+# This runs on a running host: it turns the package's store into one that another Nix left. The kill
+# fails if no build of the daemon is running, which is fine.
 LEAVE = f"""
 systemctl stop nix-database-backup.timer nix-daemon.socket nix-daemon.service nix-setup.service
 systemctl kill --kill-whom=all nix-daemon.service 2>/dev/null || :

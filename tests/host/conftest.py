@@ -16,14 +16,14 @@ from tests.packages import PackageMaker, fit_for_sample
 
 
 class HostMaker(Protocol):
-    """Make a host that is off, and is closed when the test ends."""
+    """Create a host that is off, and is closed when the test ends."""
 
     def __call__(self, tree: Tree, *, var_size: int | None = None) -> Host:
         """Return a new host with its own state."""
 
 
 class NixTreeMaker(Protocol):
-    """Make trees with the real RPM, of a sample closure, layered onto them."""
+    """Create trees that have the real RPM of a sample closure layered onto them."""
 
     def __call__(
         self,
@@ -33,7 +33,7 @@ class NixTreeMaker(Protocol):
         sysusers: bool = True,
         layout: str = "auto",
     ) -> Tree:
-        """Return such a tree, with settings for the sample; made once in a run.
+        """Return a tree with the RPM and settings for the sample; a run creates it once.
 
         ``nix_dir`` and ``sysusers`` are those of atomic_tree() and layer_rpms(), ``layout`` is the
         setting in /etc/nix-aurora.conf.
@@ -64,7 +64,7 @@ def make_nix_tree(package: PackageMaker, shared: Path) -> NixTreeMaker:
 
 @pytest.fixture(scope="session")
 def tree() -> Tree:
-    """Return a stock composefs host, which has no /nix and cannot get one."""
+    """Return a stock composefs host, which has no /nix and cannot create one."""
     return atomic_tree()
 
 

@@ -2,8 +2,9 @@
 
     desktop.py NAME
 
-GLib finds the menu entry, as in GNOME, pyxdg the icon, by the icon theme specification. GLib starts
-the program, whose own output comes first. ``env`` is the environment of the session.
+GLib finds the menu entry, as in GNOME, and pyxdg finds the icon, by the icon theme specification.
+GLib starts the program, whose own output is printed first. ``env`` is the environment of the
+session.
 """
 
 import json
@@ -14,7 +15,7 @@ import gi
 from xdg import IconTheme
 
 gi.require_version("GioUnix", "2.0")
-from gi.repository import Gio, GioUnix, GLib  # noqa: E402 - their versions come first
+from gi.repository import Gio, GioUnix, GLib  # noqa: E402 - gi needs the versions first
 
 
 def _launch(entry: Gio.AppInfo) -> int:
@@ -27,7 +28,7 @@ def _launch(entry: Gio.AppInfo) -> int:
 
 
 def look(name: str) -> dict[str, object]:
-    """Return the files of the menu's entry and of its icon, or null, and the start's result."""
+    """Return the files of the menu entry and of its icon (or null), and the result of the start."""
     shown = [entry for entry in Gio.AppInfo.get_all() if entry.should_show()]
     found = {entry.get_id(): entry for entry in shown}.get(f"{name}.desktop")
     if found is None:

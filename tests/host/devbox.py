@@ -29,8 +29,8 @@ _DEFAULT = Path("/nix/var/nix/profiles/default")
 _VERSION = re.compile(r"^(.+) \(.+\) (\d+)\.(\d+)\.(\d+)(\S*)$")
 _OLDEST = (2, 18, 0)
 _READ = ("NIX_PROFILES", "NIX_SSL_CERT_FILE", "PATH", "XDG_DATA_DIRS", "__ETC_PROFILE_NIX_SOURCED")
-# internal/shellgen/tmpl/flake.nix.tmpl, reduced to its effect: a shell with a cached and a built
-# package.
+# The file follows internal/shellgen/tmpl/flake.nix.tmpl, reduced to its effect: a shell with a
+# cached and a built package.
 _SHELL = """
 {
   inputs = { nixpkgs.url = "path:PACKAGES"; own.url = "path:PACKAGES"; };
@@ -69,7 +69,7 @@ def _profile_files() -> list[Path]:
     state = Path(os.environ.get("XDG_STATE_HOME") or home / ".local/state")
     tops = [_DEFAULT, home / ".nix-profile", state / "nix/profile", state / "nix/profiles/profile"]
     if found := shutil.which("nix"):
-        # the parent of /usr/bin/nix; /usr/etc is ostree's own copy
+        # The first directory is the parent of /usr/bin/nix; /usr/etc is ostree's own copy of /etc.
         tops.insert(0, Path(found).parents[1])
     names = ("nix-daemon.sh", "nix-daemon.fish", "nix.sh", "nix.fish")
     return [top / "etc/profile.d" / name for name in names for top in dict.fromkeys(tops)]
@@ -187,7 +187,7 @@ def _dev_env(project: Path, system: str, packages: str, cache: str, cached: str)
 
 
 def _bash(packages: str) -> str:
-    """Return the bash of nixpkgs, which it starts without SHELL, and Nix otherwise.
+    """Return the bash of nixpkgs, which devbox starts without SHELL, and starts with Nix otherwise.
 
     internal/devbox/shell.go.
     """
@@ -201,7 +201,7 @@ def use(project: Path, packages: str, cache: str, cached: str) -> dict[str, obje
     found = find()
     installable = f"path:{packages}#greet"
     seen: dict[str, object] = {"name": _nix("eval", "--raw", f"{installable}.name")}
-    # To add a package: internal/nix/search.go, flake.go, store.go, build.go.
+    # These are the steps to add a package: internal/nix/search.go, flake.go, store.go, build.go.
     results = _json("search", installable, "^", "--json")
     seen["search"] = [result["pname"] for result in results.values()]
     _nix("eval", "--raw", installable)
@@ -229,7 +229,7 @@ def use(project: Path, packages: str, cache: str, cached: str) -> dict[str, obje
     _nix("profile", "remove", "--profile", str(profile), "--impure", cached, env=_UNFREE)
     _wipe_history(profile)
     seen["left"] = _in_profile(profile)
-    # The code of that version has this, but none of its commands uses it.
+    # That version of devbox contains this code, but none of its commands uses it.
     seen["daemon"] = _json("store", "info", "--store", "daemon", "--json")["version"]
     seen["substituters"] = _json("show-config", "--json")["substituters"]["value"]
     return seen

@@ -1,4 +1,4 @@
-"""File systems in files, which a host mounts by loop devices: this machine's, and no other's."""
+"""File systems in files. A host mounts them with the loop devices of this machine."""
 
 import subprocess
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 
 _LOOPS = ("/dev/loop-control", *map(str, sorted(Path("/dev").glob("loop[0-9]*"))))
-# On this machine, in a mount namespace of its own: $1 is the image, $2 an empty directory.
+# This runs on this machine, in a separate mount namespace: $1 is the image, $2 an empty directory.
 _SUBVOLUME = """
 set -eu
 truncate --size=512M "$1"
@@ -18,12 +18,12 @@ btrfs --quiet subvolume create "$2/nix"
 
 
 def make_host(tree: Tree, place: Path) -> Host:
-    """Return a host that is off, and can have loop devices."""
+    """Return a host that is off, and that can use loop devices."""
     return Host(tree, place, flags=[f"--bind={device}" for device in _LOOPS])
 
 
 def make_disk(place: Path, name: str) -> None:
-    """Make a btrfs with a subvolume ``nix`` in a file of the host whose state is ``place``."""
+    """Create a btrfs with a subvolume ``nix`` in a file of the host whose state is ``place``."""
     empty = place / "empty"
     empty.mkdir(exist_ok=True)
     make = ["unshare", "--mount", "sh", "-c", _SUBVOLUME, "make"]

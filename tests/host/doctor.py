@@ -41,14 +41,14 @@ class Hosts:
                 host.close()
 
     def close(self) -> None:
-        """Switch all of them off."""
+        """Switch off all hosts."""
         for host in [*self._hosts.values()]:
             self.discard(host)
 
 
 def doctor(host: Host, user: str = "tester") -> list[dict[str, Any]]:
     """Return doctor's findings without notes, and check that its exit code fits them."""
-    # The user's own settings do not matter, since a new login is checked.
+    # The user's own settings have no effect, since doctor checks a new login.
     result = host.run_as(user, "nix-aurora doctor --json", login=False, check=False)
     report = json.loads(result.stdout)
     assert result.returncode == (0 if report["well"] else 1), result.output
@@ -64,7 +64,7 @@ def faults(output: str) -> list[dict[str, Any]]:
 def build(host: Host, user: str = "tester", *, shown: bool = True) -> None:
     """Build something new as an ordinary user, through the daemon.
 
-    Unless /nix is ``shown`` to everybody, the result is read at its physical place.
+    Unless every process sees /nix (``shown``), the result is read at its physical place.
     """
     expression = (
         f'derivation {{ name = "{uuid4()}"; system = builtins.currentSystem; '
@@ -78,7 +78,7 @@ def build(host: Host, user: str = "tester", *, shown: bool = True) -> None:
 def cure(host: Host, found: list[dict[str, Any]], user: str = "tester") -> None:
     """Run the first printed fix, check again, and require health within three rounds.
 
-    It runs on a terminal, and yes is the answer. One fix may reveal another fault.
+    The fix runs on a terminal, and gets the answer yes. One fix may reveal another fault.
     """
     for _ in range(_ROUNDS):
         fix = shlex.quote(found[0]["fix"])
@@ -92,7 +92,7 @@ def cure(host: Host, found: list[dict[str, Any]], user: str = "tester") -> None:
 
 
 def check(hosts: Hosts, scenario: Scenario) -> None:
-    """Cause a fault, find exactly its findings, run the printed fix, and find it cured."""
+    """Cause a fault, find exactly its findings, run the printed fix, and check that it worked."""
     host = hosts.healthy(scenario.host)
     try:
         host.run(scenario.script)

@@ -1,8 +1,9 @@
-"""A flake that stands for nixpkgs and its mesa, with Debian's software driver for Vulkan.
+"""A flake that replaces nixpkgs and its mesa, with Debian's software driver for Vulkan.
 
-The host's own driver is moved to where its loader does not find it. With the variable that the
-loader of nixpkgs does not need, Debian's looks where that one looks: both read the manifests in
-``share/vulkan/icd.d`` of /run/opengl-driver, and load what these name by a store path.
+The host's own driver is moved to a place where the host's loader does not find it. A variable,
+which the loader of nixpkgs does not need, makes Debian's loader search where the loader of nixpkgs
+does. Both read the manifests in ``share/vulkan/icd.d`` of /run/opengl-driver, and load the drivers
+that the manifests name by a store path.
 """
 
 import shlex
@@ -13,7 +14,7 @@ HIDE_DRIVERS = """
 mkdir /usr/share/hidden
 mv /usr/lib/x86_64-linux-gnu/libvulkan_lvp.so /usr/share/vulkan/icd.d /usr/share/hidden
 """
-"""What takes away the drivers of a tree with roots.GRAPHICS."""
+"""A script that hides the drivers of a tree with roots.GRAPHICS."""
 
 _FLAKE = r"""
 {
@@ -53,7 +54,7 @@ _NIXPKGS, _OWN = "/var/srv/nixpkgs", "/etc/drivers"
 
 
 def nixpkgs(*, version: str, driver: str = "/dev/null") -> str:
-    """Return a script with which everybody's nixpkgs is the flake, whose mesa has ``version``.
+    """Return a script that makes the flake everybody's nixpkgs; its mesa has ``version``.
 
     ``driver`` is a file of the host; by default it is empty.
     """
@@ -64,7 +65,7 @@ def nixpkgs(*, version: str, driver: str = "/dev/null") -> str:
 
 
 def own_flake() -> str:
-    """Return a script that makes the flake of an administrator's own drivers."""
+    """Return a script that creates the flake of an administrator's own drivers."""
     return _make_flake(_OWN, "1.0", "/dev/null")
 
 

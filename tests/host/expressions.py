@@ -43,8 +43,8 @@ _EXPRESSIONS = {
 }
 """,
 }
-# nix develop requires a bash as the builder, but the sandbox sees only the store: so this is the
-# host's own bash with its libraries, and the sandbox's shell starts it.
+# nix develop requires a bash as the builder, but the sandbox sees only the store. So this adds the
+# host's own bash with its libraries to the store, and the sandbox's shell starts it.
 ADD_BASH = """
 set -euo pipefail
 mkdir -p ~/bash/bin ~/bash/lib

@@ -1,4 +1,4 @@
-"""A page of the documentation, followed on a host by a user at a shell."""
+"""Follow a page of the documentation on a host, like a user at a shell."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,17 +8,17 @@ from tests.readme import commands, every_command, file_block
 
 
 class Page:
-    """A page whose sections are followed; ``left`` are the commands that nobody has run yet."""
+    """A page whose sections are followed; ``left`` has the commands that no test has run yet."""
 
     def __init__(self, host: Host, page: str, *, left_out: Sequence[str] = ()) -> None:
-        """Take the page; ``left_out`` are the commands that cannot be run here."""
+        """Read the page; ``left_out`` are the commands that cannot run here."""
         self._host = host
         self._page = page
         self._left_out = left_out
         self.left = [command for command in every_command(page) if command not in left_out]
 
     def commands(self, heading: str) -> list[str]:
-        """Return the section's commands that can be run, and take them off the list."""
+        """Return the section's commands that can run, and remove them from ``left``."""
         found = [line for line in commands(heading, self._page) if line not in self._left_out]
         assert found, heading
         self.left = [command for command in self.left if command not in found]
@@ -37,9 +37,9 @@ class Page:
         names: Mapping[str, str] | None = None,
         check: bool = True,
     ) -> Result:
-        """Run commands of the page in one login shell, here or on another host.
+        """Run commands of the page in one login shell, on this host or another.
 
-        ``names`` has the values of what stands for something else on the page.
+        ``names`` maps placeholders on the page to their values.
         """
         script = _named("\n".join(lines), names)
         return (host or self._host).run_as(user, f"set -eu\n{script}", check=check)
@@ -53,7 +53,7 @@ class Page:
         user: str = "root",
         names: Mapping[str, str] | None = None,
     ) -> None:
-        """Add the section's file to ``path``, as the user does in an editor."""
+        """Append the section's file to ``path``, like a user with an editor."""
         text = _named(file_block(heading, self._page, language), names)
         script = f"mkdir -p \"$(dirname {path})\"\ncat >>{path} <<'PAGE'\n{text}PAGE"
         if user == "root":

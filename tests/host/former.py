@@ -14,11 +14,11 @@ LOOPS = [
     f"--bind={device}"
     for device in ("/dev/loop-control", *map(str, sorted(Path("/dev").glob("loop[0-9]*"))))
 ]
-"""The options of a host that mounts an image of a file system."""
+"""The options of a host that mounts an image of a file system by a loop device."""
 
 
 def _look(host: Host) -> list[dict[str, Any]]:
-    """Return the findings of root's doctor, with the logins and the profile of sudo's caller."""
+    """Return the findings of doctor under sudo, which also checks the logins of sudo's caller."""
     result = host.run_as("tester", "sudo nix-aurora doctor --json", login=False, check=False)
     return faults(result.stdout)
 
@@ -26,8 +26,8 @@ def _look(host: Host) -> list[dict[str, Any]]:
 def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
     """Run a printed fix until doctor finds nothing, at most ROUNDS times.
 
-    A reboot that doctor names ends a row of rounds. Returns the findings of each round: the fixes
-    by their ids.
+    The count starts again after a reboot that doctor requested. Returns the findings of each round:
+    the fixes by their ids.
     """
     rounds: list[dict[str, str]] = []
     left = ROUNDS
@@ -38,7 +38,7 @@ def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
         if not found:
             return rounds
         if found[pick]["fix"] == REBOOT:
-            host.reboot()  # the fix does the same
+            host.reboot()  # the fix would do the same
             left = ROUNDS
             continue
         typed = f"echo yes | script --quiet --return --command {shlex.quote(found[pick]['fix'])}"
@@ -48,7 +48,7 @@ def cure(host: Host, pick: int = 0) -> list[dict[str, str]]:
 
 
 def is_well(host: Host, *, shown: bool = True) -> None:
-    """Fail unless Nix works, also after a reboot with nothing that could spoil it."""
+    """Fail unless Nix works, and still works after a reboot."""
     build(host, shown=shown)
     host.reboot()
     has_come_up(host, shown=shown)

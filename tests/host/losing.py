@@ -1,4 +1,4 @@
-"""A root, not booted, with a user's store paths and a copy of the database."""
+"""A root that is not booted, with a user's store paths and a copy of the database."""
 
 from tests.whole import IMPORT
 
@@ -7,7 +7,7 @@ DATABASE = "/var/lib/nix/var/nix/db/db.sqlite"
 SCHEMA = "/var/lib/nix/var/nix/db/schema"
 OWN = "/var/lib/nix/.nix-aurora"
 COPIES = f"{OWN}/database"
-# A user's path that refers to another, and its root.
+# This builds a user's path that refers to another one, and adds a root for it.
 BUILD = """
 export NIX_REMOTE=local
 . /usr/lib/nix-aurora/closure.env

@@ -1,12 +1,13 @@
-"""Stand-ins, on a host, for what readers of the pages get from the internet."""
+"""Replacements, on a host, for downloads that readers of the pages need."""
 
 from pathlib import Path
 
 from tests.harness.nspawn import Host
 from tests.host.expressions import ADD_BASH
 
-# nixpkgs, as far as the pages name it. Its mkShell puts packages on PATH, as nixpkgs' setup does.
-# darkhttpd only stays, and has a unit of its own, as some packages have.
+# This replaces the parts of nixpkgs that the pages name. Its mkShell puts packages on PATH, like
+# the setup of nixpkgs. darkhttpd only keeps running, and each package contains a unit, as some
+# packages of nixpkgs do.
 _NIXPKGS = r"""
 {
   outputs = { self }: let
@@ -57,7 +58,8 @@ ip address add 192.0.2.1/32 dev lo # without an address Nix asks no cache
 systemctl restart nix-daemon.service
 """
 
-# What Home Manager builds of a home.nix with a program, a file, a variable and a service.
+# This builds what Home Manager builds from a home.nix with a program, a file, a variable and a
+# service.
 _GENERATION = r"""
 { greeting }: let
   make = name: script: derivation {
@@ -88,14 +90,14 @@ in make "home-manager-generation" ''
   chmod +x $out/activate
 ''
 """
-# The steps of Home Manager's activation, read in its modules/ at ec1a8fd.
+# These are the steps of Home Manager's activation, as read in its modules/ at ec1a8fd.
 _ACTIVATE = """
 set -eu
 cd
 state=~/.local/state
 roots=$state/home-manager/gcroots
 nix-build --quiet --no-out-link --expr '{ }'
-nix-env --query >/dev/null 2>&1 || : # it creates the user's profiles; its result does not count
+nix-env --query >/dev/null 2>&1 || : # this creates the user's profiles; it may fail
 mkdir -p $roots
 nix-store --realise $generation --add-root $roots/new-home >/dev/null
 old=$(readlink -e $roots/current-home || :) # the first generation replaces none
@@ -124,8 +126,8 @@ nix-store --realise $generation --add-root $roots/current-home >/dev/null
 rm $roots/new-home
 """
 
-# Two servers with TLS, whose certificate the host trusts; see private.py. The store path that only
-# the cache has is signed, and nobody has it here.
+# This starts two servers with TLS, whose certificate the host trusts; see private.py. The store
+# path that only the cache has is signed, and no store on the host contains it.
 _ADD_SERVERS = """
 cd /srv
 printf '127.0.0.1 %s\\n' cache.example.com api.github.com github.com >>/etc/hosts
@@ -153,7 +155,7 @@ nix key convert-secret-to-public <secret
 
 
 def add_nixpkgs(host: Host, place: Path) -> None:
-    """Make ``nixpkgs`` a flake of the host; ``place`` is a directory on this machine."""
+    """Create a flake on the host that is ``nixpkgs``; ``place`` is a directory on this machine."""
     for name, text in (("nixpkgs.nix", _NIXPKGS), ("registry.json", _REGISTRY)):
         (place / name).write_text(text)
         host.copy_in(place / name, f"/srv/{name}")
@@ -168,7 +170,7 @@ def add_generations(host: Host, place: Path) -> None:
 
 
 def add_servers(host: Host) -> tuple[str, str]:
-    """Start the servers; return the store path that the cache alone has, and the public key."""
+    """Start the servers; return the store path that only the cache has, and the public key."""
     host.copy_in(Path(__file__).with_name("private.py"), "/srv/private.py")
     path, key = host.run(f"export HOME=/root\n{_ADD_SERVERS}").stdout.split()
     return path, key

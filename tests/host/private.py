@@ -1,10 +1,11 @@
-"""Servers that want a password or a token, run in a guest by test_pages.py.
+"""Servers that require a password or a token, run in a guest by test_pages.py.
 
     private.py CERTIFICATE CACHE TARBALL
 
-At 127.0.0.1:443, cache.example.com has the files of the directory CACHE for a user with a
-password, and api.github.com one repository, of the file TARBALL, for clients with the token. Each
-request is a line on stdout: who asked, by the owner of the socket, for what, and the answer.
+The servers listen at 127.0.0.1:443. cache.example.com serves the files of the directory CACHE to a
+user with a password. api.github.com serves one repository, the file TARBALL, to clients with the
+token. Each request is logged as a line on stdout: the user id of the client, the host, the path,
+and the status.
 """
 
 import json
@@ -21,7 +22,7 @@ _REPOSITORY = "/repos/you/private"
 
 
 def _owner(port: int) -> int:
-    """Return the user id of the process that has the client's end of a connection."""
+    """Return the user id of the process at the client's end of a connection."""
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         words = line.split()
         if words[1].endswith(f":{port:04X}"):
@@ -30,13 +31,13 @@ def _owner(port: int) -> int:
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers for both hosts."""
+    """A handler that answers requests to both hosts."""
 
     cache: Path
     tarball: Path
 
     def do_GET(self) -> None:
-        """Send a file, or what GitHub's API says of a repository."""
+        """Send a file, or the answer of GitHub's API about a repository."""
         status, body = self._answer()
         print(_owner(self.client_address[1]), self.headers["Host"], self.path, status, flush=True)
         self.send_response(status)
@@ -55,7 +56,7 @@ class Handler(BaseHTTPRequestHandler):
             path = self.cache / self.path.lstrip("/")
             return (200, path.read_bytes()) if path.is_file() else (404, b"")
         if given != _TOKEN:
-            return 404, b"{}"  # GitHub's answer where a repository is not to be known
+            return 404, b"{}"  # GitHub hides repositories with this answer
         if self.path.startswith(f"{_REPOSITORY}/commits/"):
             commit = {"sha": _REVISION, "commit": {"tree": {"sha": _REVISION}}}
             return 200, json.dumps(commit).encode()
@@ -64,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         return 404, b"{}"
 
     def log_message(self, *_: object) -> None:
-        """Leave stderr alone."""
+        """Print nothing more: do_GET prints each request."""
 
 
 def main(certificate: str, cache: str, tarball: str) -> None:

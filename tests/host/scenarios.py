@@ -1,8 +1,8 @@
-"""Faults, each with doctor's expected findings: the test cases of its contract.
+"""Faults, each with doctor's expected findings: the test cases of doctor's contract.
 
-Each kind of finding that is an error or a warning is here, or has a separate test in ELSEWHERE,
-because its fault needs another machine. tests/lint/test_findings.py compares them with doctor's own
-list.
+Each kind of finding that is an error or a warning has a scenario here, or a separate test in
+ELSEWHERE, because its fault needs another machine. tests/lint/test_findings.py compares them with
+doctor's own list.
 """
 
 import shlex
@@ -32,7 +32,7 @@ _CLOSURE = ". /usr/lib/nix-aurora/closure.env"
 _END_BUILDS = "systemctl kill --kill-whom=all nix-daemon.service || :; systemctl stop nix-daemon"
 _UNMOUNT = f"{_END_BUILDS}; systemctl stop nix.mount"
 _DROP_USERS = "for n in $(seq 32); do userdel nixbld$n; done; groupdel --force nixbld || :"
-# Another Nix in the default profile; {} is its version.
+# This puts another Nix into the default profile; {} is its version.
 _OTHER_NIX = f"""
 {_CLOSURE}
 rm -rf /tmp/own
@@ -57,7 +57,7 @@ systemctl restart nix-daemon.service
 rm -r $place
 systemctl daemon-reload
 """
-# The form of sssd and systemd-homed: not in /etc/passwd.
+# This adds a user like sssd and systemd-homed do: outside of /etc/passwd.
 _USERDB = """
 mkdir -p /etc/userdb
 cat >/etc/userdb/far.user <<'END'
@@ -67,7 +67,7 @@ cp /etc/userdb/far.user /etc/userdb/60123.user
 getent passwd far
 """
 _BACKUP = "systemctl start nix-database-backup.service"
-# A store path that is not in the package, and a root that keeps it.
+# This adds a store path that is not in the package, and a root that keeps it.
 _KEPT = f"""
 date +%N >/tmp/kept
 nix-store --realise --add-root {_STATE}/gcroots/kept $(nix-store --add /tmp/kept)
@@ -88,8 +88,9 @@ touch -d @1 $file
 class Scenario:
     """A fault that root causes, and all ids of errors and warnings that doctor then finds.
 
-    Usually there is one; the fixes run in turn until nothing is left. ``seen_by`` is the user who
-    runs doctor: only root can see some faults. ``after`` repairs damage for which no fix exists.
+    Usually there is one id; the fixes run in turn until doctor finds nothing. ``seen_by`` is the
+    user who runs doctor: only root can see some faults. ``after`` repairs damage for which no fix
+    exists.
     """
 
     name: str
@@ -276,7 +277,7 @@ _STORE = (
         f"{_KEPT}{_BACKUP}; systemctl stop nix-daemon.service; printf 11 >{_STATE}/db/schema",
         ("database-newer",),
         seen_by="root",
-        # The newer one is kept.
+        # The newer database is kept.
         after=f"[ $(cat {_OWN}/aside/*/db/schema) = 11 ]; rm -rf {_OWN}/aside;"
         f" nix-store --check-validity $(readlink {_STATE}/gcroots/kept); {_NOT_KEPT}",
     ),
@@ -514,44 +515,44 @@ def of_each_kind(scenarios: Sequence[Scenario]) -> list[Scenario]:
     )
 
 
-# In two parts, for two processes.
+# The scenarios are in two parts, for two processes.
 SCENARIOS_OF_USERS = (*_PROFILES, *_LOGINS, *_SETTINGS)
 SCENARIOS_OF_SYSTEM = (*_MOUNTS, *_UNITS, *_STORE, *_ANOTHER_NIX)
 SCENARIOS = (*SCENARIOS_OF_USERS, *SCENARIOS_OF_SYSTEM)
 
 ELSEWHERE: Mapping[str, str] = {
-    # Restoring the package's files needs dnf and a repository.
+    # These need dnf and a repository to restore the package's files.
     "package-corrupt": "tests/host/test_dnf.py::test_reinstalling_cures_a_corrupt_package",
     "package-damaged": "tests/host/test_dnf.py::test_reinstalling_cures_a_damaged_description",
     "foreign-packages": "tests/host/test_dnf.py::test_fix_removes_fedoras_own_nix",
-    # A separate file system.
+    # These need a separate file system.
     "space-full": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
     "space-scarce": "tests/host/test_doctor.py::test_full_var_is_cured_by_collecting_garbage",
-    # A root that a collection would lose.
+    # This needs a root that a collection would lose.
     "collection-failed": "tests/host/test_collection.py::"
-    "test_nothing_is_collected_while_a_root_is_out_of_sight",
-    # SELinux.
+    "test_nothing_is_collected_while_a_root_is_hidden",
+    # This needs SELinux.
     "label": "tests/ostree/test_selinux.py::test_relabel_labels_a_store_again",
-    # A store of another Nix.
+    # These need a store of another Nix.
     "adoption-unfinished": "tests/host/test_adopt_host.py::"
     "test_boot_finishes_a_takeover_that_was_killed_between_renames",
     "disk-not-mounted": "tests/host/test_history.py::"
     "test_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot",
-    # Graphics drivers.
+    # These need graphics drivers.
     **dict.fromkeys(
         ("gpu-conflict", "gpu-damaged", "gpu-lost", "gpu-unlinked", "gpu-unrooted"),
-        "tests/host/test_gpu.py::test_doctor_names_what_is_broken_and_the_fix_cures_it",
+        "tests/host/test_gpu.py::test_doctor_reports_each_fault_and_its_fix_cures_it",
     ),
-    # A disk of its own.
+    # These need a separate disk.
     "disk-missing": "tests/host/test_disk.py::"
-    "test_a_missing_disk_is_named_and_nothing_is_imported_below",
-    "disk-read-only": "tests/host/test_disk.py::test_options_of_the_mount",
-    "store-link": "tests/host/test_disk.py::test_a_disk_from_before_the_installation",
-    # A relocated store.
+    "test_missing_disk_is_reported_and_nothing_is_imported_below",
+    "disk-read-only": "tests/host/test_disk.py::test_mount_options_are_accepted_or_reported",
+    "store-link": "tests/host/test_disk.py::test_disk_mounted_before_the_installation_is_used",
+    # This needs a relocated store.
     "store-not-mounted": "tests/host/test_relocated.py::test_missing_file_is_named_with_its_cure",
-    # Boots that move the system onto another root directory.
-    "nix-root-stopped": "tests/host/test_mount.py::test_two_failed_boots_are_the_last_to_try",
+    # These need boots that move the system onto another root directory.
+    "nix-root-stopped": "tests/host/test_mount.py::test_two_failed_boots_disable_the_move",
     "nix-root-failed": "tests/host/test_mount.py::test_fault_leaves_a_whole_system",
     "nix-root-not-yet": "tests/host/test_mount.py::test_disable_keeps_the_root_until_enable",
 }
-"""The kinds of findings that a separate test covers, with the test."""
+"""The kinds of findings that have a separate test, each with this test."""

@@ -1,9 +1,9 @@
 #!/usr/bin/python3 -I
 """Run the import, with an action before one of its steps: step.py STEP ACTION.
 
-STEP is a function of the import, MODULE.NAME, or MODULE.NAME:N for its call number N (from 0).
-ACTION is for bash; the import's process is its $PPID. So a test names a function of the import, and
-does not depend on the text of its source.
+STEP is a function of the import: MODULE.NAME, or MODULE.NAME:N for its call number N (from 0).
+ACTION is a bash script; the import's process is its $PPID. This lets a test name a function of the
+import, independently of the text of its source.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""A root just before an upgraded package is imported, without a boot."""
+"""A root that is not booted, just before an upgraded package is imported."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.harness.commands import Result
 from tests.harness.scratch import Scratch
 from tests.whole import IMPORT, WHOLE, check_clean
 
-# A library of the packaged closure, which every program in it needs.
+# This damages a library of the packaged closure, which every program in the closure needs.
 DAMAGE = "truncate --size=1000 /usr/lib/nix-aurora/store/*/lib/libc.so.6"
 STEP = Path(__file__).with_name("step.py")
 """A program that runs the import with an action before a step."""
@@ -23,7 +23,7 @@ RESTORE = """
 find /var/lib/nix -mindepth 1 -delete
 cp -a /var/saved/. /var/lib/nix/
 """
-# A user's own path, and its root.
+# This adds a user's own path, and its root.
 _BUILD = """
 export NIX_REMOTE=local
 . /usr/lib/nix-aurora/closure.env
@@ -53,20 +53,20 @@ class Store:
     older: str
 
     def restore(self) -> None:
-        """Return to the start."""
+        """Restore the state before the upgrade is imported."""
         self.scratch.run(RESTORE)
 
     def run_import(
         self, *, check: bool = True, at: str | None = None, action: str = KILL, before: str = ":"
     ) -> Result:
-        """Run the import; ``action`` comes before the step ``at``, as step.py defines it."""
+        """Run the import; ``action`` runs before the step ``at``, as step.py defines it."""
         if at is None:
             return self.scratch.run(IMPORT, check=check)
         command = f'{before}\nexec python3 -I /run/step.py "{at}" "$ACTION"'
         return self.scratch.run(command, env={"ACTION": action}, check=check)
 
     def check_still_works(self) -> None:
-        """Fail unless the older Nix and everything that was made with it still work."""
+        """Fail unless the older Nix and everything that was built with it still work."""
         self.scratch.run(_STILL_WORKS, env={"OLDER": self.older})
 
     def check_whole(self) -> None:

@@ -32,7 +32,7 @@ from tests.whole import IMPORT, WHOLE, check_clean
 _DATABASE = f"{FORMER}/var/nix/db"
 _HOME_ELSEWHERE = "mount -t tmpfs -o mode=0755 home /var/home\n"
 _LINKED = "find {}/store -path '*/.links/*' -prune -o -type f -links +2 -print | wc -l"
-# Root's Nix before the takeover.
+# This shows root's Nix before the takeover.
 _SHOW_FORMER = f"""
 . /usr/lib/nix-aurora/closure.env
 export NIX_REMOTE=local HOME=/root
@@ -44,10 +44,10 @@ _HIDE_FORMER = "cd /; umount /nix; mount --bind /var/lib/nix /nix"
 
 
 class RootMaker(Protocol):
-    """Make a root with a former store in /var/home/nix."""
+    """Create a root with a former store in /var/home/nix."""
 
     def __call__(self, prepare: str = MAKE_VAR, images: dict[Path, str] | None = None) -> Scratch:
-        """Return such a root; the script ``prepare`` makes /var."""
+        """Return a new root with a former store; the script ``prepare`` creates /var."""
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
 def test_default_profile_gets_the_packaged_nix_and_keeps_other_programs(
     make_root: RootMaker,
 ) -> None:
-    """The former Nix may have another name: Determinate's is not called nix."""
+    """Use a former Nix with another name: Determinate's package is not called nix."""
     root = make_root()
     root.run(
         f"""
@@ -124,7 +124,7 @@ def test_store_on_another_file_system_is_copied_with_its_links(make_root: RootMa
 
 
 def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path: Path) -> None:
-    """They are /var and /home, as in Fedora's desktop installer."""
+    """The subvolumes are /var and /home, as in Fedora's desktop installer."""
     image = tmp_path / "image"
     with image.open("wb") as file:
         file.truncate(1 << 30)
@@ -133,7 +133,7 @@ def test_subvolumes_of_one_btrfs_share_the_blocks(make_root: RootMaker, tmp_path
     before = measure(root, "/run/disk")
     said = root.run(ADOPT).stderr
     assert "Copies share their blocks with it, and take no space." in said
-    assert measure(root, "/run/disk") - before < 20 << 20  # of 66 MiB
+    assert measure(root, "/run/disk") - before < 20 << 20  # the store has 66 MiB
     check_adopted(root)
 
 
@@ -144,8 +144,8 @@ def test_host_without_an_import_adopts(make_root: RootMaker) -> None:
     check_adopted(root)
 
 
-def test_documented_way_back_works(make_root: RootMaker) -> None:
-    """Uninstall in a boot without /nix; then the former Nix shows its store again."""
+def test_documented_undo_works(make_root: RootMaker) -> None:
+    """Uninstall in a boot without /nix; the former Nix then mounts its store again."""
     root = make_root()
     root.run(ADOPT)
     root.run("umount /nix")
@@ -155,7 +155,7 @@ def test_documented_way_back_works(make_root: RootMaker) -> None:
     root.run(CHECK_KEPT)
 
 
-# --- users have packages in both
+# --- users have packages in both stores
 
 
 def test_paths_that_this_store_lacks_are_copied(make_root: RootMaker) -> None:
@@ -284,7 +284,7 @@ def test_separate_disk_is_mounted_here_from_the_next_boot_on(
         "# first\n# nix-aurora adopt: LABEL=nix /nix ext4 noatime 0 0\n"
         "LABEL=nix /var/lib/nix ext4 noatime 0 0\n"
     )
-    root.run(  # the steps of a boot
+    root.run(  # these are the steps of a boot
         """
         umount /nix
         mount --bind /run/disk /var/lib/nix
@@ -367,14 +367,14 @@ cp -a /var/saved {FORMER}
 
 @pytest.fixture(scope="module")
 def refusing(nix_tree: Tree, former_root: Path) -> Iterator[Scratch]:
-    """Yield a root whose former store can be created again."""
+    """Yield a root whose former store can be restored after each test."""
     with Scratch(nix_tree.layers, binds={former_root: ARCHIVE}) as scratch:
         scratch.run(MAKE_VAR + UNPACK + f"cp -a {FORMER} /var/saved")
         yield scratch
 
 
 def test_damaged_content_is_copied_without_a_check(make_root: RootMaker) -> None:
-    """Root decides this; the next step is Nix's own repair."""
+    """Skip the check at root's request; the next step is Nix's own repair."""
     root = make_root()
     root.run(_FLIP)
     root.run(f"{ADOPT} --no-check")

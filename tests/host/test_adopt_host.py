@@ -14,7 +14,7 @@ from tests.host.former import cure, has_come_up
 from tests.leftovers import DETERMINATE, Files, write
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
-# The packages of each user: three generations of a profile, and a result.
+# This installs each user's packages: three generations of a profile, and a result.
 _INSTALL = """
 set -eu
 for number in 1 2 3; do
@@ -40,8 +40,8 @@ echo content >/run/channel/file
 export HOME=/root
 nix-env --profile /nix/var/nix/profiles/per-user/root/channels --set $(nix-store --add /run/channel)
 """
-# The command, killed after this many exchanges of names: two checks of the file system, both
-# databases closed and one opened again, and then the stores.
+# This kills the command at the sixth exchange of names. Before the stores are exchanged, there are
+# two checks of the file system, and both databases are closed and one is opened again.
 _KILLED = """
 import os, signal, sys
 sys.path.insert(0, "/usr/lib/nix-aurora")
@@ -75,7 +75,7 @@ def left(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture
 def host(left: Path, make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Host]:
-    """Yield such a host, switched off; its next boot has the package of a newer Nix."""
+    """Yield that host, switched off; its next boot has the package of a newer Nix."""
     run(["cp", "--archive", left, tmp_path / "host"])
     host = Host(make_nix_tree("forky"), tmp_path / "host")
     host.open()
@@ -135,10 +135,10 @@ def test_users_keep_their_packages(host: Host) -> None:
 def test_complete_former_installation_is_taken_over_in_either_order(
     host: Host, tmp_path: Path, first: str
 ) -> None:
-    """Units, scripts and settings are put aside, and its store is adopted."""
+    """The fixes set aside units, scripts and settings, and adopt the store."""
     _write(tmp_path, {p: text for p, text in DETERMINATE.items() if not p.startswith("/var/")})
     host.boot()
-    if first == "adopt":  # the store that the former unit shows on /nix
+    if first == "adopt":  # adopt finds the store that the former unit mounts on /nix
         said = host.run("nix-aurora adopt --yes")
         print(said.output)
         assert "Another Nix's store: /nix: " in said.stderr

@@ -1,4 +1,7 @@
-"""Test a takeover with kills at system calls spread over its run, finished by a rerun or a boot."""
+"""Test a takeover that is killed at system calls throughout its run, then finished.
+
+A second run or a boot finishes it.
+"""
 
 import random
 import re
@@ -45,7 +48,7 @@ wait $! || echo "killed: $?"
 kill -KILL -- -$! 2>/dev/null || :
 cat /run/said
 """
-# In every state, a collector deletes nothing of users.
+# In every state, a collection deletes nothing that belongs to users.
 _COLLECT = """
 . /usr/lib/nix-aurora/closure.env
 NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --gc >/run/collected 2>&1 || cat /run/collected
@@ -55,7 +58,7 @@ _AGAIN = f"{ADOPT} || [ ! -e {FORMER}/store ]"
 
 
 class Roots:
-    """A root for each way of a takeover, made when a test needs it."""
+    """A root for each kind of takeover, prepared when a test needs it."""
 
     def __init__(self, scratch: Scratch) -> None:
         self.scratch = scratch
@@ -64,7 +67,7 @@ class Roots:
         self.calls = cache(self._calls)
 
     def begin(self, way: str) -> None:
-        """Return to the start of a takeover."""
+        """Restore the state before a takeover."""
         if self._way is None:
             self.scratch.run(_SAVE)
             self.scratch.run("cp -a /run/saved /run/first")
@@ -90,7 +93,7 @@ class Roots:
         return [call for call in found[first:] if call[0] not in {"futex", "exit_group"}]
 
     def kill_at(self, call: str, number: int) -> str:
-        """Start a takeover, kill it at a call, and return the observations."""
+        """Start a takeover, kill it at a call, and return the output."""
         environment = {
             "STRACE": self._strace,
             "CALL": call,
@@ -118,7 +121,7 @@ def test_users_keep_everything_after_any_kill(roots: Roots, way: str, number: in
     print(f"{way}: {name} {count}, at {position:.0%} of {len(calls)}: {said}")
     assert "killed: 137" in said
     roots.scratch.run(_COLLECT)
-    if number % 2:  # a boot comes first
+    if number % 2:  # a boot comes before the second run
         print(roots.scratch.run(IMPORT).output)
     print(roots.scratch.run(_AGAIN).output)
     check_adopted(roots.scratch)

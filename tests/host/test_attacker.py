@@ -1,4 +1,4 @@
-"""Test what an unprivileged user tries against root and others, and what they then see."""
+"""Test what an unprivileged user can do to root and others, and what they see of it."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ time.sleep(600)
 """
 _SOCKET = "/var/lib/nix/daemon-socket/socket"
 
-# A user's own registered program, which runs. Its file name has a title, a color and a line that
-# looks like purge's own.
+# This creates a registered program of a user's own, and starts it. Its file name has a title, a
+# color and a line that looks like purge's own.
 _FORGER = r"""
 set -e
 mkdir -p /tmp/forger && cd /tmp/forger
@@ -62,14 +62,14 @@ def test_unreadable_state_is_not_reported_as_missing(nix_host: Host) -> None:
 def test_boot_corrects_the_modes_of_an_upgraded_host(nix_host: Host) -> None:
     nix_host.run(f"chmod 0755 {_OWN}; chmod 0644 {_OWN}/lock")
     nix_host.reboot()
-    # the mode of the directory also protects the lock
+    # The mode of the directory also protects the lock.
     assert nix_host.run(f"stat --format=%a {_OWN}").stdout == "700\n"
     nix_host.run(f"chmod 0755 {_OWN}; chmod 0644 {_OWN}/lock; rm {_OWN}/imported; {IMPORT}")
     modes = nix_host.run(f"stat --format=%a {_OWN} {_OWN}/lock").stdout.split()
     assert modes == ["700", "600"]
 
 
-# The import, which waits one second instead of ten minutes.
+# This runs the import with a wait of one second instead of ten minutes.
 _HASTY = """
 import sys
 sys.dont_write_bytecode = True
@@ -100,7 +100,7 @@ def test_import_does_not_wait_forever(nix_host: Host, lock: str) -> None:
 
 
 def test_files_that_a_build_user_plants_are_not_read(nix_host: Host) -> None:
-    """A build user owns an endless file and a directory under names that the import needs."""
+    """Let a build user own an endless file and a directory under names that the import needs."""
     add_program(nix_host)
     script = f"""
     . /usr/lib/nix-aurora/closure.env
@@ -167,7 +167,7 @@ def test_idle_connections_of_one_user_block_nobody(nix_host: Host, tmp_path: Pat
 
 
 def test_a_program_with_escapes_in_its_name_forges_no_line_of_purge(nix_host: Host) -> None:
-    """S5: nothing in it controls root's terminal, and each process has one line."""
+    """S5: nothing in the name controls root's terminal, and each process has one line."""
     nix_host.run_as("tester", _FORGER)
     refused = nix_host.run("nix-aurora purge --yes", check=False)
     assert refused.returncode == 1

@@ -11,7 +11,7 @@ from tests.harness.nspawn import Host
 
 _HOME = "/var/home/tester"
 _SUDO = "sudo nix-aurora doctor"
-# Text that is special for a terminal, or for root's shell.
+# This text has a special meaning for a terminal, or for root's shell.
 _FORGED = r"$'\e]0;title\a\e[2J\nerror: forged [x]\n  fix: touch pwned\n'"
 
 
@@ -38,7 +38,7 @@ def host(nix_host: Host) -> Iterator[Host]:
 
 
 def _looked_at_by_root(host: Host, *, seconds: float = 90) -> str:
-    """Return an administrator's output of doctor, called with sudo from the attacker's account."""
+    """Return the output of doctor for an administrator who runs it with sudo as the attacker."""
     start = time.monotonic()
     result = host.run_as("tester", _SUDO, login=False, check=False, timeout=seconds)
     assert time.monotonic() - start < seconds
@@ -62,7 +62,7 @@ def _fixes(said: str) -> list[str]:
     ],
 )
 def test_a_users_settings_name_no_file_to_root(host: Host, line: str) -> None:
-    """S3: the fix is about the user's own file, and runs as that user."""
+    """S3: the fix changes the user's own file, and runs as that user."""
     before = host.read("/etc/nsswitch.conf")
     host.run_as(
         "tester",
@@ -119,7 +119,7 @@ def test_nothing_in_a_home_blocks_doctor_or_fills_its_memory(host: Host, trap: s
     said = host.run_as("tester", measured, login=False, timeout=120).output
     assert "Traceback" not in said
     assert "nix-aurora doctor: " in said
-    assert int(said.splitlines()[-1]) < 200_000  # KiB; without a trap it is 40,000
+    assert int(said.splitlines()[-1]) < 200_000  # in KiB; without a trap the peak is 40,000
     host.run("! pgrep -u tester -x cat; ! pgrep -u tester -x yes")
 
 
@@ -134,7 +134,7 @@ def test_a_link_out_of_the_home_reveals_nothing(host: Host) -> None:
     "name", ["a; touch pwned", "$(touch pwned)", "`touch pwned`", "a'; touch pwned; '", "-n\n.sh"]
 )
 def test_name_of_a_file_runs_nothing(host: Host, name: str) -> None:
-    """S7: the fix runs as the file's owner, and takes the name as one word."""
+    """S7: the fix runs as the file's owner, and uses the name as one word."""
     path = f"{_HOME}/.config/environment.d/{name}.conf"
     host.run_as(
         "tester",

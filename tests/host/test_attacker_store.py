@@ -12,7 +12,7 @@ from tests.harness.tree import Tree
 from tests.whole import add_program, check_clean, check_whole
 
 _HONEST = "honest source\\n"
-# A derivation with a known hash: its output is registered only if it has this hash.
+# The hash of the derivation is fixed: Nix registers its output only if it has this hash.
 _FIXED = """
 derivation {{
   name = "source";
@@ -41,7 +41,7 @@ def host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[H
 
 
 def _expression(mode: str, content: str, digest: str) -> str:
-    # Nix's own quotes: a dollar sign is only special in them if a brace follows.
+    # In Nix's own quotes, a dollar sign is special only before a brace.
     script = json.dumps(_SCRIPTS[mode].format(content=content))
     return shlex.quote(_FIXED.format(script=script, mode=mode, digest=digest))
 
@@ -54,7 +54,7 @@ def _honest_hash(host: Host, mode: str) -> str:
 
 
 def _plant(host: Host, mode: str) -> str:
-    """Let the user other build evil content at the honest path, which Nix refuses.
+    """Let the user "other" build evil content at the honest path, which Nix refuses.
 
     Return the path.
     """
@@ -70,7 +70,7 @@ def _plant(host: Host, mode: str) -> str:
 
 
 def _root(host: Host, how: str, path: str) -> None:
-    """Let the user other turn their registered root into a link to the path."""
+    """Let the user "other" turn their registered root into a link to the path."""
     own = 'derivation { name = "own"; system = builtins.currentSystem; builder = "/bin/sh"; '
     own = shlex.quote(own + 'args = [ "-c" "mkdir $out" ]; }')
     if how == "result":
@@ -96,7 +96,7 @@ def _faults(host: Host) -> list[str]:
 @pytest.mark.parametrize("how", ["result", "profile"])
 @pytest.mark.parametrize("mode", ["flat", "recursive"])
 def test_planted_content_is_never_registered(host: Host, mode: str, how: str) -> None:
-    """Neither doctor's advice nor recover registers it; the victim builds the honest content."""
+    """Neither doctor's fix nor recover registers it; the victim builds the honest content."""
     path = _plant(host, mode)
     lies_there = host.run(f"grep -r evil {path}", check=False).returncode == 0
     _root(host, how, path)
@@ -120,7 +120,7 @@ def test_planted_content_is_never_registered(host: Host, mode: str, how: str) ->
 
 
 def test_planted_content_stays_out_after_a_loss(host: Host) -> None:
-    """The copy knows the honest content of that very path."""
+    """Lose the database; its copy records the honest content of the same path."""
     digest = _honest_hash(host, "flat")
     honest = _expression("flat", _HONEST, digest)
     path = host.run_as("tester", f"nix-build --out-link ~/source --expr {honest}").stdout.strip()

@@ -16,7 +16,7 @@ from tests.settings import FAULTY
 
 _SOCKETS = ("/var/lib/nix/var/nix/daemon-socket/socket", "/var/lib/nix/daemon-socket/socket")
 _STAMP = "/var/lib/nix/.nix-aurora/imported"
-# A display manager is ordered like this unit, and nothing of ours may delay it.
+# The display manager of this test is ordered like a real one; none of our units may delay it.
 _SLOW_IMPORT = """
 mkdir -p /etc/systemd/system/nix-setup.service.d /etc/systemd/system/graphical.target.wants
 cat >/etc/systemd/system/nix-setup.service.d/slow.conf <<'END'
@@ -31,7 +31,7 @@ ExecStart=/usr/bin/sleep infinity
 END
 ln -s ../display-manager.service /etc/systemd/system/graphical.target.wants/
 """
-# A client of the daemon: it sends a greeting, and reports its connection and the answer.
+# This client sends a greeting to the daemon, and reports its connection and the answer.
 _HELLO = r"""
 import socket, struct, sys, time
 with socket.socket(socket.AF_UNIX) as client:
@@ -65,7 +65,7 @@ def slow_host(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Itera
 
 
 def _moment(host: Host, unit: str, name: str) -> int:
-    """Return one of a unit's time stamps, in microseconds since the machine was switched on."""
+    """Return a time stamp of a unit, in microseconds since the machine was switched on."""
     moment = host.run(f"systemctl show --property={name}Monotonic --value {unit}").stdout
     assert int(moment) > 0, f"{unit}: {name}"
     return int(moment)
@@ -111,10 +111,10 @@ def test_a_first_boot_is_whole_and_a_second_imports_nothing(
 def test_package_is_added_to_a_host_that_ran_without_it(
     tree_with_nix: Tree, make_nix_tree: NixTreeMaker, make_host: HostMaker, suite: str
 ) -> None:
-    """Nothing runs systemd-sysusers there: neither rpm-ostree nor, since /etc is old, the boot."""
+    """Do not run systemd-sysusers: neither rpm-ostree nor, since /etc is old, the boot does."""
     host = make_host(tree_with_nix)
     host.boot()
-    host.run("useradd third")  # from now on /etc/passwd is the host's own
+    host.run("useradd third")  # now /etc/passwd is the host's own
     host.reboot(make_nix_tree(suite, sysusers=False))
     assert host.failed_units() == []
     assert len(host.run("getent group nixbld").stdout.split(",")) == 32
@@ -155,12 +155,12 @@ def test_first_import_delays_no_login(slow_host: Host) -> None:
     login = _moment(slow_host, "display-manager.service", "ActiveEnterTimestamp")
     began = _moment(slow_host, "nix-setup.service", "InactiveExitTimestamp")
     assert login < _moment(slow_host, "nix-setup.service", "ExecMainStartTimestamp")
-    assert login - began < 5e6  # and it did not happen just before the end
+    assert login - began < 5e6  # the login did not happen just before the end
     assert slow_host.failed_units() == []
 
 
 def test_daemon_waits_if_build_users_are_missing(slow_host: Host, tmp_path: Path) -> None:
-    """Nix looks for the build users in /etc/group, and the set-up creates them there."""
+    """Nix looks for the build users in /etc/group, and nix-setup.service creates them there."""
     _bring_client(slow_host, tmp_path)
     connect = f"""
         systemctl stop nix-daemon.socket nix-daemon.service nix-setup.service
@@ -169,7 +169,7 @@ def test_daemon_waits_if_build_users_are_missing(slow_host: Host, tmp_path: Path
         systemctl show --property=ActiveState --value nix-setup.service"""
     slow_host.wait_until_up()
     assert slow_host.run(connect).stdout.splitlines()[-1] == "inactive"
-    # Act like a boot: nix-layout checks the users, and the unit's condition uses its result.
+    # This acts like a boot: nix-layout checks the users, and the unit's condition uses the result.
     lose = "sed -i /^nixbld:/d /etc/group; systemctl restart nix-layout.service"
     lost = f"{lose}; {connect}; grep -c ^nixbld: /etc/group"
     assert slow_host.run(lost).stdout.splitlines()[-2:] == ["active", "1"]
@@ -231,7 +231,7 @@ def test_each_state_of_the_host_has_its_message_and_its_cure(nix_host: Host) -> 
 
 
 def test_no_mistake_in_the_settings_stops_a_boot(nix_host: Host) -> None:
-    """For each of them, auto applies and status names it; the worst one is used in a boot."""
+    """The layout is then chosen by auto, status names the mistake, and nothing in the file runs."""
     before = nix_host.read("/etc/nix-aurora.conf")
     for name, (text, line) in FAULTY.items():
         nix_host.run(
@@ -260,7 +260,7 @@ def test_commands_run_nix_in_the_namespace_layout(
 def test_daemon_downloads_with_the_hosts_settings(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    """The daemon's environment has the host's authorities and the proxies of its logins."""
+    """The daemon's environment has the host's certificates and the proxies of the host's logins."""
     proxies = """\
 https_proxy="http://proxy.example:3128"
 NO_PROXY=localhost,.example

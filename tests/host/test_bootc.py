@@ -18,7 +18,7 @@ _STARTED = "systemctl show --property=InvocationID --value nix-layout.service ni
 
 @pytest.fixture(scope="module")
 def host(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Yield such a host in its first boot; a module shares it."""
+    """Yield a host of bootc in its first boot; a module shares it."""
     place = tmp_path_factory.mktemp("bootc") / "host"
     with Host(make_nix_tree(nix_dir=False), place, bootc=True) as host:
         yield host
@@ -40,7 +40,7 @@ def test_host_has_the_form_of_bootcs_composefs(host: Host) -> None:
 
 
 def test_namespace_layout_recognizes_the_image(host: Host) -> None:
-    """It also does so in its private root, whose mount has another source."""
+    """Recognize the image in the private root, too, where the mount has another source."""
     host.run("nix-aurora mount disable")
     host.reboot()
     assert host.read("/run/nix-aurora/layout") == "namespace\n"

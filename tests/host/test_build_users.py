@@ -14,9 +14,9 @@ from tests.host.doctor import doctor
 from tests.readme import commands
 from tests.whole import add_program, build, check_whole
 
-# Act like a boot: nix-layout checks the build users, and the import uses its result.
+# This acts like a boot: nix-layout checks the build users, and the import uses its result.
 _SETUP = "systemctl restart nix-layout.service nix-setup.service"
-# The values of Fedora's /etc/login.defs.
+# These are the values of Fedora's /etc/login.defs.
 _FEDORA = """
 sed -i -E '/^(SUB_|SYS_)?[UG]ID_/d' /etc/login.defs
 cat >>/etc/login.defs <<END
@@ -36,13 +36,13 @@ SUB_GID_MAX         600100000
 SUB_GID_COUNT           65536
 END
 """
-# The ranges with an owner in systemd's docs/UIDS-GIDS.md (752fa9b), except those of people.
+# These ranges have an owner in systemd's docs/UIDS-GIDS.md (752fa9b); those of people are left out.
 _SYSTEMD = (
     *(range(1000), range(60001, 60514), range(60514, 60578), range(60578, 60706)),
     *(range(61184, 65520), range(65534, 65536), range(524288, 1879048192)),
     *(range(2147352576, 2147418112), range(2147483648, 4294967296)),
 )
-# The build users as records of nss-systemd, and in none of the files in /etc.
+# This makes the build users records of nss-systemd, and removes them from the files in /etc.
 _IN_USERDB = f"""
 sed -i '/^nixbld/d' /etc/passwd /etc/group /etc/shadow /etc/gshadow
 mkdir -p /usr/lib/userdb
@@ -57,7 +57,7 @@ for number in {{1..32}}; do
     : >$user:nixbld.membership
 done
 """
-# The users that the login screens list, by the rules in their sources.
+# This prints the users that the login screens list, by the rules in their sources.
 _LISTED = """
 import json, pwd
 limits = {}
@@ -86,7 +86,7 @@ def fedora_tree(nix_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tre
 
 @pytest.fixture(scope="module")
 def former_tree(fedora_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Return such a tree with a package whose build users have the earlier ids."""
+    """Return Fedora's tree with a package whose build users have the earlier ids."""
     return fedora_tree.changed(tmp_path_factory.mktemp("former") / "tree", FORMER)
 
 
@@ -160,11 +160,11 @@ def test_ids_are_in_no_foreign_range(host: Host) -> None:
     assert len(taken) == 7 + len(_SYSTEMD)
     for number in (GROUP_ID, *IDS):
         assert [each for each in taken if number in each] == []
-        assert number < 1 << 16  # inside a container of 65536 ids
+        assert number < 1 << 16  # a container of 65536 ids must have this id
 
 
 def test_the_first_person_gets_1000(host: Host, fedora_tree: Tree) -> None:
-    """Create the person in an image with the package, and beside people who existed before."""
+    """Create a person in an image with the package; look at people created before it elsewhere."""
     with fedora_tree.scratch() as image:
         assert image.run("useradd person; id -u person; id -g person").stdout == "1000\n1000\n"
     people = {name: int(host.run(f"id -u {name}").stdout) for name in ("tester", "other")}
@@ -199,10 +199,10 @@ def test_host_keeps_its_ids(former_tree: Tree, fedora_tree: Tree, make_host: Hos
     add_program(host)
     former = dict(zip(NAMES, FORMER_IDS, strict=True))
     assert (_ids(host), _group(host)) == (former, FORMER_GROUP_ID)
-    # The reason for the new ids.
+    # This conflict is the reason for the new ids.
     assert host.run("useradd next; id -u next; userdel next").stdout == f"{FORMER_IDS[-1] + 3}\n"
     assert {*NAMES} < {*_listed(host)["sddm"]}
-    # an upgrade, a rollback, and an upgrade again
+    # This is an upgrade, a rollback, and an upgrade again.
     for tree in (fedora_tree, former_tree, fedora_tree):
         host.reboot(tree)
         assert (_ids(host), _group(host)) == (former, FORMER_GROUP_ID)
@@ -224,7 +224,7 @@ def test_a_host_changes_to_the_new_ids_by_the_documented_commands(
     _check_builds(host)
     check_whole(host)
     assert doctor(host, "root") == []
-    host.reboot(former_tree)  # a rollback keeps them
+    host.reboot(former_tree)  # a rollback keeps the ids
     assert _group(host) == GROUP_ID
     check_whole(host)
 
@@ -232,22 +232,22 @@ def test_a_host_changes_to_the_new_ids_by_the_documented_commands(
 def test_earlier_and_new_ids_work_together(
     former_tree: Tree, fedora_tree: Tree, make_host: HostMaker
 ) -> None:
-    """An edited, merged or partly restored /etc/passwd or /etc/group leaves such a mixture."""
+    """Mix ids, as an edited, merged or partly restored /etc/passwd or /etc/group does."""
     host = make_host(former_tree)
     host.boot()
-    # The group has the earlier id, and some of its users have new ones.
+    # The group has the earlier id, and some of its users have new ids.
     for lost in (NAMES[24:], NAMES):
         host.run("\n".join(f"userdel {name}" for name in lost))
         host.reboot(fedora_tree)
         assert _group(host) == FORMER_GROUP_ID
         assert [_ids(host)[name] for name in lost] == [IDS[NAMES.index(name)] for name in lost]
         _check_builds(host)
-    # The reverse mixture.
+    # Now the group has the new id, and its users have earlier ids.
     host.run("sed -i /^nixbld:/d /etc/group /etc/gshadow")
     host.reboot()
     assert _group(host) == GROUP_ID
     _check_builds(host)
-    # An image brings a new /etc/passwd to a host that has not changed its own.
+    # An image can bring a new /etc/passwd to a host that has not changed its own.
     host.run("sed -i /^nixbld/d /etc/passwd /etc/group /etc/shadow /etc/gshadow")
     host.run("chgrp 30000 /var/lib/nix/store")
     host.reboot()
@@ -262,7 +262,7 @@ def test_earlier_and_new_ids_work_together(
 def test_builds_work_if_the_ids_are_taken(
     tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, taken: list[int]
 ) -> None:
-    """The host has run without the package, and has users with the ids of the build users."""
+    """Run the host without the package first, with users that have the build users' ids."""
     host = make_host(tree_with_nix)
     host.boot()
     host.run(
@@ -285,7 +285,7 @@ def test_builds_work_if_the_ids_are_taken(
 def test_a_site_can_choose_the_ids(
     tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker
 ) -> None:
-    """Create a file of the site before the package is installed."""
+    """Create a sysusers.d file of the site before the package is installed."""
     with nix_tree.scratch() as image:
         packaged = image.read("/usr/lib/sysusers.d/nix-aurora.conf")
     host = make_host(tree_with_nix)
@@ -303,7 +303,7 @@ def test_a_site_can_choose_the_ids(
 # --- a host that has lost some users
 
 
-def test_boot_gives_an_empty_group_its_members(host: Host) -> None:
+def test_boot_adds_the_members_to_an_empty_group(host: Host) -> None:
     host.run("cp -a /etc/group /run/; sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group")
     host.reboot()
     assert len(host.run("getent group nixbld").stdout.split(",")) == 32
@@ -313,7 +313,7 @@ def test_boot_gives_an_empty_group_its_members(host: Host) -> None:
 def test_builds_work_if_only_the_host_knows_the_build_users(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    """rpm-ostree with nss-altfiles is such a case.
+    """Hide the build users from Nix, as rpm-ostree with nss-altfiles does.
 
     The C library of Nix's closure lacks the module.
     """
@@ -341,7 +341,7 @@ def test_builds_work_if_only_the_host_knows_the_build_users(
     assert host.run("stat --format=%a /etc/passwd /etc/.pwd.lock").stdout == "604\n600\n"
     assert host.run("ls -A /etc | grep -E '^[.](passwd|group)'", check=False).stdout == ""
 
-    # A group without members.
+    # The group has lost its members.
     host.run(f"sed -i 's/^\\(nixbld:.*:\\).*/\\1/' /etc/group; {_SETUP}")
     assert host.run(in_files).stdout == users
     # An import that is killed between the two files leaves this state.

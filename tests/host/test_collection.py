@@ -1,4 +1,4 @@
-"""Garbage is collected if an administrator asks for it, and no root is ever lost by that."""
+"""Test that collections run only if an administrator enables them, and never lose a root."""
 
 import json
 import shlex
@@ -17,8 +17,8 @@ _DISK = 1200 * _MIB
 _BUILD = 70 * _MIB
 _COLLECT = "systemctl start nix-gc.service"
 _PROFILES = "/var/home/tester/.local/state/nix/profiles"
-# Three more generations, of which the first two are old. The one that was current when the time
-# began that generations stay is kept by Nix, and so is the one that is current now.
+# This creates three more generations, of which the first two are old. Nix keeps the generation that
+# was current when the retention period began, and the current one.
 _GENERATIONS = """
 set -eu
 mkdir -p pack/bin
@@ -30,7 +30,7 @@ done
 touch --no-dereference --date='60 days ago' {profile}-1-link
 touch --no-dereference --date='50 days ago' {profile}-2-link
 """
-# What lies in a directory of a user whose next collection is root's.
+# This plants links in a user's directory, in which root will remove generations.
 _TRAPS = """
 set -eu
 cd {place}
@@ -54,7 +54,7 @@ def host(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def _roots(host: Host) -> list[str]:
-    """Make every kind of root, on disks that were mounted lately, too; return the store paths."""
+    """Create every kind of root, also on disks that were mounted lately; return the store paths."""
     host.run(
         """
         for disk in /mnt/disk /var/home/tester/mounted; do
@@ -86,7 +86,7 @@ def _links(host: Host, directory: str) -> list[str]:
     return host.run(f"cd {directory}; ls -d -- *-link").stdout.split()
 
 
-def test_it_is_off_until_it_is_enabled_and_survives_an_upgrade(
+def test_collection_is_disabled_by_default_and_survives_an_upgrade(
     host: Host, make_nix_tree: NixTreeMaker
 ) -> None:
     assert host.run("systemctl is-enabled nix-gc.timer", check=False).stdout == "disabled\n"
@@ -97,7 +97,7 @@ def test_it_is_off_until_it_is_enabled_and_survives_an_upgrade(
     host.run_as("tester", days)
     host.run("nix-aurora gc enable")
     assert host.run("systemctl is-active nix-gc.timer").stdout == "active\n"
-    # It waits for its day: nothing is collected because it was enabled.
+    # The timer waits for its day: enabling it collects nothing.
     assert host.run("systemctl show --property=ExecMainExitTimestamp nix-gc.service").stdout == (
         "ExecMainExitTimestamp=\n"
     )
@@ -114,7 +114,7 @@ def test_it_is_off_until_it_is_enabled_and_survives_an_upgrade(
     assert doctor(host) == []
 
 
-def test_the_timer_s_run_keeps_every_root(host: Host) -> None:
+def test_timers_run_keeps_every_root(host: Host) -> None:
     paths = _roots(host)
     profile = f"{_PROFILES}/pack"
     host.run_as("tester", _GENERATIONS.format(profile=profile))
@@ -134,8 +134,8 @@ def test_the_timer_s_run_keeps_every_root(host: Host) -> None:
     host.run(f"rm -r {_PROFILES}/trap* {_PROFILES}/folder")
 
 
-def test_nothing_is_collected_while_a_root_is_out_of_sight(host: Host) -> None:
-    """The kind of finding is collection-failed."""
+def test_nothing_is_collected_while_a_root_is_hidden(host: Host) -> None:
+    """Hide roots with mounts; doctor then reports collection-failed."""
     kept = host.run("readlink /mnt/disk/result").stdout.strip()
     other = "/var/home/other/keep"
     host.run_as("other", f"nix-store --realise --add-root {other} $(nix-store --add /etc/issue)")
@@ -162,7 +162,7 @@ def test_nothing_is_collected_while_a_root_is_out_of_sight(host: Host) -> None:
     host.run(f"nix-store --check-validity $(readlink {other})")
 
 
-def test_a_disk_that_fills_during_builds_recovers_by_itself(host: Host) -> None:
+def test_disk_that_fills_during_builds_recovers(host: Host) -> None:
     result = build(host, "--out-link kept")
     script, built = "nix build --impure --no-link --expr ", 0
     for _ in range(3 * _DISK // (2 * _BUILD)):
@@ -174,8 +174,8 @@ def test_a_disk_that_fills_during_builds_recovers_by_itself(host: Host) -> None:
     _check_kept(host, [result, build(host)])
 
 
-def test_a_full_disk_recovers_by_itself_and_doctor_names_it_meanwhile(host: Host) -> None:
-    """A failed build may have left its output. Nix collects nothing then: it cannot note a root."""
+def test_full_disk_recovers_and_doctor_reports_it_until_then(host: Host) -> None:
+    """Fill the disk, as a failed build may. Nix then collects nothing: it cannot note a root."""
     done = "systemctl show --property=ExecMainExitTimestamp --value nix-gc-full.service"
     assert host.run("systemctl is-active nix-gc-full.timer").stdout == "active\n"
     host.run("systemctl start nix-gc-full.service")  # the disk is not full
@@ -184,13 +184,13 @@ def test_a_full_disk_recovers_by_itself_and_doctor_names_it_meanwhile(host: Host
     host.run(f"! cat /dev/zero >/var/lib/nix/store/{32 * '0'}-garbage")
     found = [(finding["id"], finding["fix"]) for finding in doctor(host)]
     assert ("space-full", "sudo nix-aurora gc run") in found
-    host.run("systemctl start nix-gc-full.service")  # as the timer does after a while
+    host.run("systemctl start nix-gc-full.service")  # the timer does this after a while
     assert doctor(host) == []
     kept = host.run_as("tester", "readlink kept").stdout.strip()
     _check_kept(host, [kept, build(host)])
 
 
-def test_disabled_it_leaves_nothing_and_the_administrator_s_limits_win(host: Host) -> None:
+def test_disable_leaves_nothing_and_administrators_limits_win(host: Host) -> None:
     host.run("echo 'min-free = 12345' >>/etc/nix/nix.custom.conf")
     assert host.run("nix config show min-free").stdout == "12345\n"
     host.run("nix-aurora gc disable")

@@ -11,7 +11,7 @@ from tests.harness.tree import atomic_tree, layer_rpms
 from tests.host.terminal import at_terminal
 from tests.packages import PackageMaker, fit_for_sample
 
-# zsh looks there on Fedora, and users enable its completion themselves.
+# On Fedora, zsh looks for completions there. Users enable zsh's completion themselves.
 _ZSHRC = """
 cat >/var/home/tester/.zshrc <<'E'
 fpath=(/usr/share/zsh/site-functions $fpath)
@@ -43,7 +43,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
     ],
 )
 def test_line_is_completed(host: Host, shell: str, keys: str, expected: str) -> None:
-    """The result ends in an existing command, which the line alone does not."""
+    """Check the completed line, which ends in an existing command; the typed line does not."""
     shown = at_terminal(host, f"exec {shell} -l -i", r"[$>%] ?", keys, expected, "exit\\r")
     assert shown.endswith("exit 0\n")
 

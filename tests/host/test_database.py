@@ -1,7 +1,7 @@
 """Test a database in each state, and its copies, in a root that is not booted.
 
-After the next import everything of a user exists again, or the import says why not and changes
-nothing.
+After the next import, everything that belongs to a user exists again, or the import reports why not
+and changes nothing.
 """
 
 import shlex
@@ -16,7 +16,7 @@ from tests.host.losing import BACKUP, BUILD, COPIES, DATABASE, OWN, PREPARE, SCH
 from tests.host.store import RESTORE
 from tests.whole import IMPORT, WHOLE, check_clean
 
-# All rows about store paths, without the database's own numbers.
+# This prints all rows about store paths, without the database's own numbers.
 _ROWS = """
 import sqlite3
 database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
@@ -40,7 +40,7 @@ _DAMAGE = {
     "emptied": f"rm -f {DATABASE}-*; : >{DATABASE}; touch {OWN}/import-needed",
     "truncated": f"truncate --size=20K {DATABASE}; touch {OWN}/import-needed",
     "no database": f"head -c 64K /dev/urandom >{DATABASE}; touch {OWN}/import-needed",
-    # The timer finds it, and requests the import.
+    # The timer finds the damage, and requests the import.
     "one damaged page": "head -c 4096 /dev/urandom | "
     f"dd of={DATABASE} bs=4096 seek=2 conv=notrunc; ! {BACKUP}",
 }
@@ -62,7 +62,7 @@ def root(prepared: Scratch) -> Scratch:
 
 
 def _check_kept(root: Scratch, name: str = "mine") -> None:
-    """Fail unless a user's path and its references are valid, and everything is whole."""
+    """Fail unless a user's path and its references are valid, and everything is complete."""
     root.run(
         f"""
         . /usr/lib/nix-aurora/closure.env
@@ -94,7 +94,7 @@ def _rows(root: Scratch) -> str:
 
 
 def test_newer_database_is_left_alone(root: Scratch) -> None:
-    """It is intact: a rollback of the system is not a loss."""
+    """Keep a newer database, which is intact: a rollback of the system is not a loss."""
     root.run(f"printf 11 >{SCHEMA}; touch {OWN}/import-needed")
     before = _rows(root)
     failed = root.run(IMPORT, check=False)
@@ -106,13 +106,13 @@ def test_newer_database_is_left_alone(root: Scratch) -> None:
     found = root.run("nix-aurora doctor", check=False).stdout
     assert "has schema 11, made by a newer Nix; the packaged Nix 2.34.8 reads schema 10" in found
     assert "[database-newer]" in found
-    root.run(f"printf 10 >{SCHEMA}")  # back in the deployment with the newer Nix
+    root.run(f"printf 10 >{SCHEMA}")  # as after a boot into the deployment with the newer Nix
     root.run(IMPORT)
     _check_kept(root)
 
 
 def test_recover_restores_a_copy_that_this_nix_reads(root: Scratch) -> None:
-    """It asks first; the newer database is kept, and without such a copy nothing changes."""
+    """Keep the newer database, too; without a readable copy, recover changes nothing."""
     root.run(f"printf 11 >{SCHEMA}")
     newer = root.run(f"sha256sum <{DATABASE}").stdout
     said = root.run("nix-aurora recover --yes").output
@@ -139,14 +139,14 @@ def test_recover_restores_a_copy_that_this_nix_reads(root: Scratch) -> None:
 def test_schema_file_without_a_number_is_corrected(
     root: Scratch, content: str, copied: bool
 ) -> None:
-    """Nix opens nothing before that. The next boot's import is enough, and the database stays."""
+    """Nix cannot open the database until an import corrects the file; the database stays."""
     before = _rows(root)
     root.run(f"printf {shlex.quote(content)} >{SCHEMA}" + ("" if copied else f"; rm -r {COPIES}"))
     ask = (
         '. /usr/lib/nix-aurora/closure.env; NIX_REMOTE=local "$CLOSURE_NIX/bin/nix-store" --verify'
     )
     assert root.run(ask, check=False).returncode != 0
-    # The boot does not notice a byte 0, but the import that doctor and the timer request does.
+    # A boot does not notice a byte 0, but the import that doctor and the timer request does.
     said = root.run(f"touch {OWN}/import-needed; {IMPORT}" if "\\0" in content else IMPORT).output
     assert f"nix-aurora: corrected {SCHEMA}: expected " in said
     assert "it now has 10" in said
@@ -158,7 +158,7 @@ def test_schema_file_without_a_number_is_corrected(
     assert root.run(IMPORT).output == ""
 
 
-def test_timer_finds_such_a_file_and_doctor_names_the_fix(root: Scratch) -> None:
+def test_timer_finds_a_schema_without_a_number_and_doctor_names_the_fix(root: Scratch) -> None:
     root.run(f"printf x >{SCHEMA}")
     failed = root.run(BACKUP, check=False)
     assert failed.returncode == 1
@@ -199,7 +199,7 @@ def test_another_failure_of_nix_discards_no_database(root: Scratch, trouble: str
 
 
 def test_old_copy_restores_its_state_and_names_the_rest(root: Scratch) -> None:
-    """The host was off for a month, or the timer was masked; newer paths are named."""
+    """Restore an old copy, as on a host that was off for a month; newer paths are named."""
     root.run(
         f"""
         {BUILD}
@@ -217,7 +217,7 @@ def test_old_copy_restores_its_state_and_names_the_rest(root: Scratch) -> None:
     _check_kept(root, "late")
 
 
-# The outputs of content-addressed derivations, in the table of this Nix's revision.
+# This records outputs of content-addressed derivations, in the table of this Nix's revision.
 _REALISED = """
 import sqlite3
 database = sqlite3.connect("file:/var/lib/nix/var/nix/db/db.sqlite?mode=ro", uri=True)
@@ -249,7 +249,7 @@ built "second" (built "first" "text")
 
 
 def test_recover_restores_realisations_from_a_copy(root: Scratch) -> None:
-    """They belong to content-addressed derivations, one of which needs the other."""
+    """The realisations belong to content-addressed derivations, one of which needs the other."""
     feature = "--option extra-experimental-features ca-derivations"
     root.run(
         f"""

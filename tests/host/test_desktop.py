@@ -20,7 +20,8 @@ from tests.packages import PackageMaker, fit_for_sample
 _LOOK = "/usr/bin/python3 /srv/desktop.py"
 _SHARE = "/var/home/tester/.nix-profile/share"
 _HICOLOR = "icons/hicolor/48x48/apps"
-# The entry names its program without a directory, as most do, so the session's PATH is needed, too.
+# As in most packages, the entry names its program without a directory, so the session's PATH has to
+# contain it.
 _EXPRESSION = r"""
 { name }: derivation {
   inherit name;
@@ -49,12 +50,12 @@ Type=oneshot
 ExecStart={_LOOK} %i
 StandardOutput=file:%t/%i
 """
-# The steps between a display manager's helper and the session, reduced to their effect, with the
-# session as their arguments. The scripts of sddm and plasmalogin copy the variables of a login fish
-# into their own shell. sddm's reads the other shells' files directly (sddm/sddm
-# data/scripts/wayland-session at 0befd90d61b001308ec95837454c66a7ce487336), plasmalogin's starts
-# them as login shells (KDE/plasma-login-manager data/scripts/wayland-session at
-# 22d859c96bf30aee54a8ab5aecf2bf106c570869).
+# These are the steps between a display manager's helper and the session, reduced to their effect,
+# with the session as their arguments. The scripts of sddm and plasmalogin copy the variables of a
+# login fish into their own shell. For other shells, sddm's script reads the files directly
+# (sddm/sddm data/scripts/wayland-session at 0befd90d61b001308ec95837454c66a7ce487336), while
+# plasmalogin's starts them as login shells (KDE/plasma-login-manager data/scripts/wayland-session
+# at 22d859c96bf30aee54a8ab5aecf2bf106c570869).
 _FISH = r"""
 . /etc/profile
 eval "$(fish --login -c 'sh -c "export -p"')"
@@ -118,7 +119,7 @@ def _looked(output: str, name: str) -> dict[str, str]:
 
 
 def _login(host: Host, manager: str, shell: str, command: str) -> str:
-    """Return the output of a session of tester's: a PAM session, then the manager's script."""
+    """Return the output of a session of tester: a PAM session, then the manager's script."""
     settings = ("PAMName=login", "WorkingDirectory=~", "StandardInput=null")
     host.run(f"usermod --shell /usr/bin/{shell} tester")
     begin = ["systemd-run", "--quiet", "--pipe", "--wait", "--collect", "--uid=tester"]
@@ -145,7 +146,7 @@ def test_session_of_a_display_manager_finds_the_program(
 
 def test_users_systemd_finds_the_program_and_later_ones(host: Host) -> None:
     host.linger("tester")
-    # A login after the first package starts a new manager.
+    # The first login after a package was added starts a new manager.
     host.run("systemctl restart user@$(id --user tester).service")
     shown = host.run_as("tester", "systemctl --user --output=json show-environment").stdout
     env = _start(host, "first")

@@ -21,12 +21,12 @@ _DEFAULT = "/nix/var/nix/profiles/default"
 _DAEMON_SH = f"{_DEFAULT}/etc/profile.d/nix-daemon.sh"
 _PROJECT = "/var/home/tester/project"
 _PROFILE = f"{_PROJECT}/.devbox/nix/profile/default"
-# A user starts a devbox that Nix installed like this; nix shell and nix run have the same effect.
+# These start a devbox that Nix installed; nix shell and nix run have the same effect.
 _STARTS = {
     "mount": [""],
     "namespace": ["nix-aurora shell ", "nix shell --file /srv/greet.nix --command "],
 }
-# A deployment keeps the packages' original /etc there.
+# A deployment keeps the packages' original /etc in /usr/etc.
 _IMAGE = "mkdir -p /usr/etc; cp -a /etc/profile.d /usr/etc/"
 _FLAKE = r"""
 {
@@ -57,7 +57,7 @@ mkdir packages
 mv bash packages/
 sed "s/SYSTEM/$(uname -m)-linux/" /srv/flake.nix >packages/flake.nix
 """
-# A path that only the cache has; the host trusts the cache.
+# This adds a path that only the cache has; the host trusts the cache.
 _ADD_CACHE = f"""
 cd /srv
 nix key generate-secret --key-name cache-1 >key
@@ -109,7 +109,7 @@ def cached(host: Host) -> str:
 
 
 def _find(host: Host, script: str, *, shell: str = "bash") -> dict[str, str | None]:
-    """Return how devbox, if tester starts it like this, recognized, read, and found Nix."""
+    """Return how devbox found Nix, the file that it read, and the path; ``script`` starts it."""
     found = json.loads(host.run_as("tester", f"{script}{_DEVBOX} find", shell=shell).stdout)
     version = host.run(". /usr/lib/nix-aurora/closure.env; echo $CLOSURE_VERSION").stdout.strip()
     machine = host.run("uname -m").stdout.strip()

@@ -1,4 +1,4 @@
-"""The store on a disk of its own: moved there, missing at boot, late, and moved back."""
+"""Test a store on a separate disk: move it, boot with a missing or late disk, move it back."""
 
 import json
 from collections.abc import Iterator
@@ -17,13 +17,14 @@ from tests.torture import chosen
 from tests.whole import add_program, check_clean, check_whole, check_works
 
 _PAGE = "docs/disk.md"
-# What a disk is called here, where no udev gives it a label.
+# udev does not run here, so a disk has no label; these names replace it.
 _NAMES = {
     "LABEL=nix": "/var/nix.btrfs",
     "compress=zstd:1": "loop,subvol=nix,compress=zstd:1",
 }
 _MOUNT = "findmnt --noheadings --output FSROOT,OPTIONS --mountpoint /var/lib/nix"
-# Links between equal files, an attribute, an access control list, a pipe, a user's own file.
+# This creates hard links between equal files, an attribute, an access control list, a pipe, and a
+# user's own file.
 _ODD = """
 nix-store --optimise
 own=/nix/var/nix/profiles/per-user/other
@@ -37,7 +38,7 @@ os.setxattr(sys.argv[1], "system.posix_acl_access", acl)
 os.setxattr(sys.argv[1], "user.note", b"kept")
 ' $own/file
 """
-# All that the store's directories have, by their names; and how many names equal files share.
+# This lists all files in the store's directories by name, with their attributes and link counts.
 _LIST = r"""
 import os, stat, sys
 top = sys.argv[1]
@@ -57,7 +58,7 @@ for part in ("store", "var/nix/profiles", "var/nix/gcroots"):
             print(path[len(top):], oct(status.st_mode), status.st_uid, status.st_gid,
                   int(status.st_mtime), *size, link, attributes)
 """
-# What chattr does, which is not in this tree: it exchanges the flag of a directory.
+# This does what chattr does, which is not in this tree: it switches the flag of a directory.
 _NOCOW = """
 import fcntl, os, struct, sys
 directory = os.open(sys.argv[1], os.O_RDONLY)
@@ -66,7 +67,7 @@ fcntl.ioctl(directory, 0x40086602, struct.pack("L", flags ^ 0x00800000))
 """
 _DISK = "/etc/systemd/system/disk.service"
 _DROP_IN = "/etc/systemd/system/var-lib-nix.mount.d"
-# A disk that is waited for, as systemd waits for the device that a label names.
+# The mount waits for this unit, as systemd waits for the device that a label names.
 _LATE = f"""
 mkdir -p {_DROP_IN}
 printf '[Unit]\\nRequires=disk.service\\nAfter=disk.service\\n' >{_DROP_IN}/late.conf
@@ -75,7 +76,7 @@ printf '[Unit]\\nDefaultDependencies=no\\n[Service]\\nType=oneshot\\n%s\\n' "$SE
 _IN_TIME = f"rm -r {_DROP_IN} {_DISK}; systemctl daemon-reload"
 
 _CUTS = [("copy.find_difference", False), ("run._systemctl", True), ("run._mount", True)]
-# The command, killed as it makes the given call for the first time.
+# This kills the command at its first call of the function in $AT.
 _KILLED = """
 import os, signal, sys
 sys.path.insert(0, "/usr/lib/nix-aurora")
@@ -92,13 +93,13 @@ sys.exit(cli.main(["move", "--yes", "/var/nix-new"]))
 
 @pytest.fixture(scope="module")
 def tree(make_nix_tree: NixTreeMaker) -> Tree:
-    """Return a tree like Aurora's: no /nix, and none can be made."""
+    """Return a tree like Aurora's: it has no /nix, and cannot create one."""
     return make_nix_tree(nix_dir=False)
 
 
 @pytest.fixture(scope="module")
 def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Yield a host with packages of a user, and a disk that has nothing yet."""
+    """Yield a host with packages of a user, and with an empty disk."""
     place = tmp_path_factory.mktemp("disk") / "host"
     with make_host(tree, place) as host:
         make_disk(place, "nix.btrfs")
@@ -107,12 +108,12 @@ def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
 
 
 def _follow(host: Host, heading: str) -> None:
-    """Run the commands of a section of the page, but for those that make a file system."""
+    """Run the commands of a section of the page, except those that make a file system."""
     for command in commands(heading, _PAGE):
         if "mkfs" in command:
             continue
         for name, here in _NAMES.items():
-            command = command.replace(name, here)  # noqa: PLW2901 - as here
+            command = command.replace(name, here)  # noqa: PLW2901 - the name on this host
         question = r"Type yes to (?:move|return|finish)[^:]*: "
         asked = " move " in command and "--dry-run" not in command
         shown = at_terminal(host, command, *((question, "yes\r") if asked else ()))
@@ -131,12 +132,12 @@ def _notes(host: Host) -> dict[str, str]:
 
 
 def _check_nothing_below(host: Host) -> None:
-    """Fail if anything but the empty frame lies below the mount point."""
+    """Fail if anything but empty directories is below the mount point."""
     assert host.run("find /var/lib/nix -mindepth 1 ! -type d").stdout == ""
 
 
-def test_a_move_keeps_all_that_files_have(host: Host) -> None:
-    """By the page's commands, to a subvolume with compression."""
+def test_move_keeps_all_file_attributes(host: Host) -> None:
+    """Move the store by the page's commands, to a subvolume with compression."""
     host.run(_ODD)
     before = _list(host, "/var/lib/nix")
     _follow(host, "Move the store that you have")
@@ -153,8 +154,8 @@ def test_a_move_keeps_all_that_files_have(host: Host) -> None:
     check_clean(host.run("NIX_REMOTE=local nix-store --verify --check-contents"))
 
 
-def test_options_of_the_mount(host: Host) -> None:
-    """nosuid and nodev break nothing; a read-only disk has a fix; nodatacow is a note."""
+def test_mount_options_are_accepted_or_reported(host: Host) -> None:
+    """Tolerate nosuid and nodev; fix a read-only disk; report nodatacow as a note."""
     host.run("for at in /var/lib/nix /nix; do mount -o remount,bind,nosuid,nodev $at; done")
     build(host)
     host.run("for at in /var/lib/nix /nix; do mount -o remount,bind,suid,dev $at; done")
@@ -167,7 +168,7 @@ def test_options_of_the_mount(host: Host) -> None:
     assert _notes(host)["disk-without-checksums"] == "sudo chattr -C /var/lib/nix/store"
 
 
-def test_a_missing_disk_is_named_and_nothing_is_imported_below(host: Host) -> None:
+def test_missing_disk_is_reported_and_nothing_is_imported_below(host: Host) -> None:
     host.run("mv /var/nix.btrfs /var/away")
     host.reboot()
     assert host.failed_units() == ["var-lib-nix.mount"]
@@ -188,7 +189,7 @@ def test_a_missing_disk_is_named_and_nothing_is_imported_below(host: Host) -> No
     check_whole(host)
 
 
-def test_a_boot_waits_for_a_late_disk(host: Host) -> None:
+def test_boot_waits_for_a_late_disk(host: Host) -> None:
     late = "ExecStart=/bin/sh -c 'sleep 3; mv /var/away /var/nix.btrfs'"
     host.run(_LATE + "mv /var/nix.btrfs /var/away", env={"SERVICE": late})
     host.reboot()
@@ -196,7 +197,7 @@ def test_a_boot_waits_for_a_late_disk(host: Host) -> None:
     host.run(_IN_TIME)
 
 
-def test_a_boot_goes_on_without_a_disk_that_does_not_come(host: Host) -> None:
+def test_boot_continues_if_the_disk_never_appears(host: Host) -> None:
     never = "ExecStart=/bin/sleep infinity\nTimeoutStartSec=5"
     host.run(_LATE, env={"SERVICE": never})
     host.reboot()
@@ -209,7 +210,7 @@ def test_a_boot_goes_on_without_a_disk_that_does_not_come(host: Host) -> None:
     check_whole(host)
 
 
-def test_the_way_back(host: Host) -> None:
+def test_documented_undo_restores_the_former_store(host: Host) -> None:
     path = build_own(host)
     _follow(host, "Go back")
     assert host.run(_MOUNT, check=False).stdout == ""
@@ -222,13 +223,13 @@ def test_the_way_back(host: Host) -> None:
 
 
 def build_own(host: Host) -> str:
-    """Add something to the store that the former one does not have."""
+    """Add something to the store that the former store does not have."""
     return host.run("echo since >/run/since; nix-store --add /run/since").stdout.strip()
 
 
 @pytest.mark.parametrize(("at", "switched"), chosen(_CUTS))
-def test_a_move_that_is_cut_off_loses_nothing(host: Host, at: str, switched: bool) -> None:
-    """At the end of the copy, as fstab was replaced, and as the former store got its name."""
+def test_interrupted_move_loses_nothing(host: Host, at: str, switched: bool) -> None:
+    """Kill it at the end of the copy, after the edit of fstab, and after the last rename."""
     host.run("rm -r /var/nix-new/* /var/nix-new/.nix-aurora*")
     before = _list(host, "/var/lib/nix")
     killed = host.run('python3 -I -c "$RUN"', env={"RUN": _KILLED, "AT": at}, check=False)
@@ -247,8 +248,8 @@ def test_a_move_that_is_cut_off_loses_nothing(host: Host, at: str, switched: boo
     check_whole(host)
 
 
-def test_a_disk_from_before_the_installation(tree: Tree, tmp_path: Path) -> None:
-    """By the page's commands; then a link takes the mount's place, and doctor has it undone."""
+def test_disk_mounted_before_the_installation_is_used(tree: Tree, tmp_path: Path) -> None:
+    """Follow the page. Then replace the mount by a link; doctor's fix restores the mount."""
     place = tmp_path / "host"
     with make_host(atomic_tree(), place) as host:
         make_disk(place, "nix.btrfs")

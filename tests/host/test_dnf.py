@@ -16,7 +16,7 @@ from tests.whole import add_program, check_whole, version
 
 _FEDORA = read_fedora_packages(TOP)
 
-# Fedora's dnf is also a link, which Debian's package lacks.
+# On Fedora, dnf is also a link to dnf5, which Debian's package lacks.
 _REPOSITORY = """
 ln -s dnf5 /usr/bin/dnf
 createrepo_c --quiet /srv/repository
@@ -28,7 +28,7 @@ baseurl=file:///srv/repository
 gpgcheck=0
 END
 """
-# The store has lost its Nix, and the package cannot restore it.
+# This removes Nix from the store, and damages the package that would restore it.
 _CORRUPT = """
 . /usr/lib/nix-aurora/closure.env
 rm -r "/usr/lib/nix-aurora/store/${CLOSURE_NIX##*/}/bin"
@@ -53,7 +53,7 @@ def host(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 def _dnf(host: Host, words: str, *, check: bool = True) -> str:
-    # systemd's limit for starts is five in ten seconds, which only a test reaches.
+    # systemd limits a unit to five starts in ten seconds, which only a test exceeds.
     host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
     done = host.run(f"dnf --assumeyes {words}", check=check)
     assert check or done.returncode != 0
@@ -61,7 +61,7 @@ def _dnf(host: Host, words: str, *, check: bool = True) -> str:
 
 
 def _check(host: Host, suite: str) -> None:
-    """Fail unless the host is whole with that version, and rpm finds no changes."""
+    """Fail unless the host is complete with that version, and rpm finds no changes."""
     host.run(LIVE_SETTINGS)
     check_whole(host)
     assert version(host) == _VERSIONS[suite]
@@ -75,7 +75,7 @@ def test_package_is_installed_upgraded_and_removed_by_dnf(host: Host) -> None:
     host.run(LIVE_SETTINGS)
     add_program(host)
     _check(host, "trixie")
-    host.run("rm /run/nix-aurora/env")  # packages from before 2027 do not write it
+    host.run("rm /run/nix-aurora/env")  # packages from before 2027 do not write this file
     _dnf(host, "upgrade nix-aurora")
     assert "NIX_AURORA_LAYOUT=mount\n" in host.read("/run/nix-aurora/env")
     _check(host, "forky")
@@ -110,7 +110,7 @@ def test_reinstalling_cures_a_damaged_description(host: Host) -> None:
 
 
 def test_fix_removes_fedoras_own_nix(host: Host) -> None:
-    """However it was installed: dnf refuses it beside ours."""
+    """Remove Fedora's Nix even if dnf did not install it; dnf refuses it beside ours."""
     host.run("rpm --install --nodeps --nosignature /srv/repository/nix-core.rpm")
     found = json.loads(host.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     fix = {finding["id"]: finding["fix"] for finding in found}["foreign-packages"]
@@ -121,7 +121,7 @@ def test_fix_removes_fedoras_own_nix(host: Host) -> None:
 
 
 def test_fedoras_own_nix_and_ours_exclude_each_other(host: Host) -> None:
-    """dnf refuses the second one, names both, and changes nothing."""
+    """Let dnf refuse the second package, name both, and change nothing."""
     before = host.run("rpm --query --all | sort").stdout
     for name in _FEDORA:
         said = _dnf(host, f"install {name}", check=False)

@@ -8,7 +8,7 @@ from tests.host.drivers import nixpkgs, own_flake
 from tests.host.terminal import at_terminal
 from tests.readme import host_commands
 
-# The text that a command waits for, and a user's answer.
+# These are the texts that a command waits for, with a user's answer.
 _TYPED = {
     "sudo nix-aurora adopt": (r"Type yes to adopt it: ", "yes\r"),
     "sudo nix-aurora gc run": (r"Type yes to collect garbage: ", "yes\r"),
@@ -18,7 +18,7 @@ _TYPED = {
     "nix-aurora shell": (r"[$#] $", "exit\r"),
     "sudo nix-aurora purge": (r"Type yes to remove it: ", "yes\r"),
 }
-# The state in which a page recommends the command.
+# These create the state in which a page recommends the command.
 _BEFORE = {
     "sudo nix-aurora gpu enable": nixpkgs(version="1.0"),
     "sudo nix-aurora gpu enable path:/etc/drivers": own_flake(),
@@ -39,7 +39,7 @@ def host(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
 
 
 def test_commands_for_a_host_work(host: Host) -> None:
-    """A user runs each at a terminal, in the order in which a reader meets them."""
+    """A user runs each at a terminal, in the order of the pages."""
     commands = host_commands()
     assert {*_TYPED, *_BEFORE} <= set(commands)
     for command in sorted(commands, key=_LAST.__eq__):

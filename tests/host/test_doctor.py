@@ -58,7 +58,7 @@ def test_line_that_nix_refuses_becomes_a_comment_with_a_copy(host: Host) -> None
 
 
 def test_doctor_starts_no_failing_daemon(host: Host) -> None:
-    """Any user may run it repeatedly; once the file is corrected, everything is well at once."""
+    """Run doctor repeatedly as any user; once the file is corrected, all is well at once."""
     own = "/etc/nix/nix.custom.conf"
     host.run(f"systemctl stop nix-daemon.service; cp {own} /tmp/custom; echo bad >>{own}")
     cursor = host.run("journalctl --sync; journalctl --show-cursor --lines=0").stdout
@@ -83,7 +83,7 @@ def test_private_settings_file_is_a_note(host: Host) -> None:
 
 
 def test_store_may_be_behind_a_link(nix_tree: Tree, make_host: HostMaker) -> None:
-    """/var/lib/nix is a link to another disk."""
+    """Replace /var/lib/nix by a link to another disk."""
     host = make_host(nix_tree)
     host.boot()
     host.run(
@@ -127,7 +127,7 @@ def test_doctor_under_sudo_checks_the_users_logins(host: Host) -> None:
 def test_full_var_is_cured_by_collecting_garbage(
     nix_tree: Tree, make_host: HostMaker, size: int, left: int, kind: str
 ) -> None:
-    """``size`` MiB, of which all but ``left`` are in store paths without a reference."""
+    """Fill a /var of ``size`` MiB with garbage store paths, except for ``left`` MiB."""
     host = make_host(nix_tree, var_size=size << 20)
     host.boot()
     assert doctor(host) == []
@@ -145,10 +145,10 @@ def test_full_var_is_cured_by_collecting_garbage(
 def test_corrupt_package_is_cured_by_an_intact_one_in_its_place(
     nix_tree: Tree, make_host: HostMaker, tmp_path: Path
 ) -> None:
-    """The fix needs rpm-ostree or bootc, and a registry, which this host does not have.
+    """Boot into the intact tree, in place of the deployment that the printed fix would make.
 
-    A boot into the intact tree replaces the deployment that they would make. On an ordinary host
-    the printed fix runs, in test_ordinary.
+    The fix needs rpm-ostree or bootc, and a registry, which this host does not have. On an ordinary
+    host the printed fix runs, in test_ordinary.
     """
     host = make_host(nix_tree.changed(tmp_path / "corrupt", DAMAGE))
     host.boot()
@@ -163,7 +163,7 @@ def test_corrupt_package_is_cured_by_an_intact_one_in_its_place(
     build(host)
 
 
-def test_host_that_cannot_have_nix_is_told_so(tree: Tree, nix_tree: Tree) -> None:
+def test_doctor_names_the_reason_on_a_host_without_systemd(tree: Tree, nix_tree: Tree) -> None:
     """Without any Nix, no other check can run."""
     with tree.scratch() as scratch:
         assert scratch.run("command -v nix-aurora", check=False).returncode == 1

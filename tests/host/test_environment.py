@@ -20,7 +20,8 @@ _FISH = "/usr/share/fish/vendor_conf.d/nix-aurora.fish"
 _GENERATOR = "/usr/lib/systemd/user-environment-generators/60-nix-aurora"
 _BREW_PATH = "/home/linuxbrew/.linuxbrew/bin"
 
-# Each shell reads the file in its strictest mode, and twice, which must change nothing.
+# Each shell reads the file in its strictest mode, and reads it twice, which must not change the
+# result.
 _TWICE = f". /etc/profile.d/nix.sh; . /etc/profile.d/nix.sh; {_SHOW}"
 _READ = {
     "dash": ["/usr/bin/dash", "-euc", _TWICE],
@@ -30,13 +31,13 @@ _READ = {
     "zsh as Fedora's": ["/usr/bin/zsh", "-feuc", f"f() {{ emulate -L ksh; {_TWICE}; }}; f"],
     "fish": ["/usr/bin/fish", "--no-config", "-c", f"source {_FISH}; source {_FISH}; {_SHOW}"],
 }
-# A profile with programs and data.
+# This creates a profile with programs and data.
 _PROFILE = f"""
 mkdir -p {_HOME}/stand-in/bin {_HOME}/stand-in/share
 ln -s stand-in {_OWN}
 """
-# The changes of PATH by Universal Blue's brew.sh and ublue-brew.fish (ublue-os/brew, 2026):
-# Homebrew comes after the system, and in interactive shells only.
+# These are the changes of PATH by Universal Blue's brew.sh and ublue-brew.fish (ublue-os/brew,
+# 2026): Homebrew comes after the system, and only in interactive shells.
 _BREW = f"""
 cat >/etc/profile.d/brew.sh <<'END'
 if [ "${{-#*i}}" != "$-" ]; then
@@ -139,7 +140,7 @@ def test_home_may_be_missing_or_contain_spaces(host: Host) -> None:
     host.run("mkdir -p '/run/a home/.nix-profile/bin'")
     seen = _read(host, PATH="/usr/bin", HOME="/run/a home")
     assert seen["PATH"] == f"/run/a home/.nix-profile/bin:{_DEFAULT}/bin:/usr/bin"
-    assert seen["NIX_PROFILES"] == _DEFAULT  # a list that is split at spaces
+    assert seen["NIX_PROFILES"] == _DEFAULT  # a list that shells split at spaces
 
 
 def test_hosts_bundle_has_priority_over_the_packaged_one(host: Host) -> None:
@@ -160,7 +161,7 @@ def test_hosts_bundle_has_priority_over_the_packaged_one(host: Host) -> None:
 
 
 def test_every_reader_finds_the_same_layout(host: Host) -> None:
-    """sh, zsh, systemd and Python each parse the lines of KEY=VALUE differently."""
+    """Read the layout with sh, zsh, systemd and Python, which parse KEY=VALUE differently."""
     code = (
         "import sys; sys.path.insert(0, '/usr/lib/nix-aurora')\n"
         "from nix_aurora_host import layouts\n"
@@ -185,7 +186,7 @@ def test_every_reader_finds_the_same_layout(host: Host) -> None:
 
 
 def test_mount_layout_is_the_default_without_a_boot(host: Host) -> None:
-    """This is the case in a container, and in the build of an image."""
+    """Remove the state of the boot, as in a container or during the build of an image."""
     before = _read(host, HOME=_HOME, PATH="/usr/bin")
     host.run(f"mv {_ENV} {_ENV}.away")
     try:
@@ -193,7 +194,8 @@ def test_mount_layout_is_the_default_without_a_boot(host: Host) -> None:
         assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
     finally:
         host.run(f"mv {_ENV}.away {_ENV}")
-    del before["NIX_SSL_CERT_FILE"]  # Fedora's place for the bundle is tried in this case
+    # /etc/profile.d/nix.sh then tries Fedora's place for the bundle.
+    del before["NIX_SSL_CERT_FILE"]
     assert after == before
 
 
@@ -214,7 +216,7 @@ def test_login_shell_has_the_environment(host: Host, shell: str) -> None:
     assert start.startswith("/usr/local/bin:/usr/bin:")
     assert "nix" not in start
     assert seen == _expected(start)
-    # A nested shell finds the same, and adds nothing.
+    # A nested shell finds the same values, and adds nothing.
     inner = f"{shell} -lc {shlex.quote(_SHOW)}"
     assert _parse(host.run_as("tester", inner, shell=shell).stdout) == seen
 
@@ -285,7 +287,7 @@ END
 
 
 def test_first_package_is_found_in_a_running_fish(nix_host: Host) -> None:
-    # Without a terminal fish prints no prompts itself.
+    # Without a terminal, fish prints no prompts itself, so the script emits the event.
     script = """fish -ic '
         emit fish_prompt; contains ~/.nix-profile/bin $PATH; and echo early
         mkdir -p ~/.nix-profile/bin

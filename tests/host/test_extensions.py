@@ -25,7 +25,7 @@ echo ID=_any >$etc/extension-release.d/extension-release.site
 echo merged >$etc/site.conf
 systemctl enable systemd-sysext.service systemd-confext.service
 """
-# The initrd of systemd 262 does this before this host's own units start.
+# The initrd of systemd 262 merges extensions before this host's own units start.
 _MERGE_EARLY = """
 cat >/etc/systemd/system/merge.service <<'END'
 [Unit]
@@ -78,7 +78,7 @@ def test_extensions_merge_after_the_move(host: Host) -> None:
 
 
 def test_extension_merged_before_the_move_can_be_removed(host: Host) -> None:
-    """Below it is the host's own /usr, not the one in the new root."""
+    """Below the extension is the host's own /usr, not the one in the new root."""
     host.run(f"systemd-confext unmerge; {_MERGE_EARLY}")
     host.reboot()
     _check(host)

@@ -1,4 +1,4 @@
-"""Test faults on a host: everything still works afterwards, and the next boot is whole."""
+"""Test faults on a host: everything still works afterwards, and so does the next boot."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tests.host.store import DAMAGE, KILL, STEP
 from tests.whole import add_program, build, check_profile, check_whole, derivation
 
 _SOCKET = "/var/lib/nix/daemon-socket/socket"
-# A client that greets the daemon repeatedly for some seconds, until it gets an answer.
+# This client greets the daemon repeatedly for some seconds, until it gets an answer.
 _CLIENT = """
 import socket, struct, sys, time
 deadline = time.monotonic() + float(sys.argv[2])
@@ -43,7 +43,7 @@ ln -s ../noexec.service /usr/lib/systemd/system/nix-layout.service.wants/
 
 @pytest.fixture
 def upgraded(make_nix_tree: NixTreeMaker, make_host: HostMaker) -> Host:
-    """Return a host with 2.26 and a user's profile, off, before it boots into 2.34."""
+    """Return a host with 2.26 and a user's profile, off before its first boot with 2.34."""
     host = make_host(make_nix_tree("trixie"))
     host.boot()
     add_program(host)
@@ -57,7 +57,7 @@ def test_boot_is_whole_after_power_loss_during_the_import(
 ) -> None:
     """Cut the power three times.
 
-    Then a rollback is whole, and so is the newer deployment after it.
+    Then a boot into the older deployment is complete, and so is a boot into the newer one after it.
     """
     newer = make_nix_tree("forky")
     for number, step in enumerate(("syscalls.sync", "run.place", "roots.add_roots")):
@@ -97,7 +97,7 @@ def test_a_corrupt_package_leaves_the_older_nix_running(
     assert upgraded.failed_units() == ["nix-setup.service"]
     assert "the package is damaged: " in upgraded.journal("nix-setup.service")
     check_profile(upgraded)
-    # The daemon is the older one, and so is the Nix of the default profile.
+    # The older daemon runs, and the default profile has the older Nix.
     nix = "/nix/var/nix/profiles/default/bin/nix"
     assert "2.26.3" in upgraded.run_as("tester", f"{nix} --version; {nix} store info 2>&1").stdout
     upgraded.run_as("tester", f"{nix} build --impure --no-link --expr " + derivation("echo >$out"))
@@ -113,7 +113,7 @@ def test_a_corrupt_package_leaves_the_older_nix_running(
 def test_host_with_a_full_disk_boots_and_recovers(
     tree_with_nix: Tree, nix_tree: Tree, make_host: HostMaker, left: int
 ) -> None:
-    """It boots without Nix; with free space again, Nix is imported."""
+    """Boot without Nix on a full disk; with free space again, Nix is imported."""
     host = make_host(tree_with_nix, var_size=300 << 20)
     host.boot()
     host.run(
@@ -161,7 +161,7 @@ def test_noexec_mount_is_named_and_its_hint_works_while_a_client_waits(
 def test_connections_do_not_restart_a_misconfigured_daemon_in_a_loop(
     nix_host: Host, tmp_path: Path
 ) -> None:
-    """It starts at most four times in 20 s, and works again once the settings are corrected."""
+    """The daemon starts at most four times in 20 s, and works again with corrected settings."""
     (tmp_path / "client.py").write_text(_CLIENT)
     nix_host.copy_in(tmp_path / "client.py", "/run/client.py")
     client = f"setpriv --reuid=other --clear-groups python3 /run/client.py {_SOCKET}"
@@ -182,7 +182,7 @@ def test_connections_do_not_restart_a_misconfigured_daemon_in_a_loop(
 
 
 def test_good_database_is_not_moved_for_another_fault(nix_host: Host) -> None:
-    """Nix cannot open it for a temporary reason: the hint keeps it."""
+    """Nix cannot open the database for a temporary reason, so the hint must keep the database."""
     database = "/nix/var/nix/db"
     nix_host.run(
         "systemctl stop nix-daemon.service; rm /var/lib/nix/.nix-aurora/imported\n"
@@ -216,7 +216,7 @@ def test_disable_changes_nothing_if_the_image_has_a_nix(nix_host: Host) -> None:
     ids=["alone", "with its children"],
 )
 def test_build_works_after_the_daemon_was_killed(nix_host: Host, kill: str, code: int) -> None:
-    """Its builds are separate processes; once they have ended, the next build starts anew."""
+    """Kill the daemon alone, or with its builds, which are separate processes; then build again."""
     add_program(nix_host)
     log = "/var/home/tester/build.log"
     held = derivation("trap 'echo >$out; exit' USR1; echo started; while :; do :; done")

@@ -52,7 +52,7 @@ _LAYOUTS = {
 }
 
 
-# The first one of each layout always runs: it has everything that an installer leaves.
+# The first entry of each layout always runs: it has everything that an installer leaves.
 _HOSTS: list[tuple[str, str]] = [
     ("classic with a line in fstab", "mount"),
     ("determinate", "moved"),
@@ -65,7 +65,8 @@ _HOSTS: list[tuple[str, str]] = [
     ("a mount unit alone", "moved"),
 ]
 _CHOSEN = representatives(_HOSTS, itemgetter(1))
-# The situation of a user of the installer: a mount in use, and a daemon that runs from it.
+# This is the state after a user ran the installer: another store is mounted, and a daemon runs from
+# it.
 _COPIED = """
 systemctl stop nix-daemon.socket nix-daemon.service
 cp -a /var/lib/nix /var/home/nix
@@ -79,9 +80,9 @@ systemctl start nix-daemon.socket nix-daemon.service
 def test_fixes_cure_the_leftovers_of_an_installer(
     left: str, layout: str, make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
-    """The fault is found after a boot with it; the fix is the first one each time, or the last."""
-    # Without a /nix, a boot that requires it would end in emergency mode, whatever Nix is
-    # installed.
+    """Find the fault after a boot with it. Run the first fix of each round, or the last one."""
+    # In the namespace layout the host has no /nix, and a boot that requires one would end in
+    # emergency mode with any Nix.
     needed = layout != "namespace" and left == "a line in fstab"
     files = {**_LEFT[left], **(_NEEDED if needed else {})}
     host = make_host(make_nix_tree(**_LAYOUTS[layout]))  # type: ignore[arg-type]
@@ -94,7 +95,7 @@ def test_fixes_cure_the_leftovers_of_an_installer(
     is_well(host, shown=layout != "namespace")
     assert status(host)["layout"] == ("namespace" if layout == "namespace" else "mount")
     assert former(host) == {"traces": [], "stores": ["/var/home/nix"]}
-    if PROXY in files:  # it applies to any Nix
+    if PROXY in files:  # the setting applies to any Nix
         assert host.read(PROXY) == files[PROXY]
     for path in (path for path in files if path.startswith(f"{_UNIT_FILES}/") and path != PROXY):
         host.run(f"[ -L {_FORMER}{path} ] || [ -e {_FORMER}{path} ]")
@@ -114,7 +115,7 @@ def test_each_leftover_can_be_put_aside_separately_in_any_order(nix_host: Host) 
 def test_mount_enable_checks_before_it_moves(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
-    """A mount unit would put another store, here an empty one, on the new /nix."""
+    """Refuse a mount unit that would mount another store, here an empty one, on the new /nix."""
     host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))
     host.boot()
     unit = f"{_UNIT_FILES}/nix.mount"
@@ -155,7 +156,7 @@ def test_reboot_is_named_if_nix_is_in_use(nix_host: Host) -> None:
 
 
 def test_store_on_nix_itself_is_moved_beside_it(nix_tree: Tree, tmp_path: Path) -> None:
-    """The host's root directory is writable; the store is whole, and named."""
+    """The host's root directory is writable; the moved store is complete, and doctor names it."""
     with Host(nix_tree, tmp_path / "host", ordinary=True) as host:
         host.run("systemctl stop nix-daemon.socket nix-daemon.service nix.mount")
         host.run(_STORE.format("/nix") + "\n" + script(CLASSIC))

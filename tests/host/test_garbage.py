@@ -10,10 +10,10 @@ _DAEMON = "systemctl show --property=MainPID --value nix-daemon.service"
 
 @pytest.fixture(scope="module")
 def rooted(nix_host: Host) -> list[str]:
-    """Return the store paths that tester has rooted by links: at home, by both names, and on disks.
+    """Return the store paths with links of tester as roots: at home, by both names, and on disks.
 
-    The disks were mounted after the daemon had started. The daemon must see them, or it would take
-    their links for dangling ones and remove its own.
+    The disks were mounted after the daemon had started. The daemon must see them, or it would treat
+    their links as dangling, and remove its own.
     """
     build(nix_host)
     daemon = nix_host.run(_DAEMON).stdout

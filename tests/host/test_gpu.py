@@ -1,4 +1,4 @@
-"""gpu enable: a Vulkan program finds drivers from the store, and disable leaves nothing."""
+"""Test gpu enable: a Vulkan program finds drivers from the store, and disable leaves nothing."""
 
 import json
 import shlex
@@ -26,7 +26,8 @@ Type=oneshot
 ExecStart=ln -nsf /somewhere {LINK}
 RemainAfterExit=yes
 """
-# What Nix makes for each of its users, and systemd for a terminal, comes when it comes.
+# The list leaves out directories that appear at any time: Nix creates per-user for its users, and
+# systemd creates agetty.reload for a terminal.
 _TREES = f"""
 find /etc {_ROOTS} -name per-user -prune -o -printf '%p %l\\n'
 find /run -mindepth 1 -maxdepth 1 ! -name agetty.reload -printf '%p %l\\n'
@@ -47,7 +48,7 @@ def trees(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> di
 
 @pytest.fixture(scope="module")
 def host(trees: dict[str, Tree], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Return a host with the older package, whose users know a nixpkgs."""
+    """Return a host with the older package, whose users have a nixpkgs."""
     place = tmp_path_factory.mktemp("gpu")
     with Host(trees["trixie"], place / "host") as host:
         host.run(nixpkgs(version="1.0", driver=_DRIVER))
@@ -55,7 +56,7 @@ def host(trees: dict[str, Tree], tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def _trees(host: Host) -> set[str]:
-    """Return what lies where gpu enable writes, and where links lead."""
+    """Return the files at the places where gpu enable writes, and the targets of links."""
     return set(host.run(_TREES).stdout.splitlines())
 
 
@@ -125,9 +126,7 @@ def test_disable_leaves_nothing(host: Host) -> None:
         ("gpu-conflict", f"ln -s /nix/store/gone/non-nixos-gpu.service {_UNIT}"),
     ],
 )
-def test_doctor_names_what_is_broken_and_the_fix_cures_it(
-    host: Host, kind: str, fault: str
-) -> None:
+def test_doctor_reports_each_fault_and_its_fix_cures_it(host: Host, kind: str, fault: str) -> None:
     host.run(f"nix-aurora gpu enable nixpkgs#mesa-24; {fault}")
     found = doctor(host)
     assert [finding["id"] for finding in found] == [kind]
@@ -139,7 +138,7 @@ def test_doctor_names_what_is_broken_and_the_fix_cures_it(
         assert (status["installable"], status["linked"]) == ("nixpkgs#mesa-24", True)
 
 
-def test_what_has_no_drivers_is_refused(host: Host) -> None:
+def test_package_without_drivers_is_refused(host: Host) -> None:
     host.run("nix-aurora gpu disable")
     before = _trees(host)
     without = host.run_as("tester", f"{_ENABLE} nixpkgs#hello", check=False)
@@ -148,7 +147,7 @@ def test_what_has_no_drivers_is_refused(host: Host) -> None:
 
 
 def test_home_managers_link_stays_until_it_is_removed_as_documented(host: Host) -> None:
-    """Its setup program makes a unit, which makes the link at each boot."""
+    """The setup program of Home Manager creates a unit, which creates the link at each boot."""
     host.run(f"nix-aurora gpu disable; printf {shlex.quote(_HOME_MANAGER)} >/root/unit")
     host.run(f"ln -s /root/unit {_UNIT}; systemctl enable --now {_UNIT}")
     refused = host.run_as("tester", _ENABLE, check=False)

@@ -35,7 +35,7 @@ echo lost >/var/tmp/lost
 %files
 {owns}/sample
 """
-# The content of /var in commits that rpm-ostree assembles.
+# Commits that rpm-ostree assembles have this content in /var.
 _KEPT_IN_VAR = "./lib/alternatives\n./lib/vagrant\n"
 
 
@@ -74,7 +74,7 @@ def test_scratch_root_runs_as_a_user_and_without_network() -> None:
         assert scratch.run("id -un; echo $HOME", user="tester").stdout == "tester\n/home/tester\n"
         links = scratch.run("ip -brief link").stdout.splitlines()
         assert [link.split()[0] for link in links] == ["lo"]
-        # Nix and the namespace layout need these.
+        # Nix and the namespace layout need unprivileged user namespaces.
         scratch.run("bwrap --unshare-all --ro-bind / / --proc /proc true", user="tester")
 
 
@@ -117,7 +117,7 @@ def test_layering_refuses_the_same_as_rpm_ostree(tree: Tree, tmp_path: Path) -> 
 
 
 def test_layering_reports_rpms_message(tree: Tree, tmp_path: Path) -> None:
-    rpm = provides_rpm(tmp_path)  # the tree already has it
+    rpm = provides_rpm(tmp_path)  # the tree already has this package
     with pytest.raises(ToolError, match="already installed"):
         layer_rpms(tree, [rpm], tmp_path / "layer")
 
@@ -146,7 +146,7 @@ def test_short_script_returns_quickly(host: Host) -> None:
     start = time.monotonic()
     for _ in range(10):
         host.run("true")
-    assert time.monotonic() - start < 2  # it takes 0.2 s on an idle machine
+    assert time.monotonic() - start < 2  # the script takes 0.2 s on an idle machine
 
 
 def test_image_may_have_nix(tree_with_nix: Tree, make_host: HostMaker) -> None:

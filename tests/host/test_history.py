@@ -1,8 +1,8 @@
 """Test hosts whose users had packages: in another store, in a lost profile, in a lost home.
 
-Each fault is made on a booted host, in the mount and in the namespace layout. Doctor names it, the
-printed fixes run, and the users' packages work again, also after a reboot. The tests share two
-hosts, and depend on their order.
+Each fault is caused on a booted host, in the mount layout and in the namespace layout. Doctor names
+it, the printed fixes run, and the users' packages work again, also after a reboot. The tests share
+two hosts, and depend on their order.
 """
 
 import subprocess
@@ -21,20 +21,21 @@ from tests.leftovers import write
 from tests.whole import add_program, check_clean, check_profile
 
 _HIDDEN = "/nix, below the mount of /var/lib/nix"
-# A manual mount: our daemon and a user's program run while it is on /nix.
+# This mounts a store manually: our daemon and a user's program run while it is on /nix.
 _MOUNTED = """
 mkdir -p /var/home/another/{store/kept,var/nix/db}
 mount --bind /var/home/another /nix
 systemctl restart nix-daemon.service
 """
 _RUN = "systemd-run --user --unit=program nix-aurora shell sleep infinity"
-# The state of a host when the package is installed after another Nix.
+# This creates the state of a host on which the package is installed after another Nix.
 _INSTALL = """
 systemd-tmpfiles --create nix-aurora.conf
 systemctl restart nix-layout.service nix-setup.service
 systemctl start nix.mount nix-daemon.socket nix-database-backup.timer
 """
-# On this machine, in a separate mount namespace: $1 is the host's /var, $2 an empty directory.
+# This runs on this machine, in a separate mount namespace: $1 is the host's /var, $2 an empty
+# directory.
 _TO_SUBVOLUME = """
 set -eu
 truncate --size=1G "$1/nix.btrfs"
@@ -45,7 +46,7 @@ cp -a "$1/home/nix/." "$2/nix/"
 rm -r "$1/home/nix"
 """
 _LINE = "/var/nix.btrfs /nix btrfs loop,subvol=nix 0 0"
-# The home is on a disk that is not mounted while root collects.
+# This hides the home, as if its disk were not mounted, while root collects.
 _COLLECT = """
 mount -t tmpfs another /var/home
 nix-collect-garbage
@@ -58,9 +59,9 @@ _LINK = "rm -f ~/.nix-profile; ln -s /nix/var/nix/profiles/per-user/tester/profi
 def image_host(
     make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Host]:
-    """Yield a host whose image has another Nix's store in /nix: it boots in the namespace layout.
+    """Yield a host in the namespace layout, since its image has another Nix's store in /nix.
 
-    The first test switches it to the mount layout.
+    The first test switches the host to the mount layout.
     """
     place = tmp_path_factory.mktemp("image")
     write(place / "layer", {"/nix/store/kept": "", "/nix/var/nix/db/db.sqlite": ""})
@@ -87,7 +88,7 @@ def host(request: pytest.FixtureRequest) -> Host:
 
 
 def test_mount_in_use_is_unmounted_and_the_images_store_is_hidden(image_host: Host) -> None:
-    """In the namespace layout, our daemon and a user's program have their own /nix."""
+    """Start in the namespace layout, where our daemon and a user's program have their own /nix."""
     assert status(image_host)["layout"] == "namespace"
     image_host.run(_MOUNTED)
     build(image_host, shown=False)
@@ -103,7 +104,7 @@ def test_mount_in_use_is_unmounted_and_the_images_store_is_hidden(image_host: Ho
 
 
 def test_profile_whose_directory_is_gone_is_recreated(host: Host) -> None:
-    """It is a link of a former Nix, which kept profiles elsewhere."""
+    """Use the link of a former Nix, which kept profiles elsewhere."""
     host.run_as("tester", _LINK)
     (lost, *rest) = cure(host)
     assert list(lost) == ["profile-lost"]
@@ -114,7 +115,7 @@ def test_profile_whose_directory_is_gone_is_recreated(host: Host) -> None:
 
 
 def test_programs_that_were_collected_without_the_home_are_named(host: Host) -> None:
-    """They are gone, and can be installed again."""
+    """Collect the programs of a user's profile; they can be installed again."""
     host.run(_COLLECT)
     lost, *rest = cure(host)
     assert list(lost) == ["profile-lost"]
@@ -139,7 +140,7 @@ def test_store_in_home_is_adopted_in_the_namespace_layout(namespace_host: Host) 
 def test_store_on_a_subvolume_is_adopted_and_mounted_by_the_reboot(
     image_host: Host, tmp_path: Path
 ) -> None:
-    """Another store is in /nix below our mount: doctor names the one to adopt."""
+    """Hide another store in /nix below our mount: doctor names the one to adopt."""
     image_host.run(LEAVE)
     make = ["unshare", "--mount", "sh", "-c", _TO_SUBVOLUME, "make"]
     subprocess.run([*make, image_host.console.with_name("var"), tmp_path], check=True)

@@ -1,6 +1,6 @@
 """Test the import in a root that is not booted: after any fault, the next run completes it.
 
-An import takes half a second there, but a boot takes many.
+An import takes half a second there, while a boot takes many seconds.
 """
 
 import re
@@ -39,7 +39,7 @@ def store(prepared: Store) -> Store:
 # --- killed
 
 
-# The finished steps of an import, and the step that follows.
+# These are the finished steps of an import, and the step that follows.
 _STAGES = {
     "begun": "run.stage",
     "cloned": "clone.clone:20",
@@ -59,7 +59,7 @@ _STAGES = {
 
 @pytest.mark.parametrize("stage", _STAGES)
 def test_import_resumes_after_a_kill_at_any_stage(store: Store, stage: str) -> None:
-    """Each kill has the same start; the next run finishes the work."""
+    """Start each kill from the same state; the next run finishes the work."""
     killed = store.run_import(at=_STAGES[stage], check=False)
     assert killed.returncode == _KILLED
     assert f"reached: {_STAGES[stage]}" in killed.stdout
@@ -70,7 +70,7 @@ def test_import_resumes_after_a_kill_at_any_stage(store: Store, stage: str) -> N
 
 
 def test_import_resumes_after_kills_of_all_its_processes_at_any_time(store: Store) -> None:
-    """systemd and a power cut do this; each run starts where the last one was stopped."""
+    """Kill all processes, like systemd or a power cut; each run starts where the last one ended."""
     chooser = generator()
     # An import takes about half a second.
     for delay in chosen([chooser.uniform(0.05, 0.6) for _ in range(8)]):
@@ -87,7 +87,7 @@ def test_import_resumes_after_kills_of_all_its_processes_at_any_time(store: Stor
 @pytest.mark.parametrize("step", ["nix.load", "profile._install"])
 @pytest.mark.parametrize("delay", [0.01, 0.03])
 def test_import_resumes_after_a_kill_while_nix_works(store: Store, step: str, delay: float) -> None:
-    """The database has its own journal; all processes are killed while Nix may be writing."""
+    """Kill all processes while Nix may be writing; its database has its own journal."""
     killed = store.scratch.run(
         f'setsid --wait python3 -I /run/step.py {step} "(sleep {delay}; kill -KILL 0) &"',
         check=False,
@@ -103,7 +103,7 @@ def test_import_resumes_after_a_kill_while_nix_works(store: Store, step: str, de
     "step", ["database.read", "run.place", "syscalls.rename_new:30", "roots.add_roots"]
 )
 def test_first_import_resumes_after_a_kill(store: Store, step: str) -> None:
-    """It has no older Nix to use."""
+    """Kill the import of a host that has no older Nix to use."""
     store.scratch.run(_EMPTY)
     assert store.run_import(at=step, check=False).returncode == _KILLED
     store.run_import()
@@ -128,7 +128,7 @@ def test_two_imports_at_once_succeed(store: Store) -> None:
     ],
 )
 def test_import_resumes_after_the_disk_is_full(store: Store, step: str) -> None:
-    """Another process uses the space that the import had checked."""
+    """Let another process use the space that the import had checked."""
     store.scratch.run("mount -t tmpfs -o mode=0755,size=250m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
@@ -149,11 +149,11 @@ def test_import_resumes_after_the_disk_is_full(store: Store, step: str) -> None:
 
 @pytest.mark.parametrize("size", chosen([80 + 8 * number for number in range(20)]))
 def test_older_nix_works_on_a_disk_of_any_size(store: Store, size: int) -> None:
-    """However much the import can write, the older Nix works; more space completes the import."""
+    """However much the import can write, the older Nix works; with more space the import ends."""
     store.scratch.run(f"mount -t tmpfs -o mode=0755,size={size}m small /var/lib/nix")
     try:
         store.scratch.run(f"umount /nix; mount --bind /var/lib/nix /nix; {RESTORE}")
-        # The check of the free space passes, so that a write fails later.
+        # The check of the free space passes, so a later write fails.
         lie = "mount -o remount,size=1g /var/lib/nix"
         truth = f"mount -o remount,size={size}m /var/lib/nix"
         done = store.run_import(at="clone.clone", action=truth, check=False, before=lie)
@@ -239,7 +239,7 @@ def damaged(store: Store) -> Iterator[Store]:
 def test_a_damaged_package_is_refused(
     damaged: Store, damage: str, message: str, first: bool
 ) -> None:
-    if first:  # there is no older Nix to use
+    if first:  # a first import has no older Nix to use
         damaged.scratch.run(_EMPTY)
     damaged.scratch.run(
         f"""
@@ -326,21 +326,21 @@ def test_lost_state_is_recreated(imported: Store, damage: str, missing: int) -> 
         "rm -r $CLOSURE_NIX; echo wrong >$CLOSURE_NIX",
         "rm -r $CLOSURE_NIX; ln -s /etc $CLOSURE_NIX",
         "rm -r $CLOSURE_NIX",
-        # A run with nothing to do reads no files.
+        # A run with nothing to do reads no files, so this also removes the record of the import.
         "echo wrong >>$(readlink -f $CLOSURE_CACERT/etc/ssl/certs/ca-bundle.crt)"
         "; rm /nix/.nix-aurora/imported",
     ],
     ids=["emptied", "a file", "a link", "gone", "another content"],
 )
 def test_damaged_path_is_replaced(imported: Store, damage: str) -> None:
-    """The database says that it is valid."""
+    """Damage a path that is valid in the database."""
     imported.scratch.run(f". /usr/lib/nix-aurora/closure.env; {damage}")
     imported.run_import()
     imported.check_whole()
 
 
 def test_unregistered_half_path_is_replaced(store: Store) -> None:
-    """The old content is kept."""
+    """Replace incomplete content at a store path, and keep it aside."""
     store.scratch.run(
         """
         . /usr/lib/nix-aurora/closure.env
@@ -356,8 +356,8 @@ def test_unregistered_half_path_is_replaced(store: Store) -> None:
     assert kept == "half\n"
 
 
-def test_path_that_appears_meanwhile_is_not_taken_for_ours(store: Store) -> None:
-    """A build may create it between the last check and the renaming."""
+def test_path_that_another_process_creates_is_not_used(store: Store) -> None:
+    """Create the path as a build may do: between the last check and the rename."""
     failed = store.run_import(
         at="syscalls.rename_new",
         action="cd /nix/.nix-aurora/unpack/store; set -- *; mkdir /nix/store/$2; echo taken: $2",
@@ -375,7 +375,7 @@ def test_path_that_appears_meanwhile_is_not_taken_for_ours(store: Store) -> None
 
 
 def test_variant_that_was_built_here_is_left_alone(store: Store) -> None:
-    """It is valid in the database, with its own hash."""
+    """Register a variant that is valid in the database, with its own hash."""
     store.scratch.run(
         """
         . /usr/lib/nix-aurora/closure.env
@@ -401,7 +401,7 @@ def test_variant_that_was_built_here_is_left_alone(store: Store) -> None:
 
 
 def test_collections_succeed_during_an_import(store: Store) -> None:
-    """They run one after the other, from before it to after it, four times."""
+    """Run collections one after the other, from before an import to after it, four times."""
     for _ in range(4):
         store.restore()
         done = store.scratch.run(
@@ -429,7 +429,7 @@ def test_collections_succeed_during_an_import(store: Store) -> None:
 
 
 def test_path_collected_before_the_lock_is_unpacked_again(store: Store) -> None:
-    """The import had found it, and then a collection deleted it."""
+    """Delete a path by a collection after the import has found it."""
     store.run_import()
     store.scratch.run(
         """
@@ -445,7 +445,7 @@ def test_path_collected_before_the_lock_is_unpacked_again(store: Store) -> None:
 
 
 def test_import_waits_for_a_collection(store: Store) -> None:
-    """Nix's own lock shows the collection."""
+    """Wait for Nix's own lock, which a collection holds."""
     done = store.scratch.run(
         f"""
         exec 7>>/nix/var/nix/gc.lock
@@ -467,8 +467,8 @@ def test_import_waits_for_a_collection(store: Store) -> None:
 
 # --- the default profile
 
-# An administrator's changes to the default profile, with nix-env and with nix profile. $OLDER is
-# the packaged Nix.
+# These are an administrator's changes to the default profile, with nix-env and with nix profile.
+# $OLDER is the packaged Nix.
 _ADD = {
     "nix-env": "nix-env --profile $PROFILE --install {}",
     "nix profile": "nix profile install --profile $PROFILE {}",
@@ -497,7 +497,7 @@ def _administer(store: Store, script: str) -> None:
 
 
 def test_packaged_profile_is_the_same_as_nix_envs(store: Store) -> None:
-    """The first import has linked to it; it has the same links, and the same manifest."""
+    """Compare the links of the first import and its manifest with those of nix-env."""
     _administer(
         store,
         """
@@ -516,7 +516,7 @@ def test_packaged_profile_is_the_same_as_nix_envs(store: Store) -> None:
 
 @pytest.mark.parametrize("way", list(_ADD))
 def test_administrators_additions_stay(store: Store, way: str) -> None:
-    """The packaged Nix beside them is upgraded."""
+    """Upgrade the packaged Nix beside an administrator's programs."""
     _administer(store, _ADD[way].format('"$(package tool "echo a tool")"'))
     store.run_import()
     store.check_whole()
@@ -528,7 +528,7 @@ def test_administrators_additions_stay(store: Store, way: str) -> None:
 
 @pytest.mark.parametrize("way", list(_ADD))
 def test_administrators_own_nix_stays(store: Store, way: str) -> None:
-    """Everything else in the profile stays, too; the packaged Nix is still the default."""
+    """Keep everything else in the profile, too; the packaged Nix is still the default."""
     _administer(
         store,
         f"""

@@ -27,12 +27,12 @@ _PROGRAMS = {
     "mending import": f"printf x >{SCHEMA}; exec {IMPORT}",
     "going back": f"printf 11 >{SCHEMA}; exec nix-aurora recover --yes",
 }
-# The number of kills of each program, at times that the seed chooses.
+# Each program is killed this often, at times that the seed chooses.
 _TIMES = {"import": 60, "restoring import": 30, "recover": 15, "backup": 15}
 _TIMES |= {"mending import": 15, "going back": 15}
 _CASES = [(name, number) for name, count in _TIMES.items() for number in range(count)]
 _CALLS = 60
-# Each runs on its own until stopped: new paths with a root, and collections.
+# These run in the background until they are stopped: they build new paths with a root, or collect.
 _BUILDS = f"""
 cd /run
 rm -f stop
@@ -49,8 +49,8 @@ rm -f stop
 _COLLECTIONS = """
 (until [ -e stop ]; do "$CLOSURE_NIX/bin/nix-store" --gc; sleep 0.1; done) >/dev/null 2>&1 &
 """
-# A database is never lost while Nix has it open, and a collection deletes unknown paths, so recover
-# must run before one.
+# A database cannot be lost while Nix has it open, so nothing runs beside a restoring import. A
+# collection deletes unknown paths, so recover must run before one.
 _LOADS = {
     "import": _BUILDS + _COLLECTIONS,
     "restoring import": "",
@@ -68,12 +68,12 @@ touch /run/stop
 wait
 cat /run/said
 """
-# Seconds: a little more than each program takes.
+# In seconds: a little more than each program takes.
 _LONGEST = {"import": 1.2, "restoring import": 1.8, "recover": 0.7, "backup": 0.6}
 _LONGEST |= {"mending import": 1.2, "going back": 2.5}
 
-# strace counts the calls by name, and only of the process that it started: the others are killed
-# once that one is dead, as systemd does. If none is left, kill fails, which is fine.
+# strace counts the calls by name, and only those of the process that it started. When that process
+# is dead, the others are killed, as systemd does. If none is left, kill fails, which is fine.
 _KILL_AT = """
 setsid $STRACE -qq -o /dev/null -e inject=$CALL:signal=KILL:when=$NUMBER $IMPORT >/run/said 2>&1 &
 wait $! || echo "killed: $?"
@@ -91,12 +91,10 @@ def prepared(make_nix_tree: NixTreeMaker) -> Iterator[Scratch]:
 
 
 @pytest.mark.parametrize(("program", "number"), chosen(_CASES))
-def test_nothing_is_lost_at_any_time_of_a_kill(
-    prepared: Scratch, program: str, number: int
-) -> None:
+def test_kill_at_any_time_loses_nothing(prepared: Scratch, program: str, number: int) -> None:
     delay = random.Random(f"{SEED} {program} {number}").uniform(0.02, _LONGEST[program])  # noqa: S311
     prepared.run(RESTORE)
-    if program == "recover":  # so that it has something to do
+    if program == "recover":  # recover then has paths to register
         prepared.run(
             "rm -r /nix/var/nix/db; mv /nix/.nix-aurora/database /run/database\n"
             f"{IMPORT}; mv /run/database /nix/.nix-aurora/database"
@@ -144,7 +142,8 @@ def strace(upgraded: Store) -> str:
 def calls(upgraded: Store, strace: str) -> list[tuple[str, int]]:
     """Return the system calls of an undisturbed import: each name, with its number among those.
 
-    They begin with the import's lock; the calls with which threads wait differ from run to run.
+    They begin with the import's lock. Calls with which threads wait are left out, since they differ
+    from run to run.
     """
     upgraded.restore()
     upgraded.scratch.run(f"{strace} -qq -o /run/trace {IMPORT}")
@@ -159,7 +158,7 @@ def calls(upgraded: Store, strace: str) -> list[tuple[str, int]]:
 
 
 @pytest.mark.parametrize("number", chosen(range(_CALLS)))
-def test_nothing_is_lost_at_any_system_call(
+def test_kill_at_any_system_call_loses_nothing(
     upgraded: Store, strace: str, calls: list[tuple[str, int]], number: int
 ) -> None:
     position = (number + random.Random(f"{SEED} call {number}").random()) / _CALLS  # noqa: S311

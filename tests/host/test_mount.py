@@ -1,4 +1,4 @@
-"""Test a read-only root that cannot get a /nix: each boot moves onto one that has it."""
+"""Test a read-only root that cannot create a /nix: each boot moves onto one that has it."""
 
 import json
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ from tests.nix_root import (
 from tests.whole import WHOLE, add_program, check_profile, check_session, check_works
 
 _ENABLE = "nix-aurora mount enable --yes"
-# Faults with another result, the root directory at the end of the boot, and whether systemd calls
-# the unit failed.
+# These faults have another result: the root directory at the end of the boot, and whether systemd
+# reports the unit as failed.
 _FAULTS = {
     "overlay refused": (REFUSE_OVERLAY, ("binds", False)),
     "bind refused": (REFUSE_BIND, (None, True)),
@@ -55,7 +55,7 @@ cat >/etc/systemd/system/nix-root.service.d/etc.conf
 systemctl daemon-reload
 """
 _OVERLAY = "mount -t overlay -o lowerdir=/etc,upperdir=/run/upper,workdir=/run/work etc /etc"
-# The state of /etc while nix-root checks it.
+# These change /etc into states in which nix-root does not move.
 _UNSUITABLE = {
     "lost at a reboot": f"""{{
         echo [Service]
@@ -69,7 +69,7 @@ _UNSUITABLE = {
     }} | {{ {_UNIT} }}""",
 }
 PENDING = "/etc/nix-aurora.root-pending"
-# Directories that are not empty; units mount something on some of them.
+# These directories are not empty; units mount something on some of them.
 _IMAGE = """
 mkdir -p /boot /by-fstab '/a b' /plain /closed
 chown 2:0 /closed
@@ -123,13 +123,13 @@ def _fail_boot(host: Host) -> None:
 
 @pytest.fixture(scope="module")
 def stock_tree(make_nix_tree: NixTreeMaker) -> Tree:
-    """Return a host whose root can have no /nix, with the package."""
+    """Return a host with the package, whose root cannot have a /nix."""
     return make_nix_tree(nix_dir=False)
 
 
 @pytest.fixture(scope="module")
 def stock_host(stock_tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Return such a host after its first boot; a module shares it."""
+    """Return a stock host after its first boot; a module shares it."""
     with Host(stock_tree, tmp_path_factory.mktemp("mount") / "host") as host:
         yield host
 
@@ -170,15 +170,15 @@ def test_disable_keeps_the_root_until_enable(stock_tree: Tree, make_host: HostMa
     assert host.failed_units() == []
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert _findings(host) == {}
-    # The link of an older package: any start of a unit starts sysinit.target, and with it this
-    # unit.
+    # An older package leaves this link, with which any start of a unit starts sysinit.target, and
+    # with it this unit.
     host.run(f"{_OLDER}systemctl start nix-daemon.service; [ ! -e /nix ]")
     for action in ("enable --yes", "disable"):
         refused = f"mount -o remount,bind,ro /etc; nix-aurora mount {action}"
         result = host.run(refused, check=False)
         host.run("mount -o remount,bind,rw /etc")
         assert "Traceback" not in result.stderr
-        if action != "disable":  # the file already says so
+        if action != "disable":  # the file already disables it
             assert result.returncode == 1
             assert "/etc/nix-aurora.conf: Read-only file system" in result.stderr
     host.run(_ENABLE)
@@ -187,7 +187,7 @@ def test_disable_keeps_the_root_until_enable(stock_tree: Tree, make_host: HostMa
     host.run("systemctl restart nix-root.service nix-layout.service; [ ! -e /nix ]")
     host.run("systemctl stop nix-daemon.service; systemctl start nix-daemon.service")
     host.run("[ ! -e /nix ]")
-    # Mistakes that ended the boot's scripts when these ran the file.
+    # These mistakes ended the boot's scripts when the scripts still executed the file.
     host.run("printf '%s\\n' 'exit 0' \"STORE_LAYOUT='mount\" >>/etc/nix-aurora.conf")
     host.reboot()
     assert host.failed_units() == []
@@ -223,13 +223,13 @@ def test_running_system_moves_on_request(stock_tree: Tree, make_host: HostMaker)
     assert host.run_as("tester", "sudo id -u").stdout == "0\n"
 
 
-def test_two_failed_boots_are_the_last_to_try(stock_tree: Tree, make_host: HostMaker) -> None:
+def test_two_failed_boots_disable_the_move(stock_tree: Tree, make_host: HostMaker) -> None:
     host = make_host(stock_tree)
     host.boot()
     host.run(_HANG)
     host.run("systemctl --no-block reboot")
     host.wait_for_exit(133)
-    # An orderly shutdown is not a failed boot, not even while a unit still hangs.
+    # An orderly shutdown is not a failed boot, even while a unit still hangs.
     for _ in range(3):
         host.boot(wait=False)
         host.run(_HANGS)
@@ -262,7 +262,7 @@ def test_two_failed_boots_are_the_last_to_try(stock_tree: Tree, make_host: HostM
     assert host.failed_units() == []
     assert _status(host)["root"] == "binds"
 
-    # If the other kind fails, too, nothing is left to try, and the fix is to disable it.
+    # If the other kind fails, too, no kind is left, and the fix is to disable the move.
     host.run(_HANG)
     host.run("systemctl --no-block reboot")
     host.wait_for_exit(133)
@@ -283,7 +283,7 @@ def test_two_failed_boots_are_the_last_to_try(stock_tree: Tree, make_host: HostM
 
 
 @pytest.mark.parametrize("name", _UNSUITABLE)
-def test_host_that_cannot_record_failed_boots_stays(
+def test_host_that_cannot_record_failed_boots_does_not_move(
     name: str, stock_tree: Tree, make_host: HostMaker
 ) -> None:
     host = make_host(stock_tree)
@@ -331,7 +331,8 @@ def test_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: Hos
     host.run("! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]; ls /usr/bin/env /var/lib/nix")
     if root is None:
         host.run(f"[ ! -e {PENDING} ]")
-        # A later start, which an older package's link causes, neither moves nor hides the failure.
+        # A later start, which an older package's link causes, neither moves the system nor hides
+        # the failure.
         host.run("systemctl start nix-root.service; [ ! -e /nix ]")
         assert "nix-root.service failed" in host.run("nix-aurora status").stdout
         mend_nix_root(host)

@@ -9,14 +9,14 @@ from tests.harness.tree import Tree, atomic_tree, layer_rpms
 from tests.nix_root import avoid_overlay
 from tests.packages import PackageMaker, fit_for_sample
 
-# Container roots have only the requested parts: their programs are the host's.
+# Container roots have only the requested parts; their programs are the host's.
 _BOX = """
 mkdir -p /var/box/{usr,proc,sys,dev,run,tmp,etc,var}
 for name in bin sbin lib lib64; do ln -sfn "usr/$name" "/var/box/$name"; done
 mkdir -p /var/srv/later
 """
-# The options of distrobox's containers (89luca89/distrobox distrobox-create), without a network and
-# without control groups, which the guest may not divide.
+# These are the options of distrobox's containers (89luca89/distrobox distrobox-create), without a
+# network, and without control groups, which the guest may not divide.
 _PODMAN = """
 podman run --detach --name box --rm --network=none --pids-limit=-1 --cgroups=disabled \
     --privileged --ipc=host --security-opt=label=disable \
@@ -32,7 +32,7 @@ umount /var/srv/later
 look 'ls /run/host/var/srv/later; chroot /run/host /usr/bin/id --user'
 podman stop --time=0 box >/dev/null
 """
-# flatpak starts a program with access to the host's files like this.
+# flatpak starts a program with access to the host's files in this way.
 _BWRAP = """
 bwrap --unshare-user --unshare-pid --die-with-parent --ro-bind /usr /usr --symlink usr/bin /bin \
     --symlink usr/lib /lib --symlink usr/lib64 /lib64 --proc /proc --dev /dev --tmpfs /tmp \
@@ -43,7 +43,7 @@ bwrap --unshare-user --unshare-pid --die-with-parent --ro-bind /usr /usr --symli
 bwrap --dev-bind / / --tmpfs /tmp sh -c 'ls /; ls -A /tmp; cat /etc/hostname'
 bwrap --ro-bind / / --dev /dev --proc /proc sh -c 'touch /var/tmp/x || echo read-only; id --user'
 """
-# A chroot of the whole host is set up like this, and taken down again.
+# This sets up a chroot of the whole host, and removes it again.
 _RBIND = """
 count() { wc -l </proc/self/mountinfo; }
 before=$(count)
@@ -92,7 +92,7 @@ def said_before(host: Host) -> dict[str, str]:
     return said
 
 
-# Each with its user.
+# Each script runs as this user.
 _SCRIPTS = {
     "podman": (_PODMAN, "root"),
     "bwrap by root": (_BWRAP, "root"),

@@ -20,20 +20,20 @@ from tests.whole import derivation
 
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
 _INSIDE = "nix-aurora shell"
-# Additions of an administrator to the image, and a name that tables of mounts escape.
+# This adds an administrator's directories to the image, and a name that tables of mounts escape.
 _IMAGE = r"""
 mkdir /data '/my \data'
 echo text | tee /data/file '/my \data/file' >/.file
 ln -s data/file '/a link'
 """
-# Name, kind, mode and target of everything in /. Owners differ, since the namespace knows only its
-# own user.
+# This prints name, kind, mode and target of everything in /. Owners are left out: they differ,
+# since the namespace knows only its own user.
 _TOP = "cd /; shopt -s dotglob; stat --format='%F %a %N' *"
 _COMMANDS = (
     *("nix", "nix-build", "nix-channel", "nix-collect-garbage", "nix-env", "nix-hash"),
     *("nix-instantiate", "nix-shell", "nix-store"),
 )
-# A display server, from its clients' side.
+# This listens like a display server, at the place where its clients connect.
 _LISTEN = """
 import os, socket, sys
 for path in sys.argv[1:]:
@@ -56,7 +56,7 @@ with socket.socket(socket.AF_UNIX) as client:
 
 @pytest.fixture(scope="module")
 def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """Return a host without /nix, whose image has top directories of its own."""
+    """Return a host without /nix, whose image has additional top-level directories."""
     return make_nix_tree(nix_dir=False, layout="namespace").changed(
         tmp_path_factory.mktemp("tree") / "image", _IMAGE
     )
@@ -64,7 +64,7 @@ def tree(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory) 
 
 @pytest.fixture(scope="module")
 def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
-    """Yield such a host after its first boot, with the expressions and some programs in /srv."""
+    """Yield the tree's host after its first boot, with expressions and programs in /srv."""
     place = tmp_path_factory.mktemp("namespace")
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()
@@ -103,7 +103,7 @@ def test_namespace_layout_is_chosen(host: Host) -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_doctor_finds_it_healthy_and_knows_the_other_layouts(host: Host) -> None:
+def test_doctor_finds_the_layout_healthy_and_names_the_other(host: Host) -> None:
     for user in ("tester", "root"):
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}
@@ -293,7 +293,7 @@ def test_environment_directory_ids_and_network_are_the_callers(host: Host) -> No
 def test_lost_working_directory_becomes_the_root_directory(
     host: Host, place: str, become: str
 ) -> None:
-    """It is closed to the command's user, or was removed while the user was in it."""
+    """Close the directory to the command's user, or remove it while the user is in it."""
     enter = f"cd; mkdir -p -m 0700 closed gone; cd {place}; [ -n '{become}' ] || rmdir ../gone; "
     for start in (
         f"{_WITH_NIX} pwd",
@@ -337,7 +337,7 @@ def test_options_of_the_command_are_passed_on(host: Host) -> None:
 
 
 def test_ctrl_c_reaches_only_the_program(host: Host) -> None:
-    """A parent process in between would die of it, and end the program."""
+    """Send Ctrl-C to the process group; a parent process would die of it, and end the program."""
     script = """trap "echo interrupted" INT; echo ready
     until read -r line; do :; done; echo "got $line" """
     for start in (_WITH_NIX, _INSIDE):
@@ -428,7 +428,7 @@ def test_error_without_user_namespaces_names_the_alternative(
 ) -> None:
     result = host.run(start, check=False)
     assert (result.returncode, result.stdout) == (1, "")
-    host.run("systemctl reset-failed 'run-*'")  # this is the unit that ran it
+    host.run("systemctl reset-failed 'run-*'")  # this resets the unit that ran the script
     assert result.stderr.startswith("nix-aurora: ")
     assert way_out in result.stderr.splitlines()
 
@@ -447,7 +447,7 @@ def test_failed_private_root_is_reported(host: Host) -> None:
 
 
 def test_our_mounts_print_nothing_at_a_terminal(host: Host) -> None:
-    """mount(8) would warn about an fstab that is newer than systemd's knowledge of it."""
+    """Let fstab be newer than systemd's state, about which mount(8) would print a warning."""
     host.run("touch --date=tomorrow /etc/fstab")
     shown = at_terminal(host, f"{_WITH_NIX} true")
     host.run("rm /etc/fstab")
@@ -485,7 +485,7 @@ def test_later_mounts_appear_and_disappear_in_a_running_shell_and_the_daemon(hos
 
 
 def test_rooted_paths_survive_every_collection(host: Host) -> None:
-    """Roots are also links at home, by both names, and on disks mounted after the daemon."""
+    """Links as roots are at home, by both names, and on disks mounted after the daemon started."""
     _build(host)
     host.run(
         """
@@ -518,7 +518,7 @@ def test_rooted_paths_survive_every_collection(host: Host) -> None:
             host.run(f"nix-store --check-validity {path.removeprefix('/var/lib')}; test -s {path}")
         assert host.run_as("tester", f"{_INSIDE} kept").stdout == "greeting from kept\n"
         assert host.run_as("tester", "nix --version").stdout == "nix (Nix) 2.34.8\n"
-    # The timer's run removes old generations of users, too.
+    # The timer's run also removes old generations of users.
     profile = "/var/home/tester/.local/state/nix/profiles/old"
     for path in paths[:3]:
         stored = path.removeprefix("/var/lib")

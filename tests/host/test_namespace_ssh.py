@@ -14,9 +14,9 @@ from tests.packages import PackageMaker, fit_for_sample
 
 _INSIDE = "nix-aurora shell"
 _WITH_NIX = "/usr/libexec/nix-aurora/with-nix"
-# Settings in the forms of Fedora and systemd: links, and an Include in a block. An administrator's
-# file has a space in its name, includes files by a relative pattern, and uses another spelling of
-# the keyword.
+# These settings have the forms of Fedora and systemd: links, and an Include in a block. An
+# administrator's file has a space in its name, includes files by a relative pattern, and uses
+# another spelling of the keyword.
 _SETTINGS = r"""
 echo STORE_LAYOUT=namespace >>/etc/nix-aurora.conf
 mkdir -p /usr/share/crypto-policies/DEFAULT /etc/crypto-policies/back-ends /etc/ssh/site
@@ -31,7 +31,7 @@ END
 printf '%s\n' 'Host site' '  include="site/*.conf" # more' '  HostName localhost' >'10 site.conf'
 printf 'LogLevel ERROR' >../site/more.conf
 """
-# tester may log in as other and as root.
+# This lets tester log in as other and as root.
 _KEYS = """
 systemctl start ssh.service
 su --login tester --command 'ssh-keygen -q -t ed25519 -N "" -f ~/.ssh/id_ed25519'
@@ -66,7 +66,7 @@ def host(tree: Tree, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]
 
 
 def test_ssh_refuses_roots_settings_in_a_user_namespace(host: Host) -> None:
-    """This is the fault without our copies; all other tests rely on ssh's own settings."""
+    """Show the fault that our copies avoid; all other tests use ssh's own settings."""
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     assert host.run_as("tester", "ssh other@site id -un").stdout == "other\n"
     bare = host.run_as("tester", "unshare --user --map-current-user ssh other@site", check=False)
@@ -111,7 +111,7 @@ def test_programs_that_start_ssh_work(host: Host, script: str, shown: str) -> No
 
 
 def test_nix_copies_over_ssh(host: Host) -> None:
-    """Plain nix commands do it, each in its own namespace."""
+    """Copy with plain nix commands, each in its own namespace."""
     script = """
     path=$(nix build --no-link --print-out-paths --file /srv/greet.nix) || exit
     nix store info --store ssh-ng://other@site 2>&1
@@ -140,7 +140,7 @@ def test_host_keeps_its_own_settings(host: Host) -> None:
 
 
 def test_ssh_works_if_the_image_has_a_nix(tree: Tree, make_host: HostMaker, tmp_path: Path) -> None:
-    """Each command then binds the store on that /nix, and needs no root directory of its own."""
+    """Each command mounts the store on the image's /nix, and needs no separate root directory."""
     host = make_host(tree.changed(tmp_path / "nix", "mkdir /nix"))
     host.boot()
     host.run(_KEYS)

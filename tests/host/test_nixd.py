@@ -1,4 +1,4 @@
-"""Test determinate-nixd in front of Nix: its sockets and settings, with a stand-in program."""
+"""Test determinate-nixd in front of Nix: its sockets and settings, with a replacement program."""
 
 import os
 import re
@@ -19,7 +19,8 @@ from tests.whole import add_program, build, check_profile, check_whole
 
 _TOP = Path(__file__).parents[2]
 _OWN, _NIXS = "determinate-nixd.socket", "nix-daemon.socket"
-# In the output of scriptlets. systemctl disable --now warns that a unit's links have just changed.
+# These words mark faults in the output of scriptlets, except that systemctl disable --now warns
+# that a unit's links have just changed.
 _FAULTS = re.compile("error|warn(?!ing: The unit file)|fail|not found", re.IGNORECASE)
 _OURS = "/usr/lib/nix-aurora/etc/nix/nix.conf"
 
@@ -38,7 +39,7 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
             text=True,
             stdout=subprocess.PIPE,
         )
-    # the first lines are the SRPM and the SELinux module
+    # The first lines are the SRPM and the SELinux module.
     return [Path(line) for line in done.stdout.splitlines()[2:]]
 
 
@@ -73,7 +74,7 @@ def _nix_serves(host: System) -> None:
 
 def _rpm(host: Host, action: str) -> None:
     """Run rpm; fail if its scriptlets complain."""
-    # systemd's limit for starts is five in ten seconds, which only a test reaches.
+    # systemd limits a unit to five starts in ten seconds, which only a test exceeds.
     host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
     assert not _FAULTS.search(host.run(f"rpm --nosignature {action}").output)
 
@@ -106,7 +107,7 @@ def test_nixd_is_added_and_removed_with_an_image(
 def test_nixd_is_added_and_removed_on_a_running_host(
     tree: Tree, packages: list[Path], tmp_path: Path
 ) -> None:
-    """rpm and dnf do this on an ordinary host, without a reboot."""
+    """Use rpm as on an ordinary host, without a reboot."""
     ours, nixd = (f"/root/{path.name}" for path in packages)
     with Host(tree, tmp_path / "host", ordinary=True) as host:
         for path in packages:
@@ -124,7 +125,7 @@ def test_nixd_is_added_and_removed_on_a_running_host(
 
         _rpm(host, f"--install {nixd}")
         _nixd_serves(host)
-        # Do it again, like an upgrade of both packages.
+        # Installing both packages again acts like an upgrade.
         _rpm(host, f"--upgrade --replacepkgs {ours} {nixd}")
         _nixd_serves(host)
         host.reboot()

@@ -10,13 +10,13 @@ from tests.harness.tree import atomic_tree, layer_rpms
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, check_works
 
-# Units of a desktop that start before sysinit.target.
+# These units of a desktop start before sysinit.target.
 _EARLY = (
     *("haveged", "plymouth", "systemd-coredump", "systemd-homed", "systemd-oomd"),
     *("systemd-resolved", "systemd-timesyncd", "systemd-tpm", "systemd-userdbd", "udev"),
 )
 _TARGET = "nix-root.target"
-# Each of them is in every boot, and nix-root.target comes before it.
+# Each of these is in every boot, and starts after nix-root.target.
 _ANCHORS = frozenset({_TARGET, "local-fs.target", "sysinit.target", "basic.target"})
 # The settings that create a mount namespace for a service, with the values that do not:
 # exec_needs_mount_namespace() in systemd's src/core/execute.c at v261.
@@ -76,8 +76,8 @@ def _keeps_root(unit: Properties) -> bool:
 def _is_late(unit: Properties, others: Mapping[str, Properties]) -> bool:
     """Return whether a unit starts after the move in every boot.
 
-    An order between two units holds only if both are to be started. ``others`` has those that start
-    with the unit.
+    An order between two units holds only if both are to be started. ``others`` are the units that
+    start with the unit.
     """
     after = set(unit["After"].split())
     needed = after & {*unit["Requires"].split(), *unit["BindsTo"].split()}
@@ -105,7 +105,7 @@ def _find_early(host: Host) -> set[str]:
 
 
 def test_units_that_keep_their_root_start_after_the_move(host: Host) -> None:
-    """A new systemd may have a unit that nix-root.target does not name yet."""
+    """Find units of a new systemd that nix-root.target does not name yet."""
     assert _find_early(host) == set()
     host.run(
         "printf '[Unit]\\nDefaultDependencies=no\\n[Service]\\nProtectSystem=full\\n"

@@ -11,7 +11,7 @@ from tests.harness.tree import Tree
 from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
-_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in the output of scriptlets
+_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # faults that scriptlets print
 _TIMER = "nix-database-backup.timer"
 _UNITS = f"nix-layout.service nix.mount nix-setup.service nix-daemon.socket {_TIMER}"
 
@@ -28,7 +28,7 @@ def host(
 
 
 def _rpm(host: Host, action: str) -> str:
-    # systemd's limit for starts is five in ten seconds, which only a test reaches.
+    # systemd limits a unit to five starts in ten seconds, which only a test exceeds.
     host.run("systemctl reset-failed nix-daemon.service nix-daemon.socket || :")
     said = host.run(f"rpm --nosignature {action}").output
     assert not _FAULTS.search(said)
@@ -41,7 +41,7 @@ def _install(host: Host, action: str, suite: str) -> None:
 
 
 def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -> None:
-    """One host has all states, from the first package to the last."""
+    """Let one host pass through all states, from the first package to the last."""
     # It works at once, without a reboot.
     _install(host, "--install", "trixie")
     assert host.run(f"systemctl is-active {_UNITS}").stdout.split() == ["active"] * 5
@@ -50,8 +50,8 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
     assert version(host) == "2.26.3"
     host.run("nix-aurora gc enable")
 
-    # Install a newer one during a build: the build succeeds, and the next client gets the newer
-    # daemon.
+    # A newer package is installed during a build: the build succeeds, and the next client connects
+    # to the newer daemon.
     log = "/var/home/tester/build.log"
     held = derivation("trap 'echo held >$out; exit' USR1; echo started; while :; do :; done")
     host.run_as(
@@ -59,7 +59,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
         f"(nix build --impure -o held -L --expr {held}; echo code $?) >{log} 2>&1 </dev/null &",
     )
     host.run(f"until grep -q started {log}; do sleep 0.05; done")
-    host.run(f"systemctl stop {_TIMER}")  # as if the older package had none
+    host.run(f"systemctl stop {_TIMER}")  # like an older package without this timer
     _install(host, "--upgrade", "forky")
     assert host.run(f"systemctl is-active {_TIMER}").stdout == "active\n"
     check_whole(host)
@@ -75,7 +75,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
     _install(host, "--upgrade --replacepkgs", "trixie")
     check_whole(host)
 
-    # Without the package the store stays, and so do a user's builds.
+    # Without the package the store stays, and so does the result of a user's build.
     said = host.run("rpm --erase nix-aurora").output
     assert "your store and profiles are kept in /var/lib/nix" in said
     for unit in (*_UNITS.split(), "nix-daemon.service"):
@@ -90,7 +90,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
     check_whole(host)
     assert host.run_as("tester", "cat held").stdout == "held\n"
 
-    # The host also boots.
+    # The host also boots without the package.
     host.reboot()
     check_whole(host)
     assert build(host)
@@ -98,7 +98,7 @@ def test_package_is_installed_upgraded_and_erased_without_a_reboot(host: Host) -
 
 
 def test_masked_units_stay_masked(host: Host) -> None:
-    """An administrator's decision outlives a reinstallation."""
+    """Keep an administrator's mask through a new installation."""
     host.run("systemctl stop nix-daemon.socket nix-daemon.service")
     host.run("systemctl mask nix-daemon.socket; systemctl disable nix-setup.service")
     _rpm(host, "--upgrade --replacepkgs /root/forky.rpm")
@@ -107,7 +107,7 @@ def test_masked_units_stay_masked(host: Host) -> None:
 
 
 def test_nothing_is_started_without_a_running_system(tree: Tree, package: PackageMaker) -> None:
-    """systemctl is only called to prepare the next boot."""
+    """Let scriptlets call systemctl only to prepare the next boot."""
     rpm: Path = package("forky")
     with tree.scratch() as scratch:
         scratch.run("mkdir -p /var/home /var/roothome")
@@ -128,7 +128,7 @@ END
             assert not _FAULTS.search(done.output)
         said = scratch.run("rpm --erase --nosignature nix-aurora").output
         assert not _FAULTS.search(said)
-        assert "/var/lib/nix" not in said  # there is no store worth a message
+        assert "/var/lib/nix" not in said  # no store exists that would need a message
         calls = scratch.read("/run/calls").splitlines()
         assert calls[0].startswith("--no-reload preset ")
         # Only links in /etc change.

@@ -1,4 +1,4 @@
-"""The pages for what Nix users ask next, followed on a booted host; see readme.FOLLOWED."""
+"""Follow the pages about further tools of Nix users on a booted host; see readme.FOLLOWED."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,8 @@ from tests.whole import add_program, check_profile, check_store
 
 _WELL = "nix-aurora doctor: all is well\n"
 _PROJECT = "cd project; direnv exec . sh -c 'command -v rg; rg'"
-# An image of one's own, with the recipes; its entry file imports them as Aurora's does.
+# This is an image of a reader's own, with the recipes; its entry file imports them as Aurora's
+# does.
 _IMAGE = f"""
 mkdir -p /usr/share/ublue-os/just
 cd /usr/share/ublue-os/just
@@ -58,13 +59,13 @@ def tree(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> Tre
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the directory of the host."""
+    """Return the directory that contains the host's state and this machine's files for it."""
     return tmp_path_factory.mktemp("pages")
 
 
 @pytest.fixture(scope="module")
 def host(tree: Tree, place: Path) -> Iterator[Host]:
-    """Yield a host in the mount layout, whose nixpkgs is a flake of its own."""
+    """Yield a host in the mount layout, with a flake of its own as nixpkgs."""
     with Host(tree, place / "host") as host:
         (place / "files").mkdir()
         copy_expressions(host, place / "files")
@@ -79,7 +80,7 @@ def host(tree: Tree, place: Path) -> Iterator[Host]:
 
 @pytest.fixture(scope="module")
 def project(host: Host) -> str:
-    """Follow the page on direnv; return what a terminal showed."""
+    """Follow the page on direnv; return the text that a terminal showed."""
     by_hand = (
         "nix profile add nixpkgs#direnv nixpkgs#nix-direnv",
         "mkdir -p ~/.config/direnv",
@@ -110,7 +111,7 @@ def test_direnv(host: Host, project: str) -> None:
 
 @pytest.fixture(scope="module")
 def home(host: Host) -> None:
-    """Follow the page on Home Manager; other then has a second generation, and lingers."""
+    """Follow the page on Home Manager; afterwards other has a second generation, and lingers."""
     downloads = ("nix run home-manager/master -- init --switch", "home-manager switch")
     page = Page(host, "docs/home-manager.md", left_out=downloads)
     for greeting in ("one", "two"):
@@ -121,7 +122,7 @@ def home(host: Host) -> None:
     assert page.left == []
     assert _home(host) == "one one one active"
     host.run_as("other", "nix profile add --file /srv/greet.nix --argstr name greet-other")
-    _activate(host, "two")  # with nix profile now
+    _activate(host, "two")  # this time with nix profile
 
 
 def _activate(host: Host, greeting: str) -> None:
@@ -130,7 +131,7 @@ def _activate(host: Host, greeting: str) -> None:
 
 
 def _home(host: Host) -> str:
-    """Return what the program, the file, the variable and the service say of a generation."""
+    """Return the output of the program, the file, the variable and the service of a generation."""
     script = """
     echo $(greet) $(ls ~/.config/greet) $GREETING $(systemctl --user is-active greet.service)
     """
@@ -142,7 +143,8 @@ def test_home_manager(host: Host) -> None:
     assert _home(host) == "two two two active"
     assert host.run_as("other", "greet-other").stdout == "greeting from greet-other\n"
     generations = "nix-env --profile ~/.local/state/nix/profiles/home-manager --list-generations"
-    assert len(host.run_as("other", generations).stdout.splitlines()) == 4  # one was gone back to
+    # The return to the first generation counts, too.
+    assert len(host.run_as("other", generations).stdout.splitlines()) == 4
     refused = host.run_as("other", "nix-env --install --file /srv/greet.nix", check=False)
     assert "is incompatible with 'nix-env'" in refused.stderr
 
@@ -151,15 +153,15 @@ def test_home_manager(host: Host) -> None:
 
 
 def _asked(host: Host) -> set[str]:
-    """Return who has asked which server since the last look, and with what answer."""
+    """Return the requests since the last call: the server, the status, and the user."""
     lines = [line.split() for line in host.run("cat /srv/asked; : >/srv/asked").stdout.splitlines()]
     return {f"{host} {status} by {owner}" for owner, host, _, status in lines}
 
 
 def _take(host: Host, user: str, path: str, options: str = "") -> str:
-    """Build a path that is not there, and return what Nix says."""
+    """Build a path that the store lacks, and return Nix's messages."""
     host.run(f"! [ -e {path} ] || nix store delete {path}")
-    host.run("rm -rf /root/.cache/nix")  # what the daemon knows of caches
+    host.run("rm -rf /root/.cache/nix")  # the daemon caches facts about binary caches there
     return host.run_as(user, f"nix build --no-link {options} {path}", check=False).stderr
 
 
@@ -225,7 +227,7 @@ def _use_shared_cache(host: Host, page: Page, path: str, key: str) -> None:
 
 @pytest.fixture(scope="module")
 def service(host: Host) -> None:
-    """Follow the page on system services; a unit that is a link is there beside it."""
+    """Follow the page on system services; add a unit that is a link."""
     page = Page(host, "docs/system-services.md")
     install, *rest = page.commands("Make a service")
     assert page.left == []
@@ -277,12 +279,13 @@ def test_backup_and_restore(host: Host, tree: Tree, place: Path, make_host: Host
     page.type([save, name], user="other")
     warnings = page.run("Save the whole store").stderr.splitlines()
     assert "tar: var/nix/daemon-socket/socket: socket ignored" in warnings
-    assert all(warning.endswith(": socket ignored") for warning in warnings)  # agents of users, too
+    # Agents of users have sockets, too.
+    assert all(warning.endswith(": socket ignored") for warning in warnings)
 
     new = make_host(tree)
     new.boot()
     for archive in ("nix.tar.zst", "homes.tar.zst"):
-        new.copy_in(place / "host/var/tmp" / archive, f"/var/tmp/{archive}")  # noqa: S108 - the hosts'
+        new.copy_in(place / "host/var/tmp" / archive, f"/var/tmp/{archive}")  # noqa: S108 - on hosts
     said = page.type(page.commands("Restore it onto a new host"), host=new)
     assert "adopt: done: the store in /var/restored was taken over with " in said.output
     assert "aside keeps what the import, recover or adopt has replaced: 1" in said.output
@@ -308,7 +311,7 @@ def _reboot(host: Host, tree: Tree | None = None) -> None:
 
 
 @pytest.mark.usefixtures("project", "home", "service")
-def test_all_of_it_survives_a_collection_and_an_upgrade(
+def test_everything_survives_a_collection_and_an_upgrade(
     host: Host, tree: Tree, place: Path
 ) -> None:
     before = host.run_as("tester", _PROJECT).stdout
@@ -316,7 +319,8 @@ def test_all_of_it_survives_a_collection_and_an_upgrade(
     _reboot(host, tree.changed(place / "newer", "echo newer >/usr/share/newer"))
     assert host.read("/usr/share/newer") == "newer\n"
     lingering = "runuser -u other -- env XDG_RUNTIME_DIR=/run/user/1001 systemctl --user"
-    assert host.run(f"{lingering} is-active greet.service").stdout == "active\n"  # before a login
+    # The user has not logged in yet.
+    assert host.run(f"{lingering} is-active greet.service").stdout == "active\n"
     assert _home(host) == "two two two active"
     host.run_as("other", "[ -x ~/.local/state/nix/profiles/home-manager-1-link/activate ]")
     after = host.run_as("tester", _PROJECT)
@@ -328,7 +332,7 @@ def test_all_of_it_survives_a_collection_and_an_upgrade(
 
 
 @pytest.mark.usefixtures("project", "home", "service")
-def test_in_the_namespace_layout(host: Host) -> None:
+def test_namespace_layout_shows_everything_only_in_its_shell(host: Host) -> None:
     host.run("nix-aurora mount disable")
     _reboot(host)
     assert host.read("/run/nix-aurora/layout") == "namespace\n"

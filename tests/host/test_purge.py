@@ -7,7 +7,7 @@ from tests.host.conftest import HostMaker
 
 _TYPED = "script --quiet --return --command '{command}' /dev/null"
 
-# purge, killed when it removes the first directory.
+# This kills purge when it removes the first directory.
 _KILLED = """
 PYTHONPATH=/usr/lib/nix-aurora python3 -c '
 import os, signal
@@ -15,7 +15,7 @@ from nix_aurora_host import cli
 os.rmdir = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 cli.main(["purge", "--yes"])'
 """
-# purge, with a mount that appears inside the store after Nix was stopped.
+# This runs purge with a mount that appears inside the store after Nix was stopped.
 _REFUSED = """
 mkdir /var/lib/nix/disk
 PYTHONPATH=/usr/lib/nix-aurora python3 -c '
@@ -48,7 +48,7 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     nix_tree: Tree, make_host: HostMaker
 ) -> None:
     host = _booted(nix_tree, make_host)
-    # Links and files that purge must not follow, and that must not stop it.
+    # purge must not follow these links and files, and they must not stop it.
     host.run(
         "mkdir /var/precious; echo kept >/var/precious/file\n"
         "ln -s /var/precious /var/lib/nix/link; ln -s /var/precious /var/lib/nix/store/link\n"
@@ -64,7 +64,7 @@ def test_purge_leaves_nothing_and_the_next_start_imports_again(
     host.run('[ ! -e /var/lib/nix ] && ! mountpoint /nix && [ -z "$(ls -A /nix)" ]')
     assert host.read("/var/precious/file") == "kept\n"
     assert host.failed_units() == []
-    host.run("nix-aurora purge --yes")  # a second run finds nothing, which is fine
+    host.run("nix-aurora purge --yes")  # a second run finds nothing, and succeeds
     assert host.run(f"systemctl is-active {_TIMER}").stdout == "active\n"
 
     line = next(line for line in result.stderr.splitlines() if "systemctl start" in line)
@@ -154,7 +154,7 @@ def test_killed_purge_is_repeated_or_the_next_boot_imports_again(
 ) -> None:
     host = _booted(nix_tree, make_host)
     for _ in range(2):
-        # The first removed directory is in .purge/: everything has been renamed before.
+        # The first removed directory is in .purge/: everything was renamed before.
         killed = host.run(_KILLED, check=False)
         assert killed.returncode != 0
         host.run("[ -d /var/lib/nix/.purge ] && [ ! -e /var/lib/nix/store ]")

@@ -1,6 +1,6 @@
 """Test a lost database on a running host.
 
-It is restored from its copy, with everything of users.
+The database is restored from its copy, with everything that belongs to users.
 """
 
 import json
@@ -13,7 +13,7 @@ from tests.harness.nspawn import Host
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.whole import add_program, build, check_profile, check_whole
 
-# Each result differs from the one before by its content; the last has a derivation with a root.
+# Each result contains the path of the one before; the derivation of the last one has a root.
 _CHAIN = """
 let
   built = name: script: derivation {
@@ -97,7 +97,7 @@ def test_timer_is_active_without_a_preset(host: Host) -> None:
 
 
 def test_import_restores_a_lost_database(host: Host) -> None:
-    """It is complete to the last signature and reference; and the collector spares its paths."""
+    """Restore every signature and reference; a collection then keeps the paths."""
     host.run(_BACKUP)
     before = _dump(host)
     host.run(_LOSE)
@@ -117,7 +117,7 @@ def test_import_restores_a_lost_database(host: Host) -> None:
 
 
 def test_recover_fills_a_database_that_nix_created_anew(host: Host) -> None:
-    """A client creates it before anybody notices; copies of it replace no good copy."""
+    """A client creates a new database unnoticed; copies of that do not replace a good copy."""
     host.run(_BACKUP)
     before = set(_dump(host).splitlines())
     host.run("rm -r /var/lib/nix/var/nix/db; NIX_REMOTE=local nix-store --verify")
@@ -136,7 +136,7 @@ def test_recover_fills_a_database_that_nix_created_anew(host: Host) -> None:
 
 
 def test_recover_without_a_copy_lists_lost_paths(host: Host) -> None:
-    """Nothing is registered again; a new build is the cure, and copies are made again."""
+    """Without a copy, nothing is registered again; after a new build, copies are made again."""
     host.run(f"rm -r {_COPIES}; {_LOSE}{_IMPORT}")
     assert "hint: sudo nix-aurora recover" in host.journal("nix-setup.service")
     assert _faults(host) == ["database-lost"]
@@ -161,7 +161,7 @@ def test_recover_without_a_copy_lists_lost_paths(host: Host) -> None:
 
 
 def test_client_with_the_former_database_open_is_ended(host: Host) -> None:
-    """Its registrations would be lost, and it would take valid paths for garbage."""
+    """The client's registrations would be lost, and it would treat valid paths as garbage."""
     host.run(_BACKUP)
     build(host)
     host.run_as("tester", "(sleep 300 | nix-store --serve --write >/dev/null 2>&1 &)")
@@ -181,7 +181,7 @@ def test_waiting_command_shows_the_progress_of_the_check(host: Host) -> None:
 
 
 def test_recover_waits_for_a_collection(host: Host) -> None:
-    """Nix's own lock shows the collection."""
+    """Wait for Nix's own lock, which a collection holds."""
     host.run(
         """
         exec 7>>/nix/var/nix/gc.lock
@@ -219,7 +219,7 @@ def test_damaged_page_is_found_by_doctor_and_its_fix_restores_it(host: Host) -> 
     _check_kept(host)
 
 
-def test_next_boot_restores_it_in_the_namespace_layout(
+def test_next_boot_restores_the_database_in_the_namespace_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree(nix_dir=False, layout="namespace"))

@@ -48,7 +48,7 @@ def before(make_nix_tree: NixTreeMaker, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(scope="module")
 def host(before: Host) -> Host:
-    """Return that host after a boot with the relocated layout."""
+    """Return the host after a boot with the relocated layout."""
     before.run(ASK)
     before.reboot()
     return before
@@ -110,7 +110,7 @@ def test_later_boot_imports_nothing(host: Host) -> None:
 
 
 def test_host_whose_users_read_the_closed_directory_is_upgraded(host: Host) -> None:
-    """Earlier packages described the closure there; the same closure is not imported again."""
+    """Earlier packages put closure/ into that directory; the same closure is not imported again."""
     host.run(
         "cd /var/lib/nix/relocated; chmod 0755 .nix-aurora; mv closure/* .nix-aurora/\n"
         "rmdir closure; systemctl restart nix-setup.service"
@@ -146,7 +146,7 @@ def test_status_names_its_limits(host: Host) -> None:
     assert state["store"]["paths"] >= count_packaged(host)
 
 
-def test_doctor_finds_it_healthy_and_knows_the_way_back(host: Host) -> None:
+def test_doctor_finds_the_layout_healthy_and_names_how_to_leave_it(host: Host) -> None:
     for user in ("tester", "root"):
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}
@@ -186,7 +186,8 @@ def test_installed_program_starts_by_its_bare_name(host: Host, shell: str) -> No
     assert profiles == _PROFILE
     assert data.endswith(f":{_PROFILE}/share")
     assert (store, socket) == ("/run/nix/store", "/var/lib/nix/daemon-socket/socket")
-    # There is nothing of other layouts, no broken path, and no library path for host programs.
+    # The environment has no directories of other layouts, no broken path, and no library path for
+    # host programs.
     assert not any("/nix/var" in line for line in everything)
     assert not any(line.startswith("LD_") for line in everything)
     host.run_as("tester", f"test -d {path.split(':')[0]}")
@@ -262,8 +263,8 @@ def test_collection_spares_running_programs_and_roots(host: Host, user: str, com
 # --- changes of the layout
 
 
-def test_namespace_relocated_namespace(host: Host) -> None:
-    """The paths of each layout are there again, and neither has changed the other."""
+def test_namespace_layout_is_unchanged_after_the_relocated_layout(host: Host) -> None:
+    """The paths of each layout exist again, and neither layout has changed the other's."""
     path = build(host, "--out-link /home/tester/of-relocated")
     host.run(ASK_NO_MORE)
     host.reboot()
@@ -281,7 +282,7 @@ def test_namespace_relocated_namespace(host: Host) -> None:
     host.run(f"nix-store --check-validity {path}; test -s {path}")
 
 
-def test_mount_relocated_mount_with_an_upgrade_and_a_purge(
+def test_mount_layout_is_unchanged_after_the_relocated_layout(
     make_nix_tree: NixTreeMaker, make_host: HostMaker
 ) -> None:
     host = make_host(make_nix_tree("trixie"))
@@ -347,7 +348,7 @@ nix-store --version
 nix-store --check-validity $(readlink /var/lib/nix/relocated/var/nix/gcroots/{mine,nix-aurora/nix})
 [ "$(cat /var/lib/nix/relocated/var/nix/gcroots/mine)" = content ]
 """
-# The step of an import before which it dies, as step.py defines it.
+# The import is killed before this step, as step.py defines it.
 _POINTS = {
     "before cloning": "run.stage",
     "while cloning": "clone.clone:20",
@@ -388,7 +389,7 @@ def test_killed_import_is_finished_by_the_next(upgraded: Store, point: str) -> N
 
 
 def test_damaged_program_is_replaced(upgraded: Store) -> None:
-    """The loader of the last import cannot be used, so the package's own replaces it."""
+    """Replace the loader of the last import, which cannot be used, by the package's own."""
     upgraded.scratch.run(_RESTORE)
     upgraded.run_import()
     done = upgraded.scratch.run(

@@ -1,4 +1,4 @@
-"""Test nix-root with kills at system calls that are spread over its run: each boot is whole."""
+"""Test nix-root with kills at system calls throughout its run: each boot must complete."""
 
 import random
 import re
@@ -45,7 +45,8 @@ def kind(request: pytest.FixtureRequest) -> str:
 def calls(host: Host, kind: str) -> list[tuple[str, int]]:
     """Return the system calls of an undisturbed run: each name, with its number among those.
 
-    They begin with its first access to a file of its own, since it does nothing before that.
+    They begin with the first access to a file of its own, since nix-root changes nothing before
+    that.
     """
     _KINDS[kind](host)
     trace_nix_root(host, f"-o {_TRACE}")

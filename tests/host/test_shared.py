@@ -41,8 +41,8 @@ with open("/run/ostree-booted", "wb") as file: # as ostree-prepare-root writes i
     file.write(key + bytes(-len(key) % 8) + value + b"\\0(tt)\\x1a")
 END
 """
-# In bytes: the growth of the file system through an import, and the size of its store. The space
-# that Nix reserves for a full disk does not count.
+# This prints, in bytes, the growth of the file system through an import, and the size of its store.
+# The space that Nix reserves for a full disk does not count.
 _MEASURE = f"""
 used() {{
     local size blocks free
@@ -71,7 +71,7 @@ def host(make_nix_tree: NixTreeMaker, tmp_path: Path) -> Iterator[Scratch]:
 
 
 def _import(host: Scratch) -> float:
-    """Import; return the used disk space as a part of the closure's size."""
+    """Import; return the growth of the used space as a fraction of the closure's size."""
     added, size = host.run(_MEASURE).stdout.split()[-2:]
     check_clean(host.run(WHOLE))
     print(f"{added} of {size}")
@@ -103,7 +103,7 @@ def test_files_that_differ_in_the_deployment_come_from_usr(host: Scratch, damage
 
 
 def test_purge_leaves_nothing(host: Scratch) -> None:
-    """The directory was opened before, so its listing does not show what purge sets aside."""
+    """On btrfs, the listing of a directory that purge opened earlier lacks the entries it adds."""
     _import(host)
     host.run("nix-aurora purge --yes")
     assert host.run(f"ls --almost-all {_DISK}/var/nix").stdout == ""

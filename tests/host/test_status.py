@@ -65,7 +65,7 @@ def test_status_is_readable_without_a_terminal_and_quick(nix_host: Host) -> None
     assert "which /usr/bin/nix and the daemon run" in text
     start = time.monotonic()
     nix_host.run("nix-aurora status")
-    assert time.monotonic() - start < 3  # it takes 0.15 s on an idle machine
+    assert time.monotonic() - start < 3  # status takes 0.15 s on an idle machine
 
 
 def test_administrators_nix_differs_from_ours(nix_tree: Tree, make_host: HostMaker) -> None:

@@ -1,4 +1,4 @@
-"""Test newer packages, older ones, none, and the state that stays through all of it."""
+"""Test upgrades, downgrades and removals of the package, and the state that stays each time."""
 
 import re
 
@@ -11,7 +11,7 @@ _OLDER, _NEWER = "2.26.3", "2.34.8"
 
 
 def _imported(host: Host) -> str:
-    """Return how many store paths this boot's import has unpacked, as "N of M"; "" without one."""
+    """Return how many store paths this boot's import unpacked, as "N of M", or ""."""
     said = re.findall(r": (\d+ of \d+) store paths", host.journal("nix-setup.service"))
     return "".join(said)
 
@@ -27,7 +27,7 @@ def _running(host: Host) -> str:
 
 
 def _follows(host: Host, expected: str) -> None:
-    """Fail unless everything is of the packaged version, and whole."""
+    """Fail unless everything has the packaged version and is complete."""
     check_whole(host)
     assert version(host) == expected
     assert expected in _running(host)
@@ -49,7 +49,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert _generations(host)[0] == first[0]
     assert len(_generations(host)) == len(first) + 1
 
-    # An upgrade and a rollback keep everything.
+    # An upgrade and a rollback keep all paths.
     host.reboot(older)
     assert _imported(host) == "0 of 65"
     _follows(host, _OLDER)
@@ -57,7 +57,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert _imported(host) == "0 of 64"
     _follows(host, _NEWER)
 
-    # The older one is collected, except the paths that a user has rooted.
+    # The older Nix is collected, except for the paths that a user has rooted.
     kept = host.run_as(
         "tester",
         """
@@ -72,7 +72,7 @@ def test_upgrade_collect_and_roll_back(make_nix_tree: NixTreeMaker, make_host: H
     assert len(_generations(host)) == 1
     check_whole(host)
 
-    # A rollback imports it again, and only the missing paths.
+    # A rollback imports the older Nix again, and unpacks only the missing paths.
     host.reboot(older)
     assert _imported(host) == f"{65 - len(kept)} of 65"
     assert len(kept) in range(1, 10)

@@ -10,7 +10,8 @@ from tests.harness.nspawn import Host
 from tests.host.expressions import ADD_BASH, copy_expressions
 
 _SHELLS = ["bash", "zsh", "fish"]
-_SANDBOX = "bin build dev etc nix proc tmp"  # only these top directories, and no others of the host
+# The sandbox has only these top directories, and no others of the host.
+_SANDBOX = "bin build dev etc nix proc tmp"
 _PEOPLE = ("tester", "other")
 
 
@@ -138,7 +139,7 @@ def test_local_cache_is_used(host: Host) -> None:
     nix store delete {path}
     [ ! -e {path} ]""")
     try:
-        # nix build contacts no cache by default if it sees no network.
+        # By default, nix build contacts no cache if it sees no network.
         result = host.run_as("tester", f"{_build('cached')} --option substitute true")
         assert "copying path" in result.stderr
         assert "building" not in result.stderr
@@ -196,7 +197,7 @@ def test_forbidden_actions_of_a_user_fail(host: Host, attempt: str) -> None:
 
 def test_only_root_is_trusted(host: Host) -> None:
     assert host.run("nix config show trusted-users").stdout == "root\n"
-    for person in _PEOPLE:  # the first is in wheel
+    for person in _PEOPLE:  # the first person is in wheel
         assert '"trusted":false' in host.run_as(person, "nix store info --json").stdout
 
 

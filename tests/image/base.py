@@ -11,9 +11,9 @@ from tests.harness.tree import Tree, atomic_tree
 
 RELEASE = 44  # Fedora's release
 _AURORA = Path(__file__).parent / "aurora"
-# systemd-sysusers must know Fedora's users. Debian's users come from a package's script, so they
-# are declared as they are. rpm's plugin that creates namespaces, which a build in a container must
-# not use, is a separate package in Fedora.
+# systemd-sysusers must know Fedora's users. Debian creates its users in a package's script, so this
+# declares the existing ones. The plugin of rpm that creates namespaces must not run in a build in a
+# container; in Fedora it is a separate package.
 _SCRIPT = """
 rpm --install --nosignature /run/release.rpm
 rm /usr/lib/rpm/macros.d/macros.transaction_unshare
@@ -36,7 +36,7 @@ def base_tree(directory: Path, authority: Path) -> Tree:
     """
     tree = atomic_tree(extra=(MORE,))
     directory.mkdir()
-    directory.chmod(0o755)  # this also becomes the root directory
+    directory.chmod(0o755)  # this also becomes the mode of the root directory
     with (
         TemporaryDirectory() as place,
         Scratch(tree.layers, upper=directory) as scratch,

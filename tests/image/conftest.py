@@ -19,7 +19,8 @@ from tests.rpm.builder import TOP, build_py
 
 BASE = "localhost/base"
 TAG = "aurora-nix"  # the tag in the README
-# The sources of the package: an image of the packages, a COPR project, a repository of one's own.
+# The package has these sources: an image of the packages, a COPR project, a repository of one's
+# own.
 _COMMANDS = {
     "image" if "PACKAGES=" in line else "own" if "SOURCE=https:" in line else "copr": line
     for page in ("README.md", "docs/building.md")
@@ -53,7 +54,7 @@ def repository(
 
 @pytest.fixture(scope="session")
 def authority() -> trustme.CA:
-    """Return the authority that signed the certificate of all hosts that builds reach."""
+    """Return the authority that signs the certificate of all hosts that builds reach."""
     return trustme.CA()
 
 
@@ -78,7 +79,7 @@ def site(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def podman(
     base: Tree, site: Path, authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Podman]:
-    """Yield podman with the base image, and a COPR; it is offline otherwise."""
+    """Yield podman with the base image and a COPR project, and no other network."""
     place = tmp_path_factory.mktemp("podman")
     hosts = (HUB, RESULTS, OWN)
     authority.issue_cert(*hosts).private_key_and_cert_chain_pem.write_to_path(

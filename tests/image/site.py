@@ -12,7 +12,7 @@ from tests.image.base import RELEASE
 HUB = "copr.fedorainfracloud.org"
 RESULTS = f"download.{HUB}"
 OWN = "example.org"
-PROJECT = "you/nix-aurora"  # the project in the README
+PROJECT = "you/nix-aurora"  # the project that the README names
 _CHROOT = f"fedora-{RELEASE}"
 
 

@@ -21,9 +21,9 @@ from tests.whole import add_program, check_whole
 
 each_source = pytest.mark.parametrize("source", SOURCES)
 
-# The place of a repository's file in dnf5, and of its record that the repository is disabled. The
-# image of the packages contains the policy module; from a repository it comes only if there is a
-# policy.
+# This is the place of a repository's file in dnf5, and of its record that the repository is
+# disabled. The image of the packages contains the policy module; a repository installs it only if
+# the base has a policy.
 _OF_THE_SOURCE = {
     "copr": {"/etc/yum.repos.d/_copr:copr.fedorainfracloud.org:you:nix-aurora.repo"},
     "own": {
@@ -36,8 +36,8 @@ _OF_THE_SOURCE = {
         "/usr/share/selinux/packages/targeted/nix-aurora.cil",
     },
 }
-# dnf5's record of installed packages, the copies that systemd-sysusers makes, files that podman and
-# systemd's own tmpfiles.d know, and directories of Fedora's package filesystem.
+# These are dnf5's record of installed packages, the copies that systemd-sysusers makes, files that
+# podman and systemd's own tmpfiles.d know, and directories of Fedora's package filesystem.
 _ADDED = re.compile(
     r"/usr/lib/sysimage/libdnf5(/.*)?|/etc/(passwd|group|shadow|gshadow)-"
     r"|/run/systemd(/resolve(/stub-resolv\.conf)?)?|/var/(cache|lib|log)|/usr/share/man/man[158]"
@@ -58,7 +58,7 @@ _WANTS = {
     "/etc/systemd/system/multi-user.target.wants/nix-setup.service",
     "/etc/systemd/system/sockets.target.wants/nix-daemon.socket",
 }
-# The changes that ostree makes to an image: /var is empty, and all times are equal.
+# ostree changes an image in this way: /var is empty, and all times are equal.
 _DEPLOY = "find /var -mindepth 1 -delete; touch -d @0 /usr"
 
 
@@ -82,7 +82,7 @@ def test_base_image_passes_the_lint(podman: Podman) -> None:
 def test_image_adds_only_the_package_and_its_requirements(
     source: str, image: ImageMaker, podman: Podman
 ) -> None:
-    """Nothing remains that dnf would leave behind."""
+    """Check that dnf leaves nothing else behind."""
     before, after = entries(podman.root(BASE)), entries(image(source))
     with Scratch(image(source)) as scratch:
         owned = set(scratch.run("rpm --query --list nix-aurora").stdout.splitlines())
@@ -133,7 +133,7 @@ def test_units_are_enabled_by_the_preset(source: str, image: ImageMaker) -> None
             ("nix-daemon.service", "nix-database-backup.timer", "nix-database-backup.service"),
             "static",
         ),
-        # Only an administrator has garbage collected.
+        # Garbage is collected only if an administrator enables it.
         "nix-gc.timer": "disabled",
         **dict.fromkeys(("nix-gc.service", "nix-gc-full.timer", "nix-gc-full.service"), "static"),
     }
@@ -148,7 +148,7 @@ def test_no_repository_of_ours_stays_enabled(source: str, image: ImageMaker) -> 
 
 
 def test_failed_lint_ends_the_build(podman: Podman, project: Path, tmp_path: Path) -> None:
-    """dnf's leftovers make it fail; its message names them."""
+    """Let the lint fail because of dnf's leftovers, which its message names."""
     text = (TOP / "examples/Containerfile").read_text()
     left = re.sub(r"^ *rm -rf /var/cache/.*$", "    true", text, flags=re.MULTILINE)
     assert left != text
@@ -166,7 +166,7 @@ def test_failed_lint_ends_the_build(podman: Podman, project: Path, tmp_path: Pat
 
 
 def test_host_of_the_image_works(image: ImageMaker, tmp_path: Path) -> None:
-    """Boot it, and let its users build and install."""
+    """Boot the image's host, and let its users build and install."""
     deployed = Tree((image("image"),)).changed(tmp_path / "deployed", _DEPLOY)
     with Host(fit_for_sample(deployed, tmp_path / "settings"), tmp_path / "host") as host:
         assert host.read("/run/nix-aurora/layout") == "mount\n"

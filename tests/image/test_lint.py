@@ -1,4 +1,4 @@
-"""Test that the stand-in for bootc finds faults as bootc does: each of its rules is broken once."""
+"""Test that the replacement for bootc finds the same faults: each rule has a broken example."""
 
 import subprocess
 import sys
@@ -8,7 +8,7 @@ import pytest
 
 from tests.harness import bootc_lint
 
-# Small root directories, like those of bootc's own tests: lints.rs passing_fixture().
+# These are small root directories, like those of bootc's own tests: lints.rs passing_fixture().
 _SOUND = """
 mkdir -p dev proc sys run tmp var/lib boot sysroot etc usr/lib/{ostree,sysusers.d,tmpfiles.d}
 mkdir -p usr/lib/modules/6.1
@@ -102,7 +102,7 @@ def test_sound_root_has_no_faults(root: Path) -> None:
 
 
 def test_leftovers_of_podman_hide_no_fault(root: Path) -> None:
-    """They hide nothing."""
+    """Only podman's own file in /run is ignored, not the directories and other files there."""
     script = "mkdir -p run/systemd/resolve; touch run/systemd/resolve/{stub-resolv.conf,other}"
     subprocess.run(["bash", "-euc", script], cwd=root, check=True)
     found = _run(root).stdout
@@ -111,8 +111,8 @@ def test_leftovers_of_podman_hide_no_fault(root: Path) -> None:
     ]
 
 
-def test_unknown_words_do_not_pass_for_a_check() -> None:
-    """They must not pass for a check."""
+def test_unknown_words_are_refused() -> None:
+    """An unknown command line must fail, so that it cannot pass as a check."""
     for words in (["container"], ["container", "lint", "--skip=utf8"], ["upgrade"], ["status"]):
         program = [sys.executable, bootc_lint.__file__, *words]
         assert subprocess.run(program, capture_output=True, check=False).returncode == 2

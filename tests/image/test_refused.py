@@ -95,8 +95,8 @@ def change_and_describe(copy: Path) -> None:
     describe_anew(copy)
 
 
-# Changes of a repository, with dnf5's message. A change gets the repository, somebody else's, and
-# the package before it was signed.
+# Each entry changes a repository, and has dnf5's message. A change gets the repository, one that
+# another key signed, and the package before it was signed.
 _METADATA: dict[str, tuple[Change, str]] = {
     "a package changed": (
         lambda copy, *_: flip(rpm(copy)),
@@ -140,7 +140,7 @@ _PACKAGES: dict[str, tuple[Change, str]] = {
 
 
 def leave_metadata_unsigned(copy: Path) -> None:
-    """Do as COPR does: only the package itself stays signed."""
+    """Leave the metadata unsigned, as COPR does: only the package is signed."""
     definition = copy / REPO_FILE
     definition.write_text(definition.read_text().replace("repo_gpgcheck=1", "repo_gpgcheck=0"))
 

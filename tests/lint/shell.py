@@ -1,4 +1,4 @@
-"""The project's shell files as linters and hosts see them: rendered, with their dialect."""
+"""The project's shell files as linters and hosts see them: rendered, and with their dialect."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from nix_aurora.run import run
 from tests.closures import CACERT, MANUAL, NIX
 
 TOP = Path(__file__).resolve().parents[2]
-# The scripts here run on a host; the others run where the project is built.
+# The scripts below these directories run on a host; all others run where the project is built.
 _HOST = ("payload/", "payload-nixd/", "scriptlets/")
 _SHEBANG = re.compile(r"#!\s*(?:/usr/bin/env\s+)?(?:\S*/)?(bash|sh)\b")
 _SOURCED = re.compile(r"^ *\. (/\S+)$", re.MULTILINE)
@@ -58,7 +58,7 @@ def tool(name: str) -> str:
     """Return the path of a linter: the one beside our python, else the one in PATH."""
     beside = Path(sys.executable).with_name(name)
     found = str(beside) if beside.exists() else shutil.which(name)
-    # a missing tool is a failure, on CI and elsewhere: a skipped check has not passed
+    # A missing tool is a failure, on CI and elsewhere: a skipped check has not passed.
     if found is None:
         raise FileNotFoundError(f"{name}: expected it to be installed, got nothing: make setup")
     return found
@@ -182,7 +182,7 @@ def _commands(tree: object, dialect: str) -> Iterator[str]:
 
 
 def _called(words: list[str | None], dialect: str) -> Iterator[str]:
-    """Yield what a simple command runs; None is a word that is known only at run time."""
+    """Yield the programs that a simple command runs; None is a word known only at run time."""
     while words and words[0] in _PREFIXES:
         yield words[0] or ""
         del words[0]

@@ -1,4 +1,4 @@
-"""Test that check.yml runs the same as "make check": each tier in a separate job."""
+"""Test that check.yml runs the same as "make check": each tier is a separate job."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from tests.lint.shell import TOP
 from tests.lint.workflows import MAKE, load, make_calls
 
 _ONE_MAKE = re.compile(r"(?:sudo (?:\w+=\S+ )*)?make [^|;&\n]*")
-# Steps of check.yml that prepare GitHub's machine; all others run make.
+# These steps of check.yml prepare GitHub's machine; all others run make.
 _PREPARATIONS = {
     "Let users create namespaces",
     "Let QEMU use KVM",

@@ -12,11 +12,11 @@ from tests.lint.shell import TOP, project_files
 
 _OURS = frozenset({"accept", "bench", "nix_aurora", "nix_aurora_host", "sample", "tests"})
 _BUILDER = ("build.py", "nix_aurora/", "sample/", "bench/", "accept/")
-# Only the program in the wheel is used.
+# The builder uses only the program in this wheel.
 _RUN_BY_BUILDER = frozenset({"createrepo_c"})
-# Programs that tests run on a host import these, from the host's own packages.
+# Programs that tests run on a host import these modules from the host's own packages.
 _ON_HOST = frozenset({"gi", "xdg"})
-# Plugins of pytest, stubs for mypy, and programs that the tests run.
+# These are plugins of pytest, stubs for mypy, and programs that the tests run.
 _NOT_IMPORTED = frozenset(
     {
         *(
@@ -117,6 +117,6 @@ def test_tox_takes_the_dependencies_from_the_project() -> None:
 
 
 def test_every_form_of_import_is_found() -> None:
-    """The tests above depend on this."""
+    """The tests above depend on this parser."""
     text = "import a.b, c\nfrom d.e import f\nfrom . import g\ndef h():\n    import i\n"
     assert _imports(text) == {"a", "c", "d", "i"}

@@ -9,9 +9,10 @@ from ruamel.yaml import YAML
 
 from tests.lint.shell import TOP
 
-# The keys that https://schema.blue-build.org/recipe-v1.json has for a recipe and for the modules in
-# ours, as github.com/blue-build/cli has it at commit 4184afad5e3c: test-files/schema/recipe-v1.json
-# and modules/{containerfile,signing}-v1.json. No other key is allowed.
+# https://schema.blue-build.org/recipe-v1.json has these keys for a recipe and for the modules in
+# ours, in the version of github.com/blue-build/cli at commit 4184afad5e3c:
+# test-files/schema/recipe-v1.json and modules/{containerfile,signing}-v1.json. No other key is
+# allowed.
 _RECIPE = {
     **dict.fromkeys(("name", "description", "base-image", "image-version", "modules"), True),
     **dict.fromkeys(("alt-tags", "blue-build-tag", "cosign-version", "nushell-version"), False),
@@ -37,7 +38,7 @@ def _wrong_keys(found: dict[str, Any], known: dict[str, bool], place: str) -> li
 
 
 def _faults(recipe: dict[str, Any]) -> list[str]:
-    """Return what the schema does not allow in a recipe."""
+    """Return the parts of a recipe that the schema does not allow."""
     faults = _wrong_keys(recipe, _RECIPE, "recipe")
     faults += [key for key in _STRINGS if not isinstance(recipe.get(key), str)]
     for module in recipe.get("modules", ()):
@@ -76,12 +77,12 @@ def test_faulty_recipe_is_found(change: Callable[[Any], Any], fault: str) -> Non
 
 
 def test_recipe_does_the_same_as_the_containerfile() -> None:
-    """So the tests of a host of one also apply to the other."""
+    """Both have the same effect, so the tests of the Containerfile also cover the recipe."""
     containerfile = (TOP / "examples/Containerfile").read_text()
     packages, base = re.findall(r"^ARG (?:PACKAGES|BASE)=(\S+)$", containerfile, re.MULTILINE)
     recipe = _recipe()
     assert f"{recipe['base-image']}:{recipe['image-version']}" == base
     runs = [line for line in _instructions(containerfile) if line.startswith("RUN ")]
     snippets = [line for text in recipe["modules"][0]["snippets"] for line in _instructions(text)]
-    # The Containerfile ends with this: without leftovers, and with the lint.
+    # The last line of the Containerfile removes leftovers and runs the lint.
     assert snippets == [line.replace("from=packages,", f"from={packages},") for line in runs[:-1]]

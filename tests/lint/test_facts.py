@@ -7,7 +7,7 @@ import pytest
 from nix_aurora.package.lists import read_fedora_packages, read_units
 from tests.lint.shell import TOP, project_files
 
-# The installed files and their generators. Tests and pages may repeat facts.
+# These are the installed files and their generators. Tests and pages may repeat facts.
 _SOURCES = ("payload/", "payload-nixd/", "scriptlets/", "nix_aurora/", "sample/", "tools/")
 _SPEC = "nix-aurora.spec.in"
 _LISTS = "payload/usr/lib/nix-aurora"
@@ -24,7 +24,7 @@ def _texts(*leave_out: str) -> dict[str, str]:
 
 
 def _lists(text: str, names: list[str]) -> list[str]:
-    """Return those of ``names`` that are close to each other in the text, in any kind of list."""
+    """Return the ``names`` that are close to each other in the text, in any kind of list."""
     word = "|".join(re.escape(name) for name in names)
     run = rf"""(?<![\w.-])(?:{word})(?:['",\s\\(){{}}]+(?:\w+ )?(?:{word})){{2,}}(?![\w.-])"""
     return re.findall(run, text)
@@ -49,7 +49,7 @@ def test_fedora_packages_are_listed_once() -> None:
 
 
 def test_build_users_are_numbered_once() -> None:
-    """Their number and their ids are in sysusers.d, which bash and Python read."""
+    """sysusers.d has the number of build users and their ids, and bash and Python read it."""
     fact = re.compile(r"nixbld\d|61120|61121|seq 32\b|range\(1, 33\)")
     found = {name for name, text in _texts().items() if fact.search(text)}
     assert found == {"payload/usr/lib/sysusers.d/nix-aurora.conf.in"}
@@ -68,9 +68,9 @@ def test_default_profile_is_named_once() -> None:
 
 
 def test_places_of_the_relocated_layout_are_named_once() -> None:
-    """Its mount unit repeats two of them, which tests/unit/host/test_layouts.py compares.
+    """The layout's mount unit repeats two of them; tests/unit/host/test_layouts.py compares them.
 
-    tmpfiles.d has one, for leftovers of older packages.
+    tmpfiles.d has one place, for leftovers of older packages.
     """
     fact = re.compile(r"^[^#\n]*(/run/nix/store|/var/lib/nix/relocated|nix-relocated)", re.M)
     unit = "payload/usr/lib/systemd/system/run-nix-store.mount"
@@ -103,6 +103,6 @@ def test_apt_is_asked_for_its_mirror_in_one_place() -> None:
     ],
 )
 def test_second_list_is_found(text: str) -> None:
-    """The tests above depend on this."""
+    """The tests above depend on this parser."""
     assert _lists(text, ["a.service", "b.mount", "c.socket"])
     assert not _lists("a.service, then b.mount", ["a.service", "b.mount", "c.socket"])

@@ -55,7 +55,7 @@ def test_each_module_with_checks_is_in_the_ordered_list() -> None:
 
 @pytest.mark.parametrize("path", _checks(), ids=lambda path: path.stem)
 def test_each_declared_kind_is_found_by_its_module(path: Path) -> None:
-    """A call of found() names it, or one of two, in its first argument."""
+    """Find the kind, or one of two kinds, in the first argument of a call of found()."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
     declared = {

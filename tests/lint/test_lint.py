@@ -15,7 +15,7 @@ _COLUMNS = 100
 _PAYLOAD = TOP / "payload"
 _PROGRAMS = ("payload/", "payload-nixd/", ".ci/", "build.py")
 _SHFMT = ("-i", "4", "-ci", "-bn")
-# POSIX.1-2024, section 2.15, and the utilities that are built into every /bin/sh.
+# These are from POSIX.1-2024, section 2.15, and the utilities that every /bin/sh has built in.
 _POSIX_BUILTINS = frozenset(
     (
         *(":", ".", "[", "alias", "break", "cd", "command", "continue", "echo", "eval", "exec"),
@@ -59,7 +59,7 @@ def test_shfmt(path: str) -> None:
 
 
 @every_shell_file
-def test_lines(path: str) -> None:
+def test_lines_are_short_and_have_no_tabs(path: str) -> None:
     for number, line in enumerate((TOP / path).read_text().splitlines(), start=1):
         assert len(line) <= _COLUMNS, f"{path}:{number}"
         assert "\t" not in line, f"{path}:{number}"
@@ -71,7 +71,7 @@ def test_mandoc(path: Path) -> None:
 
 
 def test_programs_are_executable() -> None:
-    """The package has them with the mode that they have here."""
+    """The package installs programs with the mode that they have here."""
     for name in project_files():
         path = TOP / name
         if not path.is_symlink() and name.startswith(_PROGRAMS):
@@ -85,7 +85,7 @@ def test_scripts_stop_at_failures() -> None:
         for path in host_paths()
         if (script := load(path)).text.startswith("#!") and not _STRICT.search(script.text)
     }
-    # It only assigns, tests and execs, so nothing in it can fail halfway.
+    # The wrapper only assigns, tests and execs, so no command in it can fail halfway.
     assert without <= {"payload/usr/bin/nix.in"}
 
 
@@ -127,7 +127,7 @@ def _builtins(dialect: str) -> frozenset[str]:
 
 
 def test_every_form_of_command_is_found() -> None:
-    """The two tests above depend on this."""
+    """The two tests above depend on this parser."""
     text = """\
 f() { a | b; }
 x=$(c <(d)) e && ! g || { h; }

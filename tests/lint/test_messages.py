@@ -23,13 +23,13 @@ _ERRORS = frozenset(
         *("ToolError", "PublishError", "BuildError", "CommandError"),
     }
 )
-# "cannot build the package: rpmbuild: …". Where a value is wrong, the option, the variable or the
-# file that has it comes first: "--arch: expected X, got Y".
+# The usual form is "cannot build the package: rpmbuild: …". If a value is wrong, the message begins
+# with the option, variable or file that contains it: "--arch: expected X, got Y".
 _CANNOT = re.compile(r"cannot (?:[a-z]+ .+|\{\}: .+)")
 _SUBJECT = r"(?:--[a-z0-9]+|[A-Z][A-Z_]+|[a-z]+\.toml|pins update|release \{\}|\{\})"
 _EXPECTED = re.compile(rf"{_SUBJECT}: (?:.+: )?(?:(?:expected .+|\{{\}}), .*\bgot\b.*|\{{\}})")
-# What a hint starts with. The builder's may be an option of build.py, or a sentence for somebody
-# who has to find something out.
+# A hint begins with one of these. The builder's hint may also be an option of build.py, or a
+# sentence for a person who has to investigate.
 _SENTENCE = re.compile(
     r"--|check |save the text |find out who |try again later|a release that is new may not be |"
     r"the file was replaced, |download the installer again|XDG_CACHE_HOME=|\[tarball\] in |\{\}"
@@ -88,7 +88,7 @@ def _all() -> Iterator[tuple[str, Message]]:
 
 
 def _faults(message: Message) -> list[str]:
-    """Return what is wrong with a message, an empty list if nothing is."""
+    """Return the faults of a message; the list is empty if there are none."""
     faults = []
     if not (_CANNOT.fullmatch(message.text) or _EXPECTED.fullmatch(message.text)):
         faults.append(f"{message.place}: does not say first what failed: {message.text}")
@@ -107,7 +107,7 @@ def test_messages_have_the_form() -> None:
 
 
 def test_messages_are_found() -> None:
-    """A collector that finds nothing would pass the test above."""
+    """Check the collector: if it found nothing, the test above would pass."""
     modules = {module for module, _ in _all()}
     assert {*(f"commands/{name}" for name in ("purge", "mount", "recover", "relabel"))} <= modules
     assert {"closure/unpack", "release/network", "run"} <= modules

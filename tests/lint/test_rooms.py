@@ -1,4 +1,4 @@
-"""Test the rooms by their imports: each uses only those before it, and there is no cycle."""
+"""Test the folders ("rooms") by their imports: each uses only earlier ones, without cycles."""
 
 import ast
 from collections.abc import Iterator, Mapping
@@ -13,12 +13,12 @@ from tests.lint.shell import TOP
 
 _LINES = 250  # lines of a module
 _LINES_OF_FUNCTION = 50
-_BASE = ""  # the room of modules beside the rooms
+_BASE = ""  # the room of modules that are in no folder
 
 
 @dataclass(frozen=True)
 class Package:
-    """A package with its rooms, in the order in which data passes them; cli is a room by itself."""
+    """A package with its rooms, in the order in which data passes through them; cli is one room."""
 
     folder: Path
     rooms: tuple[str, ...]
@@ -105,7 +105,7 @@ def _commands(package: Package) -> set[str]:
 
 @each_package
 def test_commands_do_not_import_each_other(package: Package) -> None:
-    """Code that two of them share has a module of its own."""
+    """Code that two commands share is in a separate module."""
     graph, commands = package.graph(), _commands(package)
     assert len(commands) >= 7
     assert commands <= graph.keys()
@@ -129,7 +129,7 @@ def test_every_folder_is_a_room_with_a_docstring(package: Package) -> None:
         assert text is not None, name
         assert "\nIn: " in text, name
         assert "\nOut: " in text, name
-        assert len(tree.body) == 1, f"{name}: an import of it must not import anything else"
+        assert len(tree.body) == 1, f"{name}: importing it must not import other modules"
 
 
 def _functions(tree: ast.AST) -> Iterator[ast.FunctionDef]:
@@ -151,7 +151,7 @@ def test_modules_and_functions_are_short(package: Package) -> None:
 
 
 def test_every_form_of_import_is_found() -> None:
-    """The tests above depend on this."""
+    """The tests above depend on this parser."""
     assert {"errors", "store.hashes"} <= BUILDER.graph()["store.reginfo"]
     assert {"paths", "database.nar"} <= HOST.graph()["importer.stage"]
     text = "def f():\n    from nix_aurora.store import nar\nimport nix_aurora.closure.stage\n"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.lint.shell import TOP
 
-# Rows that a distribution does not have. An unnecessary entry fails, so that the list only gets
+# These rows are not in a distribution. An unnecessary entry fails, so that the list only gets
 # shorter.
 MISSING = {
     "ubuntu": frozenset[str](),

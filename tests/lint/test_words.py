@@ -1,4 +1,4 @@
-"""Test the words of docstrings that ruff's D401 takes for imperative, but that say too little."""
+"""Test that docstrings avoid imperative verbs that ruff's D401 accepts, but that say too little."""
 
 import ast
 

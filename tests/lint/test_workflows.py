@@ -14,7 +14,8 @@ from tests.lint.workflows import WORKFLOWS, load, make_calls
 
 _PINNED = re.compile(r"uses: (\./\.github/workflows/\S+|\S+@[0-9a-f]{40} # v[0-9]+(\.[0-9]+)*)")
 
-# Stand-ins: they record what GitHub would do, and the pins are those of the directory.
+# These programs replace gh and make: one records the calls, the other uses the pins of the
+# directory.
 _GH = """\
 #!/bin/sh
 echo "$*" >>"$HOME/gh"
@@ -65,7 +66,7 @@ def test_targets_of_make_exist(path: Path) -> None:
 
 @each_workflow
 def test_actions_are_pinned(path: Path) -> None:
-    """A tag can be moved."""
+    """Pin actions by commit, since a tag can be moved."""
     uses = [line.strip(" -") for line in path.read_text().splitlines() if "uses:" in line]
     assert uses
     for line in uses:
@@ -74,7 +75,7 @@ def test_actions_are_pinned(path: Path) -> None:
 
 @each_workflow
 def test_permissions_and_times_are_limited(path: Path) -> None:
-    """Jobs may only read unless they say more, end after a time, and run one at a time."""
+    """Jobs may only read unless they declare more, have a time limit, and run one at a time."""
     workflow = load(path)
     assert workflow["permissions"] == {"contents": "read"}
     assert workflow["concurrency"]["group"]
@@ -162,7 +163,7 @@ def test_update_proposes_each_release_once(tmp_path: Path) -> None:
     ]
     body = clone.body()
     assert body.startswith("Measured by update.yml.")
-    # It is unknown on which Nix that release is based.
+    # The Nix version that this release is based on is unknown.
     assert "\n- GHSA-jm6c-h95p-6qhj may apply to Determinate Nix 9.9.9, " in body
 
 

@@ -21,10 +21,11 @@ from tests.lint.shell import TOP
 
 Host = TypeVar("Host", Deployment, Machine)
 
-# Checks that no run can show here, and checks that a run shows only on request.
+# No run shows the first checks here; a run shows the others only on request.
 ELSEWHERE = frozenset({"labels", "denials", "rpm-ostree", "bootc", "upgrade"})
 UNASKED = frozenset({"network", "collect", "reboot", "rollback", "back"})
-# Everything in a user's home and the temporary directories, and the generation of the profile.
+# This prints all files of the script in homes and temporary directories, and the generation of the
+# profile.
 _TRACES = """
 find /tmp /var/home /run/user -name '*accept*'
 find /var/home/tester -path '*/.cache' -prune -o -print | sort
@@ -90,7 +91,7 @@ class Guest(Generic[Host]):
 
 
 def check_green(run: Run, kind: str, not_shown: Sequence[str] = ()) -> None:
-    """Fail unless all checks are ok except ``not_shown`` and the ones that cannot be shown here."""
+    """Fail unless all checks are ok except for ``not_shown`` and those that no run shows here."""
     assert run.named(Result.FAILED) == set()
     assert run.named(Result.NOT_SHOWN) == {*ELSEWHERE, *UNASKED, *not_shown}
     assert set(run.checks) == set(PROMISES)
@@ -99,7 +100,7 @@ def check_green(run: Run, kind: str, not_shown: Sequence[str] = ()) -> None:
 
 
 def judge_selinux(host: System) -> tuple[Outcome, Outcome]:
-    """Return the script's verdicts about labels and denials, for a host that ssh does not reach."""
+    """Return the script's outcomes for labels and denials, for a host that ssh does not reach."""
 
     def seen(name: str) -> Records:
         return Records(host.run('sh -c "$SCRIPT"', env={"SCRIPT": load(name)}, check=False).stdout)

@@ -18,17 +18,17 @@ from tests.packages import PackageMaker, fit_for_sample
 
 
 class DiskMaker(Protocol):
-    """Make disks with all branches in their repository."""
+    """Create disks with all branches in their repository."""
 
     def __call__(self, branch: str, *, arguments: str = "") -> Path:
-        """Return the image that boots ``branch`` for the first time; made once in a session.
+        """Return the image that boots ``branch`` for the first time; a session creates it once.
 
         All its boots have the kernel's ``arguments``.
         """
 
 
 class MachineMaker(Protocol):
-    """Make machines that are off, and whose disks are removed when the test ends."""
+    """Create machines that are off, and whose disks are removed when the test ends."""
 
     def __call__(self, branch: str, *, disks: Sequence[Path] = (), arguments: str = "") -> Machine:
         """Return a new machine that boots ``branch``, always with the kernel's ``arguments``.
@@ -38,15 +38,15 @@ class MachineMaker(Protocol):
 
 
 class DeploymentMaker(Protocol):
-    """Make deployments that are off, and whose disks are removed when the test ends."""
+    """Create deployments that are off, and whose disks are removed when the test ends."""
 
     def __call__(self, branch: str, *, arguments: str = "") -> Deployment:
         """Return a new host that boots ``branch``, always with the kernel's ``arguments``."""
 
 
-# The kernel arguments of every boot of a host, by the kind of root directory that it gets.
+# Each kind of root directory needs these kernel arguments in every boot of a host.
 KINDS = {"overlay": "", "binds": TAKE_BINDS}
-# Layers of a branch's tree, the topmost first, over those of its base.
+# A branch's tree has these layers, the topmost first, over those of its base.
 _LAYERS = ("settings", "rpms")
 
 
@@ -54,8 +54,8 @@ _LAYERS = ("settings", "rpms")
 def branches(package: PackageMaker, shared: Path) -> Mapping[str, Tree]:
     """Return the trees of the commits that every disk has.
 
-    ``base`` is without the package. The others have it: ``nix-forky`` and ``nix-trixie`` with the
-    suite's Nix, layered; ``nix-dir`` with forky's, with a /nix in the image.
+    ``base`` does not have the package. ``nix-forky`` and ``nix-trixie`` have the package with the
+    suite's Nix, layered; ``nix-dir`` has forky's, and a /nix in the image.
     """
     base = bootable_tree()
 

@@ -1,4 +1,4 @@
-"""Check from where an import on ostree reads the packaged store paths."""
+"""Check from which directory an import on ostree reads the packaged store paths."""
 
 from tests.harness.system import System
 

@@ -1,7 +1,7 @@
-"""Test the acceptance script over ssh: green if the promises hold, red if one is broken.
+"""Test the acceptance script over ssh: it succeeds only if all promises hold.
 
-ssh reaches a real sshd on the loopback of the guest. Checks of programs that Debian does not have
-(rpm-ostree, bootc) and of SELinux, which a container cannot have, are not shown.
+ssh reaches a real sshd on the loopback of the guest. The script does not show checks of programs
+that Debian does not have (rpm-ostree, bootc), or of SELinux, which a container cannot have.
 """
 
 import signal
@@ -50,7 +50,7 @@ END
 
 
 class Fault(NamedTuple):
-    """A promise broken on purpose: the fault, its repair, and the lines that are red."""
+    """A promise that is broken on purpose: the fault, its repair, and the checks that fail."""
 
     name: str
     script: str
@@ -189,7 +189,7 @@ def test_reboots_and_a_rollback_are_green(guest: Guest[Deployment]) -> None:
     guest.reboot()
 
     def boot_again() -> None:
-        """Act like a real machine that reboots: three times."""
+        """Boot the host again after each of three reboots, as a real machine does."""
         for _ in range(3):
             guest.host.wait_for_exit(REBOOT)
             guest.host.boot(wait=False)

@@ -20,10 +20,10 @@ for place in / /sysroot /var /boot; do
     findmnt --noheadings --raw --output FSTYPE,FSROOT --mountpoint $place
 done
 """
-# In bytes: all of the store's data, and the part that no other file shares.
+# This prints, in bytes, all of the store's data, and the part that no other file shares.
 _SHARES = "btrfs filesystem du --raw --summarize /var/lib/nix/store | tail -n 1"
-# In bytes: the growth of the file system through an import, including metadata, and the size of its
-# store. The space that Nix reserves for a full disk does not count.
+# This prints, in bytes, the growth of the file system through an import, including metadata, and
+# the size of its store. The space that Nix reserves for a full disk does not count.
 _IMPORT_ANEW = """
 used() {
     local size blocks free

@@ -10,9 +10,9 @@ from tests.ostree.sources import check_sources
 from tests.ostree.upgrades import check_upgrades
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
-# The steps of rpm-ostree's apply-live: /usr gets a writable overlay with the new files, /etc gets
-# its new files, and tmpfiles.d is applied; sysusers is not. https://github.com/coreos/rpm-ostree
-# rust/src/live.rs
+# These are the steps of rpm-ostree's apply-live: /usr gets a writable overlay with the new files,
+# /etc gets its new files, and tmpfiles.d is applied; sysusers is not.
+# https://github.com/coreos/rpm-ostree rust/src/live.rs
 _APPLY_LIVE = """
 ostree admin deploy --os=default nix-forky
 for new in /ostree/deploy/default/deploy/*.0; do
@@ -22,7 +22,7 @@ ostree admin unlock
 rpm --dbpath="$new/usr/share/rpm" -ql nix-aurora | sed -n 's|^/usr/|usr/|p' >/run/added
 tar --create --directory="$new" --no-recursion --files-from=/run/added | tar --extract --directory=/
 cp --archive --update=none "$new/usr/etc/." /etc/
-systemd-tmpfiles --create || [ $? = 65 ] # there is no build group yet, for one line of ours
+systemd-tmpfiles --create || [ $? = 65 ] # one of our lines names the group nixbld, created later
 """
 # An upgrade is a newer commit of the same branch.
 _NEWER = """

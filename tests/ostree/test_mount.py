@@ -12,9 +12,9 @@ from tests.ostree.conftest import KINDS, DiskMaker
 from tests.torture import chosen
 from tests.whole import add_program, check_session, check_whole, check_works
 
-# The acceptance script's words for each kind of root directory.
+# The acceptance script describes each kind of root directory with these words.
 _DETAILS = {"overlay": "mount: / is an overlay", "binds": "mount: / is made of binds"}
-# QEMU's network for a guest, which has no DHCP client here.
+# This configures QEMU's network for a guest, which has no DHCP client here.
 _NETWORK = """
 for device in /sys/class/net/e*; do
     ip link set "${device##*/}" up
@@ -29,7 +29,7 @@ touch /srv/later/there
 
 
 def check_everywhere(host: System, kind: str) -> None:
-    """Fail unless the system with a new root is as good as before, and has /nix."""
+    """Fail unless the system with a new root works as before, and has /nix."""
     assert host.read("/run/nix-aurora/layout") == "mount\n"
     assert host.read("/run/nix-aurora/root") == f"{kind}\n"
     host.run("[ ! -e /etc/nix-aurora.root-pending ]; [ ! -e /run/nix-root ]; [ ! -w / ]")
@@ -48,7 +48,7 @@ def check_everywhere(host: System, kind: str) -> None:
 
 
 def is_as_before(host: System) -> None:
-    """Fail unless it is the stock host in the namespace layout, and whole."""
+    """Fail unless the host has its stock root and the namespace layout, and works."""
     assert host.read("/run/nix-aurora/layout") == "namespace\n"
     host.run("[ ! -e /nix ]; ! mountpoint -q /run/nix-root; [ ! -e /run/nix-root ]")
     check_works(host)

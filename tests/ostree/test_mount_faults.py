@@ -1,4 +1,4 @@
-"""Test faults in nix-root.service on a real deployment: the boot is whole in every case."""
+"""Test faults in nix-root.service on a real deployment: each boot must complete."""
 
 from tests.nix_root import (
     KILL_WHILE_BINDING,
@@ -38,7 +38,7 @@ def test_boot_is_whole_with_any_fault(make_deployment: DeploymentMaker) -> None:
 
     mend_nix_root(host)
 
-    # After two consecutive boots that fail, no boot tries it any more.
+    # After two consecutive failed boots, no boot tries this kind again.
     host.run(_HANG)
     host.reboot(wait=False)
     hangs = "until [ $(systemctl is-active hang.service) = activating ]; do sleep 0.1; done"

@@ -52,7 +52,7 @@ def test_users_develop_and_run(host: Deployment, tmp_path: Path) -> None:
 
 
 def test_collection_deletes_paths_without_a_root(host: Deployment) -> None:
-    """A link on a disk that was mounted after the daemon started is a root, too."""
+    """Add a link on a disk that was mounted after the daemon started; it is a root, too."""
     host.run("mkdir -p /mnt/disk; mount -t tmpfs disk /mnt/disk; chown tester: /mnt/disk")
     links = ("/home/tester/result", "/mnt/disk/result")
     rooted = [build(host, f"--out-link {link}") for link in links]
@@ -66,7 +66,7 @@ def test_collection_deletes_paths_without_a_root(host: Deployment) -> None:
 
 
 def test_relocated_nix_needs_neither_nix_nor_a_private_root(host: Deployment) -> None:
-    """Check that everything from before is there again afterwards."""
+    """Switch to the relocated layout and back; everything from before then exists again."""
     rooted = build(host, "--out-link /home/tester/of-namespace")
     host.run(ASK)
     host.reboot()

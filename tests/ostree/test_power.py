@@ -1,4 +1,4 @@
-"""Test power cuts: the next boot is whole, whatever was in progress."""
+"""Test power cuts during an import: the next boot must complete."""
 
 import pytest
 

@@ -8,7 +8,7 @@ from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.test_mount import check_everywhere, is_as_before
 from tests.whole import add_program, check_profile
 
-# The line that installers write for /, with which systemd-remount-fs.service remounts it.
+# Installers write such a line for /, and systemd-remount-fs.service remounts / with it.
 _LINES = {
     "defaults": "LABEL=root / ext4 defaults 0 1",
     "btrfs": "LABEL=root / btrfs subvol=root,compress=zstd:1 0 0",
@@ -23,7 +23,7 @@ def _mount_of_root(host: Deployment) -> list[str]:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_root_keeps_its_mount(kind: str, make_deployment: DeploymentMaker) -> None:
-    """Source, type and options of the mount, and the failed units, are those of the stock host."""
+    """Compare the mount's source, type and options, and the failed units, with the stock host's."""
     host = make_deployment("nix-forky", arguments=KINDS[kind])
     host.boot(arguments=ROOT_OFF)
     stock = _mount_of_root(host)

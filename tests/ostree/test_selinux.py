@@ -44,7 +44,7 @@ _NAME = re.compile(r' name="(nix|nix-aurora|nix-root|store|daemon-socket|socket)
 _SOURCE = re.compile(r" scontext=\S+:initrc_t:")
 _PERMISSIVE = re.compile(r" scontext=[^:]+:[^:]+:([^:]+):.* permissive=1")
 _INODE = re.compile(r' dev="vda" ino=([0-9]+)')
-# The labels of / and of the /nix on which the store is mounted.
+# This prints the labels of / and of the /nix on which the store is mounted.
 _ROOT_LABELS = "unshare --mount sh -c 'umount /nix && exec stat --format=%C / /nix'"
 
 
@@ -100,7 +100,7 @@ def machine(
 def bare(
     trees: Mapping[str, Tree], commits: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Machine]:
-    """Yield a machine without the module, in its first boot, onto the root of binds."""
+    """Yield a machine without the module, in its first boot, on the root of binds."""
     place = tmp_path_factory.mktemp("bare") / "machine"
     machine = Machine(_deployed(trees, commits, "bare"), place)
     machine.open()
@@ -113,7 +113,7 @@ def bare(
 
 
 def denials(machine: Machine) -> list[str]:
-    """Return what SELinux has denied in this boot to our programs or for our files."""
+    """Return SELinux's denials in this boot that concern our programs or files."""
     lines = machine.run("journalctl --sync; journalctl -b -o cat").stdout.splitlines()
     inodes = set(machine.run("find /var/lib/nix/ -printf '%i\\n'").stdout.split())
 
@@ -142,7 +142,7 @@ def _check_labels(machine: Machine) -> None:
 
 
 def _check_enforced(machine: Machine) -> None:
-    """Fail unless the guest enforces, everything works, and nothing of ours was denied."""
+    """Fail unless the guest enforces, everything works, and SELinux denied nothing of ours."""
     assert machine.read("/sys/fs/selinux/enforce") == "1"
     check_works(machine)
     program = "ps -o label= -p $(systemctl show --property=MainPID --value nix-daemon.service)"
@@ -170,7 +170,7 @@ def test_first_boot_moves(machine: Machine) -> None:
 
 
 def test_relabel_labels_a_store_again(machine: Machine) -> None:
-    """This includes files with several names; a second run finds nothing to do."""
+    """Include files with several names; a second run finds nothing to do."""
     garbage = build(machine)
     machine.run_as("tester", "nix-collect-garbage -d")
     machine.run(f"[ ! -e /var/lib{garbage} ]; nix store optimise")
@@ -198,7 +198,7 @@ def test_relabel_labels_a_store_again(machine: Machine) -> None:
 
 
 def test_adopted_store_is_labeled_before_anything_is_started(machine: Machine) -> None:
-    """Its former labels are those of its former place, from which no service may run programs."""
+    """Adopt a store with the labels of its former place, from which no service may run programs."""
     machine.run(LEAVE)
     machine.run(f"chcon --recursive --type=user_home_t {FORMER}")
     machine.reboot(arguments=ENFORCING)
@@ -223,7 +223,7 @@ def test_namespace_layout_works_and_a_running_system_moves(machine: Machine) -> 
 
 
 def test_upgrade_onto_binds_moves(machine: Machine, trees: Mapping[str, Tree]) -> None:
-    """Binds are for kernels that do not stack an overlay on /."""
+    """Move by binds, for kernels that do not stack an overlay on /."""
     labels = {
         name: machine.run(f"stat --format=%C {name}").stdout
         for name in ("/", "/boot", "/usr", "/home")
@@ -240,14 +240,14 @@ def test_upgrade_onto_binds_moves(machine: Machine, trees: Mapping[str, Tree]) -
 
 
 def test_transient_root_moves(machine: Machine) -> None:
-    """It is on a tmpfs, whose label is not the one that services expect of /."""
+    """Move from a tmpfs, whose label is not the one that services expect of /."""
     machine.reboot(arguments=f"{ENFORCING} {TRANSIENT}")
     machine.run("[ -w / ]; [ ! -e /run/nix-aurora/root ]")
     _check_enforced(machine)
 
 
 def test_daemon_makes_its_socket_without_the_module(bare: Machine) -> None:
-    """The module cures this: systemd may not create the socket. The daemon does, and Nix works."""
+    """Without the module, systemd may not create the socket. The daemon does, and Nix works."""
     assert bare.read("/run/nix-aurora/root") == "binds\n"
     denied = denials(bare)
     pattern = r"{ create } .* scontext=\S+:init_t:\S+ tcontext=\S+:var_lib_t:\S+ tclass=sock_file"
@@ -261,7 +261,7 @@ def test_daemon_makes_its_socket_without_the_module(bare: Machine) -> None:
 
 
 def test_module_can_be_installed_after_a_boot(bare: Machine, trees: Mapping[str, Tree]) -> None:
-    """The socket that the daemon created keeps a label with which systemd may not remove it."""
+    """Start with a socket that the daemon created, whose label forbids systemd to remove it."""
     socket = f"stat --format=%C {_SOCKETS[0]}/socket"
     assert bare.run(socket).stdout.split(":")[2] == "var_lib_t"
     bare.poweroff()

@@ -1,4 +1,4 @@
-"""Test that a moved host shuts down in the same way as without the move."""
+"""Test that a moved host shuts down in the same way as a host that was not moved."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.packages import PackageMaker, fit_for_sample
 
 _BRANCH = "encrypted"
 _CRYPT = ("cryptsetup-bin", "systemd-cryptsetup")
-# A disk of the host below /var, as an administrator would add one.
+# This adds an encrypted disk below /var, as an administrator would.
 _ENCRYPT = """
 head --bytes=32 /dev/urandom >/etc/secret.key
 chmod 0600 /etc/secret.key
@@ -29,11 +29,11 @@ systemctl start systemd-cryptsetup@secret.service
 mkfs.ext4 -q /dev/mapper/secret
 systemctl start var-srv-secret.mount
 """
-# All messages of systemd-shutdown go to the console.
+# The console gets all messages of systemd-shutdown.
 _ARGUMENTS = "loglevel=7"
 
 
-# The parts of a line of the kernel's log: its author, and its text.
+# This parses a line of the kernel's log: its author, and its text.
 _SAID = re.compile(r"^\[ *[0-9.]+\] (systemd-shutdown|\(sd-\w+\))\[\d+\]: (.*?)\r*$", re.MULTILINE)
 _FAILED = re.compile(r"^\[.*FAILED.*\].*$", re.MULTILINE)
 
@@ -43,7 +43,7 @@ def machine(package: PackageMaker, tmp_path_factory: pytest.TempPathFactory) -> 
     """Yield a machine that has moved, and has mounted an encrypted disk below /var."""
     place = tmp_path_factory.mktemp("shutdown")
     layers = bootable_tree().layers
-    # A layer below those that make it a Fedora Atomic host.
+    # This layer is below those that make the tree a Fedora Atomic host.
     base = Tree((*layers[:2], debian_layers(PACKAGES, _CRYPT)[0], *layers[2:]))
     layered = layer_rpms(base, [package()], place / "rpms")
     tree = fit_for_sample(layered, place / "settings")

@@ -1,4 +1,4 @@
-"""Check status's words about upgrades on a real deployment, with origins like rpm-ostree's."""
+"""Check status's text about upgrades on a real deployment, with origins like rpm-ostree's."""
 
 import json
 import shlex
@@ -19,7 +19,7 @@ cp /run/origin "$origin"
 
 
 def check_upgrades(host: System) -> None:
-    """Fail unless status names the way of each origin, and doctor notes layered files."""
+    """Fail unless status names the upgrade of each origin, and doctor reports layered files."""
     assert _look(host, "") == ("image", "sudo rpm-ostree upgrade", False)
     from_repository = "\n[packages]\nrequested=nix-aurora;\n"
     assert _look(host, from_repository) == ("repository", "sudo rpm-ostree upgrade", False)
@@ -29,7 +29,7 @@ def check_upgrades(host: System) -> None:
 
 
 def _look(host: System, packages: str) -> tuple[str, str, bool]:
-    """Return the way, the command, and whether doctor notes that no upgrade comes by itself."""
+    """Return status's kind of upgrade, its command, and whether doctor reports layered files."""
     done = host.run(_STATUS.format(packages=shlex.quote(packages)))
     upgrades = json.loads(done.stdout)["upgrades"]
     return upgrades["way"], upgrades["command"], "[layered-files]" in done.stderr

@@ -37,7 +37,7 @@ def provides(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def anywhere() -> Iterator[Path]:
-    """Yield a directory that every user may write to; pytest's own are only for root."""
+    """Yield a directory in which every user may write; only root may enter pytest's own."""
     with TemporaryDirectory() as place:
         Path(place).chmod(0o777)
         yield Path(place)

@@ -13,7 +13,7 @@ from tests.harness.cache import cached
 
 _SUITE = "forky"
 _FILES = ("macros.systemd.in", "systemd-update-helper.in")
-# Meson's values on Fedora.
+# Meson has these values on Fedora.
 _VALUES = {
     "BINDIR": "/usr/bin",
     "BINFMT_DIR": "/usr/lib/binfmt.d",
@@ -43,7 +43,7 @@ _VALUES = {
 
 
 class _Sources(Archive):
-    """The source packages of a suite; the archive's signature is checked as for other packages."""
+    """The source packages of a suite; apt checks the archive's signature as for other packages."""
 
     def source(self, name: str, destination: Path) -> Path:
         """Return the upstream tarball of a source package, downloaded into ``destination``."""

@@ -40,7 +40,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def accepted(planted: Path) -> Built:
-    """Return the packages that are built in spite of it."""
+    """Return the packages that are built although the advisory affects the release."""
     words = ("--advisories", planted / "advisories.toml", "--accept", _ID)
     return build(planted / "out", [planted / "nix.tar.xz"], *words)
 
@@ -74,7 +74,7 @@ def test_accepted_advisory_is_in_the_description_for_the_host(
 def test_accepted_advisory_is_kept_by_a_rebuild_of_the_source_package(
     accepted: Built, tmp_path: Path
 ) -> None:
-    """COPR rebuilds it, without an advisories.toml."""
+    """Rebuild the source package as COPR does, without an advisories.toml."""
     rebuild = ("rpmbuild", "--rebuild", "--define", f"_topdir {tmp_path}", accepted.srpm)
     run([*rebuild, "--target", "x86_64-linux"])
     (rebuilt,) = tmp_path.rglob("nix-aurora-3*.x86_64.rpm")

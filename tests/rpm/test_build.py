@@ -1,4 +1,4 @@
-"""Test that a build can be repeated in the ways in which other people would do it."""
+"""Test that builds can be repeated by other people, in the ways that they would use."""
 
 import json
 import os
@@ -17,15 +17,15 @@ from nix_aurora.run import run
 from tests.rpm.builder import PACKAGED, TOP, Built, build, build_py, query, unpack
 
 _NOBODY = "65534"
-# The first bytes of a package, of which rpm reads only the kind. They contain the number of the
-# architecture that rpmbuild ran for, also in a noarch package.
+# rpm reads only the kind of package from these first bytes. They contain the number of the
+# architecture that rpmbuild ran on, also in a noarch package.
 _LEAD = 96
 
 
 def _rebuild(
     srpm: Path, home: Path, *options: str, before: Sequence[str] = (), **environment: str
 ) -> Path:
-    """Rebuild an SRPM with plain rpmbuild, without network and without anything of ours."""
+    """Rebuild an SRPM with plain rpmbuild, without network and without build.py."""
     env = [f"HOME={home}", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"]
     env += [f"{name}={value}" for name, value in environment.items()]
     command = ("env", "-i", "-C", "/", *env, "rpmbuild", "--rebuild", *options, str(srpm))
@@ -72,7 +72,7 @@ def test_second_build_is_the_same(built: Built, tarballs: dict[str, Path], tmp_p
 def test_build_for_one_architecture_has_the_same_rpm(
     built: Built, tarballs: dict[str, Path], tmp_path: Path
 ) -> None:
-    """Its SRPM differs, its RPM only in the name of its source."""
+    """Compare with a build for both: the SRPM differs, the RPM only in the name of its source."""
     single = build(tmp_path / "out", [tarballs["aarch64"]])
     assert query(single.srpm, "[%{SOURCE} ]") == "payload-aarch64.tar closure-aarch64.tar.xz "
     assert query(single.srpm, "[%{EXCLUSIVEARCH} ]") == "aarch64 "
@@ -104,7 +104,7 @@ def test_plain_rpmbuild_of_another_user_builds_the_same(built: Built, anywhere: 
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: Path) -> None:
-    """Compare it with ``out/stage`` and with its description in ``out/closure``, byte for byte."""
+    """Compare the package, byte for byte, with ``out/stage`` and ``out/closure``."""
     packaged = unpack(built.rpms[arch], tmp_path / "unpacked") / PACKAGED[1:]
     staged = built.out / "stage" / arch / "var/lib/nix/store"
     run(["diff", "--recursive", "--no-dereference", staged, packaged / "store"])
@@ -123,7 +123,7 @@ def test_the_package_has_the_staged_closure(built: Built, arch: str, tmp_path: P
 
 @pytest.mark.parametrize("arch", ["x86_64", "aarch64"])
 def test_source_package_has_the_unchanged_release(built: Built, arch: str, tmp_path: Path) -> None:
-    """It is the file of ``--source``, byte for byte; and the spec has its digest."""
+    """Compare the source with the file of ``--source``, byte for byte; the spec has its digest."""
     sources = unpack(built.srpm, tmp_path / "sources")
     described = json.loads((built.out / "closure" / arch / "closure.json").read_text())
     digest = described["source"]["sha256"]
@@ -134,10 +134,10 @@ def test_source_package_has_the_unchanged_release(built: Built, arch: str, tmp_p
 
 
 def test_tarball_other_than_the_proven_one_is_refused(built: Built, tmp_path: Path) -> None:
-    """Plain rpmbuild refuses it, and names it."""
+    """Let plain rpmbuild refuse the file, and name it."""
     sources = unpack(built.srpm, tmp_path / "sources")
     with (sources / "closure-aarch64.tar.xz").open("ab") as file:
-        file.write(b"\0" * 4)  # xz takes these for padding
+        file.write(b"\0" * 4)  # xz treats these bytes as padding
     words = ("--define", f"_topdir {tmp_path}", "--define", f"_sourcedir {sources}")
     done = subprocess.run(
         ["rpmbuild", "-bb", *words, sources / "nix-aurora.spec"],
@@ -154,7 +154,7 @@ def test_tarball_other_than_the_proven_one_is_refused(built: Built, tmp_path: Pa
 def test_number_of_processors_does_not_change_the_package(
     built: Built, tmp_path: Path, processors: int
 ) -> None:
-    """rpm compresses with as many threads as it may run at once."""
+    """rpm compresses with one thread for each processor that it may use."""
     cpus = ",".join(map(str, sorted(os.sched_getaffinity(0))[:processors]))
     result = _rebuild(built.srpm, tmp_path, before=("taskset", "--cpu-list", cpus))
     assert sha256_file(result) == sha256_file(built.rpms["x86_64"])
@@ -181,7 +181,7 @@ def test_headers_contain_nothing_of_this_machine(built: Built) -> None:
 def test_interrupted_build_leaves_no_partial_package(
     tarballs: dict[str, Path], tmp_path: Path, moment: str, number: signal.Signals
 ) -> None:
-    """The signal reaches the whole process group, as from a terminal, or only build.py."""
+    """Send the signal to the whole process group, as a terminal does, or only to build.py."""
     words: list[str | Path] = ["rpm", "--source", tarballs["x86_64"], "--out", tmp_path]
     process = subprocess.Popen(
         [sys.executable, TOP / "build.py", *words, "--level", "3"],
@@ -196,7 +196,7 @@ def test_interrupted_build_leaves_no_partial_package(
         for line in process.stderr:
             if line.startswith(moment):
                 break
-        time.sleep(0.1)  # so that the build is in progress
+        time.sleep(0.1)  # by now the build is in progress
         if number == signal.SIGINT:
             os.killpg(process.pid, number)
         else:

@@ -28,7 +28,7 @@ def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def flags(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """Return flags with a stand-in for the release, which hosts without internet do not reach."""
+    """Return flags with a replacement for the release, since a host may lack the internet."""
     top = tmp_path_factory.mktemp("tarballs")
     x86_64 = make_tarball(top / "nix-3.22.1-x86_64-linux.tar.xz")
     aarch64 = make_tarball(top / "nix-3.22.1-aarch64-linux.tar.xz", mutate=for_aarch64)
@@ -73,7 +73,7 @@ def test_srpm_builds_in_a_clean_root_without_network(arch: str, srpm: Path) -> N
 
 
 def test_packit_finds_the_spec_and_its_sources(clone: Path, srpm: Path, flags: str) -> None:
-    """They are beside each other."""
+    """Look for the spec and its sources in the same directory."""
     done = make(clone, "packit", f"FLAGS={flags}")
     assert done.returncode == 0, done.stdout + done.stderr
     names = {path.name for path in (clone / "out/packit").iterdir()}
@@ -88,7 +88,7 @@ def test_missing_outdir_is_reported(clone: Path) -> None:
 
 
 def test_missing_packages_are_installed_by_dnf(clone: Path, tmp_path: Path) -> None:
-    """In a separate mount namespace, the host has no apt and no rpmbuild."""
+    """Hide apt and rpmbuild in a separate mount namespace; dnf then installs them."""
     dnf = tmp_path / "dnf"
     dnf.write_text('#!/bin/sh\necho "dnf $*" >&2\nexit 1\n')
     dnf.chmod(0o755)

@@ -20,9 +20,9 @@ _RPMS = "/run/rpms"
 _VERIFY = "rpm --verify nix-aurora"
 _STATE = "stat --format '%n %i %y %z' /usr/bin/nix"
 _IMPORT = "/usr/libexec/nix-aurora/import"
-_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # in the output of scriptlets
-# Print modules without a compiled form that Python compares with the source, and compiled ones
-# without a source. The second word of a compiled module is 3 in that form: PEP 552.
+_FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # faults that scriptlets print
+# This prints modules without a compiled form that Python compares with the source, and compiled
+# ones without a source. The second word of a compiled module is 3 in that form: PEP 552.
 _UNCOMPILED = """
 python3 -I - <<'END'
 import importlib.util, pathlib, struct
@@ -33,7 +33,7 @@ wanted = {pathlib.Path(importlib.util.cache_from_source(str(path))) for path in 
 print(len(wanted) > 100, sorted(map(str, wanted ^ checked)), sorted(map(str, compiled - wanted)))
 END
 """
-# The steps of nix.mount, and of a host's boot before it.
+# These are the steps of nix.mount, and of a host's boot before it.
 _MOUNT = "systemd-tmpfiles --create nix-aurora.conf; mount --bind /var/lib/nix /nix"
 # The sample's Nix contains no /bin/sh for builds: the closure's sandbox.conf names one.
 _DAEMON = """
@@ -78,7 +78,7 @@ def _post_again(scratch: Scratch, built: Built) -> str:
 
 @pytest.fixture
 def host(built: Built, provides: Path) -> Iterator[Scratch]:
-    """Yield a host with the package installed, and nothing more."""
+    """Yield a host on which the package is installed and nothing is imported."""
     with _host(provides, built.rpms["x86_64"]) as scratch:
         scratch.run(f"rpm --install --nosignature {_RPMS}/{provides.name}")
         assert not _FAULTS.search(_install(scratch, built))
@@ -87,7 +87,7 @@ def host(built: Built, provides: Path) -> Iterator[Scratch]:
 
 @pytest.fixture(scope="module")
 def ready(built: Built, provides: Path) -> Iterator[Scratch]:
-    """Yield a host with everything in place and a user alice; its tests leave it so."""
+    """Yield a host with everything in place and a user alice; its tests keep that state."""
     with _host(provides, built.rpms["x86_64"]) as scratch:
         scratch.run(f"rpm --install --nosignature {_RPMS}/{provides.name}")
         _install(scratch, built)
@@ -118,7 +118,7 @@ def test_modules_are_compiled_by_the_host(host: Scratch) -> None:
 
 
 def test_every_unit_is_sound(host: Scratch) -> None:
-    """systemd checks the installed units, with the programs that they run."""
+    """Let systemd check the installed units, with the programs that they run."""
     done = host.run(f"systemd-analyze verify --man=no --recursive-errors=no {' '.join(UNITS)}")
     assert done.output == ""
 
@@ -197,11 +197,11 @@ def test_wrapper_runs_the_packaged_nix(ready: Scratch, built: Built) -> None:
 
 
 def test_user_builds_through_the_daemon(ready: Scratch) -> None:
-    """The build runs in the sandbox, as a build user; the store belongs to root."""
+    """The build runs in the sandbox, as a build user; root owns the result."""
     script = f"cd; cat >x.nix <<'END'\n{_DERIVATION}\nEND\nnix-build --no-out-link x.nix"
     path = ready.run(script, user="alice", env={"HOME": "/home/alice"}).stdout.strip()
     assert re.fullmatch(r"/nix/store/\w{32}-greeting", path)
-    # The sandbox shows a build user as 1000.
+    # Inside the sandbox, a build user has the id 1000.
     assert ready.read(path) == "hello from 1000\n"
     assert ready.run(f"stat --format '%U %a' {path}").stdout == "root 444\n"
     assert ready.run(f"echo 1 >>{path}", user="alice", check=False).returncode != 0
@@ -289,7 +289,7 @@ def test_erase_without_a_store_prints_nothing(host: Scratch) -> None:
 def test_upgrade_and_downgrade_import_both_nixes(
     built: Built, older: Built, provides: Path
 ) -> None:
-    """The wrapper and the roots follow the package."""
+    """The wrapper and the roots change with the package."""
     with _host(provides, built.rpms["x86_64"], older.rpms["x86_64"]) as scratch:
         scratch.run(f"rpm --install --nosignature {_RPMS}/{provides.name}")
         assert not _FAULTS.search(_install(scratch, older))

@@ -29,7 +29,7 @@ def listing(unpacked: Path) -> str:
 
 
 def test_rpm_lists_the_licenses(built: Built) -> None:
-    """``rpm -qL`` shows them, and --nodocs installs them."""
+    """Compare with the output of ``rpm -qL``; --nodocs installs the licenses, too."""
     texts = ("GCC-exception-3.1", "GPL-2.0", "GPL-3.0", "LGPL-2.1", "LGPL-3.0")
     names = ["CLOSURE-LICENSES", "LICENSE", "SOURCE-OFFER", *(f"{name}.txt" for name in texts)]
     for arch in ("x86_64", "aarch64"):
@@ -58,7 +58,7 @@ def test_every_license_file_is_installed_and_listed(built: Built, listing: str) 
 
 
 def test_debians_packages_have_known_licenses(listing: str) -> None:
-    """Their copyright files name them."""
+    """Each package's copyright file names its license."""
     told = {
         match[1]: match[2]
         for match in re.finditer(r"^Name: (.*)\n(?:Version: .*\n)?License: (.*)$", listing, re.M)
@@ -73,7 +73,7 @@ def test_debians_packages_have_known_licenses(listing: str) -> None:
 
 
 def test_no_text_is_installed_twice(unpacked: Path) -> None:
-    """Texts of the closure are only in the closure."""
+    """Install license texts of the closure only in the closure."""
     names = [path for path in unpacked.rglob("*") if "license" in str(path.relative_to(unpacked))]
     files = [path for path in names if path.is_file() and not path.is_symlink()]
     assert len(files) > 5
@@ -82,7 +82,7 @@ def test_no_text_is_installed_twice(unpacked: Path) -> None:
 
 
 def test_spdx_reader_accepts_the_sbom(unpacked: Path) -> None:
-    """It finds every expression and every reference valid."""
+    """Check that SPDX's reader finds every expression and every reference valid."""
     document = unpacked / PACKAGED[1:] / "closure.spdx.json"
     program = Path(sys.executable).with_name("pyspdxtools")
     done = subprocess.run(
@@ -105,7 +105,7 @@ def test_spdx_reader_accepts_the_sbom(unpacked: Path) -> None:
 
 
 def test_source_offer_leaves_the_sample_to_its_maker(unpacked: Path) -> None:
-    """The sample is not a release: only its maker knows its sources."""
+    """The sample is not a release: only the person who built it knows its sources."""
     text = (unpacked / _DIRECTORY[1:] / "SOURCE-OFFER").read_text(encoding="ascii")
     manifest = json.loads((unpacked / PACKAGED[1:] / "closure.json").read_text())
     assert f"    {manifest['source']['name']}\n" in text

@@ -32,10 +32,10 @@ def test_mmdebstrap_is_downloaded_from_debian_and_makes_a_root(tmp_path: Path) -
     assert program.is_relative_to(tmp_path / "cache")
     assert mmdebstrap(SUITE) == program
     assert run([program, "--version"]).startswith("mmdebstrap ")
-    # A root of one package is enough: its index and its file are downloaded and checked.
+    # A root of one package is enough: mmdebstrap downloads and checks its index and its file.
     root = tmp_path / "root"
     words = ("--quiet", "--mode=root", "--variant=extract", "--include=base-files", SUITE, root)
-    aged = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror may be frozen at some day
+    aged = '--aptopt=Acquire::Check-Valid-Until "false"'  # a mirror may be frozen at a past day
     source = (debian_mirror(SUITE), f"--keyring={require_keyring()}")
     run([*("unshare", "--mount", "--propagation=private", "--"), program, aged, *words, *source])
     assert "ID=debian" in (root / "usr/lib/os-release").read_text()

@@ -21,14 +21,15 @@ from tests.rpm.builder import TOP, build_py, files, query, unpack
 _PROGRAM = "/usr/libexec/nix-aurora-nixd/determinate-nixd"
 _SETTINGS = "/usr/libexec/nix-aurora/nix-conf"
 _OURS = "/usr/lib/nix-aurora/etc/nix/nix.conf"
-# It requires the package of the same build, and has no manual. Its program here is a script that
-# replaces the real one.
+# The package requires the one of the same build, and has no manual. Its program here is a script
+# that replaces the real one.
 _BY_DESIGN = {
     "no-binary",
     "requires-on-release nix-aurora = 3.22.1-1",
     "no-manual-page-for-binary determinate-nixd",
 }
-# The closure here has no manual, which contains Nix's pages, and its programs are only headers.
+# The closure here has no manual, which would contain Nix's pages, and its programs are only
+# headers.
 _OF_THE_CLOSURE = {
     *("no-manual-page-for-binary nix-build", "no-manual-page-for-binary nix-store"),
     "no-binary",
@@ -69,7 +70,7 @@ def _build(nixd: Pinned, tarballs: list[Path], out: Path, *options: str) -> list
 def packages(
     nixd: Pinned, tarballs: list[Path], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Path]:
-    """Return the SRPM, the noarch package, then package and nixd's for each architecture."""
+    """Return the SRPM, the noarch package, then the package and nixd's for each architecture."""
     (command,) = commands("determinate-nixd", "docs/building.md")
     options = shlex.split(command.removeprefix(".venv/bin/python build.py rpm "))
     assert options == ["--with", "nixd"]
@@ -92,7 +93,7 @@ def host(packages: list[Path], provides: Path) -> Iterator[Scratch]:
 def test_build_without_the_flag_has_no_nixd(
     nixd: Pinned, tarballs: list[Path], tmp_path: Path
 ) -> None:
-    """Neither the SRPM nor the spec mentions it, and nothing is downloaded."""
+    """Neither the SRPM nor the spec mentions nixd, and nothing is downloaded."""
     before = len(nixd.server.requests)
     srpm, *rpms = _build(nixd, tarballs, tmp_path / "out")
     assert len(nixd.server.requests) == before
@@ -137,7 +138,7 @@ def test_nixd_is_a_separate_package(packages: list[Path], nixd: Pinned, tmp_path
 def test_second_build_and_plain_rpmbuild_build_the_same(
     packages: list[Path], nixd: Pinned, tarballs: list[Path], tmp_path: Path
 ) -> None:
-    """The second one needs no network: the cache has the pinned file."""
+    """Run the second build without a network: the cache has the pinned file."""
     before = len(nixd.server.requests)
     again = _build(nixd, tarballs[::-1], tmp_path / "out", "--with", "nixd", "--offline")
     assert len(nixd.server.requests) == before
@@ -176,11 +177,11 @@ def test_rpmlint(packages: list[Path]) -> None:
             assert set(found) <= _OF_THE_CLOSURE
 
 
-# --- channels that must not have it
+# --- channels that must not offer nixd
 
 
-def test_publish_refuses_it(packages: list[Path], tmp_path: Path) -> None:
-    """It does so before it looks for a token."""
+def test_publish_refuses_nixd(packages: list[Path], tmp_path: Path) -> None:
+    """Refuse nixd's package before looking for a token."""
     words = ("publish", "--project", "me/nix-aurora", "--config", tmp_path / "none")
     done = build_py(*words, "--srpm", packages[0])
     assert (done.returncode, done.stdout) == (5, "")
@@ -189,8 +190,8 @@ def test_publish_refuses_it(packages: list[Path], tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("flags", ["--with nixd", "--level 1 --with=nixd"])
-def test_coprs_makefile_refuses_it(flags: str, tmp_path: Path) -> None:
-    """It does so at once, and installs and builds nothing."""
+def test_coprs_makefile_refuses_nixd(flags: str, tmp_path: Path) -> None:
+    """Refuse the flag at once; install and build nothing."""
     words = ("make", "-f", TOP / ".copr/Makefile", "srpm", f"outdir={tmp_path}", f"FLAGS={flags}")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
@@ -210,7 +211,7 @@ def test_nixd_is_installed_and_erased(host: Scratch) -> None:
     assert host.run("rpm --erase nix-aurora", check=False).returncode != 0
     assert "error" not in host.run("rpm --erase nix-aurora-nixd").output
     assert host.run("rpm --verify nix-aurora").output == ""
-    store = "/usr/lib/nix-aurora/store"  # of the main package, whose Nix has this name
+    store = "/usr/lib/nix-aurora/store"  # the main package has Nix under this name
     names = "-name '*determinate*' -o -name '*before-nixd*'"
     done = host.run(f"find /etc /usr -xdev -path {store} -prune -o \\( {names} \\) -print")
     assert done.stdout == ""
@@ -220,14 +221,15 @@ def test_nixd_is_installed_and_erased(host: Scratch) -> None:
 
 
 def test_packaged_nix_conf_is_removed_and_restored(host: Scratch) -> None:
-    """It is restored from the package, which may be newer."""
+    """Restore nix.conf from the package, which may be newer."""
     for _ in range(2):
         host.run(f"{_SETTINGS} nixd")
         assert host.run("ls /etc/nix").stdout.split() == ["nix.conf.before-nixd", "nix.custom.conf"]
     host.run("echo '# written by nixd' >/etc/nix/nix.conf")
     host.run(f"{_SETTINGS} nixd")
     assert host.read("/etc/nix/nix.conf") == "# written by nixd\n"
-    # A reinstallation: nixd would take this file for the administrator's, so it is removed again.
+    # After a new installation nixd would treat this file as the administrator's, so it is removed
+    # again.
     host.run(f"cp {_OURS} /etc/nix/nix.conf; {_SETTINGS} nixd")
     assert host.run("test -e /etc/nix/nix.conf", check=False).returncode != 0
 

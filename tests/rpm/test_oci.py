@@ -26,7 +26,8 @@ _COMMIT = {
     **{f"GIT_{who}_EMAIL": "tests@example.org" for who in ("AUTHOR", "COMMITTER")},
     **{f"GIT_{who}_DATE": "2026-12-01T00:00:00Z" for who in ("AUTHOR", "COMMITTER")},
 }
-# Another user who is root in a namespace, another day, another directory.
+# These commands run as another user who is root in a namespace, on another day, in another
+# directory.
 _ELSEWHERE = (
     *("unshare", "--user", "--map-user=1234", "--map-group=1234", "--"),
     *("faketime", "2031-02-03 04:05:06"),
@@ -104,7 +105,7 @@ def _make_in(
     return {path.name: sha256_file(path) for path in clone.glob("out/*") if path.is_file()}
 
 
-def test_two_clones_give_the_same_image(sources: list[Path], tmp_path: Path) -> None:
+def test_two_clones_build_the_same_image(sources: list[Path], tmp_path: Path) -> None:
     """Change the user, the umask, and the day."""
     listed = run([*_GIT, "ls-files", "-z", "-co", "--exclude-standard"], cwd=TOP)
     origin = tmp_path / "origin"
@@ -131,7 +132,7 @@ def test_two_clones_give_the_same_image(sources: list[Path], tmp_path: Path) -> 
 def test_image_has_the_packages_of_each_architecture(
     arch: str, other: str, small: Built, tmp_path: Path
 ) -> None:
-    """It has the package and the noarch one, as they were built, owned by root."""
+    """The image has the package and the noarch package, as they were built, owned by root."""
     source = f"oci-archive:{small.out / ARCHIVE}"
     found = json.loads(inspect(f"--override-arch={other}", source))
     assert (found["Architecture"], found["Os"], len(found["Layers"])) == (other, "linux", 1)
@@ -165,7 +166,7 @@ def test_image_has_annotations(small: Built) -> None:
 
 
 def test_registry_gets_the_image_byte_for_byte(small: Built, tmp_path: Path) -> None:
-    """The printed name has its digest."""
+    """Compare the digest in the registry with the one in the printed name."""
     with running_registry() as registry:
         env = registry.environment(tmp_path)
         done = oci(small.out, "--registry", f"{registry.host}/me", env=env)
@@ -179,7 +180,7 @@ def test_registry_gets_the_image_byte_for_byte(small: Built, tmp_path: Path) -> 
 
 
 def test_nothing_is_pushed_unless_a_registry_is_named(small: Built) -> None:
-    """skopeo is not even needed."""
+    """Run without skopeo, which is not needed then."""
     done = oci(small.out, env={"PATH": str(small.out)})
     assert (done.returncode, done.stdout) == (0, f"{small.out / ARCHIVE}\n")
     done = oci(small.out, "--registry", "127.0.0.1:1/me", env={"PATH": str(small.out)})
@@ -195,7 +196,7 @@ def test_one_architecture_has_an_image_for_it(small: Built, tmp_path: Path) -> N
 
 
 def test_packages_of_two_versions_are_refused(small: Built, tmp_path: Path) -> None:
-    """dnf5 could install only one of them."""
+    """Refuse two versions, since dnf5 could install only one of them."""
     out = copied(tmp_path / "out", *small.rpms.values())
     tiny_rpm(out, name="nix-aurora-selinux", version=1)
     done = oci(out)

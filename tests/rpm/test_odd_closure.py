@@ -1,4 +1,4 @@
-"""Test a closure with the oddest names, modes and links of an RPM, built and installed."""
+"""Test a closure with the oddest names, modes and links of an RPM: build it, and install it."""
 
 import shlex
 import shutil
@@ -18,7 +18,7 @@ from tests.rpm.tiny import tiny_rpm
 _NOBODY = "65534"
 _STORE = "usr/lib/nix-aurora/store"
 _NAMES = ["-rf", " ", "a%b", "%{nil}", "%(id)", "[x]*?", "{a,b}", "\"'\\", "$x`y`", "é\u202e\x85"]
-# Nix knows only one part of a mode: the owner's right to execute.
+# Nix stores only one part of a mode: the owner's right to execute.
 _MODES = {"closed": 0o000, "open": 0o666, "ours": 0o100, "of-others": 0o055}
 
 
@@ -74,7 +74,7 @@ def test_modes_are_those_of_the_package(odd: Built) -> None:
 
 
 def test_another_user_builds_the_same(odd: Built, anywhere: Path) -> None:
-    """This user cannot read a closed directory until it is opened."""
+    """Build as a user who cannot read a closed directory until it is opened."""
     srpm = Path(shutil.copy(odd.srpm, anywhere))
     srpm.chmod(0o644)
     user = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups", "--")
@@ -84,7 +84,7 @@ def test_another_user_builds_the_same(odd: Built, anywhere: Path) -> None:
     assert sha256_file(rpm) == sha256_file(odd.rpms["x86_64"])
 
 
-# --- refusals of the builder, the same as rpm's own; names.py and links.py
+# --- refusals of the builder that match rpm's own; names.py and links.py
 
 
 _MAKE = "import os; os.chdir(os.environ['RPM_BUILD_ROOT'] + '/usr/lib/tiny');"

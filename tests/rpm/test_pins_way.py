@@ -1,4 +1,4 @@
-"""Test a build from pins to packages, over TLS, from an installer that hides its tarball."""
+"""Test a build from pins to packages, over TLS, from an installer that contains the tarball."""
 
 import os
 import socket
@@ -61,7 +61,7 @@ def environment(authority: trustme.CA, tmp_path: Path) -> Mapping[str, str]:
 
 
 def _write_pins(path: Path, url: str, installer: Path, sha256: str | None = None) -> Path:
-    """Write pins that name one file for everything that is pinned."""
+    """Write pins that name the same file for everything that is pinned."""
     size, sha256 = installer.stat().st_size, sha256 or sha256_file(installer)
     entry = f'url = "{url}"\nsize = {size}\nsha256 = "{sha256}"\n'
     path.write_text(
@@ -82,7 +82,7 @@ def test_packages_are_built_from_pins(
     environment: Mapping[str, str],
     tmp_path: Path,
 ) -> None:
-    """The closure is the same as with ``--source`` and the tarball that the installer hides."""
+    """Compare the closure with one from ``--source`` and the tarball in the installer."""
     pins = _write_pins(tmp_path / "pins.toml", server.url(_PATH), installer)
     words = ("rpm", "--pins", pins, "--arch", "x86_64", "--level", "3")
     before = len(server.requests)
@@ -107,7 +107,7 @@ def test_packages_are_built_from_pins(
     ]
     assert {sha256_file(closure) for closure in closures} == {sha256_file(tarballs["x86_64"])}
 
-    # Once it is in the cache, no network is needed: the result is the same packages.
+    # The cache now has the file, so no network is needed, and the packages are the same.
     again = build_py(*words, "--offline", "--out", tmp_path / "offline", env=environment)
     assert again.returncode == 0, again.stderr
     assert len(server.requests) == before + 1
@@ -147,9 +147,9 @@ def test_untrusted_authority_is_reported(
 def test_unreachable_host_is_reported_with_an_alternative(
     installer: Path, environment: Mapping[str, str], tmp_path: Path
 ) -> None:
-    """The message comes within seconds; build.py does not take the alternative itself."""
+    """The message appears within seconds; build.py does not use the alternative itself."""
     with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))  # nobody listens on the port
+        unused.bind(("127.0.0.1", 0))  # no process listens on the port
         url = f"https://127.0.0.1:{unused.getsockname()[1]}{_PATH}"
         pins = _write_pins(tmp_path / "pins.toml", url, installer)
         start = time.monotonic()

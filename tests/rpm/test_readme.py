@@ -1,6 +1,6 @@
 """Run the commands of README and docs for a repository, COPR and layering as they are written.
 
-Only the release, a small closure here, and the output directory are added.
+The test adds only the release, which is a small closure, and the output directory.
 """
 
 import os
@@ -79,7 +79,7 @@ def _layer(command: str, place: Path) -> list[str]:
 
 
 def test_files_are_layered_on_a_host(place: Path) -> None:
-    """This applies rpm-ostree's rules."""
+    """Apply rpm-ostree's rules to the layered files."""
     rpm, *_ = commands("Install")
     install, _ = commands("3. Files")
     _, module, package = _make(rpm, place, "x86_64")
@@ -91,7 +91,7 @@ def test_files_are_layered_on_a_host(place: Path) -> None:
 
 
 def test_layered_files_are_upgraded(place: Path) -> None:
-    """The old ones are removed in the same transaction, so each name occurs once."""
+    """Remove the old files in the same transaction, so that each name occurs once."""
     rpm = commands("Install")[0]
     _, module, package = _make(rpm, place, "x86_64")
     _, upgrade = commands("3. Files")
@@ -103,7 +103,7 @@ def test_layered_files_are_upgraded(place: Path) -> None:
 
 
 def test_image_is_built_and_pushed(place: Path) -> None:
-    """Run the README's command, and the other page's with a registry."""
+    """Run the README's command, and the one of docs/building.md with a registry."""
     rpm, oci = commands("Install")
     _make(rpm, place, "x86_64")
     (archive,) = _make(oci, place)

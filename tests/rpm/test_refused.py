@@ -24,7 +24,7 @@ _STORE: dict[str, Node] = {
     _NAME: {"bin": {"nix": File(b"#!/bin/sh\n", executable=True)}, "empty": {}, "x": Link("bin")},
     "1" * 32 + "-data": File(b"data"),
 }
-_SHOWN = "/nix/store/" + "1" * 32  # its path in messages
+_SHOWN = "/nix/store/" + "1" * 32  # messages name this path
 _DATA = "/usr/lib/nix-aurora/store/" + "1" * 32 + "-data"
 _MODES = f"chmod 0444 %{{buildroot}}{_DATA}"
 
@@ -360,7 +360,7 @@ def test_first_of_several_broken_packages_is_named(built: Built, tmp_path: Path)
 # --- source packages
 
 
-# The content of the tarball, and build.py's additions.
+# These are the content of the tarball, and build.py's additions.
 _RELEASED, _ADDED = list(_STORE)
 
 
@@ -393,7 +393,7 @@ class Sources:
     payload: bytes = _payload()
     released: tuple[str, ...] = (_RELEASED,)
     tags: str = "Source0: closure-x86_64.tar.xz\nSource1: payload-x86_64.tar"
-    digest: str | None = None  # replaces the tarball's
+    digest: str | None = None  # replaces the tarball's digest
 
 
 _SOURCES_REFUSED = {
@@ -484,7 +484,7 @@ def test_truncated_package_is_refused(built: Built, part: float, tmp_path: Path)
 
 @pytest.mark.parametrize("part", [0.0005, 0.2, 0.5, 0.99])
 def test_flipped_bit_is_refused(built: Built, part: float, tmp_path: Path) -> None:
-    """It is in the header or in the payload."""
+    """Flip a bit in the header or in the payload."""
     path = tmp_path / "x.rpm"
     content = bytearray(built.rpms["x86_64"].read_bytes())
     content[int(len(content) * part)] ^= 1
@@ -493,7 +493,7 @@ def test_flipped_bit_is_refused(built: Built, part: float, tmp_path: Path) -> No
 
 
 def test_changed_file_in_a_valid_payload_is_refused(tmp_path: Path) -> None:
-    """The payload was packed again, with the old header."""
+    """Pack the payload again, with the old header."""
     good = _build(replace(_GOOD, macros="%global _binary_payload w.ufdio"), tmp_path)
     content = good.read_bytes()
     assert content.count(b"\nnix=/nix") == 1

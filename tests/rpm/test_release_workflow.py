@@ -51,7 +51,7 @@ def _listed(path: Path) -> dict[str, str]:
 
 
 def test_release_signs_every_file_and_image(artifacts: Path, tmp_path: Path) -> None:
-    """Each package and image is signed with the SBOM of its architecture."""
+    """Sign each package and image with the SBOM of its architecture."""
     version = next(
         path.name.removeprefix("nix-aurora-").removesuffix(".src.rpm")
         for path in (artifacts / "packages").glob("*.src.rpm")
@@ -96,7 +96,7 @@ def test_release_signs_every_file_and_image(artifacts: Path, tmp_path: Path) -> 
 
 
 def test_damaged_artifact_is_not_pushed(artifacts: Path, tmp_path: Path) -> None:
-    """The step ends at the first command that fails."""
+    """Let the step end at the first command that fails."""
     shutil.copytree(artifacts / "packages", tmp_path / "packages")
     (tmp_path / "image").mkdir()
     archive = (artifacts / "image/nix-aurora.oci.tar").read_bytes()

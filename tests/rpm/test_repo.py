@@ -1,4 +1,4 @@
-"""Test a repository as its users get it.
+"""Test a repository from its users' side.
 
 It has real packages and a real key; rpm and createrepo_c's reader check it.
 """
@@ -79,7 +79,7 @@ def signed(small: Built, keyring: Keyring, tmp_path_factory: pytest.TempPathFact
     before = digests(small.out)
     done = repo(small, directory, "--key", keyring.fingerprint, *url, env=keyring.environment)
     assert (done.returncode, done.stdout) == (0, f"{directory}/nix-aurora.repo\n"), done.stderr
-    assert digests(small.out) == before, "the originals are not touched"
+    assert digests(small.out) == before, "the originals must not change"
     return directory
 
 
@@ -116,7 +116,7 @@ def test_tampered_package_is_detected(signed: Path, small: Built, tmp_path: Path
 
 
 def test_metadata_is_signed(signed: Path, keyring: Keyring, tmp_path: Path) -> None:
-    """The check uses only the exported key, in a gpg home without other keys."""
+    """Check with a gpg home that contains only the exported key."""
     key = tmp_path / "key.gpg"
     run(["gpg", "--batch", "--dearmor", "--output", key, signed / KEY_NAME])
     repomd = signed / "repodata/repomd.xml"
@@ -144,13 +144,13 @@ def test_metadata_lists_the_signed_packages(signed: Path, small: Built) -> None:
     assert "/usr/bin/nix" in {"".join(file[1:3]) for file in packages[0].files}
     repomd = createrepo_c.Repomd(str(signed / "repodata/repomd.xml"))
     assert repomd.revision == str(packages[0].time_build)
-    assert packages[0].time_file == packages[0].time_build, "not the time of the copy"
+    assert packages[0].time_file == packages[0].time_build, "it must not be the time of the copy"
     for record in repomd.records:
         assert record.checksum == sha256_file(signed / record.location_href)
 
 
 def test_repository_is_replaced_as_a_whole(small: Built, keyring: Keyring, tmp_path: Path) -> None:
-    """The second one names its key by an address instead of the fingerprint."""
+    """Name the key of the second repository by an address instead of the fingerprint."""
     directory = tmp_path / "new folder" / "repo"
     for _ in range(2):
         words = ("--key", "tests@nix-aurora.invalid")
@@ -161,7 +161,7 @@ def test_repository_is_replaced_as_a_whole(small: Built, keyring: Keyring, tmp_p
         assert done.returncode == 0, done.stderr
         assert not (directory / "left-over.rpm").exists()
     assert [path.name for path in directory.parent.iterdir()] == ["repo"]
-    # A space in the path is also a space in the URL of the file.
+    # A space in the path is a space in the URL, too, which the file has in encoded form.
     url = settings(directory / "nix-aurora.repo")["baseurl"]
     assert url == f"file://{tmp_path}/new%20folder/repo"
 
@@ -191,7 +191,7 @@ def test_same_packages_make_the_same_repository(small: Built, tmp_path: Path) ->
     copies = tmp_path / "copies"
     copies.mkdir()
     for path in small.rpms.values():
-        os.utime(shutil.copyfile(path, copies / path.name), (1, 1))  # with another time
+        os.utime(shutil.copyfile(path, copies / path.name), (1, 1))  # the copy has another time
     first, second = tmp_path / "first", tmp_path / "second"
     assert repo(small, first, "--unsigned", *url).returncode == 0
     assert build_py("repo", second, "--out", copies, "--unsigned", *url).returncode == 0
@@ -218,7 +218,7 @@ def test_public_key_alone_does_not_sign(signed: Path, small: Built, tmp_path: Pa
 
 
 def test_missing_packages_are_reported(tmp_path: Path) -> None:
-    (tmp_path / "nix-aurora-1-1.src.rpm").touch()  # a source package is not for hosts
+    (tmp_path / "nix-aurora-1-1.src.rpm").touch()  # hosts do not install source packages
     done = build_py("repo", tmp_path / "repo", "--out", tmp_path, "--unsigned")
     refused(done, 2, f"{tmp_path}: expected built packages, got none\nhint: make rpm")
     assert not (tmp_path / "repo").exists()
@@ -239,7 +239,7 @@ def test_broken_package_leaves_the_earlier_repository(small: Built, tmp_path: Pa
 
 
 def test_directory_that_is_not_a_repository_is_not_replaced(small: Built, tmp_path: Path) -> None:
-    """A typing error must not cost a home directory."""
+    """A typing error must not delete a home directory."""
     precious = tmp_path / "home" / "precious"
     precious.parent.mkdir()
     precious.write_text("words")

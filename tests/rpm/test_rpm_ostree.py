@@ -1,4 +1,4 @@
-"""Test the real package, layered like rpm-ostree does it: nothing refused, lost, or failed."""
+"""Test the real package, layered like rpm-ostree does it: nothing is refused, lost, or fails."""
 
 import re
 import stat
@@ -50,7 +50,7 @@ def test_nothing_is_refused_dropped_or_changed(built: Built, tmp_path: Path) -> 
 def test_two_scriptlets_run_without_complaints(
     installed: tuple[Root, dict[str, str]],
 ) -> None:
-    """%post enables the units; the users exist before it."""
+    """%post enables the units; the users are created before it."""
     _, said = installed
     assert list(said) == ["nix-aurora.post", "nix-aurora.posttrans"]
     assert said["nix-aurora.posttrans"] == ""
@@ -61,7 +61,7 @@ def test_two_scriptlets_run_without_complaints(
 
 
 def test_tree_matches_the_package(installed: tuple[Root, dict[str, str]]) -> None:
-    """Only the times differ, which ostree sets to 0."""
+    """Only the times differ, since ostree sets them to 0."""
     root, _ = installed
     assert root.scratch.run("rpm --verify --nomtime nix-aurora").output == ""
     found = root.scratch.run("rpm --verify nix-aurora", check=False).stdout.splitlines()
@@ -87,7 +87,7 @@ def test_users_and_units_are_in_place(installed: tuple[Root, dict[str, str]]) ->
 def test_package_creates_its_users_if_rpm_does_not(
     installed: tuple[Root, dict[str, str]], built: Built
 ) -> None:
-    """This is so before Fedora 42; the ids are the same."""
+    """Do not let rpm create users, as before Fedora 42; the ids are the same."""
     ids = installed[0].scratch.run(_IDS).stdout
     with base() as root:
         said = layered(root, built.rpms[_ARCH], sysusers=False)
@@ -99,7 +99,7 @@ def test_package_creates_its_users_if_rpm_does_not(
 
 
 def test_users_are_below_usr_if_the_host_has_them_there(built: Built, tmp_path: Path) -> None:
-    """With altfiles /etc/group lacks nixbld, and a Nix with its own libc does not see it."""
+    """With altfiles, /etc/group lacks nixbld, so a Nix with its own C library does not see it."""
     tree = atomic_tree().changed(tmp_path / "altfiles", ALTFILES)
     with base(tree) as root:
         layered(root, built.rpms[_ARCH])
@@ -112,7 +112,7 @@ def test_users_are_below_usr_if_the_host_has_them_there(built: Built, tmp_path: 
 def test_upgrade_starts_from_the_same_base(
     installed: tuple[Root, dict[str, str]], older: Built
 ) -> None:
-    """The trees differ only in the package: no %preun, no %postun, no leftovers."""
+    """The trees differ only in the package: no %preun or %postun runs, and nothing is left over."""
     newer_root, said = installed
     with base() as older_root:
         assert list(layered(older_root, older.rpms[_ARCH])) == list(said)
@@ -130,7 +130,7 @@ def test_upgrade_starts_from_the_same_base(
 
 
 def test_deployment_of_the_commit_has_everything(built: Built) -> None:
-    """ostree checks a real commit, and checks it out as hard links."""
+    """Let ostree check a real commit, and check it out as hard links."""
     rpm = built.rpms[_ARCH]
     with base() as root:
         layered(root, rpm)

@@ -1,4 +1,4 @@
-"""Test rpm-ostree's assembly: for each rule a package that it refuses or changes."""
+"""Test rpm-ostree's assembly: each rule has a package that it refuses or changes."""
 
 import re
 from collections.abc import Iterator
@@ -41,14 +41,14 @@ def test_identical_file_and_directory_are_accepted(root: Root, tmp_path: Path) -
 
 
 def test_file_below_a_dangling_link_is_refused(root: Root, tmp_path: Path) -> None:
-    """/usr/local links into /var, which a commit does not contain."""
+    """Use /usr/local, a link into /var, which a commit does not contain."""
     rpm = tiny_rpm(tmp_path, content={"/usr/local/bin/tiny": ""})
     with pytest.raises(ToolError, match=re.escape("opendir(local): No such file or directory")):
         layered(root, rpm)
 
 
 def test_opt_is_below_usr(root: Root, tmp_path: Path) -> None:
-    """Scriptlets see it at its place, and the host through a link that the boot creates."""
+    """Scriptlets see /opt at its place; the host sees it through a link that the boot creates."""
     rpm = tiny_rpm(tmp_path, content={"/opt/tiny/x": "x"}, scriptlets="%post\ncat /opt/tiny/x")
     assert layered(root, rpm) == {"tiny.post": "x"}
     assert root.scratch.read(_AUTOVAR).splitlines()[1:] == [
@@ -57,7 +57,7 @@ def test_opt_is_below_usr(root: Root, tmp_path: Path) -> None:
 
 
 def test_lines_for_tmpfiles_are_merged(root: Root, tmp_path: Path) -> None:
-    """They are sorted by path, without paths in the tree's own lines."""
+    """Sort generated lines by path, without paths that the tree's own lines have."""
     install = "mkdir -p %{buildroot}/var/b %{buildroot}/var/a %{buildroot}/var/known"
     rpm = tiny_rpm(
         tmp_path,
@@ -83,7 +83,7 @@ def test_lines_for_tmpfiles_are_merged(root: Root, tmp_path: Path) -> None:
         ("Conflicts: bash", "bash conflicts with tiny|conflicts with bash"),
     ],
 )
-def test_relations_have_to_hold(root: Root, tmp_path: Path, tags: str, said: str) -> None:
+def test_broken_relation_is_refused(root: Root, tmp_path: Path, tags: str, said: str) -> None:
     with pytest.raises(ToolError, match=said):
         layered(root, tiny_rpm(tmp_path, tags=tags))
 
@@ -109,7 +109,7 @@ def test_users_are_created_before_the_first_scriptlet(root: Root, tmp_path: Path
 
 
 def test_users_are_not_created_if_rpm_does_not(tmp_path: Path) -> None:
-    """This is so before Fedora 42: the macro is not defined."""
+    """Leave the macro undefined, as before Fedora 42."""
     with base() as root:
         root.scratch.run("sed -i '/__systemd_sysusers/d' /usr/lib/rpm/macros.d/macros.*")
         layered(root, tiny_rpm(tmp_path, content=_SYSUSERS))
@@ -117,7 +117,7 @@ def test_users_are_not_created_if_rpm_does_not(tmp_path: Path) -> None:
 
 
 def test_users_are_created_where_the_tree_has_them(tmp_path: Path) -> None:
-    """With altfiles that is /usr/lib: /etc/passwd and /etc/group do not have them."""
+    """With altfiles, the users are in /usr/lib, and not in /etc/passwd and /etc/group."""
     tree = atomic_tree().changed(tmp_path / "altfiles", ALTFILES)
     with base(tree) as root:
         before = root.scratch.run("cat /etc/passwd /etc/group").stdout
@@ -163,7 +163,7 @@ touch usr/lib/x/owned usr/lib/x/setuid usr/lib/x/capable usr/lib/x/ghost var/lib
         "-rwsr-xr-x root root /usr/lib/x/setuid",
     ]
     xattr = "import os; print(os.getxattr('/usr/lib/x/capable', 'security.capability').hex())"
-    # Revision 2 with the effective bit, permitted 1 << 10: struct vfs_cap_data.
+    # The value is revision 2 with the effective bit, permitted 1 << 10: struct vfs_cap_data.
     assert root.scratch.run(f'python3 -c "{xattr}"').stdout == f"0100000200040000{'0' * 24}\n"
     assert "d /var/lib/tiny 0700 tiny tiny - -" in root.scratch.read(_AUTOVAR).splitlines()
 

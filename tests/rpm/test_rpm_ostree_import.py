@@ -1,4 +1,4 @@
-"""Test rpm-ostree's importer: for each rule a package that it refuses, drops or changes."""
+"""Test rpm-ostree's importer: each rule has a package that it refuses, drops or changes."""
 
 import stat
 from pathlib import Path
@@ -23,7 +23,7 @@ def _contents(directory: Path) -> set[str]:
     ["/nix/store/x", "/home/x", "/root/x", "/srv/x", "/mnt/x", "/media/x", "/data/x", "/sys/x"],
 )
 def test_path_is_refused(tmp_path: Path, path: str) -> None:
-    """The message has rpm-ostree's word, and the first refused path."""
+    """The message has rpm-ostree's wording, and the first refused path."""
     rpm = tiny_rpm(tmp_path, content={path: "", "/usr/lib/x": ""})
     with pytest.raises(ToolError) as caught:
         import_package(rpm, tmp_path / "commit")
@@ -66,7 +66,7 @@ def test_path_is_kept_or_moved(tmp_path: Path, path: str, there: str) -> None:
     "path",
     [
         *("/var/lib/x", "/var/cache/x/y", "/run/x"),
-        "/variable/x",  # it begins with the same letters
+        "/variable/x",  # this path only begins with the same letters
         "/runtime/x",
         "/etc/selinux/x.LOCK",
     ],
@@ -88,7 +88,7 @@ def test_devices_and_pipes_are_dropped(tmp_path: Path) -> None:
 
 
 def test_ghost_is_ignored(tmp_path: Path) -> None:
-    """It is ignored even if its path would be refused."""
+    """Ignore a ghost even if its path would be refused."""
     import_package(tiny_rpm(tmp_path, files="%ghost /nix/x"), tmp_path / "commit")
     assert _contents(tmp_path / "commit") == set()
 
@@ -130,7 +130,7 @@ ln -s ../../run/tiny var/lib/tiny/link
 
 
 def test_modes_are_changed(tmp_path: Path) -> None:
-    """Directories get u+w; executables lose theirs if the treefile asks for it."""
+    """Directories get u+w; executables lose it if the treefile requests that."""
     files = """
 %dir %attr(0555,-,-) /usr/lib/tiny
 %attr(0755,-,-) /usr/lib/tiny/run

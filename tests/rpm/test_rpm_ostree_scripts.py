@@ -1,4 +1,4 @@
-"""Test rpm-ostree's handling of scriptlets: for each rule a package that shows it or fails."""
+"""Test rpm-ostree's scriptlets: each rule has a package that shows it or fails."""
 
 import re
 from collections.abc import Iterator
@@ -124,7 +124,7 @@ def test_tree_that_runs_nothing_ends_the_assembly(root: Root, tmp_path: Path) ->
 
 
 def test_file_triggers_of_base_and_package_run(root: Root, tmp_path: Path) -> None:
-    """They run at the end, with all files below a directory, and without arguments."""
+    """File triggers run at the end, with all files below a directory, and without arguments."""
     trigger = "%transfiletriggerin -- /usr/lib/tiny /etc/tiny\necho $#; sort"
     older = tiny_rpm(tmp_path, name="older", content={"/usr/lib/tiny/a": ""}, scriptlets=trigger)
     assert layered(root, older) == {"older.transfiletriggerin": "0\n/usr/lib/tiny/a\n"}
@@ -184,7 +184,7 @@ def test_environment_is_minimal(root: Root, tmp_path: Path) -> None:
 
 
 def test_root_is_a_different_one(root: Root, tmp_path: Path) -> None:
-    """Only /usr, /etc and /var are the tree's, and files elsewhere are lost."""
+    """Only /usr, /etc and /var are the tree's. Files elsewhere are lost."""
     script = """
 ls -A / | xargs
 ls -A /run /tmp /usr/share/rpm | xargs
@@ -226,7 +226,8 @@ def test_capabilities_are_few_and_namespaces_separate(root: Root, tmp_path: Path
     spaces = "readlink /proc/self/ns/{cgroup,ipc,mnt,net,pid,uts}"
     script = f"sed -n 's/^CapEff:.//p' /proc/self/status; grep -c : /proc/net/dev; {spaces}"
     capabilities, interfaces, *own = _say(root, tmp_path, script).split()
-    # chown dac_override fowner fsetid kill setgid setuid setpcap sys_chroot setfcap
+    # These are the bits of chown, dac_override, fowner, fsetid, kill, setgid, setuid, setpcap,
+    # sys_chroot and setfcap.
     bits = (0, 1, 3, 4, 5, 6, 7, 8, 18, 31)
     assert int(capabilities, 16) == sum(1 << bit for bit in bits)
     assert interfaces == "1"
@@ -234,7 +235,7 @@ def test_capabilities_are_few_and_namespaces_separate(root: Root, tmp_path: Path
 
 
 def test_file_of_the_base_is_copied_before_it_is_written(root: Root, tmp_path: Path) -> None:
-    """Its other hard link is the object in the repository."""
+    """The file's other hard link is the object in the repository."""
     root.scratch.run("echo old >/usr/lib/tiny; ln /usr/lib/tiny /usr/lib/object")
     _say(root, tmp_path, "echo new >>/usr/lib/tiny")
     assert root.scratch.read("/usr/lib/tiny") == "old\nnew\n"

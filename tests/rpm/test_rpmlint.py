@@ -1,4 +1,4 @@
-"""Test that rpmlint finds in spec, SRPM and RPMs only what rpmlint.toml explains."""
+"""Test that rpmlint finds in the spec, SRPM and RPMs only what rpmlint.toml explains."""
 
 import re
 import subprocess
@@ -11,7 +11,7 @@ from tests.lint.shell import tool
 from tests.rpm.builder import TOP, Built
 
 _CONFIG = TOP / "rpmlint.toml"
-# (none) marks rpmlint's own setup
+# (none) marks a line about rpmlint's own setup.
 _FINDING = re.compile(r"^(?!\(none\)).*: [EW]: .*$", re.MULTILINE)
 
 
@@ -39,6 +39,6 @@ def test_every_filter_hides_something(linted: list[Path]) -> None:
 
 
 def test_every_filter_has_its_reason() -> None:
-    """It is in the comment above it, or above its group of filters."""
+    """The reason is in the comment above the filter, or above its group of filters."""
     lines = _CONFIG.read_text().partition("Filters = [\n")[2].splitlines()
     assert lines[0].lstrip().startswith("# ")

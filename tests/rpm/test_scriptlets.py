@@ -27,7 +27,7 @@ BuildArch: noarch
 
 
 def test_each_character_survives_two_builds(tmp_path: Path) -> None:
-    """The builds are from the spec to the SRPM, and from its spec to the RPM."""
+    """Build from the spec to the SRPM, and from its spec to the RPM."""
     source, spec = tmp_path / "post.sh", tmp_path / "x.spec"
     source.write_text(f"#!/bin/sh\n{_HARD}")
     spec.write_text(_SPEC.format(body=scriptlet(source)))

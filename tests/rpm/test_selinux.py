@@ -17,7 +17,7 @@ from tests.rpm.builder import TOP, Built
 _MODULE = TOP / "payload/usr/share/selinux/packages/targeted/nix-aurora.cil"
 _FEDORA = tomllib.loads(Path(__file__).with_name("fedora_policy.toml").read_text())
 _NAME = "0123456789abcdfghijklmnpqrsvwxyz-hello-2.12"
-# The names are below /nix and below /var/lib/nix.
+# These names are below /nix and below /var/lib/nix.
 _TABLE = {
     "bin_t": (
         *("", "store", "store/.links", "store/.links/0c1q", "store/trash", "lost+found"),
@@ -57,7 +57,7 @@ _ELSEWHERE = {
     "/run/nix/store/x": "bin_t",
     "/run/nix-aurora/layout": "var_run_t",
     "/run/nix-root/layer": "var_run_t",
-    # Files of others keep their labels.
+    # Files of other packages keep their labels.
     "/nixos": "default_t",
     "/var/lib/nixos": "var_lib_t",
 }
@@ -68,7 +68,7 @@ def host(built: Built) -> Iterator[Scratch]:
     """Yield a host with a policy and the package, installed by rpm."""
     with Scratch(bootable_tree(enforcing=True).layers) as scratch:
         scratch.copy_in(built.rpms["noarch"], "/run/rpms/selinux.rpm")
-        scratch.run("mkdir -p /var/home /var/tmp")  # rpm's scriptlets mount their own
+        scratch.run("mkdir -p /var/home /var/tmp")  # rpm's scriptlets have their own mounts there
         said = scratch.run("rpm --install --nosignature /run/rpms/selinux.rpm").output
         assert "Failed" not in said
         yield scratch
@@ -106,7 +106,7 @@ def test_module_uses_only_names_that_fedora_has() -> None:
     "name", [name for kind in _FEDORA.values() if isinstance(kind, dict) for name in kind]
 )
 def test_module_loads_without_any_one_name(host: Scratch, name: str, tmp_path: Path) -> None:
-    """Only the rules that need the name are missing then."""
+    """Without the name, the module lacks only the rules that need the name."""
     module, text = tmp_path / "nix-aurora.cil", re.sub(r";.*", "", _MODULE.read_text())
     module.write_text(re.sub(rf"\b{name}\b", "nobody_knows", text))
     blocks = text.split("(optional ")[1:]
@@ -138,7 +138,7 @@ def test_erased_module_leaves_nothing(host: Scratch) -> None:
 
 
 def test_fedoras_macros_get_the_policy_and_the_module(built: Built) -> None:
-    """If a distribution has these macros, its own are used."""
+    """If a distribution has these macros, the build uses its own."""
     names = ("install", "uninstall")
     defined = [
         f"selinux_modules_{name}(s:p:) {name} %{{-s*}} %{{!-p:200}}: %{{*}}" for name in names

@@ -16,15 +16,15 @@ from tests.units import UNITS
 
 _SHARED = "/mnt"  # the place of the test's directory in the scratch root
 _HELPER = "/usr/lib/systemd/systemd-update-helper"
-# Everything in a package except its files: its requirements and its scriptlets.
+# These are all parts of a package except its files: its requirements and its scriptlets.
 _RELATIONS = (
     "%{NVRA} %{SUMMARY} %{LICENSE} %{URL} %{LONGSIZE} %{PAYLOADCOMPRESSOR}\n"
     "[requires %{REQUIRES:deptype} %{REQUIRENEVRS}\n][provides %{PROVIDENEVRS}\n]"
     "[conflicts %{CONFLICTNEVRS}\n]"
 )
 _SCRIPTS = "post %{POSTINPROG}\n%{POSTIN}\npreun %{PREUN}\npostun %{POSTUN}\n"
-# Fedora's redhat-rpm-config changes files with these: brp-mangle-shebangs, brp-strip,
-# add-determinism, brp-linkdupes, brp-python-bytecompile and others, and find-debuginfo.
+# These macros act like Fedora's redhat-rpm-config, which changes files: brp-mangle-shebangs,
+# brp-strip, add-determinism, brp-linkdupes, brp-python-bytecompile and others, and find-debuginfo.
 _FEDORA = r"""
 %fedora 44
 %dist .fc44
@@ -90,7 +90,7 @@ def test_newer_rpm_builds_the_same_twice(newer: Scratch, tmp_path: Path) -> None
 
 
 def test_fedoras_changes_to_files_are_off(built: Built, newer: Scratch, tmp_path: Path) -> None:
-    """These macros would fail the build; nothing is added for debuggers either."""
+    """Use macros that would fail the build; no debug packages are added either."""
     macros = tmp_path / "macros.fedora"
     macros.write_text(_FEDORA)
     rpm = _rebuild(newer, tmp_path, "--nodeps", "--load", f"{_SHARED}/{macros.name}")
@@ -106,7 +106,7 @@ def test_fedoras_changes_to_files_are_off(built: Built, newer: Scratch, tmp_path
 def test_macros_of_systemd_replace_ours(
     built: Built, newer: Scratch, provides: Path, tmp_path: Path
 ) -> None:
-    """They are used, the package is sound, and its scriptlets work."""
+    """The build uses systemd's macros, the package is correct, and its scriptlets work."""
     newer.copy_in(systemd_macros(), "/run/systemd-macros")
     rpm = _rebuild(newer, tmp_path, "--load", "/run/systemd-macros/macros.systemd")
     ours = built.rpms["x86_64"]
@@ -117,9 +117,9 @@ def test_macros_of_systemd_replace_ours(
     assert f"{_HELPER} install-system-units {units} || :" in post
     assert f"{_HELPER} remove-system-units {units} || :" in preun
     for script in (post, preun, postun):
-        assert "systemctl" not in script  # our fallbacks call it
+        assert "systemctl" not in script  # our fallback macros call systemctl
         assert not re.search(r"%", script)
-    # Our own part of the scriptlets is still there.
+    # Our own part of the scriptlets is unchanged.
     assert post.endswith(query(ours, "%{POSTIN}").partition("fi\n")[2])
     assert build_py("verify", rpm).returncode == 0
 

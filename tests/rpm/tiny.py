@@ -32,8 +32,8 @@ AutoReqProv: no
 %defattr(-,root,root)
 {files}
 """
-# A script that composes a tree as rpm-ostree does for many images: passwd.rs:119
-# migrate_passwd_except_root, :164 migrate_group_except_root, composepost.rs:888.
+# This composes a tree as rpm-ostree does for many images: passwd.rs:119 migrate_passwd_except_root,
+# :164 migrate_group_except_root, composepost.rs:888.
 ALTFILES = """
 for name in passwd group; do
     grep -v ^root: /etc/$name >/usr/lib/$name
@@ -83,7 +83,7 @@ def tiny_rpm(
 
 @contextmanager
 def base(tree: Tree | None = None) -> Iterator[Root]:
-    """Yield a stock host's tree, or another, to assemble one in; it is thrown away at the end."""
+    """Yield a tree, by default a stock host's, to assemble one in; it is discarded at the end."""
     with (
         TemporaryDirectory(prefix="rpm-ostree-") as work,
         Scratch((tree or atomic_tree()).layers, binds={Path(work): WORK}) as scratch,

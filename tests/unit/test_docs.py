@@ -64,18 +64,17 @@ _RUN = {
         "tests/host/test_gpu.py::test_home_managers_link_stays_until_it_is_removed_as_documented",
     ),
     "echo GC_KEEP_DAYS=90": "tests/host/test_collection.py::"
-    "test_it_is_off_until_it_is_enabled_and_survives_an_upgrade",
-    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_documented_way_back_works",
+    "test_collection_is_disabled_by_default_and_survives_an_upgrade",
+    "sudo mv /var/lib/nix/store": "tests/host/test_adopt.py::test_documented_undo_works",
     **dict.fromkeys(
         ("echo 'LABEL=nix /var/nix-new", "sudo mkdir /var/nix-new", "sudo mount /var/nix-new"),
-        "tests/host/test_disk.py::test_a_move_keeps_all_that_files_have",
+        "tests/host/test_disk.py::test_move_keeps_all_file_attributes",
     ),
     **dict.fromkeys(
         ("echo 'LABEL=nix /var/lib/nix", "sudo mkdir /var/lib/nix", "sudo mount /var/lib/nix"),
-        "tests/host/test_disk.py::test_a_disk_from_before_the_installation",
+        "tests/host/test_disk.py::test_disk_mounted_before_the_installation_is_used",
     ),
-    "sudo systemctl daemon-reload": "tests/host/test_disk.py::"
-    "test_a_move_keeps_all_that_files_have",
+    "sudo systemctl daemon-reload": "tests/host/test_disk.py::test_move_keeps_all_file_attributes",
     **dict.fromkeys(HOST, "tests/host/test_docs.py::test_commands_for_a_host_work"),
 }
 # Commands that no test runs, with the reason. As much as possible is checked without running them.

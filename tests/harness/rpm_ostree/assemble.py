@@ -14,7 +14,7 @@ from tests.harness.rpm_ostree.package import Package, ordered, read_headers
 from tests.harness.rpm_ostree.scripts import STATE, Ran, run_file_triggers, run_scriptlet
 
 _INSIDE = Path(__file__).with_name("inside.py")
-# The systemctl that scriptlets see: systemctl-wrapper.sh.
+# Scriptlets see this as systemctl: systemctl-wrapper.sh.
 _SYSTEMCTL = """\
 #!/usr/bin/bash
 for word in "$@"; do

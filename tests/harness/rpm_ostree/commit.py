@@ -5,8 +5,8 @@ from tests.harness.rpm_ostree.container import WORK, Root
 DEPLOYMENT = f"{WORK}/deployment"
 _REPO = f"{WORK}/repo"
 # core.rs:110 TempEtcGuard::undo; rpmostree-core.cxx:4707 rpmostree_context_commit, without the
-# parts that need a kernel; composepost.rs:430 postprocess_cleanup_rpmdb_impl. Then deploy it like
-# ostree. The devices are those of Debian's root.
+# parts that need a kernel; composepost.rs:430 postprocess_cleanup_rpmdb_impl. Then the commit is
+# deployed like ostree does it. The devices are those of Debian's root.
 _COMMIT = f"""
 mkdir {WORK}/tree
 mount --bind / {WORK}/tree
@@ -25,7 +25,7 @@ cp -a {DEPLOYMENT}/usr/etc {DEPLOYMENT}/etc
 def commit(root: Root) -> str:
     """Commit the tree to a separate repository; return its digest.
 
-    Afterwards ``DEPLOYMENT`` in the scratch root is what a host would boot. The tree cannot be used
-    any more: its /etc is at /usr/etc.
+    Afterwards ``DEPLOYMENT`` in the scratch root is what a host would boot. The tree must not be
+    used any more: its /etc is at /usr/etc.
     """
     return root.scratch.run(_COMMIT).stdout.splitlines()[0]

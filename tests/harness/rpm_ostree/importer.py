@@ -75,7 +75,7 @@ def _import(
     """Handle one entry of the payload: rpmostree-importer.cxx:465 compose_filter_cb."""
     commit.links.update(_links(entry.name))
     path = f"/{_translated(entry.name.lstrip('/'))}"
-    # Names in the header are compared with translated ones, so files in /etc are kept.
+    # This compares names in the header with translated names, so files in /etc are kept.
     if not documentation and _is_documentation(commit.package, path):
         return
     if path.startswith(("/run/", "/var/")):
@@ -193,7 +193,7 @@ def _write(target: Path, entry: rpm.file, read: Read, mode: int) -> None:
 def _hard_links(commit: _Commit) -> Iterator[tuple[str, Path]]:
     """Yield each name without content of its own, with the path that has the content.
 
-    rpmostree-importer.cxx:588 import_rpm_to_repo: libostree gives each name the whole file.
+    rpmostree-importer.cxx:588 import_rpm_to_repo: in libostree, each name has the whole content.
     """
     for file in commit.package.files:
         link = commit.written.get(file.name)

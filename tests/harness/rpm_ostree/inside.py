@@ -72,7 +72,7 @@ def owners(facts: Path) -> None:
         if stat.S_IFMT(mode) not in {stat.S_IFREG, stat.S_IFLNK, stat.S_IFDIR}:
             continue
         path = Path(name)
-        # Names go through links at the top, as in /bin; nothing is applied in /opt.
+        # Names with a link at the top, as in /bin, are followed; nothing is applied in /opt.
         if path.parts[1] not in {"usr", "etc"} and not Path("/", path.parts[1]).is_symlink():
             continue
         if path.parts[1] in {"run", "var"} or (ghost and not os.path.lexists(path)):

@@ -41,7 +41,7 @@ class Package:
             raise ValueError(f"{self.name} is a header without a file")
         with self.path.open("rb") as file:
             header = _transaction().hdrFromFdno(file.fileno())
-            # The header of an uncompressed payload names no compressor.
+            # The header of an uncompressed payload does not name a compressor.
             compressor = header[rpm.RPMTAG_PAYLOADCOMPRESSOR] or "ufdio"
             archive = rpm.files(header).archive(rpm.fd(file.fileno(), "r", compressor))
             for entry in archive:
@@ -61,7 +61,7 @@ def read_headers(path: Path) -> list[Package]:
 
 
 def ordered(packages: Sequence[Package]) -> list[Package]:
-    """Return packages in rpm's own order: required packages come first, then by name."""
+    """Return packages in rpm's own order: required packages first, otherwise by name."""
     transaction = _transaction()
     by_nevra = {package.nevra: package for package in packages}
     for nevra in sorted(by_nevra):

@@ -32,15 +32,15 @@ _IGNORED = frozenset(
         "microcode_ctl.posttrans",
     }
 )
-# rpmostree-scripts.cxx:119 lua_replacements: those that stand for one plain command. The others
-# belong to packages that no one layers.
+# rpmostree-scripts.cxx:119 lua_replacements: only those that run one plain command. The others
+# belong to packages that nobody layers.
 _REPLACED = {
     "glibc-common.transfiletriggerin": ("/usr/bin/sh", "/sbin/ldconfig"),
     "glibc.posttrans": ("/usr/bin/true", ""),
     "authselect-libs.prein": ("/usr/bin/bash", "touch /var/lib/rpm-state/authselect.force"),
 }
 _SKIP = "-- rpm-ostree-skip"
-# find_and_write_matching_files: paths below each of the directories, without the directories.
+# find_and_write_matching_files prints the paths below each directory, but not the directory.
 _FIND = r"""
 for pattern; do
     pattern=${pattern%"${pattern##*[!/]}"}
@@ -168,7 +168,8 @@ def _run(
 ) -> str:
     """Run a scriptlet's text: rpmostree-scripts.cxx:311 rpmostree_run_script_in_bwrap_container.
 
-    bwrap.rs:392 setup_compat_var; :307 setup_rofiles. Its name is that of an open file.
+    bwrap.rs:392 setup_compat_var; :307 setup_rofiles. The interpreter reads the text from an open
+    file descriptor.
     """
     (root.work / "script").write_text(body, encoding="utf-8")
     (root.work / "stdin").write_text(stdin, encoding="utf-8")
