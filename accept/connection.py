@@ -84,7 +84,7 @@ class Connection:
             code = _execute([*words, "--", self._host, command], given, out, err, limit)
             answer = Answer(code, _read(out), _read(err))
         if code == 255 and not self._is_open():
-            raise LostError(_last_line(answer.stderr) or "the connection is gone")
+            raise LostError(_last_line(answer.stderr) or "the connection was lost")
         return answer
 
     def disconnect(self) -> None:

@@ -51,7 +51,7 @@ def _obstacle(walk: Walk, before: Deployments | None, *, asked: bool) -> str | N
     if not asked:
         return NOT_ASKED.format("--reboots")
     if walk.lost:
-        return "the connection is gone"
+        return "the connection was lost"
     if not walk.machine.facts.root:
         return NEEDS_ROOT
     if before and (before.staged or before.booted):
@@ -91,7 +91,7 @@ def _judge_rollback(machine: Machine, before: Deployments) -> Outcome:
     has = "nix-aurora" in machine.facts.tools
     kept = machine.run("test -d /var/lib/nix/store").code == 0
     if not kept:
-        return failed("rollback", "/var/lib/nix/store is gone", "ls -ld /var/lib/nix")
+        return failed("rollback", "/var/lib/nix/store does not exist", "ls -ld /var/lib/nix")
     nix = "" if has else ", which has no nix-aurora; /var/lib/nix was kept"
     return ok("rollback", f"booted {current[:12]}{nix}")
 
@@ -141,7 +141,7 @@ def _undo(walk: Walk, before: Deployments) -> None:
     if now.names[1:2] == (before.current,):
         walk.machine.run(_command(walk.machine), root=True)
     if now.current != before.current:
-        walk.tell("warning: the host runs another deployment: reboot it to come back")
+        walk.tell("warning: the host runs another deployment: reboot it to return to the first one")
 
 
 def _skip(walk: Walk, identifiers: Sequence[str], reason: str) -> None:

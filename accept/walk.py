@@ -68,7 +68,7 @@ class Walk:
         self.machine = machine
         self.outcomes: list[Outcome] = []
         self.lost = False
-        """Whether the connection is gone."""
+        """Whether the connection was lost."""
         self.tell = tell
 
     def take(self, steps: Sequence[Step], boot: str = "") -> None:
@@ -99,7 +99,7 @@ class Walk:
     def _guarded(self, step: Step, boot: str, missing: Sequence[str]) -> Iterator[Outcome]:
         """Yield the outcomes of a step; after an error, also those for the rest of its promises."""
         if self.lost:
-            yield from map(partial(not_shown, reason="the connection is gone"), step.ids)
+            yield from map(partial(not_shown, reason="the connection was lost"), step.ids)
             return
         for need in step.needs:
             if self.result(need, boot) is not Result.OK:

@@ -61,7 +61,9 @@ def _emulated(package: Path, work: Path, times: int) -> Iterator[Figure]:
         _require_moved(machine)
         later, move = (median(column) for column in zip(*boots, strict=True))
         yield Figure("later boots", later, later_without, "s", _TARGET, _FLOOR)
-        yield Figure("the move in one of these", move, later, "s", "", "the boot until logins")
+        yield Figure(
+            "nix-root.service in one of these", move, later, "s", "", "the boot until logins"
+        )
         machine.run("nix-aurora mount disable")
         kept = median(seconds for seconds, _ in _later(machine, times))
         yield Figure("later boots, namespace", kept, later_without, "s", _TARGET, _FLOOR)

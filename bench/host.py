@@ -31,7 +31,7 @@ with socket.socket(socket.AF_UNIX) as daemon:
     daemon.connect("/var/lib/nix/daemon-socket/socket")
     daemon.sendall(0x6E697863.to_bytes(8, "little"))
     if daemon.recv(8) != 0x6478696F.to_bytes(8, "little"):
-        raise SystemExit("this is no nix-daemon")
+        raise SystemExit("the socket answers with another protocol")
     end = int(time.monotonic() * 1e6)
 show = ["systemctl", "show", "nix-setup.service", "--value"]
 start = subprocess.check_output([*show, "--property=ExecMainStartTimestampMonotonic"])

@@ -105,7 +105,7 @@ def judge_build(seen: Records, builders: Collection[str], uid: int) -> Outcome:
         return failed("build", f"nix build: exit code {code}: {ending(said)}", _JOURNAL)
     tops, maps = seen.all("top"), [line.split() for line in seen.all("map")]
     if not tops or not all(len(words) == 3 for words in maps):
-        return failed("build", "what the build saw cannot be read", _JOURNAL)
+        return failed("build", "cannot read the build's result", _JOURNAL)
     outside = [top for top in _OUTSIDE if top in tops]
     if outside or len(maps) != 1 or maps[0][2] != "1":
         saw = f"the build saw {', '.join(outside)} of the host" if outside else "no user namespace"
@@ -134,4 +134,4 @@ def judge_collect(seen: Records) -> Outcome:
     if seen.coded("garbage")[0] == 0:
         return failed("collect", "a store path without a root was kept", _JOURNAL)
     deleted = _DELETED.search(said)
-    return ok("collect", deleted[0] if deleted else "what has no root was deleted")
+    return ok("collect", deleted[0] if deleted else "the store path without a root was deleted")

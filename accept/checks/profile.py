@@ -70,7 +70,9 @@ def _judge_shells(seen: Records, expected: str) -> Outcome:
     }
     if broken or not started:
         said = "; ".join(f"{shell}: {printable(text, 100)}" for shell, text in broken.items())
-        return failed("bare-name", f"not in a new login of {said or 'any shell'}", _DOCTOR)
+        return failed(
+            "bare-name", f"a new login does not find the program: {said or 'any shell'}", _DOCTOR
+        )
     return ok("bare-name", f"in a new login of {', '.join(started)}")
 
 
@@ -105,7 +107,7 @@ def _judge_removed(seen: Records) -> Outcome:
         return failed("profile-remove", f"nix profile remove: {detail}", _PROFILE)
     if left := seen.get("left"):
         return failed("profile-remove", f"left behind: {printable(left, LONGEST)}", _PROFILE)
-    return ok("profile-remove", "the profile is what it was")
+    return ok("profile-remove", "the profile is unchanged")
 
 
 def check_network(machine: Machine, installable: str) -> Iterator[Outcome]:
@@ -130,6 +132,6 @@ def judge_network(seen: Records, layout: str, installable: str) -> Outcome:
     for shell, (status, text) in started.items():
         if status != 0:
             detail = f"{shell}: exit code {status}: {ending(text)}"
-            return failed("network", f"added, and does not start: {detail}", _DOCTOR)
+            return failed("network", f"the added program does not start: {detail}", _DOCTOR)
     said = next((text for _, text in started.values()), "")
     return ok("network", f"{installable} starts: {printable(said, 80)}")

@@ -55,7 +55,7 @@ def judge_layout(state: State, seen: Records) -> Outcome:
         return ok("layout", "relocated: the store is on /run/nix/store")
     if layout == "namespace" and seen.get("inside") == "yes":
         return _judge_namespace(state)
-    return failed("layout", f"{layout}: the store is not seen", _STATUS)
+    return failed("layout", f"{layout}: the store is not visible", _STATUS)
 
 
 def _judge_mount(kind: str, seen: Records) -> Outcome:

@@ -161,7 +161,7 @@ def test_noexec_mount_is_named_and_its_hint_works_while_a_client_waits(
 def test_connections_do_not_restart_a_misconfigured_daemon_in_a_loop(
     nix_host: Host, tmp_path: Path
 ) -> None:
-    """The daemon starts at most four times in 20 s, and works again with corrected settings."""
+    """The daemon starts at most five times in 20 s, and works again with corrected settings."""
     (tmp_path / "client.py").write_text(_CLIENT)
     nix_host.copy_in(tmp_path / "client.py", "/run/client.py")
     client = f"setpriv --reuid=other --clear-groups python3 /run/client.py {_SOCKET}"

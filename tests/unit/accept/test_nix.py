@@ -49,13 +49,13 @@ def test_build_in_a_sandbox_is_green() -> None:
     [
         ("built 1 error: no", "error: no"),
         ("", "exit code None"),
-        ("built 0 \n", "cannot be read"),
+        ("built 0 \n", "cannot read the build's result"),
         (f"{_BUILT}top /usr\n", "the build saw /usr of the host"),
         ("built 0 \ntop /bin\nmap 0 0 4294967295\n", "no user namespace"),
         ("built 0 \ntop /bin\nmap 1000 1000 1\n", "1000 is not a build user's"),
         ("built 0 \ntop /bin\nmap 1000 0 1\n", "0 is not a build user's"),
         ("built 0 \ntop /bin\nmap 1000 5 1\n", "5 is not a build user's"),
-        ("built 0 \ntop /bin\nmap 1000\n", "cannot be read"),
+        ("built 0 \ntop /bin\nmap 1000\n", "cannot read the build's result"),
     ],
 )
 def test_build_outside_a_sandbox_is_red(text: str, said: str) -> None:

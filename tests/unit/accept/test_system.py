@@ -86,8 +86,8 @@ def test_layout_is_green_if_the_mounts_match(
         ("mount", {"root": "overlay"}, "everywhere yes\ntype xfs", "expected overlay, got xfs"),
         ("namespace", {"unmoved": "failed"}, "inside yes", "nothing forbids it: failed"),
         ("namespace", None, "inside yes", "nothing forbids it: unknown"),
-        ("namespace", {}, "inside no", "the store is not seen"),
-        ("relocated", {}, "everywhere no", "the store is not seen"),
+        ("namespace", {}, "inside no", "the store is not visible"),
+        ("relocated", {}, "everywhere no", "the store is not visible"),
         ("none", {}, "everywhere yes\ninside yes", "none"),
     ],
 )
