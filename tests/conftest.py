@@ -21,15 +21,16 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# One process runs for each processor. Two run in tiers whose tests often wait: for a download while
-# a root is made, or for a host that boots, shuts down or runs into a time-out.
-_WAITING = frozenset({"tests/rpm", "tests/host"})
+# How many processes run the tests of a tier, for each processor. Those that often wait get more: for
+# a download while a root is made, or for a host that boots, shuts down or runs into a time-out.
+_PROCESSES = {"tests/rpm": 2, "tests/host": 2, "tests/ostree": 1.5}
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return the number of processes that run the tests that the command line names."""
+    """Return how many processes run the tests that the command line names."""
     tiers = {"/".join(Path(word).parts[:2]) for word in config.args}
-    return len(os.sched_getaffinity(0)) * (2 if tiers <= _WAITING else 1)
+    each = min((_PROCESSES.get(tier, 1) for tier in tiers), default=1)
+    return max(1, int(len(os.sched_getaffinity(0)) * each))
 
 
 def pytest_report_header() -> str:

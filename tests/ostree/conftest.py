@@ -14,6 +14,7 @@ from tests.harness.ostree import bootable_tree, copy_disk, deploy, make_disk
 from tests.harness.qemu import Machine
 from tests.harness.tree import Tree, layer_rpms
 from tests.nix_root import ADD_CHOICE, TAKE_BINDS
+from tests.ostree.enforcing import enforcing_trees
 from tests.packages import PackageMaker, fit_for_sample
 
 
@@ -93,6 +94,12 @@ def disk(branches: Mapping[str, Tree], shared: Path) -> DiskMaker:
         return cached("disks", name, deployed, top=shared) / "disk.img"
 
     return lambda branch, *, arguments="": make(branch, arguments)
+
+
+@pytest.fixture(scope="session")
+def enforcing(package: PackageMaker, shared: Path) -> Mapping[str, Tree]:
+    """Return the trees of the commits of hosts with SELinux in enforcing mode."""
+    return enforcing_trees(package, shared)
 
 
 @pytest.fixture(scope="module")
