@@ -314,6 +314,15 @@ def test_an_interrupted_takeover_is_the_only_finding() -> None:
     assert finding.fix == "sudo nix-aurora adopt --yes"
 
 
+def test_full_disk_comes_before_what_fails_without_space() -> None:
+    """The fixes of the others do not help before."""
+    store = replace(BASICS.store, free=0, stamp=None)
+    setup = {**UNITS, paths.SETUP: replace(UNITS[paths.SETUP], active="failed")}
+    full = replace(_with(store=store, units=setup), answers=False)
+    failed = f"unit-failed:{paths.SETUP}"
+    assert [*_found(full)] == ["space-full", failed, "daemon-silent", "import-unfinished"]
+
+
 def test_every_finding_has_a_one_line_fix() -> None:
     for name in units.UNITS:
         for state in ({"load": "masked"}, {"active": "failed"}, {"file_state": "disabled"}):

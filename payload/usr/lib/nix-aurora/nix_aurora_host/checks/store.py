@@ -1,4 +1,4 @@
-"""Check the package, space, build users, the import, the database and roots."""
+"""Check the package, build users, the import, the database and roots."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,6 @@ from nix_aurora_host.text import printable
 
 PACKAGE_DAMAGED = Kind("package-damaged", Severity.ERROR)
 PACKAGE_CORRUPT = Kind("package-corrupt", Severity.ERROR)
-SPACE_FULL = Kind("space-full", Severity.ERROR)
 NIXBLD_GROUP_MISSING = Kind("nixbld-group-missing", Severity.ERROR)
 NIXBLD_USERS_MISSING = Kind("nixbld-users-missing", Severity.ERROR)
 STORE_GROUP = Kind("store-group", Severity.ERROR)
@@ -27,10 +26,6 @@ IMPORT_STALE = Kind("import-stale", Severity.ERROR)
 GCROOT_MISSING = Kind("gcroot-missing", Severity.ERROR)
 ASIDE_UNREAD = Kind("aside-unread", Severity.NOTE)
 PATHS_SET_ASIDE = Kind("paths-set-aside", Severity.NOTE)
-SPACE_SCARCE = Kind("space-scarce", Severity.WARNING)
-
-_FULL = 64 << 20  # bytes: the import keeps half of it free
-_SCARCE = 1 << 30
 
 
 def check_package(facts: Facts) -> Iterator[Finding]:
@@ -58,22 +53,6 @@ def check_package(facts: Facts) -> Iterator[Finding]:
             f"{printable(packaged.foreign[0])}"
         )
         yield found(PACKAGE_CORRUPT, message, fixes.reinstall(facts))
-
-
-def check_space(facts: Facts) -> Iterator[Finding]:
-    """Check that there is space for Nix and its next upgrade."""
-    store = facts.basics.store
-    if store.free >= _SCARCE or store.free * 10 > store.size:
-        return
-    free, size = store.free >> 20, store.size >> 20
-    message = (
-        f"{paths.BASE} has {free} MiB free of {size} MiB. Where collecting garbage is not "
-        "enough: sudo du -xh --max-depth=3 /var | sort -h | tail"
-    )
-    fix = fixes.COLLECT
-    if facts.basics.closure.nix in store.missing:  # without Nix, nothing can collect garbage
-        fix = fixes.sudo("journalctl", "--vacuum-size=64M")
-    yield found(SPACE_FULL if store.free < _FULL else SPACE_SCARCE, message, fix)
 
 
 def check_users(facts: Facts) -> Iterator[Finding]:
@@ -185,7 +164,6 @@ def check_aside(facts: Facts) -> Iterator[Finding]:
 
 CHECKS = (
     check_package,
-    check_space,
     check_users,
     check_import,
     check_roots,
