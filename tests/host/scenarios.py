@@ -66,6 +66,29 @@ END
 cp /etc/userdb/far.user /etc/userdb/60123.user
 getent passwd far
 """
+# The store on a file system with few inodes, all but 20 of which garbage uses up: with none, Nix
+# cannot collect. It is bound to its place, since a shared mount cannot be moved.
+_FEW_INODES = f"""
+{_UNMOUNT}
+systemctl stop nix-daemon.socket
+mkdir /run/few
+mount -t tmpfs -o mode=0755,nr_inodes=20000 few /run/few
+cp -a /var/lib/nix/. /run/few
+mount --bind /run/few /var/lib/nix
+umount /run/few
+systemctl start nix.mount nix-daemon.socket
+garbage=/var/lib/nix/store/{"0" * 32}-garbage
+mkdir $garbage
+cd $garbage
+seq $(($(stat --file-system --format=%d .) - 20)) | xargs touch
+"""
+_MANY_INODES = f"""
+{_UNMOUNT}
+systemctl stop nix-daemon.socket
+umount /var/lib/nix
+rmdir /run/few
+systemctl start nix.mount nix-daemon.socket
+"""
 _BACKUP = "systemctl start nix-database-backup.service"
 # This adds a store path that is not in the package, and a root that keeps it.
 _KEPT = f"""
@@ -228,6 +251,7 @@ _STORE = (
     Scenario("a build user missing", "userdel nixbld7", ("nixbld-users-missing",)),
     Scenario("the store of another group", "chgrp 4711 /var/lib/nix/store", ("store-group",)),
     Scenario("the store unreadable", "chmod 1771 /var/lib/nix/store", ("store-unreadable",)),
+    Scenario("hardly any free inodes", _FEW_INODES, ("inodes-scarce",), after=_MANY_INODES),
     Scenario(
         "database gone",
         f"systemctl stop nix-daemon.service; rm {_STATE}/db/db.sqlite*",

@@ -212,6 +212,12 @@ def test_healthy_host_has_no_findings() -> None:
         (_store(free=10 << 20), {"space-full"}),
         (_store(free=100 << 20), {"space-scarce"}),
         (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it is free
+        (_store(inodes_free=0, inodes=6_500_000), {"inodes-scarce"}),
+        (_store(inodes_free=40_000, inodes=6_500_000), {"inodes-scarce"}),
+        (_store(inodes_free=60_000, inodes=6_500_000), set()),
+        (_store(inodes_free=10_000, inodes=20_000), set()),  # few, and half of them are free
+        (_store(inodes_free=0, inodes=0), set()),  # btrfs has no fixed number of inodes
+        (_store(free=1, inodes_free=0, inodes=9_999_999), {"space-full"}),  # as on XFS
         (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
         (_with(users=Users(30000, (), {}, ("nixbld1",))), {"nixbld-users-missing"}),
         (_with(users=Users(987, ("nixbld1",), {"nixbld1": 5}, ())), {"store-group"}),
@@ -425,6 +431,16 @@ def test_only_errors_and_warnings_are_faults() -> None:
     assert full.severity is Severity.ERROR
     (scarce,) = judge(_store(free=500 << 20))
     assert scarce.severity is Severity.WARNING
+
+
+def test_few_inodes_are_a_warning_that_a_collection_cures() -> None:
+    (few,) = judge(_store(inodes_free=12, inodes=6_500_000))
+    assert few.severity is Severity.WARNING
+    assert "12 of 6500000 inodes" in few.message
+    assert few.fix == "sudo nix-aurora gc run"
+    # Without Nix, nothing can collect garbage, and the journal has hardly any files.
+    facts = _store(inodes_free=12, inodes=6_500_000, missing=(NIX,))
+    assert _found(facts)["inodes-scarce"] == "sudo systemd-tmpfiles --clean"
 
 
 def test_root_that_any_user_can_make_is_a_note_with_an_escaped_name() -> None:

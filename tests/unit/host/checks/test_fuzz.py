@@ -185,6 +185,7 @@ def _stores(draw: st.DrawFn) -> Store:
         roots={"nix": draw(_TEXT)},
         aside=draw(st.sampled_from([None, (), (draw(_NAME),)])),
         free=draw(st.sampled_from([0, 100 << 20, 9 << 30])),
+        inodes=draw(st.sampled_from([0, 6_500_000])),
         read_only=draw(_FLAG),
         database=draw(_FLAG),
         listable=draw(_FLAG),

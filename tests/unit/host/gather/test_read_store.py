@@ -65,6 +65,23 @@ def test_store_is_compared_with_the_closure_and_the_roots(nix: Nix) -> None:
     assert 0 < store.free <= store.size
 
 
+@pytest.mark.parametrize(("free", "count"), [(12, 6_500_000), (0, 0)])  # the latter as on btrfs
+def test_inodes_are_those_of_the_store_s_file_system(
+    nix: Nix, monkeypatch: pytest.MonkeyPatch, free: int, count: int
+) -> None:
+    real = os.statvfs
+
+    def statvfs(path: str) -> os.statvfs_result:
+        values = list(real(path))
+        if path == paths.STORE:
+            values[5:8] = count, free, free  # f_files, f_ffree, f_favail
+        return os.statvfs_result(values)
+
+    monkeypatch.setattr(os, "statvfs", statvfs)
+    store = gather_store(_CLOSURE)
+    assert (store.inodes_free, store.inodes) == (free, count)
+
+
 def test_missing_store_is_not_an_error(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STORE", "DATABASE", "OWN"):
         monkeypatch.setattr(paths, name, str(nix.top / "none"))

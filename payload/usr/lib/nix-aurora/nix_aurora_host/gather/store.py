@@ -33,6 +33,8 @@ class Store:
     nix: AtNix
     free: int
     size: int
+    inodes_free: int = 0
+    inodes: int = 0  # 0: the file system has no fixed number of them, such as btrfs
     exists: bool = True
     read_only: bool = False  # as seen on /nix
     noexec: tuple[str, ...] = ()  # mount points with the option noexec
@@ -75,6 +77,8 @@ def gather_store(closure: Closure) -> Store:
         nix=kind,
         free=space.f_bavail * space.f_frsize,
         size=space.f_blocks * space.f_frsize,
+        inodes_free=space.f_favail,
+        inodes=space.f_files,
         exists=status is not None,
         read_only=kind == AtNix.OURS and bool(os.statvfs(paths.AT).f_flag & os.ST_RDONLY),
         noexec=_noexec(kind),
