@@ -21,8 +21,8 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
-# How many processes run the tests of a tier, for each processor. Those that often wait get more: for
-# a download while a root is made, or for a host that boots, shuts down or runs into a time-out.
+# How many processes run the tests of a tier, for each processor. Tiers whose tests often wait have
+# more: for a download while a root is made, or for a host that boots, shuts down or times out.
 _PROCESSES = {"tests/rpm": 2, "tests/host": 2, "tests/ostree": 1.5}
 
 

@@ -81,10 +81,11 @@ def cure(host: Host, found: list[dict[str, Any]], user: str = "tester") -> None:
     The fix runs on a terminal, and gets the answer yes. One fix may reveal another fault.
     """
     for _ in range(_ROUNDS):
+        print(found[0]["id"], found[0]["fix"])
         fix = shlex.quote(found[0]["fix"])
         typed = f"echo yes | script --quiet --return --command {fix} /dev/null"
         said = host.run_as("tester", typed, login=False)
-        print(found[0]["id"], said.output)
+        print(said.output)
         found = doctor(host, user)
         if not found:
             return

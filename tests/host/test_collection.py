@@ -176,6 +176,7 @@ def test_disk_that_fills_during_builds_recovers(host: Host) -> None:
 
 def test_full_disk_recovers_and_doctor_reports_it_until_then(host: Host) -> None:
     """Fill the disk, as a failed build may. Nix then collects nothing: it cannot note a root."""
+    host.run("nix-aurora gc enable")
     done = "systemctl show --property=ExecMainExitTimestamp --value nix-gc-full.service"
     assert host.run("systemctl is-active nix-gc-full.timer").stdout == "active\n"
     host.run("systemctl start nix-gc-full.service")  # the disk is not full

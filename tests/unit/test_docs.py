@@ -84,8 +84,8 @@ _NOT_RUN = {
     "NIX_AURORA_SEED=23adac59 make test-host": "it is what runs the tests",
     "make bench": "it takes long, and its figures are no assertions",
     "make picture": "it draws over docs/demo.svg",
-    ".tox/unit/bin/python -m pytest": "a test that ran the tests would run itself",
-    ".tox/host/bin/python -m pytest": "a test that ran the tests would run itself",
+    "make setup": "make runs it before it runs the tests",
+    ".venv/bin/tox run": "a test that ran the tests would run itself",
     "NIX_AURORA_UPDATE_GOLDEN=1": "it writes the files that the tests compare with",
     "sudo rpm-ostree install": "not in Debian; tests/harness/rpm_ostree has its rules",
     "sudo rpm-ostree uninstall": "not in Debian",
@@ -288,9 +288,10 @@ def test_commands_are_understood() -> None:
                         make_build_parser().parse_args(given)
                 case ["systemctl", _, *names] if names:
                     assert {name for name in names if name.startswith("nix")} <= units, command
-                case [program, "-m", "pytest", *_] if program.startswith(".tox/"):
-                    assert f"[tool.tox.env.{program.split('/')[1]}]" in read("pyproject.toml")
+                case [".venv/bin/tox", "run", "-e", tier, "--", path, *_]:
+                    assert f"[tool.tox.env.{tier}]" in read("pyproject.toml")
+                    assert (TOP / path).is_file(), command
                 case _:
                     continue
             checked.add(words[0])
-    assert checked >= {"make", "nix-aurora", ".venv/bin/python", "systemctl"}
+    assert checked >= {"make", "nix-aurora", ".venv/bin/python", ".venv/bin/tox", "systemctl"}

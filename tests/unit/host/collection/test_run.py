@@ -1,8 +1,10 @@
 """The collection itself: what it refuses, and in which order it does the rest."""
 
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from nix_aurora_host import paths, settings
@@ -27,6 +29,7 @@ class Host:
         self.failing = ""
         self.settings = SettingsFile(days=45)
         self.hidden: list[Hidden] = []
+        monkeypatch.setattr(paths, "BASE", str(top))
         monkeypatch.setattr(paths, "OWN", str(top))
         monkeypatch.setattr(paths, "STATE", "/s")
         monkeypatch.setattr(paths, "DATABASE_LOST", str(top / "database-lost"))
@@ -152,3 +155,18 @@ def test_a_collector_that_fails_is_reported(host: Host, monkeypatch: pytest.Monk
     monkeypatch.setattr(subprocess, "run", fail)
     assert run.main() == 1
     assert host.said[-2].endswith("nix-collect-garbage: No such file or directory")
+
+
+def test_collector_without_free_inodes_names_what_to_delete(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Doctor's fix is the collection, so its hint must not be doctor."""
+    host.code = 1
+    full = SimpleNamespace(f_files=20_000, f_ffree=0)
+    monkeypatch.setattr(os, "statvfs", lambda _: full)
+    with pytest.raises(CommandError, match="has no free inodes") as refusal:
+        run.collect(dry_run=False)
+    assert refusal.value.hint == "sudo du -x --inodes --max-depth=3 /var | sort -n | tail"
+    full.f_files = 0  # btrfs has no fixed number of inodes
+    with pytest.raises(CommandError, match=r"exit code 1$"):
+        run.collect(dry_run=False)

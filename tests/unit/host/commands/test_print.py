@@ -35,11 +35,15 @@ def test_findings_are_printed_with_their_fixes() -> None:
     )
 
 
-def test_user_learns_which_checks_need_root() -> None:
-    assert doctor.render([_UNREAD], root=False).endswith(
-        "checks need root: sudo nix-aurora doctor\n"
-    )
-    assert not doctor.render([_UNREAD], root=True).endswith("sudo nix-aurora doctor\n")
+def test_user_learns_which_checks_need_root_before_the_verdict() -> None:
+    lines = doctor.render([_UNREAD, _ERROR, _UNREAD], root=False).splitlines()
+    assert lines == [
+        "error: it is broken [broken:it]",
+        "  fix: sudo mend it",
+        "not checked: files that only root can read: sudo nix-aurora doctor",
+        "nix-aurora doctor: 1 fault; start with the first fix, then look again",
+    ]
+    assert "note: not seen [unread]\n" in doctor.render([_UNREAD], root=True)
 
 
 def test_host_with_only_notes_is_well() -> None:

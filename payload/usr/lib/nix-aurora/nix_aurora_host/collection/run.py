@@ -133,8 +133,20 @@ def _collect_garbage() -> None:
         raise CommandError(
             f"cannot collect garbage: {words[0]}: {error.strerror}", "sudo nix-aurora doctor"
         ) from error
+    if done.returncode and not _has_inodes():
+        raise CommandError(
+            f"cannot collect garbage: {paths.BASE} has no free inodes, and a collection needs a "
+            "few: delete other files there first",
+            "sudo du -x --inodes --max-depth=3 /var | sort -n | tail",
+        )
     if done.returncode:
         raise CommandError(
             f"cannot collect garbage: {command(words)}: exit code {done.returncode}",
             "sudo nix-aurora doctor",
         )
+
+
+def _has_inodes() -> bool:
+    """Return whether the store's file system can still create files, as far as it counts them."""
+    space = os.statvfs(paths.BASE)
+    return space.f_files == 0 or space.f_ffree > 0

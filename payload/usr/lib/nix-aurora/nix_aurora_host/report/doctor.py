@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from nix_aurora_host.checks.fixes import LOOK_AS_ROOT
 from nix_aurora_host.finding import Finding, Severity
 from nix_aurora_host.text import printable
 
 _NOT_CHECKED = "not checked: a build by an ordinary user, which doctor does not run"
+_AS_ROOT = str(LOOK_AS_ROOT)
 
 
 def is_well(findings: Sequence[Finding]) -> bool:
@@ -32,21 +34,25 @@ def describe(findings: Sequence[Finding]) -> dict[str, object]:
 def render(findings: Sequence[Finding], *, root: bool) -> str:
     """Return lines about the findings, with fixes; ``root`` is whether root ran the checks.
 
-    The verdict is the last line; for an ordinary user it is the one before the last.
+    The verdict is the last line. For an ordinary user, one line stands for all checks that root has
+    to repeat: every healthy host has some.
     """
     lines = []
+    unread = [] if root else [finding for finding in findings if finding.fix == _AS_ROOT]
     for finding in findings:
+        if finding in unread:
+            continue
         lines.append(f"{finding.severity}: {_plain(finding.message)} [{_plain(finding.id)}]")
         if finding.fix is not None:
             lines.append(f"  fix: {_plain(finding.fix)}")
+    if unread:
+        lines.append(f"not checked: files that only root can read: {_AS_ROOT}")
     faults = sum(finding.severity is not Severity.NOTE for finding in findings)
     if faults:
         count = "1 fault" if faults == 1 else f"{faults} faults"
         lines.append(f"nix-aurora doctor: {count}; start with the first fix, then look again")
     else:
         lines += [_NOT_CHECKED, "nix-aurora doctor: all is well"]
-    if not root and any(finding.fix == "sudo nix-aurora doctor" for finding in findings):
-        lines.append("some checks need root: sudo nix-aurora doctor")
     return "\n".join(lines) + "\n"
 
 
