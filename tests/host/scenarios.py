@@ -87,6 +87,7 @@ _MANY_INODES = f"""
 systemctl stop nix-daemon.socket
 umount /var/lib/nix
 rmdir /run/few
+rm -f /root/.nix-profile # the collection made it, for a profile on that file system
 systemctl start nix.mount nix-daemon.socket
 """
 _BACKUP = "systemctl start nix-database-backup.service"
