@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from functools import cache
 from pathlib import Path
 
@@ -31,6 +32,19 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     tiers = {"/".join(Path(word).parts[:2]) for word in config.args}
     each = min((_PROCESSES.get(tier, 1) for tier in tiers), default=1)
     return max(1, int(len(os.sched_getaffinity(0)) * each))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that last longest first, so that no process waits for the last one.
+
+    These are the files marked as long, then those with the most tests.
+    """
+    sizes = Counter(item.path for item in items)
+
+    def place(item: pytest.Item) -> tuple[bool, int, Path]:
+        return item.get_closest_marker("long") is None, -sizes[item.path], item.path
+
+    items.sort(key=place)
 
 
 def pytest_report_header() -> str:

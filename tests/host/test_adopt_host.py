@@ -14,6 +14,8 @@ from tests.host.former import cure, has_come_up
 from tests.leftovers import DETERMINATE, Files, write
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
+pytestmark = pytest.mark.long
+
 # This installs each user's packages: three generations of a profile, and a result.
 _INSTALL = """
 set -eu

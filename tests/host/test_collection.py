@@ -12,6 +12,8 @@ from tests.host.doctor import cure, doctor
 from tests.readme import commands
 from tests.whole import add_program, build, check_profile, check_whole, derivation, physical
 
+pytestmark = pytest.mark.long
+
 _MIB = 1 << 20
 _DISK = 1200 * _MIB
 _BUILD = 70 * _MIB

@@ -16,6 +16,8 @@ from tests.readme import commands
 from tests.torture import chosen
 from tests.whole import add_program, check_clean, check_whole, check_works
 
+pytestmark = pytest.mark.long
+
 _PAGE = "docs/disk.md"
 # udev does not run here, so a disk has no label; these names replace it.
 _NAMES = {

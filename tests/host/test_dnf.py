@@ -14,6 +14,8 @@ from tests.rpm.builder import TOP
 from tests.rpm.tiny import tiny_rpm
 from tests.whole import add_program, check_whole, version
 
+pytestmark = pytest.mark.long
+
 _FEDORA = read_fedora_packages(TOP)
 
 # On Fedora, dnf is also a link to dnf5, which Debian's package lacks.

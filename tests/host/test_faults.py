@@ -10,6 +10,8 @@ from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.host.store import DAMAGE, KILL, STEP
 from tests.whole import add_program, build, check_profile, check_whole, derivation
 
+pytestmark = pytest.mark.long
+
 _SOCKET = "/var/lib/nix/daemon-socket/socket"
 # This client greets the daemon repeatedly for some seconds, until it gets an answer.
 _CLIENT = """

@@ -26,6 +26,8 @@ from tests.leftovers import (
 )
 from tests.torture import representatives
 
+pytestmark = pytest.mark.long
+
 _FORMER = "/etc/nix-aurora.former"
 _OTHER = "/nix/var/nix/profiles/default"
 _STORE = "mkdir -p {0}/store/kept {0}/var/nix/db; : >{0}/var/nix/db/db.sqlite; echo 1 >{0}/store/x"

@@ -15,6 +15,8 @@ from tests.packages import PackageMaker, fit_for_sample
 from tests.readme import commands
 from tests.whole import check_store
 
+pytestmark = pytest.mark.long
+
 _DRIVER = "/usr/share/hidden/libvulkan_lvp.so"
 _LINE, _ROOTS = "/etc/tmpfiles.d/nix-aurora-gpu.conf", "/var/lib/nix/var/nix/gcroots"
 _UNIT = "/etc/systemd/system/non-nixos-gpu.service"

@@ -20,6 +20,8 @@ from tests.host.former import LOOPS, REBOOT, cure, former, is_well, status
 from tests.leftovers import write
 from tests.whole import add_program, check_clean, check_profile
 
+pytestmark = pytest.mark.long
+
 _HIDDEN = "/nix, below the mount of /var/lib/nix"
 # This mounts a store manually: our daemon and a user's program run while it is on /nix.
 _MOUNTED = """

@@ -17,6 +17,8 @@ from tests.nixd_standin import ANSWER, HEADER
 from tests.packages import fit_for_sample, sample
 from tests.whole import add_program, build, check_profile, check_whole
 
+pytestmark = pytest.mark.long
+
 _TOP = Path(__file__).parents[2]
 _OWN, _NIXS = "determinate-nixd.socket", "nix-daemon.socket"
 # These words mark faults in the output of scriptlets, except that systemctl disable --now warns

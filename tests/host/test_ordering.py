@@ -10,6 +10,8 @@ from tests.harness.tree import atomic_tree, layer_rpms
 from tests.packages import PackageMaker, fit_for_sample
 from tests.whole import add_program, check_works
 
+pytestmark = pytest.mark.long
+
 # These units of a desktop start before sysinit.target.
 _EARLY = (
     *("haveged", "plymouth", "systemd-coredump", "systemd-homed", "systemd-oomd"),

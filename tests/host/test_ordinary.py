@@ -11,6 +11,8 @@ from tests.harness.tree import Tree
 from tests.packages import LIVE_SETTINGS, PackageMaker
 from tests.whole import add_program, build, check_profile, check_whole, derivation, version
 
+pytestmark = pytest.mark.long
+
 _FAULTS = re.compile("error|warn|fail|not found", re.IGNORECASE)  # faults that scriptlets print
 _TIMER = "nix-database-backup.timer"
 _UNITS = f"nix-layout.service nix.mount nix-setup.service nix-daemon.socket {_TIMER}"

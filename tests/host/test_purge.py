@@ -1,9 +1,13 @@
 """Test that nix-aurora purge asks, removes everything of Nix, and nothing else."""
 
+import pytest
+
 from tests.harness.commands import Result
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker
+
+pytestmark = pytest.mark.long
 
 _TYPED = "script --quiet --return --command '{command}' /dev/null"
 

@@ -2,10 +2,14 @@
 
 import re
 
+import pytest
+
 from tests.harness.nspawn import Host
 from tests.harness.tree import Tree
 from tests.host.conftest import HostMaker, NixTreeMaker
 from tests.whole import add_program, build, check_whole, version
+
+pytestmark = pytest.mark.long
 
 _OLDER, _NEWER = "2.26.3", "2.34.8"
 

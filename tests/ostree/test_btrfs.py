@@ -14,6 +14,8 @@ from tests.harness.tree import Tree
 from tests.ostree.sources import check_sources
 from tests.whole import add_program, check_whole, check_works
 
+pytestmark = pytest.mark.long
+
 _BRANCH = "nix-forky"
 _MOUNTS = """
 for place in / /sysroot /var /boot; do

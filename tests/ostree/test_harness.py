@@ -1,4 +1,4 @@
-"""Test a running machine of the harness, on which the other tests of this tier depend."""
+"""Test the harness's machines, on which the other tests of this tier depend."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,8 +8,8 @@ import pytest
 
 from nix_aurora.errors import ToolError
 from tests.harness import qemu
-from tests.harness.qemu import Machine
-from tests.ostree.conftest import DiskMaker
+from tests.harness.qemu import REBOOT, Machine
+from tests.ostree.conftest import DiskMaker, MachineMaker
 
 _BOOTED = "ostree admin status | sed -n 's/.*origin refspec: //p' | head -n 1"
 
@@ -97,10 +97,30 @@ def test_soft_reboot_keeps_the_kernel(machine: Machine) -> None:
     assert machine.failed_units() == []
 
 
+def test_power_cut_loses_data_that_is_not_on_the_disk(machine: Machine) -> None:
+    machine.run("echo kept >/var/kept; sync; echo lost >/var/lost")
+    machine.kill()
+    with pytest.raises(RuntimeError, match="off"):
+        machine.run("true")
+    with pytest.raises(ToolError, match="expected guest-reset, got none"):
+        machine.wait_for_exit(REBOOT)
+    machine.boot(arguments="harness.word=one")
+    assert "harness.word=one" in machine.read("/proc/cmdline").split()
+    assert machine.read("/var/kept") == "kept\n"
+    assert machine.run("cat /var/lost", check=False).stdout == ""
+    assert machine.failed_units() == []
+
+
 def test_stopped_guest_reports_its_processors(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This must be the last test of this machine."""
+    """This must be the last test of this machine, which does not run afterwards."""
     monkeypatch.setattr(qemu, "_PATIENCE", 5.0)
     with pytest.raises(ToolError, match=r"(?s)guest-exec-status.*NMI.*Call Trace"):
         machine.run("kill -STOP $(pidof qemu-ga)", timeout=5)
+
+
+def test_failed_start_reports_the_console(make_machine: MachineMaker) -> None:
+    machine = make_machine("base")
+    with pytest.raises(ToolError, match=r"(?s)the end of QEMU.*panic"):
+        machine.boot(arguments="rdinit=/none")

@@ -12,6 +12,8 @@ from tests.ostree.conftest import KINDS, DiskMaker
 from tests.torture import chosen
 from tests.whole import add_program, check_session, check_whole, check_works
 
+pytestmark = pytest.mark.long
+
 # The acceptance script describes each kind of root directory with these words.
 _DETAILS = {"overlay": "mount: / is an overlay", "binds": "mount: / is made of binds"}
 # This configures QEMU's network for a guest, which has no DHCP client here.

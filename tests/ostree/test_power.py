@@ -7,6 +7,8 @@ from tests.ostree.conftest import KINDS, MachineMaker
 from tests.torture import chosen
 from tests.whole import add_program, check_store, check_works, derivation
 
+pytestmark = pytest.mark.long
+
 _STAMP = "/var/lib/nix/.nix-aurora/imported"
 # These files show that an import has reached the step.
 _PHASES = {

@@ -17,6 +17,8 @@ from tests.ostree.accepting import judge_selinux
 from tests.ostree.enforcing import STORE, check_enforced, check_labels, denials, enforcing_disk
 from tests.whole import add_program, build, check_profile, check_session, check_store, version
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def machine(
@@ -79,11 +81,10 @@ def test_adopted_store_is_labeled_before_anything_is_started(machine: Machine) -
     check_profile(machine)
     check_store(machine)
     check_enforced(machine)
-    machine.reboot(arguments=ENFORCING)
-    check_enforced(machine)
 
 
 def test_namespace_layout_works_and_a_running_system_moves(machine: Machine) -> None:
+    """Boot with the store that was adopted."""
     machine.run("nix-aurora mount disable")
     machine.reboot(arguments=ENFORCING)
     assert machine.read("/run/nix-aurora/layout") == "namespace\n"

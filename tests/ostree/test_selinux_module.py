@@ -16,6 +16,8 @@ from tests.ostree.accepting import judge_selinux
 from tests.ostree.enforcing import SOCKETS, check_enforced, denials, enforcing_disk
 from tests.whole import add_program, build, check_session
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def bare(

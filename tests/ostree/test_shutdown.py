@@ -12,6 +12,8 @@ from tests.harness.tree import Tree, layer_rpms
 from tests.nix_root import ROOT_OFF, avoid_overlay
 from tests.packages import PackageMaker, fit_for_sample
 
+pytestmark = pytest.mark.long
+
 _BRANCH = "encrypted"
 _CRYPT = ("cryptsetup-bin", "systemd-cryptsetup")
 # This adds an encrypted disk below /var, as an administrator would.

@@ -15,6 +15,8 @@ from tests.rpm.builder import build_py, unpack
 from tests.standin import build_installer
 from tests.unit.httpserver import Server, content, running
 
+pytestmark = pytest.mark.long
+
 _PATH = "/releases/nix-installer-x86_64-linux"
 _PINS = """\
 [package]

@@ -17,6 +17,8 @@ from tests.harness.tree import atomic_tree
 from tests.rpm.builder import Built
 from tests.rpm.tiny import ALTFILES, base, layered
 
+pytestmark = pytest.mark.long
+
 _ARCH = "x86_64"
 _LINK = re.compile(r"Created symlink '/etc/systemd/system/\S+' -> '/usr/lib/systemd/system/\S+'\.")
 _USER = re.compile(r"Creating (group|user) 'nixbld\d*' .*")

@@ -14,6 +14,8 @@ from tests.harness.roots import debian_root
 from tests.harness.scratch import Scratch
 from tests.rpm.builder import TOP, Built
 
+pytestmark = pytest.mark.long
+
 _MODULE = TOP / "payload/usr/share/selinux/packages/targeted/nix-aurora.cil"
 _FEDORA = tomllib.loads(Path(__file__).with_name("fedora_policy.toml").read_text())
 _NAME = "0123456789abcdfghijklmnpqrsvwxyz-hello-2.12"

@@ -14,6 +14,8 @@ from tests.rpm.builder import Built, build_py, files, query
 from tests.rpm.systemd_macros import systemd_macros
 from tests.units import UNITS
 
+pytestmark = pytest.mark.long
+
 _SHARED = "/mnt"  # the place of the test's directory in the scratch root
 _HELPER = "/usr/lib/systemd/systemd-update-helper"
 # These are all parts of a package except its files: its requirements and its scriptlets.
