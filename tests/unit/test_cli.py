@@ -162,7 +162,7 @@ def test_relative_output_directory_is_printed_absolute(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What is printed can be used from anywhere."""
+    """A script can then use the printed path from any directory."""
     monkeypatch.chdir(tmp_path)
     assert main(["srpm", "--source", tarball.name, "--out", "o", "--level", "1"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'o' / 'nix-aurora-3.22.1-1.src.rpm'}\n"
@@ -301,7 +301,7 @@ def test_failed_tool_ends_with_6(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its command can be pasted, and its log read."""
+    """The message has the command, which can be pasted, and the path of the log."""
     monkeypatch.setenv("PATH", fake_rpmbuild(tmp_path, "echo no space; touch SRPMS.rpm; exit 9"))
     out = tmp_path / "out"
     words = ("srpm", "-q", "--source", str(tarball), "--out", str(out), "--level", "1")
@@ -334,7 +334,7 @@ def test_unwritable_output_directory_ends_with_1(
 def test_interrupt_during_a_build_leaves_nothing(
     tarball: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """rpmbuild runs, and has written half of a package."""
+    """The signal arrives when rpmbuild has written half of a package."""
     script = f"mkdir SRPMS; echo half >SRPMS/x.src.rpm; kill -{number.value} $PPID; exec sleep 60"
     out = tmp_path / "out"
     done = subprocess.run(

@@ -42,7 +42,7 @@ exec sh -c "$last"
 
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a program in the place of ssh; return its directory."""
+    """Replace ssh with a program, and return its directory."""
     place = tmp_path / "bin"
     place.mkdir()
     (place / "ssh").write_text(_SSH)

@@ -167,7 +167,7 @@ def refer(connection: sqlite3.Connection, referrer: str, reference: str) -> None
 
 
 def make_nix(top: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return an empty one, to which the paths of the host's command are redirected."""
+    """Return an empty /var/lib/nix, and redirect the paths of the host's command to it."""
     nix = Nix(top)
     changed = {
         "HOME": top,

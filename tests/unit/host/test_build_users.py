@@ -66,7 +66,7 @@ def test_group_gets_its_members(former: bytes, now: bytes) -> None:
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /etc, on a host that knows one build user."""
+    """Return a directory in place of /etc, on a host that knows one build user."""
     for name, path in (("USERS_FILE", "passwd"), ("GROUP_FILE", "group"), ("LOCK", ".pwd.lock")):
         monkeypatch.setattr(build_users, name, str(tmp_path / path))
     (tmp_path / "sysusers").write_text("m nixbld1 nixbld\nm nixbld2 nixbld\n")

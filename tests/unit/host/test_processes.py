@@ -18,7 +18,7 @@ from nix_aurora_host.system import Outcome
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for the store; no control group is the daemon's."""
+    """Return a directory in place of the store; no control group is the daemon's."""
     monkeypatch.setattr(occupants, "_INSIDE", (f"{tmp_path}/",))
     monkeypatch.setattr(occupants, "_control_group", lambda: "")
     return tmp_path

@@ -53,7 +53,7 @@ def test_common_spellings_are_understood(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DAYS)
-def test_the_days_that_generations_stay_are_understood(name: str, tmp_path: Path) -> None:
+def test_days_that_generations_are_kept_are_understood(name: str, tmp_path: Path) -> None:
     text, days = DAYS[name]
     (tmp_path / "conf").write_bytes(text)
     found = _show(tmp_path / "conf")

@@ -12,7 +12,7 @@ from nix_aurora_host import paths, removal, system
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /var/lib/nix."""
+    """Return a directory in place of /var/lib/nix."""
     monkeypatch.setattr(paths, "SHOWN", str(tmp_path))
     monkeypatch.setattr(paths, "STORE", f"{tmp_path}/store")
     return tmp_path

@@ -23,7 +23,7 @@ _PAGE = _SHARE / "man/man1/nix-aurora.1.in"
 def _names(parser: argparse.ArgumentParser, path: str = "") -> dict[str, set[str]]:
     """Return the options and commands that can follow, by the preceding words.
 
-    "", "mount enable".
+    These words are keys such as "" and "mount enable".
     """
     found: dict[str, set[str]] = {}
     names: set[str] = set()

@@ -87,7 +87,7 @@ def test_versions_are_ordered_as_nix_orders_them(older: str, newer: str) -> None
 
 
 def test_rpm_reads_the_spec(tmp_path: Path) -> None:
-    """No macro is left to expand, and the requirements are those of our tables."""
+    """No macro is left unexpanded, and the requirements are those in our tables."""
     spec = tmp_path / "nix-aurora.spec"
     spec.write_text(rendered("x86_64", version="3.22.1pre5"), encoding="utf-8")
     form = (

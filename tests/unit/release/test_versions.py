@@ -1,4 +1,4 @@
-"""Test ranges of versions as people type them into advisories: parsed for sure, or not trusted."""
+"""Test ranges of versions that people typed into advisories: unclear ones are not trusted."""
 
 import re
 
@@ -152,7 +152,7 @@ def test_two_bounds_apply_together(
     version: list[int], lower: list[int], upper: list[int], spaces: str
 ) -> None:
     text = f">={spaces}{text_of(lower)},{spaces}<{spaces}{text_of(upper)}"
-    is_empty = key(lower) >= key(upper)  # no author means an empty range
+    is_empty = key(lower) >= key(upper)  # such a range is a mistake, so it excludes nothing
     assert affected(text_of(version), text) == (is_empty or key(lower) <= key(version) < key(upper))
 
 

@@ -162,7 +162,7 @@ def test_both_stores_are_merged(takeover: Takeover) -> None:
     assert not os.path.lexists(paths.ADOPTION)
 
 
-def test_separate_file_system_gets_another_line(
+def test_separate_file_system_gets_a_new_line_in_fstab(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores = takeover.stores
@@ -176,7 +176,7 @@ def test_separate_file_system_gets_another_line(
         f"# nix-aurora adopt: {text.strip()}",
         f"UUID=1 {paths.BASE} ext4 noatime 0 0",
     ]
-    assert ["systemctl", "daemon-reload"] not in takeover.ran  # the boot mounts it
+    assert ["systemctl", "daemon-reload"] not in takeover.ran  # a boot mounts the disk
     assert takeover.imports == 0
     assert "Reboot now." in takeover.text
 

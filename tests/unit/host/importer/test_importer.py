@@ -174,7 +174,7 @@ def test_other_failure_is_raised(tmp_path: Path, code: int) -> None:
 def test_copy_of_zero_bytes_is_not_a_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some file systems copied nothing of a file, and reported that with a zero."""
+    """Some file systems copy nothing, and return 0 in place of an error."""
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
     (tmp_path / "source").write_text("text")
     ways = (clone.copy_in_kernel, clone.copy)

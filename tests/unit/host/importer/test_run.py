@@ -89,7 +89,7 @@ def test_second_run_does_nothing(imported: Package, capfd: pytest.CaptureFixture
 def test_run_of_an_earlier_package_is_recognized(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It wrote only its stamp, and may have left unpacked files when it was killed."""
+    """The earlier package wrote only its stamp, and a kill may have left unpacked files."""
     shutil.rmtree(paths.WORK)
     Path(paths.WORK, "store/half").mkdir(parents=True)
     imported.run_import()
@@ -100,7 +100,7 @@ def test_run_of_an_earlier_package_is_recognized(
 def test_import_of_an_earlier_package_removes_the_stamp(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """After a rollback to it, paths may have been collected, so the stamp must not survive."""
+    """After a rollback to that package, paths may have been collected, so the stamp is removed."""
     shutil.rmtree(paths.WORK)
     Path(paths.STAMP).write_text("another\n")
     imported.run_import()
@@ -201,7 +201,7 @@ def test_writable_path_is_not_equal(package: Package, part: str) -> None:
 
 
 def test_variant_that_was_built_here_stays(package: Package) -> None:
-    """It is valid with its own hash."""
+    """A path that was built here is valid with its own hash."""
     package.host.add(CACERT, b"an own one")
     package.host.make_database([CACERT])
     package.run_import()
@@ -219,10 +219,10 @@ def test_path_without_a_readable_hash_is_replaced(imported: Package) -> None:
 
 
 @pytest.mark.parametrize("path_name", [LIB, FILE])
-def test_path_that_appears_meanwhile_is_not_taken_for_ours(
+def test_path_that_another_process_creates_is_not_used(
     package: Package, path_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even an empty directory or a file is: rename(2) would replace both."""
+    """Even an empty directory or a file is not replaced, as rename(2) would do."""
     real = syscalls.rename_new
     taken = package.host.store / path_name
 
@@ -333,7 +333,7 @@ def test_broken_database_is_moved_aside(
 
 
 def test_database_that_breaks_while_it_is_read_is_lost_too(imported: Package) -> None:
-    """The timer gave no hint before."""
+    """In this case, no timer has found the damage and requested the import."""
     Path(paths.DATABASE).write_bytes(b"no database" * 1000)
     assert database.read(imported.closure) is None
 
@@ -385,7 +385,7 @@ def test_registration_that_nix_refuses_is_reported(
 # --- other processes
 
 
-def test_path_that_is_collected_meanwhile_is_staged_again(
+def test_path_that_is_collected_during_the_import_is_staged_again(
     imported: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     real = roots.make_roots
@@ -540,7 +540,7 @@ def test_another_nix_in_the_profile_stays(
     assert commands == []
 
 
-def test_packaged_nix_in_the_profile_needs_nothing(
+def test_profile_with_the_packaged_nix_is_not_changed(
     imported: Package, commands: list[tuple[str, ...]]
 ) -> None:
     Path(f"{paths.PROFILE}-1-link").unlink()

@@ -47,7 +47,7 @@ def test_running_system_stays() -> None:
 
 
 def test_host_where_another_nix_mounts_its_store_stays() -> None:
-    """Its unit would mount that store, which may be empty, on the new /nix."""
+    """The other Nix's unit would mount its store, which may be empty, on the new /nix."""
     stay = _decide(mounter="/etc/systemd/system/nix.mount")
     assert _word(stay) == unmoved.ANOTHER
     assert stay is not None
@@ -70,7 +70,7 @@ def test_host_with_two_mounts_on_the_root_directory_stays() -> None:
     assert _word(_decide(mounts=(_ROOT, _ROOT, _ETC))) == unmoved.STACKED
 
 
-def test_host_without_a_kind_left_learns_how_to_retry() -> None:
+def test_hint_names_the_retry_if_no_kind_of_root_is_left() -> None:
     assert _word(exhausted()) == unmoved.EXHAUSTED
     assert "mount enable --again" in exhausted().hint
 
@@ -111,7 +111,7 @@ def test_note_persists_in_an_etc_that_is_not_a_mount() -> None:
         ({"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "0"}, False),
     ],
 )
-def test_early_boot_is_one_on_its_way_to_multi_user(
+def test_boot_is_early_before_sysinit_on_the_way_to_multi_user(
     sysinit: dict[str, str], multi_user: dict[str, str], early: bool
 ) -> None:
     assert is_early_boot([sysinit, multi_user]) is early

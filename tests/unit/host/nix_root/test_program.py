@@ -16,7 +16,7 @@ _ROOT = Mount("/", "ro", "overlay", "composefs", "ro")
 
 
 class _Host:
-    """A stock host in an early boot; ``done`` has the steps that were done to it."""
+    """A stock host in an early boot; ``done`` lists the steps that ran."""
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
@@ -46,7 +46,7 @@ class _Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
-    """Return such a host."""
+    """Return a stock host in an early boot."""
     return _Host(tmp_path, monkeypatch)
 
 
@@ -104,7 +104,7 @@ def test_host_stays_after_two_failed_boots(host: _Host, capsys: pytest.CaptureFi
     )
 
 
-def test_host_without_a_kind_left_cleans_up_and_stays(host: _Host) -> None:
+def test_host_without_a_kind_of_root_left_cleans_up_and_stays(host: _Host) -> None:
     host.build = lambda: None
     assert program.main([]) == 0
     assert (host.done, host.note()) == (["clean"], "exhausted")
