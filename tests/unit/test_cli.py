@@ -118,7 +118,7 @@ def test_help_works_with_an_odd_cache_directory(
     assert "/100%/%s/nix-aurora" in re.sub(r"\s+", "", capsys.readouterr().out)
 
 
-# --- 0: results on stdout, the rest on stderr
+# --- exit code 0: results on stdout, the rest on stderr
 
 
 def test_stage_prints_its_path(
@@ -180,7 +180,7 @@ def test_pins_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 1 + 2 * len(pins.ARCHES) + len(release.tarball)
 
 
-# --- 2: usage
+# --- exit code 2: usage
 
 
 def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +231,7 @@ def test_wrong_usage_is_refused(
     assert not list(tmp_path.glob("out/*.rpm"))
 
 
-# --- 3, 4, 5, 6
+# --- exit codes 3, 4, 5 and 6
 
 
 @pytest.mark.parametrize("content", [None, "", "[package]\nrelease = 0\n", "]"])
@@ -315,7 +315,7 @@ def test_failed_tool_ends_with_6(
     assert not list(out.rglob("*.rpm"))
 
 
-# --- 1: files
+# --- exit code 1: files
 
 
 def test_unwritable_output_directory_ends_with_1(
@@ -327,7 +327,7 @@ def test_unwritable_output_directory_ends_with_1(
     assert output.err.startswith("error: cannot read or write: /proc/nowhere")
 
 
-# --- 130: interrupted
+# --- exit code 130: interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

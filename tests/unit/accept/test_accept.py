@@ -86,7 +86,7 @@ def test_lost_connection_differs_from_failed_command(ssh: Path) -> None:
 
 
 @pytest.mark.usefixtures("ssh")
-def test_slow_command_is_ended() -> None:
+def test_slow_command_is_stopped() -> None:
     connection = Connection("aurora", [])
     connection.open()
     with pytest.raises(LateError, match="no end after"):

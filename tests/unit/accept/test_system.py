@@ -200,7 +200,7 @@ def test_other_denials_are_green() -> None:
     assert "1 were allowed by a permissive domain" in outcome.detail
 
 
-def test_missing_records_prove_nothing() -> None:
+def test_denials_without_records_are_not_shown() -> None:
     assert selinux.judge_denials(Records("kept no\n")).result is Result.NOT_SHOWN
 
 

@@ -116,6 +116,6 @@ def test_daemon_that_waits_as_a_script_is_kept(
         assert script.poll() is None
 
 
-def test_without_a_daemon_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_ended_without_a_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     _answer(monkeypatch, {}, [])
     assert end_processes() == 0

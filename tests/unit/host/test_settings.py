@@ -124,7 +124,7 @@ def test_doctors_fix_cures_each_mistake(tmp_path: Path, conf: Path) -> None:
     )
 
 
-def test_doctor_puts_other_kinds_of_file_aside(conf: Path) -> None:
+def test_doctors_fix_sets_other_kinds_of_file_aside(conf: Path) -> None:
     conf.mkdir()
     facts = with_fields(WELL, basics=with_fields(BASICS, settings_file=_show(conf)))
     (finding,) = judge(facts)

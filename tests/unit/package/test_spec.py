@@ -44,8 +44,8 @@ def rendered(*arches: str, version: str = "3.22.1", nixd: bool = False, level: i
         ("with-nixd", ("aarch64", "x86_64")),
     ],
 )
-def test_golden(name: str, arches: tuple[str, ...]) -> None:
-    """Compare the whole spec. To update it: NIX_AURORA_UPDATE_GOLDEN=1, and read the diff."""
+def test_spec_equals_the_golden_file(name: str, arches: tuple[str, ...]) -> None:
+    """To update the golden files, set NIX_AURORA_UPDATE_GOLDEN=1, and then read the diff."""
     path = GOLDEN / f"{name}.spec"
     text = rendered(*arches, nixd=name == "with-nixd")
     if os.environ.get(UPDATE):
@@ -65,7 +65,7 @@ def test_golden(name: str, arches: tuple[str, ...]) -> None:
         ("2.34.8+1", "2.34.8+1"),
     ],
 )
-def test_version_becomes_rpms(version: str, expected: str) -> None:
+def test_version_is_converted_for_rpm(version: str, expected: str) -> None:
     assert rpm_version(version) == expected
 
 

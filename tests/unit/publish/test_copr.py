@@ -399,7 +399,9 @@ def test_canceled_build_is_reported(run: Run, copr: Copr) -> None:
 # --- exit code 130: interrupted
 
 
-def test_interrupt_while_builds_are_followed_names_the_command_to_continue(copr: Copr, config: Path) -> None:
+def test_interrupt_while_builds_are_followed_names_the_command_to_continue(
+    copr: Copr, config: Path
+) -> None:
     """The builds continue at COPR."""
     copr.serve("build", build("running"))
     copr.serve("states", build_chroots(dict.fromkeys(TWO, "running")))

@@ -385,7 +385,7 @@ def test_date_is_today(run: Run, hub: GitHub, path: Path, monkeypatch: pytest.Mo
 
 
 def test_unknown_upstream_version_is_left_out(run: Run, hub: GitHub, path: Path) -> None:
-    """No version is better than the version of another release."""
+    """It is better to omit the version than to pin that of another release."""
     hub.publish("3.23.0")
     hub.server.serve(f"{SOURCES}3.23.0", NOT_FOUND)
     code, _, err = run()

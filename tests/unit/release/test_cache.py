@@ -339,7 +339,7 @@ def _no_sleep(_seconds: float) -> None:
 
 def test_refused_connection_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", _no_sleep)
-    with socket.socket() as bound:  # but nobody listens
+    with socket.socket() as bound:  # nobody listens on this port
         bound.bind(("127.0.0.1", 0))
         url = f"https://127.0.0.1:{bound.getsockname()[1]}/file"
         error = refused(artifact(url), tmp_path)

@@ -41,7 +41,7 @@ def test_ranges_contain_the_right_versions(
     assert [version for version in outside if affected(version, text)] == []
 
 
-def test_fixed_versions_end_lone_lower_bounds() -> None:
+def test_fixed_versions_limit_ranges_without_an_upper_bound() -> None:
     """The advisory GHSA-g3g9-5vj6-r3gj is of this form."""
     text = ">=2.18.2,>=2.19.4,>=2.20.5,>=2.21"
     for version in ("2.18.2", "2.19.4", "2.20.9", "2.25.5", "2.28.5", "2.34.4", "2.34.5pre1"):

@@ -187,7 +187,7 @@ def trust(key: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served:
 
 
 @pytest.mark.usefixtures("trust")
-def test_packages_come_from_the_named_mirror(apt_says: Path, tmp_path: Path) -> None:
+def test_packages_are_fetched_from_the_named_mirror(apt_says: Path, tmp_path: Path) -> None:
     apt_says.write_text(_UBUNTU)
     archive = Archive(_TARGET, tmp_path / "cache")
     packages = archive.resolve()

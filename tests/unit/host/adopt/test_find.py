@@ -55,7 +55,7 @@ def places(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Places:
     return Places(stores, monkeypatch)
 
 
-def test_without_a_store_the_searched_places_are_named(places: Places) -> None:
+def test_searched_places_are_named_if_none_has_a_store(places: Places) -> None:
     with pytest.raises(CommandError, match="cannot find another Nix's store") as error:
         find.choose(None)
     for place in (find.NIX, *places.usual, "nix.mount", "/etc/fstab"):

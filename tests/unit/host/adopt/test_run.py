@@ -129,7 +129,7 @@ def test_nix_of_the_default_profile_is_replaced_by_the_import(takeover: Takeover
     assert Path(paths.ROOTS, "nix").readlink() == Path("/nix/store") / A
 
 
-def test_store_on_another_disk_is_copied_and_stays(
+def test_store_on_another_disk_is_copied_and_kept(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _elsewhere(monkeypatch)
@@ -285,7 +285,7 @@ def test_empty_database_and_file_system_without_exchange_are_refused(
         takeover.adopt()
 
 
-def test_only_root_may_adopt_and_not_in_the_relocated_layout(
+def test_adopt_needs_root_and_not_the_relocated_layout(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)

@@ -76,7 +76,7 @@ def test_stores_are_exchanged(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_socket_stays_in_place(stores: Stores, there: bool) -> None:
+def test_socket_is_not_moved(stores: Stores, there: bool) -> None:
     """In a boot, systemd listens on the socket before the stores are exchanged."""
     for nix, name in ((stores.ours, "ours"), (stores.theirs, "theirs")):
         if nix is stores.ours or there:
@@ -169,7 +169,7 @@ def test_import_ignores_a_takeover_that_has_not_started(stores: Stores) -> None:
     assert journal.pending() == str(stores.theirs.top)
 
 
-def test_copy_is_removed_and_the_original_stays(stores: Stores) -> None:
+def test_copy_is_removed_and_the_original_is_kept(stores: Stores) -> None:
     journal.write(Journal(Way.COPY, str(stores.theirs.top), switch.make_closed()))
     Path(place(FORMER), "store", A).mkdir(parents=True)
     complete.undo(journal.read())

@@ -211,13 +211,17 @@ def test_healthy_host_has_no_findings() -> None:
         (_with(garbage=Garbage(failed=True)), {"collection-failed"}),
         (_store(free=10 << 20), {"space-full"}),
         (_store(free=100 << 20), {"space-scarce"}),
-        (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it is free
+        # The disk is small, and half of it is free.
+        (_store(free=100 << 20, size=200 << 20), set()),
         (_store(inodes_free=0, inodes=6_500_000), {"inodes-scarce"}),
         (_store(inodes_free=40_000, inodes=6_500_000), {"inodes-scarce"}),
         (_store(inodes_free=60_000, inodes=6_500_000), set()),
-        (_store(inodes_free=10_000, inodes=20_000), set()),  # few, and half of them are free
-        (_store(inodes_free=0, inodes=0), set()),  # btrfs has no fixed number of inodes
-        (_store(free=1, inodes_free=0, inodes=9_999_999), {"space-full"}),  # as on XFS
+        # There are few inodes, and half of them are free.
+        (_store(inodes_free=10_000, inodes=20_000), set()),
+        # btrfs has no fixed number of inodes.
+        (_store(inodes_free=0, inodes=0), set()),
+        # XFS makes inodes from free space.
+        (_store(free=1, inodes_free=0, inodes=9_999_999), {"space-full"}),
         (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
         (_with(users=Users(30000, (), {}, ("nixbld1",))), {"nixbld-users-missing"}),
         (_with(users=Users(987, ("nixbld1",), {"nixbld1": 5}, ())), {"store-group"}),

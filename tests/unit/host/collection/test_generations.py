@@ -44,7 +44,9 @@ def test_directories_of_a_user_are_fixed() -> None:
     assert generations.list_directories(_ROOT)[0] == paths.PROFILES
 
 
-def test_removal_runs_as_the_user_without_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_runs_as_the_user_without_the_users_settings(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
     calls: list[tuple[list[str], dict[str, object]]] = []
 
     def note(words: list[str], **options: object) -> Outcome:

@@ -65,7 +65,7 @@ def test_home_of_another_owner_hides_its_targets(home: Path) -> None:
 
 
 def test_missing_directory_beside_homes_hides_its_targets(home: Path) -> None:
-    """It may be the home of a user whom the host does not list, such as a user of sssd."""
+    """The directory may be the home of a user that the host does not list, such as one of sssd."""
     missing = home.with_name("stranger")
     assert why_hidden(f"{missing}/result", _places(home)) == f"{missing} is not there"
 
@@ -90,7 +90,7 @@ def test_missing_top_level_directory_hides_its_targets(home: Path) -> None:
 def test_empty_directory_of_root_hides_its_targets(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It may be a mount point, unless it is in root's home or everybody may write to it."""
+    """Such a directory may be a mount point, unless in root's home or writable for all."""
     monkeypatch.setattr(hidden, "_ROOT", _ME)
     root = pwd.struct_passwd(("root", "", 0, 0, "", str(tmp_path / "root"), ""))
     monkeypatch.setattr(pwd, "getpwuid", lambda _: root)
@@ -108,7 +108,9 @@ def test_empty_directory_of_root_hides_its_targets(
     assert why_hidden(f"{own}/a/result", _places(home)) is None
 
 
-def test_missing_disk_hides_its_targets(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_disk_hides_its_targets(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     media = tmp_path / "media"
     (media / "user/other").mkdir(parents=True)
     monkeypatch.setattr(hidden, "_AREAS", {str(media): 2})

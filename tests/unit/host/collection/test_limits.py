@@ -36,7 +36,9 @@ def test_limits_suit_the_size_of_the_disk(size: int, least: int, wanted: int) ->
     assert limits.choose(size) == Limits(least, wanted)
 
 
-def test_limits_are_chosen_for_the_disk_of_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_chosen_for_the_disk_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(paths, "BASE", str(tmp_path))
     here = limits.choose_here()
     assert here.wanted == 3 * here.least > 0
@@ -62,7 +64,7 @@ def test_values_of_the_administrator_win(etc: Path) -> None:
 
 
 def test_nix_conf_that_does_not_include_the_limits_is_detected(etc: Path) -> None:
-    """It may be determinate-nixd's file, or one that was edited before the line was added."""
+    """The file may be determinate-nixd's, or edited before the package added the line."""
     assert limits.is_included()
     Path(paths.NIX_CONF).write_text("sandbox = true\n!include nix.custom.conf\n")
     limits.write(Limits(10, 30))

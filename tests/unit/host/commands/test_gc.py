@@ -168,7 +168,9 @@ def test_dry_run_of_run_prints_the_estimate(host: Host) -> None:
     assert host.said[0] == "a collection now would free about 3.0 MiB (12 store paths)"
 
 
-def test_status_is_printed_as_text_and_as_json(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_printed_as_text_and_as_json(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     gc.enable(dry_run=False)
     assert cli.main(["gc", "status"]) == 0
     assert capsys.readouterr().out.splitlines() == [

@@ -130,7 +130,9 @@ def test_dry_run_shows_the_changes(
 
 
 @pytest.mark.usefixtures("host")
-def test_only_root_may_enable_or_disable(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_root_may_enable_or_disable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert cli.main(["gpu", "enable", "path:/a b#c"]) == 2
     assert "hint: sudo nix-aurora gpu enable 'path:/a b#c'\n" in capsys.readouterr().err

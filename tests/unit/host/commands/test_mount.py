@@ -93,7 +93,7 @@ def test_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | None) 
             NixRoot(unmoved=Unmoved.ETC),
         ),
         ({"unmoved": "another word\n", "nix": False, "mounted": False}, _STOCK),
-        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # a line of this boot
+        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # this boot wrote the line
         (
             {
                 **{"pending": "overlay 6.18 a\noverlay 6.18 b\n", "unmoved": "failed-boots\n"},

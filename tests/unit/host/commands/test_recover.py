@@ -97,7 +97,7 @@ def _realise(nix: Nix) -> None:
 def test_realisations_are_restored_from_the_copy(
     nix: Nix, capsys: pytest.CaptureFixture[str], kept: tuple[str, ...]
 ) -> None:
-    """Registered paths get theirs, too. A newer realisation in the database is kept."""
+    """Those of registered paths are restored, too. A newer one in the database is kept."""
     _realise(nix)
     before = nix.run(_REALISATIONS), nix.run(_REALISATION_REFERENCES)
     _lose(nix, *kept)
@@ -168,7 +168,7 @@ def test_tables_of_newer_revisions_are_restored_too(
 def test_content_without_a_copy_is_never_registered(
     nix: Nix, capsys: pytest.CaptureFixture[str], root: bool
 ) -> None:
-    """A failed build may leave such content under a valid name, and its user may root it."""
+    """A failed build may leave such content under a valid name, and its user may make a root."""
     if root:
         nix.root("result", D)
     shutil.rmtree(nix.store / A)

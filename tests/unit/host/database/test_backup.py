@@ -98,7 +98,7 @@ def test_much_fuller_copy_is_never_dropped(nix: Nix) -> None:
         _resize(nix, count)
         backup()
     assert _counts() == {"1": 1, "2": 2, "fullest": 100}
-    for count in (60, 61, 62):  # no longer much fuller
+    for count in (60, 61, 62):  # "fullest" is no longer much fuller
         _resize(nix, count)
         backup()
     assert _counts() == {"1": 62, "2": 61}

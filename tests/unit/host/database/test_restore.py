@@ -93,7 +93,7 @@ def test_path_that_differs_on_disk_is_dropped_with_its_referrers(nix: Nix, how: 
 
 
 def test_packaged_paths_are_registered_as_packaged(nix: Nix) -> None:
-    """The import creates them, so their current content does not matter."""
+    """The import creates these paths, so their current content does not matter."""
     shutil.rmtree(nix.store / PACKAGED)
     nix.add(PACKAGED, b"a newer build of the same path")
     assert _restored(nix) == {A, B, C, D, PACKAGED}

@@ -65,7 +65,7 @@ def test_directory_is_only_for_root_and_names_the_origins(tmp_path: Path) -> Non
     assert "(unit of another Nix: leads to /nix/var/nix/profiles/x/" in line
 
 
-def test_existing_file_stays_and_the_next_gets_a_number(tmp_path: Path) -> None:
+def test_existing_file_is_kept_and_the_next_gets_a_number(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path, {_MOUNT: f"[Mount]\nWhat=/{number}\nWhere=/nix\n"})
         _put_all(tmp_path)

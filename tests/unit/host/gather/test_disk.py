@@ -99,7 +99,9 @@ def test_directories_without_checksums_are_found(
     assert gather_disk().nocow == (str(flagged),)
 
 
-def test_directory_with_unreadable_flags_has_none(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_with_unreadable_flags_has_none(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> bytes:
         raise OSError(25, "not here")
 

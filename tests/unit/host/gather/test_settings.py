@@ -212,7 +212,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _gather(
     monkeypatch: pytest.MonkeyPatch, shared: Outcome, own: Outcome | None = None
 ) -> tuple[Settings, list[Sequence[str]]]:
-    """Return the settings for these answers of Nix about the daemon's and the person's."""
+    """Return the settings and Nix's calls, if Nix answers ``shared``, and ``own`` to a person."""
     asked: list[Sequence[str]] = []
 
     def run(command: Sequence[str], *, person: object = None, **_options: object) -> Outcome:

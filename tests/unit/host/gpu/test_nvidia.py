@@ -71,6 +71,8 @@ def test_drivers_that_cannot_work_are_refused(
         (_ALONE, "565.77", "565.77, and the kernel module is 570.153.02"),
     ],
 )
-def test_description_names_what_programs_use(found: Nvidia, provides: str | None, words: str | None) -> None:
+def test_description_names_what_programs_use(
+    found: Nvidia, provides: str | None, words: str | None
+) -> None:
     said = describe(found, provides)
     assert said is None if words is None else words in (said or "")

@@ -183,7 +183,7 @@ def test_unregistered_half_path_is_replaced(
     package.check_whole()
 
 
-def test_equal_path_stays_unchanged(package: Package) -> None:
+def test_equal_path_is_not_changed(package: Package) -> None:
     inode = package.add_to_store(LIB).stat().st_ino
     package.run_import()
     package.check_whole()
@@ -200,7 +200,7 @@ def test_writable_path_is_not_equal(package: Package, part: str) -> None:
     assert (package.host.store / LIB).stat().st_ino != inode
 
 
-def test_variant_that_was_built_here_stays(package: Package) -> None:
+def test_variant_that_was_built_here_is_kept(package: Package) -> None:
     """A path that was built here is valid with its own hash."""
     package.host.add(CACERT, b"an own one")
     package.host.make_database([CACERT])
@@ -222,7 +222,7 @@ def test_path_without_a_readable_hash_is_replaced(imported: Package) -> None:
 def test_path_that_another_process_creates_is_not_used(
     package: Package, path_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even an empty directory or a file is not replaced, as rename(2) would do."""
+    """An empty directory or a file is not replaced either; rename(2) would replace both."""
     real = syscalls.rename_new
     taken = package.host.store / path_name
 
@@ -332,7 +332,7 @@ def test_broken_database_is_moved_aside(
     assert [aside.name for aside in Path(paths.ASIDE).glob("*/*")] == ["db"]
 
 
-def test_database_that_breaks_while_it_is_read_is_lost_too(imported: Package) -> None:
+def test_damage_found_while_reading_counts_as_a_lost_database(imported: Package) -> None:
     """In this case, no timer has found the damage and requested the import."""
     Path(paths.DATABASE).write_bytes(b"no database" * 1000)
     assert database.read(imported.closure) is None
@@ -528,7 +528,7 @@ def test_profile_of_nix_profile_is_upgraded(
     assert install[-1] == f"{paths.STORE}/{CACERT}"
 
 
-def test_another_nix_in_the_profile_stays(
+def test_another_nix_in_the_profile_is_kept(
     imported: Package, commands: list[tuple[str, ...]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     own = imported.host.add(name("w", "own"))

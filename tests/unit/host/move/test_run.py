@@ -139,7 +139,9 @@ def _check_database(host: Disk) -> None:
     assert sqlite.check_live(f"{host.base}/var/nix/db/db.sqlite") is None
 
 
-def test_undo_restores_the_state_before_the_move(host: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_undo_restores_the_state_before_the_move(
+    host: Disk, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = _store(host)
     assert host.do(str(host.new)) == 0
     said = capsys.readouterr()

@@ -34,19 +34,19 @@ def _word(stay: Stay | None) -> str:
     return stay.word
 
 
-def test_early_boot_of_a_stock_host_moves() -> None:
+def test_stock_host_is_moved_in_an_early_boot() -> None:
     assert _decide() is None
 
 
-def test_boot_after_one_failure_moves() -> None:
+def test_host_is_moved_after_one_failed_boot() -> None:
     assert _decide(failed_boots=1) is None
 
 
-def test_running_system_stays() -> None:
+def test_running_system_is_not_moved() -> None:
     assert _word(_decide(in_time=False)) == unmoved.LATE
 
 
-def test_host_where_another_nix_mounts_its_store_stays() -> None:
+def test_host_where_another_nix_mounts_its_store_is_not_moved() -> None:
     """The other Nix's unit would mount its store, which may be empty, on the new /nix."""
     stay = _decide(mounter="/etc/systemd/system/nix.mount")
     assert _word(stay) == unmoved.ANOTHER
@@ -55,18 +55,18 @@ def test_host_where_another_nix_mounts_its_store_stays() -> None:
     assert stay.hint == "sudo nix-aurora set-aside, and reboot"
 
 
-def test_host_without_a_persistent_etc_stays() -> None:
+def test_host_without_a_persistent_etc_is_not_moved() -> None:
     assert _word(_decide(etc_is_writable=False)) == unmoved.ETC
 
 
-def test_host_stays_after_two_failed_boots() -> None:
+def test_host_is_not_moved_after_two_failed_boots() -> None:
     stay = _decide(failed_boots=2)
     assert _word(stay) == unmoved.FAILED_BOOTS
     assert stay is not None
     assert stay.reason == "the last 2 boots with another root directory failed"
 
 
-def test_host_with_two_mounts_on_the_root_directory_stays() -> None:
+def test_host_with_two_mounts_on_the_root_directory_is_not_moved() -> None:
     assert _word(_decide(mounts=(_ROOT, _ROOT, _ETC))) == unmoved.STACKED
 
 
@@ -107,7 +107,7 @@ def test_note_persists_in_an_etc_that_is_not_a_mount() -> None:
         ({"ActiveState": "inactive", "Job": "2"}, {"ActiveState": "inactive", "Job": "3"}, True),
         ({"ActiveState": "active"}, {"ActiveState": "active"}, False),
         ({"ActiveState": "active"}, {"ActiveState": "inactive", "Job": "3"}, False),
-        ({"ActiveState": "inactive"}, {"ActiveState": "inactive"}, False),  # rescue.target
+        ({"ActiveState": "inactive"}, {"ActiveState": "inactive"}, False),  # in rescue.target
         ({"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "0"}, False),
     ],
 )
