@@ -1,4 +1,4 @@
-"""Test doctor's judgement: from facts to findings and fixes."""
+"""Test doctor's judgment: from facts to findings and fixes."""
 
 import subprocess
 from collections.abc import Mapping
