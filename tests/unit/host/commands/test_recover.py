@@ -97,7 +97,7 @@ def _realise(nix: Nix) -> None:
 def test_realisations_are_restored_from_the_copy(
     nix: Nix, capsys: pytest.CaptureFixture[str], kept: tuple[str, ...]
 ) -> None:
-    """Those of registered paths are restored, too. A newer one in the database is kept."""
+    """Realisations of registered paths are restored, too; newer ones are kept."""
     _realise(nix)
     before = nix.run(_REALISATIONS), nix.run(_REALISATION_REFERENCES)
     _lose(nix, *kept)
