@@ -27,9 +27,7 @@ def test_members_are_those_of_sysusers() -> None:
     assert sysusers.parse_members(text) == ("nixbld1", "nixbld2")
 
 
-def test_missing_file_has_no_members(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_file_has_no_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "SYSUSERS", f"{tmp_path}/none")
     assert sysusers.read_members() == ()
 

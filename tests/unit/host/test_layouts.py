@@ -59,9 +59,7 @@ def test_invalid_file_is_ignored(env: Path, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "dangling link", "closed"])
-def test_unreadable_file_is_ignored(
-    env: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_is_ignored(env: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "directory":
         env.mkdir()
     elif kind == "fifo":

@@ -45,7 +45,7 @@ def test_directories_of_a_user_are_fixed() -> None:
 
 
 def test_removal_runs_as_the_user_without_the_users_settings(
-    monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls: list[tuple[list[str], dict[str, object]]] = []
 

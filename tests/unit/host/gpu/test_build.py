@@ -45,9 +45,7 @@ def test_output_with_drivers_is_used(nix: Nix, monkeypatch: pytest.MonkeyPatch) 
     assert fake.asked == ["nixpkgs#mesa"]
 
 
-def test_output_drivers_of_older_nixpkgs_is_used(
-    nix: Nix, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_drivers_of_older_nixpkgs_is_used(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     _drivers(nix, B)
     fake = _answer(monkeypatch, {"nixpkgs#mesa": f"{_A}\n", "nixpkgs#mesa^drivers": f"{_B}\n"})
     assert build.build("nixpkgs#mesa") == _B
