@@ -1,4 +1,4 @@
-"""Parse the lines that text.command makes as bash does: enough of its grammar to check fixes."""
+"""Parse the lines of text.command as bash does, with enough of its grammar to check fixes."""
 
 import os
 import re

@@ -26,7 +26,7 @@ class Server(ThreadingHTTPServer):
         self.routes: dict[str, list[Behavior]] = {}
         self.requests: list[str] = []  # paths, in the order of their arrival
         self.headers: list[dict[str, str]] = []
-        self.tunnels: list[str] = []  # what clients asked this server to connect to
+        self.tunnels: list[str] = []  # the targets that clients requested with CONNECT
         self.tunnel_target: tuple[str, int] | None = None  # None resets them
         self.arrived = threading.Event()
         self.closing = threading.Event()
@@ -139,7 +139,7 @@ def encoded(body: bytes) -> Behavior:
 
 
 def stall(body: bytes = b"", *, announce: int = 0) -> Behavior:
-    """Send ``body`` or, without one, not even a status, and then nothing more."""
+    """Send ``body``, or not even a status if it is empty, and then keep the client waiting."""
 
     def behave(handler: Handler) -> None:
         if body:
@@ -151,7 +151,7 @@ def stall(body: bytes = b"", *, announce: int = 0) -> Behavior:
 
 
 def reset(body: bytes = b"", *, announce: int = 0) -> Behavior:
-    """Send ``body`` or, without one, not even a status, and reset the connection."""
+    """Send ``body``, or not even a status if it is empty, and then reset the connection."""
 
     def behave(handler: Handler) -> None:
         if body:

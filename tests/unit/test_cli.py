@@ -118,7 +118,7 @@ def test_help_works_with_an_odd_cache_directory(
     assert "/100%/%s/nix-aurora" in re.sub(r"\s+", "", capsys.readouterr().out)
 
 
-# --- 0: results on stdout, the rest on stderr
+# --- exit code 0: results on stdout, the rest on stderr
 
 
 def test_stage_prints_its_path(
@@ -162,7 +162,7 @@ def test_relative_output_directory_is_printed_absolute(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """What is printed can be used from anywhere."""
+    """A script can then use the printed path from any directory."""
     monkeypatch.chdir(tmp_path)
     assert main(["srpm", "--source", tarball.name, "--out", "o", "--level", "1"]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'o' / 'nix-aurora-3.22.1-1.src.rpm'}\n"
@@ -180,7 +180,7 @@ def test_pins_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == 1 + 2 * len(pins.ARCHES) + len(release.tarball)
 
 
-# --- 2: usage
+# --- exit code 2: usage
 
 
 def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,7 +231,7 @@ def test_wrong_usage_is_refused(
     assert not list(tmp_path.glob("out/*.rpm"))
 
 
-# --- 3, 4, 5, 6
+# --- exit codes 3, 4, 5 and 6
 
 
 @pytest.mark.parametrize("content", [None, "", "[package]\nrelease = 0\n", "]"])
@@ -301,7 +301,7 @@ def test_failed_tool_ends_with_6(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Its command can be pasted, and its log read."""
+    """The message has the command, which can be pasted, and the path of the log."""
     monkeypatch.setenv("PATH", fake_rpmbuild(tmp_path, "echo no space; touch SRPMS.rpm; exit 9"))
     out = tmp_path / "out"
     words = ("srpm", "-q", "--source", str(tarball), "--out", str(out), "--level", "1")
@@ -315,7 +315,7 @@ def test_failed_tool_ends_with_6(
     assert not list(out.rglob("*.rpm"))
 
 
-# --- 1: files
+# --- exit code 1: files
 
 
 def test_unwritable_output_directory_ends_with_1(
@@ -327,14 +327,14 @@ def test_unwritable_output_directory_ends_with_1(
     assert output.err.startswith("error: cannot read or write: /proc/nowhere")
 
 
-# --- 130: interrupted
+# --- exit code 130: interrupted
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_during_a_build_leaves_nothing(
     tarball: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """rpmbuild runs, and has written half of a package."""
+    """The signal arrives when rpmbuild has written half of a package."""
     script = f"mkdir SRPMS; echo half >SRPMS/x.src.rpm; kill -{number.value} $PPID; exec sleep 60"
     out = tmp_path / "out"
     done = subprocess.run(

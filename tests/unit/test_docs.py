@@ -174,7 +174,7 @@ def test_named_tests_exist(page: str) -> None:
 
 
 def test_readme_names_only_current_advisories() -> None:
-    """Each may apply to the pinned release."""
+    """Each advisory in the README may apply to the pinned release."""
     known = advisories.load(TOP / "advisories.toml")
     pinned = pins.load(TOP / "pins.toml")
     subject = Subject(pinned.version, pinned.nix)
@@ -259,14 +259,14 @@ def test_each_command_is_run_or_has_a_reason() -> None:
 
 
 @pytest.mark.parametrize("page", FOLLOWED)
-def test_a_page_that_is_followed_is_short_and_names_its_test(page: str) -> None:
+def test_followed_page_is_short_and_names_its_test(page: str) -> None:
     assert len(read(page).splitlines()) <= 150
     assert "tests/host/test_pages.py" in {path for path, _ in _TEST.findall(read(page))}
     assert indented_commands(page) == []
 
 
 def test_commands_are_understood() -> None:
-    """Each is checked by its program's parser, or by the file that defines its name."""
+    """Each command is checked by its program's parser, or by the file that defines its name."""
     makefile = read("Makefile")
     folder = TOP / "payload/usr/lib/systemd/system"
     units = {path.name.removesuffix(".in") for path in folder.iterdir()}

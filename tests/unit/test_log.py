@@ -90,7 +90,7 @@ def shown(stream: io.StringIO, level: Level, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_each_change_of_state_is_a_line_in_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing can be overwritten there."""
+    """A log cannot overwrite an earlier line."""
     assert shown(io.StringIO(), Level.NORMAL, monkeypatch) == (
         "a [title]: one: running\na [title]: two: pending\na [title]: one: [odd]\n"
     )
@@ -101,7 +101,7 @@ def test_states_are_a_table_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> No
     text = shown(Terminal(), Level.NORMAL, monkeypatch)
     first, second = text.index("running"), text.index("[odd]")
     assert first < second
-    assert "\x1b[1A" in text[first:second], "the second is drawn over the first"
+    assert "\x1b[1A" in text[first:second], "expected the second table to be drawn over the first"
     assert "a [title]: one" not in text
     assert shown(Terminal(), Level.QUIET, monkeypatch) == ""
     monkeypatch.setenv("NO_COLOR", "1")

@@ -18,7 +18,7 @@ def test_log_file_has_the_output(tmp_path: Path) -> None:
     assert log_file.read_text() == "out\nerr\n"
 
 
-def test_failure_can_be_pasted() -> None:
+def test_failed_command_can_be_pasted() -> None:
     with pytest.raises(ToolError) as caught:
         run(["sh", "-c", "echo 'a word' >&2; exit 3"])
     assert str(caught.value) == (

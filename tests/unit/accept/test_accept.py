@@ -42,7 +42,7 @@ exec sh -c "$last"
 
 @pytest.fixture
 def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put a program in the place of ssh; return its directory."""
+    """Replace ssh with a program, and return its directory."""
     place = tmp_path / "bin"
     place.mkdir()
     (place / "ssh").write_text(_SSH)
@@ -86,7 +86,7 @@ def test_lost_connection_differs_from_failed_command(ssh: Path) -> None:
 
 
 @pytest.mark.usefixtures("ssh")
-def test_slow_command_is_ended() -> None:
+def test_slow_command_is_stopped() -> None:
     connection = Connection("aurora", [])
     connection.open()
     with pytest.raises(LateError, match="no end after"):

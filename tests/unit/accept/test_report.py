@@ -17,7 +17,7 @@ def test_names_of_users_and_hosts_are_masked() -> None:
     mask = masker(FACTS, "jane@box.lan")
     assert mask("~/.x of jane in /var/home/jane/.x and /home/jane") == "~/.x of USER in ~/.x and ~"
     assert mask("box.lan aurora.lan aurora") == "HOST HOST HOST"
-    # A part of another name stays.
+    # Longer names that contain these names are not masked.
     assert mask("nix-aurora janet /var/home/janet") == "nix-aurora janet /var/home/janet"
     assert mask("https://jane:secret@x.org/a b@c") == "https://…@x.org/a b@c"
     assert (

@@ -38,7 +38,7 @@ def test_part_of_a_value_that_is_not_an_object_is_none() -> None:
     assert part({"a": [1]}, "a", "b") is None
 
 
-def test_the_end_of_a_long_text_is_quoted_and_escaped() -> None:
+def test_end_of_a_long_text_is_quoted_and_escaped() -> None:
     assert ending("a\x1b[2J\nb") == "a\\x1b[2J\\nb"
     assert ending("x" * 1000 + "error: this") == "…" + ("x" * 1000 + "error: this")[-LONGEST:]
     assert Answer(1, "", "first\nlast\x07\n").complaint == "exit code 1: last\\x07"
@@ -200,7 +200,7 @@ def test_other_denials_are_green() -> None:
     assert "1 were allowed by a permissive domain" in outcome.detail
 
 
-def test_missing_records_prove_nothing() -> None:
+def test_denials_without_records_are_not_shown() -> None:
     assert selinux.judge_denials(Records("kept no\n")).result is Result.NOT_SHOWN
 
 

@@ -53,7 +53,7 @@ def test_check_that_needs_a_broken_promise_is_not_shown() -> None:
     assert _results(walk) == {"daemon": "failed", "build": "not shown", "users": "not shown"}
     assert walk.outcomes[1].detail == "it needs daemon, which is not ok"
     assert said == ["daemon: failed", "build: not shown", "users: not shown"]
-    # Another boot is judged on its own.
+    # The steps of another boot do not depend on earlier results.
     walk.take([_step(ok("daemon", "up")), _step(ok("build", "built"), needs=("daemon",))], "reboot")
     assert walk.outcomes[-1].name == "reboot/build"
     assert walk.outcomes[-1].result is Result.OK
@@ -110,7 +110,7 @@ def test_optional_check_is_not_shown_unless_requested() -> None:
 
 
 class _Rebooting:
-    """A host with deployments, of which it boots the first; ``breaks`` names a fault."""
+    """A host that boots the first of its deployments; ``breaks`` names a fault."""
 
     def __init__(self, *names: str, breaks: str = "", image: str = "ostree") -> None:
         self.facts = replace(FACTS, shown={"image": image})

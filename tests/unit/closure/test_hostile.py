@@ -50,7 +50,7 @@ class Case(NamedTuple):
     name: str
     mutate: Mutation
     message: str
-    from_tarfile: str = ""  # for newer versions of tarfile that refuse the member before we do
+    from_tarfile: str = ""  # the message if a newer tarfile refuses the member first
 
 
 def extra(name: str, node: Node | None = None, **attributes: object) -> Mutation:
@@ -377,7 +377,7 @@ CASES = [
     ),
     Case(
         "link for the store",
-        extra(STORE, Link("/tmp")),  # noqa: S108 - where an attacker would point
+        extra(STORE, Link("/tmp")),  # noqa: S108 - an attacker's target
         U + f"{STORE}: expected a directory, got something else",
     ),
     Case(
@@ -539,7 +539,7 @@ CASES = [
         "negative size",
         extra(BEYOND, size=-512),
         U + f"{BEYOND}: expected at most {8 << 30} bytes in all, got more",
-        U + "t.tar: expected a tar header, got invalid offset",  # since CVE-2025-8194
+        U + "t.tar: expected a tar header, got invalid offset",  # since the fix of CVE-2025-8194
     ),
     Case(
         "bomb in .reginfo",

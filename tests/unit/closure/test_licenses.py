@@ -103,7 +103,7 @@ def test_other_files_are_not_license_files(name: str, tmp_path: Path) -> None:
 
 
 def test_links_are_followed_inside_the_closure(tmp_path: Path) -> None:
-    """All of Determinate's Nix consists of links; a broken link yields nothing."""
+    """Determinate's Nix consists only of links. Broken links are ignored."""
     store = f"{STORE}/{LIBC}"
     node: Node = {
         "share": {"doc": {"COPYING": File(b"words")}},
@@ -117,7 +117,7 @@ def test_links_are_followed_inside_the_closure(tmp_path: Path) -> None:
 
 
 def test_store_path_that_is_a_link_has_no_license(tmp_path: Path) -> None:
-    """A link is not followed to this machine's /nix/store."""
+    """Such a link is not followed, as it may lead into this machine's /nix/store."""
     result = staged(tmp_path, {"lib": {"libc.so.6": {"COPYING": File()}}})
     link = result.root / "store" / LINK
     link.unlink()
@@ -128,7 +128,7 @@ def test_store_path_that_is_a_link_has_no_license(tmp_path: Path) -> None:
 
 
 def test_names_that_are_not_text_are_listed_once_in_ascii(tmp_path: Path) -> None:
-    """Use a line end, an escape sequence, and bytes that are not UTF-8."""
+    """The names have a line end, an escape sequence, or bytes that are not UTF-8."""
     result = staged(tmp_path, {"share": {"licenses": {"é": File(b"1")}}})
     folder = os.fsencode(result.root / "store" / LIBC / "share/licenses")
     names = {b"a\nPath: x": b"2", b"\x1b[2J": b"3", b"\xff\xfe": b"4", b"b\\n": b"5"}
@@ -145,7 +145,7 @@ def test_names_that_are_not_text_are_listed_once_in_ascii(tmp_path: Path) -> Non
     paths = [line for line in listing.splitlines() if line.startswith("Path: ")]
     assert paths == [f"Path: {info.path}" for info in result.closure.paths]
     document = sbom.render(result.closure, findings, DATE)
-    json.dumps(json.loads(document), ensure_ascii=False).encode()  # no unpaired surrogate
+    json.dumps(json.loads(document), ensure_ascii=False).encode()  # fails if a surrogate is left
 
     shuffled = {path: findings[path] for path in reversed(findings)}
     assert find(reversed(result.closure.paths), result.root / "store") == findings
@@ -222,7 +222,7 @@ def test_notice_is_not_a_license(tmp_path: Path) -> None:
 def test_debian_copyright_files_have_concluded_licenses(
     license_: str, names: tuple[str, ...], expected: str, tmp_path: Path
 ) -> None:
-    """Debian is not the author: SPDX has one field for that, 7.13, and another for 7.15."""
+    """Debian is not the author, so SPDX 7.13 (concluded) applies, and not 7.15 (declared)."""
     content = DEBIAN.format(license_)
     finding = found(tmp_path, {"share": {"doc": {"x": {"copyright": File(content.encode())}}}})
     assert finding == Finding((text("share/doc/x/copyright", content, *names),), concluded=expected)

@@ -12,7 +12,7 @@ from nix_aurora.store.paths import STORE, store_path
 from nix_aurora.store.reginfo import PathInfo
 from tests.closures import CACERT, CLI, NIX, File, Link, Node, Sample, make_tarball
 
-# Two paths that Nix 2.34.8 was asked to install, and its result.
+# Nix 2.34.8 made this manifest when it installed these two paths.
 _NIX = f"{STORE}/bx0q3lrqb7wzn4x3dgsj03a2w6qy9p2c-nix-2.34.8"
 _CACERT = f"{STORE}/1q5rzfjjxlbwqzlzy78frvjqym9jb9rf-nss-cacert-20260816"
 _MANIFEST = f"{STORE}/3ldla0j11yrv8xb20498f11z8mi01ajd-env-manifest.nix"
@@ -25,7 +25,7 @@ _TEXT = (
 
 
 def add(tmp_path: Path, nix: Node, cacert: Node) -> tuple[Path, PathInfo, PathInfo]:
-    """Stage a closure with these two; return the profile, its registration and its manifest's."""
+    """Stage these two trees; return the profile, its registration, and that of its manifest."""
 
     def mutate(sample: Sample) -> None:
         sample.store[NIX], sample.store[CACERT] = nix, cacert
@@ -55,15 +55,15 @@ def test_names_are_the_same_as_nixs() -> None:
     references = [_NIX, _CACERT]
     text = hashlib.sha256(_TEXT.encode()).digest()
     assert store_path("text", text, references, "env-manifest.nix") == _MANIFEST
-    # The kind of `nix store make-content-addressed`, which Nix calls "source" in the name's digest.
+    # `nix store make-content-addressed` makes such names, with the word "source" in the digest.
     sha256 = parse_sha256("sha256-J+fzOLrNHwcQ+2TUc3aOumOQtEtXCxH+PYH00dG+CFw=")
     references = [f"{STORE}/4i53qzl9x4lqf5zx3jj84zg35q990ifs-a"]
     expected = f"{STORE}/v3da085sgpwfcax4clzdhiha4jf69qiq-user-environment"
     assert store_path("source", sha256, references, "user-environment") == expected
 
 
-def test_directories_of_one_are_linked_and_of_both_are_merged(tmp_path: Path) -> None:
-    """One has a directory: a link to it. Both have it: a directory with the links of both."""
+def test_directories_of_both_paths_are_merged_and_others_are_linked(tmp_path: Path) -> None:
+    """A directory of both becomes a directory with links; any other directory becomes a link."""
     nix = commands(
         etc={"profile.d": {"nix.sh": File()}, "ssl": {"README": File()}},
         share=Link(f"../{CLI}/share"),

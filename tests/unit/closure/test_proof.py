@@ -50,7 +50,7 @@ def test_roots_are_found_without_scripts(tmp_path: Path) -> None:
         sample.install, sample.multi_user = "#!/bin/sh\n", None
 
     found = checked(tmp_path, mutate)
-    assert found.nix == f"/nix/store/{NIX}"  # not nix-cli, to which nix refers
+    assert found.nix == f"/nix/store/{NIX}"  # and not nix-cli, which it refers to
     assert found.cacert == f"/nix/store/{CACERT}"
     assert found.manual is None
 
@@ -107,13 +107,13 @@ def test_other_architecture_is_recognized(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("top", ["nix-3.22.1", "tree-1", "a b", "nix-2.0-riscv64-linux"])
 def test_top_directory_may_have_any_name(tmp_path: Path, top: str) -> None:
-    """Version and system come from the closure itself."""
+    """The version and the system are read from the closure itself."""
     found = checked(tmp_path, lambda sample: setattr(sample, "top", top))
     assert found.name == top
     assert (found.version, found.system) == ("3.22.1", "x86_64-linux")
 
 
-def test_architecture_comes_from_the_name_if_nix_is_a_script(tmp_path: Path) -> None:
+def test_architecture_is_read_from_the_name_if_nix_is_a_script(tmp_path: Path) -> None:
     def mutate(sample: Sample) -> None:
         sample.store[CLI] = {"bin": {"nix": File(b"#!/bin/sh\n", executable=True)}}
         sample.store[NIX] = {"bin": {"nix": Link(f"../../{CLI}/bin/nix")}}
@@ -129,7 +129,7 @@ def test_architecture_comes_from_the_name_if_nix_is_a_script(tmp_path: Path) -> 
         ("nix-2.35.0pre1_ab", "2.35.0pre1_ab"),
     ],
 )
-def test_version_comes_from_the_path(tmp_path: Path, name: str, version: str) -> None:
+def test_version_is_read_from_the_path(tmp_path: Path, name: str, version: str) -> None:
     path = "8" * 32 + "-" + name
 
     def mutate(sample: Sample) -> None:

@@ -114,7 +114,7 @@ def test_long_names_are_read(tmp_path: Path, style: Literal[1, 2]) -> None:
 
 
 def test_names_that_an_rpm_can_contain_are_accepted(tmp_path: Path) -> None:
-    """These are all names without control characters and invalid UTF-8, up to rpm's length."""
+    """Names must be UTF-8 without control characters, and at most as long as rpm allows."""
     names = [
         "-rf",
         " ",
@@ -186,7 +186,7 @@ def test_too_many_zeros_at_the_end_are_refused(
 @given(st.data())
 @settings(max_examples=150, deadline=None)
 def test_damage_is_refused_or_harmless(data: st.DataObject) -> None:
-    """Change any byte of the tar: only our errors occur, and nothing outside the store changes."""
+    """After a change of any bytes, only our errors occur, and only the store is written."""
 
     def damage(plain: bytes) -> bytes:
         changed = bytearray(plain)

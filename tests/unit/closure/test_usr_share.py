@@ -15,7 +15,7 @@ def _shared(tmp_path: Path, mutate: Mutation) -> dict[str, bytes]:
 
 
 def test_links_are_replaced_by_their_targets(tmp_path: Path) -> None:
-    """As in the release, the manual is a separate path, and ``share`` a link to another's."""
+    """As in the release, the manual is a separate path, and ``share`` links to another path."""
     share: dict[str, Node] = {
         "zsh": {"site-functions": {"_nix": Link("../there")}, "there": File(b"zsh")},
         "bash-completion": Link("elsewhere"),

@@ -145,7 +145,7 @@ def test_pinned_release_is_refused_before_its_download(tmp_path: Path) -> None:
     refuse_pinned(options, [], replace(pinned, version="3.22.2"))
 
 
-def test_hint_without_a_fix_is_accept(advise: Advise) -> None:
+def test_hint_is_accept_if_no_release_has_the_fix(advise: Advise) -> None:
     with pytest.raises(VerificationError) as caught:
         advise(ONE.replace('["3.22.2"]', "[]"))
     assert caught.value.hint == f"to build it all the same: --accept {APPLIES}"

@@ -1,4 +1,4 @@
-"""A store and a database in Nix's schema 10, as Nix 2.34 creates them, without Nix."""
+"""Create a store and a database in schema 10, as Nix 2.34 does, but without Nix."""
 
 import hashlib
 import os
@@ -128,7 +128,7 @@ class Nix:
         return rows
 
     def valid(self, database: Path | None = None) -> set[str]:
-        """Return the names that a database knows."""
+        """Return the names of the store paths in a database."""
         with closing(sqlite3.connect(database or self.database)) as connection:
             rows = connection.execute("select path from ValidPaths").fetchall()
             assert connection.execute("pragma foreign_key_check").fetchall() == []
@@ -167,7 +167,7 @@ def refer(connection: sqlite3.Connection, referrer: str, reference: str) -> None
 
 
 def make_nix(top: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return an empty one, to which the paths of the host's command are redirected."""
+    """Return an empty /var/lib/nix, and redirect the paths of the host's command to it."""
     nix = Nix(top)
     changed = {
         "HOME": top,

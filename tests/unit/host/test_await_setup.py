@@ -17,7 +17,7 @@ _NAMESPACE = {"layout": "namespace", "store": "/nix/store"}
 
 
 class _StartedError(Exception):
-    """The program would have been started."""
+    """Raised in place of starting the program."""
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_relocated_store_needs_the_last_file_of_the_import(tmp_path: Path) -> No
     assert is_shown(_PROGRAM, layout)
 
 
-def test_nix_does_not_show_the_store_if_only_the_store_has_the_path(store: Path) -> None:
+def test_store_counts_as_unmounted_if_nix_lacks_its_path(store: Path) -> None:
     assert is_shown(_PROGRAM, _MOUNT)
     (store / "0123-nix-2.34").mkdir(parents=True)
     assert not is_shown(_PROGRAM, _MOUNT)
@@ -99,7 +99,7 @@ def test_nix_does_not_show_the_store_if_only_the_store_has_the_path(store: Path)
 
 @pytest.fixture
 def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Set and return the states of a running system, one after another; the last one stays."""
+    """Return the states that systemd reports, one after another; the last one repeats."""
     states = ["ActiveState=inactive"]
 
     def show(_: list[str]) -> Outcome:

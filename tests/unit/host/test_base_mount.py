@@ -1,4 +1,4 @@
-"""The file system of the store's own: expected, mounted, or missing."""
+"""Test whether the store's own file system is expected, mounted, or missing."""
 
 import re
 import subprocess
@@ -16,7 +16,7 @@ TOP = Path(__file__).resolve().parents[3]
 @pytest.mark.parametrize(
     ("target", "expected"), [("unit", True), ("/dev/null", False), (None, False), ("gone", True)]
 )
-def test_a_unit_that_is_not_masked_is_expected(
+def test_mount_is_expected_if_its_unit_is_not_masked(
     target: str | None, expected: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "etc").mkdir()
@@ -27,7 +27,7 @@ def test_a_unit_that_is_not_masked_is_expected(
     assert base_mount.is_expected(folders) == expected
 
 
-def test_a_mask_goes_before_what_the_generator_made(tmp_path: Path) -> None:
+def test_mask_overrides_a_generated_unit(tmp_path: Path) -> None:
     for folder in ("etc", "generator"):
         (tmp_path / folder).mkdir()
     (tmp_path / "etc" / base_mount.UNIT).symlink_to("/dev/null")
@@ -35,7 +35,7 @@ def test_a_mask_goes_before_what_the_generator_made(tmp_path: Path) -> None:
     assert not base_mount.is_expected([str(tmp_path / "etc"), str(tmp_path / "generator")])
 
 
-def test_the_topmost_mount_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_topmost_mount_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "disk")
     monkeypatch.setattr(paths, "BASE", str(tmp_path / "link"))
     first, second = (Mount(str(tmp_path / "disk"), source=source) for source in "ab")
@@ -53,7 +53,7 @@ def test_the_topmost_mount_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         ("gone", None, True),
     ],
 )
-def test_with_nix_decides_as_the_modules_do(
+def test_with_nix_and_the_modules_agree(
     etc: str | None, generator: str | None, missing: bool, tmp_path: Path
 ) -> None:
     text = (TOP / "payload/usr/libexec/nix-aurora/with-nix").read_text(encoding="utf-8")
@@ -81,7 +81,7 @@ def _missing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_missing")
-def test_nothing_is_imported_while_it_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_imported_while_the_mount_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert base_mount.is_missing()
 
     def first() -> None:
@@ -95,7 +95,7 @@ def test_nothing_is_imported_while_it_is_missing(capsys: pytest.CaptureFixture[s
 
 @pytest.mark.usefixtures("_missing")
 @pytest.mark.parametrize("words", [["adopt", "--yes"], ["purge", "--yes"]])
-def test_nothing_is_adopted_or_purged_while_it_is_missing(
+def test_nothing_is_adopted_or_purged_while_the_mount_is_missing(
     words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(words) == 1
@@ -103,7 +103,7 @@ def test_nothing_is_adopted_or_purged_while_it_is_missing(
 
 
 @pytest.mark.usefixtures("_missing")
-def test_a_nix_command_does_not_wait_for_it(
+def test_nix_command_does_not_wait_for_a_missing_mount(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(await_setup, "_SYSTEMD", tmp_path)

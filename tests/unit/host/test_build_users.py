@@ -27,9 +27,7 @@ def test_members_are_those_of_sysusers() -> None:
     assert sysusers.parse_members(text) == ("nixbld1", "nixbld2")
 
 
-def test_without_the_file_there_are_no_members(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_file_has_no_members(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(paths, "SYSUSERS", f"{tmp_path}/none")
     assert sysusers.read_members() == ()
 
@@ -66,7 +64,7 @@ def test_group_gets_its_members(former: bytes, now: bytes) -> None:
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /etc, on a host that knows one build user."""
+    """Return a directory in place of /etc, on a host that knows one build user."""
     for name, path in (("USERS_FILE", "passwd"), ("GROUP_FILE", "group"), ("LOCK", ".pwd.lock")):
         monkeypatch.setattr(build_users, name, str(tmp_path / path))
     (tmp_path / "sysusers").write_text("m nixbld1 nixbld\nm nixbld2 nixbld\n")

@@ -53,15 +53,13 @@ def test_values_of_the_boot_are_used(env: Path) -> None:
         b"\x1b]0;title\x07=x\n",
     ],
 )
-def test_strange_file_changes_nothing(env: Path, content: bytes) -> None:
+def test_invalid_file_is_ignored(env: Path, content: bytes) -> None:
     env.write_bytes(content)
     assert layouts.read_chosen() == _MOUNT
 
 
 @pytest.mark.parametrize("kind", ["directory", "fifo", "dangling link", "closed"])
-def test_unreadable_file_changes_nothing(
-    env: Path, kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unreadable_file_is_ignored(env: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if kind == "directory":
         env.mkdir()
     elif kind == "fifo":

@@ -18,7 +18,7 @@ from nix_aurora_host.system import Outcome
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for the store; no control group is the daemon's."""
+    """Return a directory in place of the store; no control group is the daemon's."""
     monkeypatch.setattr(occupants, "_INSIDE", (f"{tmp_path}/",))
     monkeypatch.setattr(occupants, "_control_group", lambda: "")
     return tmp_path
@@ -116,6 +116,6 @@ def test_daemon_that_waits_as_a_script_is_kept(
         assert script.poll() is None
 
 
-def test_without_a_daemon_nothing_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_ended_without_a_daemon(monkeypatch: pytest.MonkeyPatch) -> None:
     _answer(monkeypatch, {}, [])
     assert end_processes() == 0

@@ -53,7 +53,7 @@ def test_common_spellings_are_understood(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DAYS)
-def test_the_days_that_generations_stay_are_understood(name: str, tmp_path: Path) -> None:
+def test_days_that_generations_are_kept_are_understood(name: str, tmp_path: Path) -> None:
     text, days = DAYS[name]
     (tmp_path / "conf").write_bytes(text)
     found = _show(tmp_path / "conf")
@@ -124,7 +124,7 @@ def test_doctors_fix_cures_each_mistake(tmp_path: Path, conf: Path) -> None:
     )
 
 
-def test_doctor_puts_other_kinds_of_file_aside(conf: Path) -> None:
+def test_doctors_fix_sets_other_kinds_of_file_aside(conf: Path) -> None:
     conf.mkdir()
     facts = with_fields(WELL, basics=with_fields(BASICS, settings_file=_show(conf)))
     (finding,) = judge(facts)

@@ -12,7 +12,7 @@ from nix_aurora_host import paths, removal, system
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /var/lib/nix."""
+    """Return a directory in place of /var/lib/nix."""
     monkeypatch.setattr(paths, "SHOWN", str(tmp_path))
     monkeypatch.setattr(paths, "STORE", f"{tmp_path}/store")
     return tmp_path
@@ -53,7 +53,7 @@ def test_commands_with_endless_output_are_stopped() -> None:
     assert time.monotonic() - start < 10
 
 
-def test_children_of_a_command_end_with_it() -> None:
+def test_children_of_a_command_are_stopped_with_it() -> None:
     pid_then_wait = "sleep 60 & echo $! >&2; echo $! >{}; wait"
     with tempfile.NamedTemporaryFile("r") as file:
         outcome = system.run(["sh", "-c", pid_then_wait.format(file.name)], timeout=0.5)

@@ -23,7 +23,7 @@ _PAGE = _SHARE / "man/man1/nix-aurora.1.in"
 def _names(parser: argparse.ArgumentParser, path: str = "") -> dict[str, set[str]]:
     """Return the options and commands that can follow, by the preceding words.
 
-    "", "mount enable".
+    These words are keys such as "" and "mount enable".
     """
     found: dict[str, set[str]] = {}
     names: set[str] = set()
@@ -179,7 +179,7 @@ def test_fish_completes_values() -> None:
 def test_man_page_lists_commands_and_options(
     top: Command, names: dict[str, set[str]], tmp_path: Path
 ) -> None:
-    """Its synopsis has each command's options, its options section each option's commands."""
+    """SYNOPSIS lists the options of each command, and OPTIONS the commands of each option."""
     page = tmp_path / "nix-aurora.1"
     page.write_text(_render(_PAGE, top))
     shown = subprocess.run(

@@ -114,7 +114,7 @@ def test_payload_has_modes_links_and_rendered_files(tmp_path: Path) -> None:
 
 
 def test_same_payload_has_the_same_bytes(tmp_path: Path) -> None:
-    """Change its times, its modes beyond the owner's execute bit, and the way it was copied."""
+    """Only the place, the times, and modes other than the owner's execute bit differ."""
     (tmp_path / "extra").write_text("from elsewhere\n")
     first = pack(payload(tmp_path / "one"), tmp_path / "one.tar")
     other = payload(tmp_path / "two" / "deeper")
@@ -126,7 +126,7 @@ def test_same_payload_has_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_bytecode_is_left_out(tmp_path: Path) -> None:
-    """Python writes it when somebody runs the payload from here, and its bytes differ."""
+    """Python writes bytecode if the payload runs from the source tree, and its bytes vary."""
     (tmp_path / "extra").touch()
     directory = payload(tmp_path / "payload")
     before = sha256_file(pack(directory, tmp_path / "before.tar"))

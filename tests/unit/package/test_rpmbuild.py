@@ -36,7 +36,7 @@ def srpm_of(prepared: Prepared, out: Path, *others: Prepared) -> Path:
 
 
 def with_closure(prepared: Prepared, **changes: str) -> Prepared:
-    """Return it with another version or another name of its Nix."""
+    """Return ``prepared`` with changed fields of its closure."""
     closure = replace(prepared.staged.closure, **changes)  # type: ignore[arg-type]
     return replace(prepared, staged=replace(prepared.staged, closure=closure))
 
@@ -46,7 +46,7 @@ def test_packages_are_built_from_a_closure(prepared: Prepared, tmp_path: Path) -
     srpm = srpm_of(prepared, out)
     assert srpm == out / "nix-aurora-3.22.1-3.src.rpm"
     digest = hashlib.sha256(srpm.read_bytes()).hexdigest()
-    _, rpm = build_rpm(srpm, "x86_64", out)  # the module for SELinux comes first
+    _, rpm = build_rpm(srpm, "x86_64", out)  # the first package is the SELinux module
     assert rpm == out / "nix-aurora-3.22.1-3.x86_64.rpm"
     assert hashlib.sha256(srpm.read_bytes()).hexdigest() == digest
     assert not list(out.glob(".*"))
@@ -77,7 +77,7 @@ def test_tarball_other_than_the_staged_one_is_refused(prepared: Prepared, tmp_pa
 
 
 def test_refused_package_is_not_published(prepared: Prepared, tmp_path: Path) -> None:
-    """Its closure.json lists another store path than the tarball contains."""
+    """The package's closure.json lists a store path that the tarball does not contain."""
     file = prepared.description / "closure.json"
     file.write_text(file.read_text().replace("-glibc-2.42", "-glibc-2.43"))
     out = tmp_path / "out"
@@ -87,7 +87,6 @@ def test_refused_package_is_not_published(prepared: Prepared, tmp_path: Path) ->
 
 
 def test_failure_of_rpmbuild_leaves_only_its_log(tmp_path: Path) -> None:
-    """Its log is there to be read, and nothing else."""
     srpm = tmp_path / "x.src.rpm"
     srpm.write_bytes(b"no package")
     out = tmp_path / "out"
@@ -100,7 +99,7 @@ def test_failure_of_rpmbuild_leaves_only_its_log(tmp_path: Path) -> None:
 
 
 def source_offer(prepared: Prepared, out: Path) -> str:
-    """Return the SOURCE-OFFER for the packages."""
+    """Build the SRPM, and return the SOURCE-OFFER from its payload."""
     srpm_of(prepared, out)
     with tarfile.open(out / "rpmbuild/SOURCES/payload-x86_64.tar") as payload:
         file = payload.extractfile("usr/share/licenses/nix-aurora/SOURCE-OFFER")
@@ -123,7 +122,7 @@ def test_source_offer_of_a_release_names_its_revision(prepared: Prepared, tmp_pa
 def test_source_offer_of_an_unknown_release_names_flake_lock(
     prepared: Prepared, tmp_path: Path
 ) -> None:
-    """It names no revision."""
+    """The offer cannot name the revision of nixpkgs."""
     text = source_offer(with_closure(prepared, version="3.99.0"), tmp_path)
     assert "nix-src/tree/v3.99.0\n" in text
     assert "flake.lock of nix-src" in text
@@ -134,7 +133,7 @@ def test_source_offer_of_an_unknown_release_names_flake_lock(
 def test_source_offer_of_a_file_leaves_the_source_to_its_owner(
     prepared: Prepared, tmp_path: Path, determinate: bool
 ) -> None:
-    """For one that claims to be a release it says no more than that."""
+    """If the file claims to be a release, the offer says where that release's source is."""
     origin = {**prepared.staged.origin, "kind": "file", "name": "a\nThis is \udcff\x1b[2J.tar"}
     given = replace(prepared, staged=replace(prepared.staged, origin=origin))
     if not determinate:

@@ -44,8 +44,8 @@ def rendered(*arches: str, version: str = "3.22.1", nixd: bool = False, level: i
         ("with-nixd", ("aarch64", "x86_64")),
     ],
 )
-def test_golden(name: str, arches: tuple[str, ...]) -> None:
-    """Compare the whole spec. To update it: NIX_AURORA_UPDATE_GOLDEN=1, and read the diff."""
+def test_spec_equals_the_golden_file(name: str, arches: tuple[str, ...]) -> None:
+    """To update the golden files, set NIX_AURORA_UPDATE_GOLDEN=1, and then read the diff."""
     path = GOLDEN / f"{name}.spec"
     text = rendered(*arches, nixd=name == "with-nixd")
     if os.environ.get(UPDATE):
@@ -65,7 +65,7 @@ def test_golden(name: str, arches: tuple[str, ...]) -> None:
         ("2.34.8+1", "2.34.8+1"),
     ],
 )
-def test_version_becomes_rpms(version: str, expected: str) -> None:
+def test_version_is_converted_for_rpm(version: str, expected: str) -> None:
     assert rpm_version(version) == expected
 
 
@@ -87,7 +87,7 @@ def test_versions_are_ordered_as_nix_orders_them(older: str, newer: str) -> None
 
 
 def test_rpm_reads_the_spec(tmp_path: Path) -> None:
-    """No macro is left to expand, and the requirements are those of our tables."""
+    """No macro is left unexpanded, and the requirements are those in our tables."""
     spec = tmp_path / "nix-aurora.spec"
     spec.write_text(rendered("x86_64", version="3.22.1pre5"), encoding="utf-8")
     form = (

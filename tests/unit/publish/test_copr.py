@@ -79,7 +79,10 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> Iterator[Callable[..., tuple[int, str, str]]]:
-    """Return a function that runs build.py publish: exit code, stdout, stderr; never the token."""
+    """Return a function that runs build.py publish, and returns exit code, stdout and stderr.
+
+    The function fails if the output contains the token.
+    """
 
     def publish_(*words: str | Path) -> tuple[int, str, str]:
         given = [str(word) for word in words]
@@ -199,8 +202,8 @@ def test_unknown_chroot_is_refused(run: Run, copr: Copr) -> None:
     assert copr.asked() == ["chroots"]
 
 
-def test_chroot_that_disappears_meanwhile_is_reported(run: Run, copr: Copr) -> None:
-    """views/apiv3_ns/apiv3_projects.py, validate_chroots."""
+def test_chroot_that_disappears_during_the_run_is_reported(run: Run, copr: Copr) -> None:
+    """The answer is that of COPR's views/apiv3_ns/apiv3_projects.py, validate_chroots."""
     copr.serve("project", NO_PROJECT)
     copr.serve("add", fault(400, "Unexpected chroot: fedora-44-aarch64"))
     code, out, err = run(*chroots(*TWO))
@@ -223,7 +226,7 @@ def test_chroot_without_a_closure_is_refused(run: Run, copr: Copr, tmp_path: Pat
 def test_nixd_is_refused_for_copr(
     run: Run, copr: Copr, monkeypatch: pytest.MonkeyPatch, srpm: Path
 ) -> None:
-    """verify() also refuses unknown files; this refusal holds whatever it accepts."""
+    """verify() also refuses unknown files, but this refusal must not depend on that."""
     names = source._names(srpm)
     listed = [*names, "payload-x86_64.tar", "./usr/libexec/nix-aurora/determinate-nixd"]
     monkeypatch.setattr(source, "_names", lambda _path: listed)
@@ -273,7 +276,7 @@ def test_missing_source_package_is_refused(
 def test_unusable_configuration_is_refused(
     text: str | None, run: Run, copr: Copr, tmp_path: Path
 ) -> None:
-    """Its lines are not shown with -v either, whose traceback has configparser's quotation."""
+    """configparser quotes a line in its error, which must not appear even with -v."""
     path = tmp_path / "other.conf"
     if text is not None:
         path.write_bytes(text.encode("latin-1"))
@@ -296,7 +299,7 @@ def test_invalid_token_is_reported(run: Run, copr: Copr) -> None:
 
 
 def test_project_of_another_user_is_refused(run: Run, copr: Copr) -> None:
-    """views/apiv3_ns/apiv3_builds.py, CheckBeforeBuild.post."""
+    """The answer is that of COPR's views/apiv3_ns/apiv3_builds.py, CheckBeforeBuild.post."""
     copr.serve("check", fault(403, "User 'me' is not allowed to build in 'you/nix-aurora'"))
     code, _, err = run(*chroots(*TWO))
     assert code == 7
@@ -334,7 +337,7 @@ def test_answer_of_another_server_is_reported(run: Run, copr: Copr) -> None:
 
 def test_dropped_connection_is_retried_while_builds_are_followed(run: Run, copr: Copr) -> None:
     """The builds continue without us."""
-    # coprs/error_handlers.py, BaseErrorHandler.message.
+    # The answer is that of coprs/error_handlers.py, BaseErrorHandler.message.
     database = fault(500, "Database error, contact admin")
     copr.serve("build", build("running"), reset(), database, build("succeeded"))
     code, _, err = run(*chroots(*TWO))
@@ -353,7 +356,7 @@ def test_connection_that_stays_down_is_reported(run: Run, copr: Copr) -> None:
 
 
 def test_unknown_build_is_not_retried(run: Run, copr: Copr) -> None:
-    """logic/complex_logic.py, get_build."""
+    """The answer is that of COPR's logic/complex_logic.py, get_build."""
     copr.serve("build", fault(404, f"Build {BUILD} does not exist."))
     code, _, err = run("--follow", str(BUILD))
     assert code == 7
@@ -393,11 +396,13 @@ def test_canceled_build_is_reported(run: Run, copr: Copr) -> None:
     assert "expected 2 builds, got 2 failed\n" in err
 
 
-# --- 130
+# --- exit code 130: interrupted
 
 
-def test_interrupt_while_builds_are_followed_names_the_way_back(copr: Copr, config: Path) -> None:
-    """The builds are left alone."""
+def test_interrupt_while_builds_are_followed_names_the_command_to_continue(
+    copr: Copr, config: Path
+) -> None:
+    """The builds continue at COPR."""
     copr.serve("build", build("running"))
     copr.serve("states", build_chroots(dict.fromkeys(TWO, "running")))
     words = ("publish", "--project", "me/nix-aurora", "--config", config, "--follow", str(BUILD))

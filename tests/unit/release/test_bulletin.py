@@ -28,7 +28,7 @@ QUERY = "?state=published&sort=published&direction=asc&per_page=100"
 G3G9 = "GHSA-g3g9-5vj6-r3gj"
 NEW = "GHSA-cccc-ffff-gggg"
 NEWER = "GHSA-hhhh-jjjj-mmmm"
-TOKEN = "ghp_0123456789abcdefSECRET"  # noqa: S105 - nobody's
+TOKEN = "ghp_0123456789abcdefSECRET"  # noqa: S105 - not a real token
 
 
 def published(ghsa: str, *ranges: tuple[str | None, str | None], **changes: object) -> object:
@@ -140,7 +140,7 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def run(hub: Server, known: Path, pinned: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs ``build.py pins``: its exit code, stdout and stderr."""
+    """Return a function that runs ``build.py pins``, and returns exit code, stdout, stderr."""
 
     def pins(*words: str) -> tuple[int, str, str]:
         places = ("--pins", str(pinned), "--advisories", str(known), "--github", hub.url(""))
@@ -155,7 +155,7 @@ def run(hub: Server, known: Path, pinned: Path, capsys: pytest.CaptureFixture[st
 
 
 def test_new_advisories_are_added_unreviewed(run: Run, hub: Server, known: Path) -> None:
-    """This happens although the pinned release is the newest, and stays."""
+    """This also happens if the newest release is already pinned."""
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED, published(NEW, ("< 2.36.0", None))]))
     hub.serve(listed(DETERMINATE), answer(200, [published(NEWER, ("<= 3.22.1", "3.22.2"))]))
     code, out, err = run("update")
@@ -176,7 +176,7 @@ def test_new_advisories_are_added_unreviewed(run: Run, hub: Server, known: Path)
 
 
 def test_advisories_that_may_apply_are_named_once(run: Run, hub: Server) -> None:
-    """The pins decide: 2.35.2 has the fix of the first; the second has no range at all."""
+    """The pinned Nix, 2.35.2, has the fix of the first; the second has no range."""
     new = published(NEW, (None, None))
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED, new, published(NEWER, ("< 2.0.0", ""))]))
     err = run("update")[2]
@@ -261,7 +261,7 @@ def test_text_from_outside_cannot_break_a_line_or_the_file(
 
 
 def test_all_pages_are_read(hub: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api."""
+    """See https://docs.github.com/rest/using-the-rest-api/using-pagination-in-the-rest-api."""
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     cursor = "&after=Y3Vyc29yOnYyOpK5"
     following = f'<{hub.url(listed(UPSTREAM))}{cursor}>; rel="next"'
@@ -275,7 +275,7 @@ def test_all_pages_are_read(hub: Server, monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("other", ["https://elsewhere.example/x?", "/repos/me/nix/x?", ""])
 def test_no_page_leads_to_another_host(hub: Server, other: str) -> None:
-    """It would receive the token."""
+    """The other host would receive the token."""
     place = other if other.startswith("https:") else hub.url(other or "/")
     hub.serve(listed(UPSTREAM), answer(200, [RECORDED], Link=f'<{place}>; rel="next"'))
     with pytest.raises(FetchError, match="expected a next page of the same list, got 'https://"):
@@ -310,7 +310,6 @@ def test_number_of_pages_is_limited(hub: Server) -> None:
 def test_invalid_answer_changes_neither_file(
     *, run: Run, hub: Server, known: Path, pinned: Path, content: object, problem: str
 ) -> None:
-    """Then neither file changes."""
     hub.serve(listed(DETERMINATE), answer(200, content))
     before = known.read_text(), pinned.read_text()
     code, out, err = run("update")

@@ -48,7 +48,7 @@ TOP = Path(__file__).resolve().parents[3]
 REPOSITORY = "/repos/DeterminateSystems/nix-installer/releases"
 SOURCES = "/repos/DeterminateSystems/nix-src/contents/.version?ref=v"
 MACHINES = {"x86_64": X86_64, "aarch64": AARCH64}
-TOKEN = "ghp_0123456789abcdefSECRET"  # noqa: S105 - nobody's
+TOKEN = "ghp_0123456789abcdefSECRET"  # noqa: S105 - not a real token
 FAST = Patience(connect=20, read=20, retries=2, pause=0.001, longest=1)
 
 Run = Callable[..., tuple[int, str, str]]
@@ -230,7 +230,7 @@ def known(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(hub: GitHub, path: Path, known: Path, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a function that runs ``build.py pins update``: its exit code, stdout and stderr."""
+    """Return a function that runs ``pins update``, and returns exit code, stdout and stderr."""
 
     def update(*words: str) -> tuple[int, str, str]:
         code = main(
@@ -278,7 +278,7 @@ def lines_without_values(text: str) -> list[str]:
 
 
 def test_newest_release_is_pinned(run: Run, hub: GitHub, path: Path, tarball: bytes) -> None:
-    """Only values change; everything that is written was measured, and a build can use it."""
+    """Only values change, and all sizes and digests are those of the downloaded files."""
     before = path.read_text()
     hub.publish("3.23.0")
     code, out, err = run()
@@ -320,7 +320,7 @@ def test_pinned_files_are_in_the_cache(run: Run, hub: GitHub, path: Path, tmp_pa
 
 
 def test_second_update_finds_nothing_to_do(run: Run, hub: GitHub, path: Path) -> None:
-    """It asks, but downloads and changes nothing."""
+    """The second update asks GitHub, but downloads and changes nothing."""
     hub.publish("3.23.0")
     assert run()[0] == 0
     written, requests = path.stat(), len(hub.server.requests)
@@ -358,7 +358,7 @@ def test_older_release_is_pinned_by_version(run: Run, hub: GitHub, path: Path) -
 def test_dry_run_shows_the_change(
     run: Run, refused: Callable[..., str], hub: GitHub, path: Path
 ) -> None:
-    """It is the change that the real run then makes."""
+    """The real run then makes exactly this change."""
     hub.publish("3.23.0")
     before = path.read_text()
     code, out, _ = run("--dry-run")
@@ -385,7 +385,7 @@ def test_date_is_today(run: Run, hub: GitHub, path: Path, monkeypatch: pytest.Mo
 
 
 def test_unknown_upstream_version_is_left_out(run: Run, hub: GitHub, path: Path) -> None:
-    """A missing number is better than that of another release."""
+    """It is better to omit the version than to pin that of another release."""
     hub.publish("3.23.0")
     hub.server.serve(f"{SOURCES}3.23.0", NOT_FOUND)
     code, _, err = run()
@@ -419,9 +419,9 @@ def test_invalid_upstream_version_is_refused(
 
 
 def test_pinned_release_gets_its_tarballs(run: Run, hub: GitHub, path: Path) -> None:
-    """If it is requested by version, it is measured again: release and date stay."""
+    """If --version names the pinned release, it is measured again; release and date are kept."""
     hub.publish("3.22.1")
-    # the digests in our real pins are of other bytes
+    # our real pins have other digests than these files
     assert run("--version", "3.22.1") == (5, "", ANY)
     hub.publish("3.22.0")
     assert run("--version", "3.22.0")[0] == 0
@@ -556,7 +556,7 @@ def big_endian(hub: GitHub) -> bytes:
 def test_nixd_that_is_not_a_program_is_refused(
     refused: Callable[..., str], hub: GitHub, body: Callable[[GitHub], bytes], got: str
 ) -> None:
-    """Only TLS vouches for it, so at least its format must be right."""
+    """Only TLS protects this download, so at least the format is checked."""
     hub.publish("3.23.0")
     hub.server.serve("/determinate-nixd/tag/v3.23.0/aarch64-linux", content(body(hub)))
     message = refused(5)
@@ -612,7 +612,7 @@ def test_missing_nixd_is_reported(refused: Callable[..., str], hub: GitHub) -> N
 def test_token_is_sent_only_to_the_api(
     run: Run, hub: GitHub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, token: str
 ) -> None:
-    """No message contains it."""
+    """No message contains the token."""
     (tmp_path / "home").mkdir()
     netrc = tmp_path / "home" / ".netrc"
     netrc.write_text("machine 127.0.0.1 login somebody password else\n")
@@ -653,7 +653,7 @@ def test_invalid_token_is_refused_before_any_request(
 def test_rejected_token_is_reported(
     refused: Callable[..., str], hub: GitHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """https://docs.github.com/rest/authentication/authenticating-to-the-rest-api."""
+    """See https://docs.github.com/rest/authentication/authenticating-to-the-rest-api."""
     monkeypatch.setenv("GITHUB_TOKEN", TOKEN)
     body = {"message": "Bad credentials", "documentation_url": "https://docs.github.com/rest"}
     hub.server.serve(f"{REPOSITORY}/latest", answer(401, body))
@@ -683,7 +683,7 @@ SECONDARY = "You have exceeded a secondary rate limit. Please wait a few minutes
         ({"retry_after": "soon"}, SECONDARY, "in a minute"),
     ],
 )
-def test_rate_limit_ends_the_run_with_the_next_time(
+def test_rate_limit_ends_the_run_and_names_the_time_to_retry(
     *,
     refused: Callable[..., str],
     hub: GitHub,
@@ -694,7 +694,7 @@ def test_rate_limit_ends_the_run_with_the_next_time(
     said: str,
     hint: str,
 ) -> None:
-    """A token allows more requests."""
+    """The hint suggests a token, which allows more requests, if there is none."""
     monkeypatch.setenv("GITHUB_TOKEN", token)
     body = {"message": said, "documentation_url": "https://docs.github.com/rest"}
     hub.server.serve(f"{REPOSITORY}/latest", answer(code, body, **headers))
@@ -707,7 +707,7 @@ def test_rate_limit_ends_the_run_with_the_next_time(
 
 
 def test_moved_project_is_not_followed(refused: Callable[..., str], hub: GitHub) -> None:
-    """Its new owner may be anybody, so a person has to check."""
+    """Anybody may own the new project, so a person has to check."""
     body = {"message": "Moved Permanently", "url": "https://api.github.com/repositories/1"}
     elsewhere = hub.server.serve("/repositories/1", answer(200, hub.release("3.23.0")))
     hub.server.serve(f"{REPOSITORY}/latest", answer(301, body, Location=elsewhere))

@@ -177,7 +177,7 @@ def test_temporary_failure_is_retried(
 
 
 @pytest.mark.parametrize("trouble", [stall(), stall(BODY[:70000], announce=len(BODY))])
-def test_stall_is_tried_again(server: Server, tmp_path: Path, trouble: Behavior) -> None:
+def test_stalled_download_is_retried(server: Server, tmp_path: Path, trouble: Behavior) -> None:
     url = server.serve("/file", trouble, content(BODY))
     assert fetch(artifact(url), tmp_path, patience=HASTY).read_bytes() == BODY
     assert len(server.requests) == 2
@@ -214,7 +214,7 @@ def test_pause_grows_and_has_jitter(
         assert least <= pause <= min(least * 1.25, 6)
 
 
-def test_retry_after_is_honoured(
+def test_retry_after_is_honored(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses: list[float] = []
@@ -260,7 +260,7 @@ def test_wrong_bytes_are_final(
 
 
 def test_excess_bytes_end_the_download(server: Server, tmp_path: Path) -> None:
-    """The server never ends: only stopping at once ends this test."""
+    """The server never stops, so this test ends only if the client stops at once."""
 
     def endless(handler: Handler) -> None:
         while True:  # a client that hangs up causes an exception here
@@ -339,7 +339,7 @@ def _no_sleep(_seconds: float) -> None:
 
 def test_refused_connection_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "sleep", _no_sleep)
-    with socket.socket() as bound:  # but nobody listens
+    with socket.socket() as bound:  # nobody listens on this port
         bound.bind(("127.0.0.1", 0))
         url = f"https://127.0.0.1:{bound.getsockname()[1]}/file"
         error = refused(artifact(url), tmp_path)

@@ -158,12 +158,12 @@ def test_memory_of_the_decoder_is_limited(tmp_path: Path) -> None:
     tarball = bytearray(lzma.compress(TAR, filters=filters))
     assert tarball[16] == 16  # the .xz file format, section 5.3.1: 1 MiB
     tarball[16] = 34
-    end = 12 + (tarball[12] + 1) * 4  # of the block header, with its CRC32
+    end = 12 + (tarball[12] + 1) * 4  # the end of the block header with its CRC32
     tarball[end - 4 : end] = zlib.crc32(tarball[12 : end - 4]).to_bytes(4, "little")
     assert "got none in 1 xz streams" in refused(tmp_path, ELF, bytes(tarball))
 
 
-def test_memory_stays_flat(tmp_path: Path) -> None:
+def test_extraction_of_a_large_tarball_needs_little_memory(tmp_path: Path) -> None:
     size = 96 << 20
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:

@@ -41,7 +41,7 @@ def cache(tmp_path: Path) -> Path:
 
 
 def cached(installer: Path, cache: Path) -> Artifact:
-    """Put a file where a download of URL would be."""
+    """Put the installer into the cache, as a download of URL does."""
     data = installer.read_bytes()
     found = digest(data)
     (cache / "downloads").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Test ranges of versions as people type them into advisories: parsed for sure, or not trusted."""
+"""Test ranges of versions that people typed into advisories: unclear ones are not trusted."""
 
 import re
 
@@ -41,7 +41,7 @@ def test_ranges_contain_the_right_versions(
     assert [version for version in outside if affected(version, text)] == []
 
 
-def test_fixed_versions_end_lone_lower_bounds() -> None:
+def test_fixed_versions_limit_ranges_without_an_upper_bound() -> None:
     """The advisory GHSA-g3g9-5vj6-r3gj is of this form."""
     text = ">=2.18.2,>=2.19.4,>=2.20.5,>=2.21"
     for version in ("2.18.2", "2.19.4", "2.20.9", "2.25.5", "2.28.5", "2.34.4", "2.34.5pre1"):
@@ -152,7 +152,7 @@ def test_two_bounds_apply_together(
     version: list[int], lower: list[int], upper: list[int], spaces: str
 ) -> None:
     text = f">={spaces}{text_of(lower)},{spaces}<{spaces}{text_of(upper)}"
-    is_empty = key(lower) >= key(upper)  # no author means an empty range
+    is_empty = key(lower) >= key(upper)  # such a range is a mistake, so it excludes nothing
     assert affected(text_of(version), text) == (is_empty or key(lower) <= key(version) < key(upper))
 
 

@@ -32,7 +32,7 @@ deb [signed-by="/x y.gpg"] http://two.example/debian forky main
 
 @pytest.fixture
 def apt_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Put an apt-get into PATH that lists the file's targets, and otherwise runs the real one."""
+    """Return a file that a fake apt-get prints as its targets; otherwise it runs the real one."""
     said = tmp_path / "said"
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -88,7 +88,7 @@ def test_other_systems_use_mmdebstraps_default(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """It requests the same index as mmdebstrap on its own."""
+    """The sample requests the same index as mmdebstrap does without a mirror."""
     monkeypatch.delenv(mirror.VARIABLE, raising=False)
     apt_says.write_text(said)
     with pytest.raises(FetchError, match="cannot fetch a package index"):
@@ -187,7 +187,7 @@ def trust(key: Keyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, served:
 
 
 @pytest.mark.usefixtures("trust")
-def test_packages_come_from_the_named_mirror(apt_says: Path, tmp_path: Path) -> None:
+def test_packages_are_fetched_from_the_named_mirror(apt_says: Path, tmp_path: Path) -> None:
     apt_says.write_text(_UBUNTU)
     archive = Archive(_TARGET, tmp_path / "cache")
     packages = archive.resolve()

@@ -21,7 +21,7 @@ def test_base_name_is_the_same_as_nixs() -> None:
     assert store.base_name("text", digest, "hello.txt") == expected
 
 
-def test_path_follows_its_inputs_and_depends_on_their_names() -> None:
+def test_inputs_are_named_first_and_change_the_names_of_dependents() -> None:
     def names(glibc: str) -> dict[str, str]:
         return store.assign(
             {

@@ -12,7 +12,7 @@ _ROOTS = {"nix": "/nix/store/a-nix", "manual": "/nix/store/b-man", "cacert": "/n
 
 
 def _tree(folder: Path, *, names: tuple[str, ...], mode: int, time: int) -> Path:
-    """Make the same closure with any order, modes and times; ``mode`` is for plain files."""
+    """Make the same closure with any order, modes and times; plain files get ``mode``."""
     top = folder / _NAME
     path = top / "store/x-nix"
     for name in names:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from nix_aurora.store import hashes
 
-# The SHA-256 of nothing, in the spellings of `nix hash convert`.
+# The SHA-256 of no bytes, in the spellings of `nix hash convert`.
 EMPTY = hashlib.sha256(b"").digest()
 EMPTY_BASE32 = "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73"
 EMPTY_BASE64 = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="

@@ -55,7 +55,7 @@ def test_directory_has_known_hash(tmp_path: Path) -> None:
     )
 
 
-def test_large_files_come_in_pieces(tmp_path: Path) -> None:
+def test_large_files_are_dumped_in_pieces(tmp_path: Path) -> None:
     path = tmp_path / "file"
     content = os.urandom((3 << 20) + 1)
     path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Provide two stores for the tests of this room."""
+"""Provide two stores for the tests in this directory."""
 
 from pathlib import Path
 

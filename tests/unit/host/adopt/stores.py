@@ -1,4 +1,4 @@
-"""This host's store and another Nix's, in a test's directories, without Nix."""
+"""Make this host's store and another Nix's in a test's directories, without Nix."""
 
 import os
 from pathlib import Path
@@ -47,7 +47,7 @@ class Stores:
         self.fit()
 
     def fit(self) -> None:
-        """Set the modes of Nix on the files of both stores."""
+        """Set the modes of all files in both stores, as Nix does."""
         for nix in (self.ours, self.theirs):
             for directory, _, found in os.walk(nix.store, topdown=False):
                 for file in found:

@@ -55,7 +55,7 @@ def places(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> Places:
     return Places(stores, monkeypatch)
 
 
-def test_without_a_store_the_searched_places_are_named(places: Places) -> None:
+def test_searched_places_are_named_if_none_has_a_store(places: Places) -> None:
     with pytest.raises(CommandError, match="cannot find another Nix's store") as error:
         find.choose(None)
     for place in (find.NIX, *places.usual, "nix.mount", "/etc/fstab"):
@@ -120,8 +120,8 @@ def test_unmounted_file_system_is_mounted_read_only(places: Places, named: str |
 
 
 @pytest.mark.parametrize("kind", ["a bind", "a subvolume", "a unit"])
-def test_store_is_found_after_its_mount_was_put_aside(places: Places, kind: str) -> None:
-    """A bound directory is used, and a subvolume is mounted privately."""
+def test_store_is_found_after_its_mount_was_set_aside(places: Places, kind: str) -> None:
+    """A bound directory is used directly, and a subvolume is mounted privately."""
     there = places.put("elsewhere")
     former = places.top / "etc/nix-aurora.former/etc"
     (former / "systemd/system").mkdir(parents=True)

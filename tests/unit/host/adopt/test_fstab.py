@@ -24,7 +24,7 @@ def test_line_is_kept_as_a_comment() -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"# x\n", b"# x"])
-def test_line_that_was_put_aside_is_added(text: bytes) -> None:
+def test_line_that_was_set_aside_is_added(text: bytes) -> None:
     line = Line(0, "/dev/a b", "/nix", "btrfs", ("subvol=x", ""))
     new = move_line(text, line)
     assert new.splitlines()[-1] == b"/dev/a\\040b /var/lib/nix btrfs subvol=x 0 0"
@@ -34,17 +34,17 @@ def test_line_that_was_put_aside_is_added(text: bytes) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"#", b"\xff\xfe"])
-def test_file_without_such_a_line_has_none(text: bytes) -> None:
+def test_text_without_a_mount_has_no_lines(text: bytes) -> None:
     assert list(parse(text)) == []
 
 
-def test_bytes_that_are_not_text_stay() -> None:
+def test_bytes_that_are_not_text_are_kept() -> None:
     text = b"/dev/\xff /nix ext4 defaults"
     (line,) = parse(text)
     assert move_line(text, line).endswith(b"\n/dev/\xff /var/lib/nix ext4 defaults")
 
 
-def test_a_moved_line_comes_back() -> None:
+def test_moved_line_is_restored() -> None:
     line = list(parse(_TEXT))[1]
     moved = move_line(_TEXT, line, by="move")
     found = find_moved(moved, by="move")
@@ -64,6 +64,6 @@ def test_a_moved_line_comes_back() -> None:
         b"# nix-aurora move: nonsense\nUUID=1 /var/lib/nix btrfs\n",
     ],
 )
-def test_a_comment_without_its_line_is_left_alone(text: bytes) -> None:
+def test_comment_without_its_line_is_kept(text: bytes) -> None:
     assert find_moved(text, by="move") is None
     assert give_back(text, by="move") == text

@@ -1,4 +1,4 @@
-"""Test the journal with which a takeover continues after a kill."""
+"""Test the journal from which a takeover continues after a kill."""
 
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def test_damaged_journal_is_named(stores: Stores, text: str) -> None:
         journal.read()
 
 
-def test_host_without_a_store_has_none_pending(
+def test_host_without_a_store_has_no_pending_takeover(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "OWN", str(stores.top / "missing"))

@@ -169,7 +169,7 @@ def test_receipt_is_renamed_each_time(stores: Stores) -> None:
 
 
 @pytest.mark.parametrize("way", Way)
-def test_plan_says_what_happens(stores: Stores, way: Way) -> None:
+def test_plan_describes_the_takeover(stores: Stores, way: Way) -> None:
     line = Line(4, "UUID=1", "/nix", "btrfs", ())
     former = _look(stores)
     plan = Plan(way, former, "/somewhere", former.rows, line=line)
@@ -186,7 +186,7 @@ def test_plan_says_what_happens(stores: Stores, way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", Way)
-def test_end_names_the_remaining_steps(stores: Stores, way: Way) -> None:
+def test_result_names_the_remaining_steps(stores: Stores, way: Way) -> None:
     done = Done(way, "/some where", 4, 2, [f"profiles/{n}" for n in range(30)], ["var/x\n"])
     text = "\n".join(words.describe_done(done, ["max-jobs = 4"]))
     assert "  profiles/0\n" in text

@@ -153,7 +153,7 @@ def test_roots_of_the_package_are_not_copied(stores: Stores) -> None:
 
 
 def test_link_in_place_of_a_directory_is_not_followed(stores: Stores) -> None:
-    """A user's own directory may become a link at any moment."""
+    """Users may replace their own directories with links at any moment."""
     stores.profile(stores.theirs, "profiles/per-user/alice/profile", A)
     elsewhere = stores.top / "elsewhere"
     elsewhere.mkdir()

@@ -33,7 +33,7 @@ def test_path_belongs_to_the_innermost_mount(path: str, point: str) -> None:
     assert found.point == point
 
 
-def test_later_one_of_two_mounts_at_one_place_counts() -> None:
+def test_last_mount_on_a_directory_counts() -> None:
     found = find_mount("/twice/x", parse(_TABLE))
     assert found is not None
     assert found.source == "second"

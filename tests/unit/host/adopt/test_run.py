@@ -129,7 +129,7 @@ def test_nix_of_the_default_profile_is_replaced_by_the_import(takeover: Takeover
     assert Path(paths.ROOTS, "nix").readlink() == Path("/nix/store") / A
 
 
-def test_store_on_another_disk_is_copied_and_stays(
+def test_store_on_another_disk_is_copied_and_kept(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _elsewhere(monkeypatch)
@@ -162,7 +162,7 @@ def test_both_stores_are_merged(takeover: Takeover) -> None:
     assert not os.path.lexists(paths.ADOPTION)
 
 
-def test_separate_file_system_gets_another_line(
+def test_separate_file_system_gets_a_new_line_in_fstab(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stores = takeover.stores
@@ -176,7 +176,7 @@ def test_separate_file_system_gets_another_line(
         f"# nix-aurora adopt: {text.strip()}",
         f"UUID=1 {paths.BASE} ext4 noatime 0 0",
     ]
-    assert ["systemctl", "daemon-reload"] not in takeover.ran  # the boot mounts it
+    assert ["systemctl", "daemon-reload"] not in takeover.ran  # a boot mounts the disk
     assert takeover.imports == 0
     assert "Reboot now." in takeover.text
 
@@ -285,7 +285,7 @@ def test_empty_database_and_file_system_without_exchange_are_refused(
         takeover.adopt()
 
 
-def test_only_root_may_adopt_and_not_in_the_relocated_layout(
+def test_adopt_needs_root_and_not_the_relocated_layout(
     takeover: Takeover, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "RELOCATED", True)

@@ -1,4 +1,4 @@
-"""Test that two stores change places, with a kill before and after every rename, and a rerun."""
+"""Test the exchange of two stores, with a kill before and after each rename, and a rerun."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from nix_aurora_host.importer import syscalls
 from tests.unit.host.adopt.stores import PACKAGED, Stores, listing
 from tests.unit.host.nix_database import A, B, C, D
 
-_RENAMES = 9  # renames of a complete takeover: 4 to take their store, 5 to change places
+_RENAMES = 9  # renames of a takeover: 4 take their store, and 5 exchange the stores
 
 
 class KilledError(BaseException):
@@ -70,14 +70,14 @@ def _check_adopted(stores: Stores) -> None:
     assert not (stores.theirs.top / "store").exists()
 
 
-def test_stores_change_places(stores: Stores) -> None:
+def test_stores_are_exchanged(stores: Stores) -> None:
     _run(_begin(stores))
     _check_adopted(stores)
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_socket_stays_in_place(stores: Stores, there: bool) -> None:
-    """In a boot, systemd listens on it before the stores have changed places."""
+def test_socket_is_not_moved(stores: Stores, there: bool) -> None:
+    """In a boot, systemd listens on the socket before the stores are exchanged."""
     for nix, name in ((stores.ours, "ours"), (stores.theirs, "theirs")):
         if nix is stores.ours or there:
             (nix.state / "daemon-socket").mkdir(exist_ok=True)
@@ -92,7 +92,7 @@ def test_socket_stays_in_place(stores: Stores, there: bool) -> None:
 def test_killed_switch_is_undone_or_finished(
     stores: Stores, monkeypatch: pytest.MonkeyPatch, count: int, again: int
 ) -> None:
-    """Kill the completion, too."""
+    """The rerun is killed, too, and then repeated."""
     before = listing(stores.ours.top), listing(stores.theirs.top)
     found = _begin(stores)
     killer = Killer(monkeypatch, count)
@@ -115,7 +115,7 @@ def test_killed_switch_is_undone_or_finished(
     else:
         after = listing(stores.ours.top), listing(stores.theirs.top)
         for own in (*after, *before):
-            # The locks, and the file that requests an import, which is harmless.
+            # A new lock is harmless, and so is the file that requests an import.
             for name in ("var/nix/gc.lock", "var/nix/db/big-lock", ".nix-aurora/import-needed"):
                 own.pop(name, None)
         assert after == before
@@ -133,8 +133,8 @@ def _check_nothing_is_in_danger(stores: Stores, found: Journal) -> None:
     assert stores.ours.state.exists()
 
 
-def test_files_that_the_other_nix_creates_meanwhile_are_kept(stores: Stores) -> None:
-    """Its daemon may still be started, and then creates its missing files."""
+def test_files_that_the_other_nix_creates_during_the_switch_are_kept(stores: Stores) -> None:
+    """The other Nix's daemon may start during the switch, and create its missing files."""
     found = _begin(stores)
     assert found.theirs is not None
     switch.take(found, found.theirs)
@@ -169,7 +169,7 @@ def test_import_ignores_a_takeover_that_has_not_started(stores: Stores) -> None:
     assert journal.pending() == str(stores.theirs.top)
 
 
-def test_copy_is_removed_and_the_original_stays(stores: Stores) -> None:
+def test_copy_is_removed_and_the_original_is_kept(stores: Stores) -> None:
     journal.write(Journal(Way.COPY, str(stores.theirs.top), switch.make_closed()))
     Path(place(FORMER), "store", A).mkdir(parents=True)
     complete.undo(journal.read())
@@ -185,7 +185,7 @@ def test_work_directory_without_a_journal_is_cleared(stores: Stores) -> None:
     assert not os.path.lexists(paths.ADOPTION)
 
 
-def test_database_is_never_removed_as_the_closed_one(stores: Stores) -> None:
+def test_remove_closed_keeps_a_real_database(stores: Stores) -> None:
     Path(place("closed")).mkdir(parents=True)
     Path(place("closed"), "db.sqlite").touch()
     switch.remove_closed()

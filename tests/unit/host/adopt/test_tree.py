@@ -48,7 +48,7 @@ def test_skipped_directory_is_not_entered(top: Path) -> None:
     assert not [path for path in found if path.startswith("profiles")]
 
 
-def test_files_that_vanish_meanwhile_are_left_out(top: Path) -> None:
+def test_files_that_vanish_during_the_walk_are_left_out(top: Path) -> None:
     seen = []
     for entry in tree.walk(str(top)):
         seen.append(entry.path)

@@ -1,4 +1,4 @@
-"""Test doctor's judgement: from facts to findings and fixes."""
+"""Test doctor's judgment: from facts to findings and fixes."""
 
 import subprocess
 from collections.abc import Mapping
@@ -172,7 +172,7 @@ def test_healthy_host_has_no_findings() -> None:
         (_disk(before=True, unfinished=True), {"move-unfinished"}),
         (_nix_root(asked="namespace"), {"nix-directory-missing"}),
         (replace(WELL, adoption="/var/home/nix"), {"adoption-unfinished"}),
-        (  # what is seen meanwhile is not the store, and so not judged
+        (  # without its disk, the directory is not the store, so nothing else is judged
             replace(WELL, disk="LABEL=nix", packaged=DAMAGED),
             {"disk-not-mounted"},
         ),
@@ -211,13 +211,17 @@ def test_healthy_host_has_no_findings() -> None:
         (_with(garbage=Garbage(failed=True)), {"collection-failed"}),
         (_store(free=10 << 20), {"space-full"}),
         (_store(free=100 << 20), {"space-scarce"}),
-        (_store(free=100 << 20, size=200 << 20), set()),  # small, and half of it is free
+        # The disk is small, and half of it is free.
+        (_store(free=100 << 20, size=200 << 20), set()),
         (_store(inodes_free=0, inodes=6_500_000), {"inodes-scarce"}),
         (_store(inodes_free=40_000, inodes=6_500_000), {"inodes-scarce"}),
         (_store(inodes_free=60_000, inodes=6_500_000), set()),
-        (_store(inodes_free=10_000, inodes=20_000), set()),  # few, and half of them are free
-        (_store(inodes_free=0, inodes=0), set()),  # btrfs has no fixed number of inodes
-        (_store(free=1, inodes_free=0, inodes=9_999_999), {"space-full"}),  # as on XFS
+        # There are few inodes, and half of them are free.
+        (_store(inodes_free=10_000, inodes=20_000), set()),
+        # btrfs has no fixed number of inodes.
+        (_store(inodes_free=0, inodes=0), set()),
+        # XFS makes inodes from free space.
+        (_store(free=1, inodes_free=0, inodes=9_999_999), {"space-full"}),
         (_with(users=Users(None, (), {}, ("nixbld1",))), {"nixbld-group-missing"}),
         (_with(users=Users(30000, (), {}, ("nixbld1",))), {"nixbld-users-missing"}),
         (_with(users=Users(987, ("nixbld1",), {"nixbld1": 5}, ())), {"store-group"}),
@@ -313,15 +317,15 @@ def test_each_fault_has_exactly_its_finding(facts: Facts, ids: set[str]) -> None
     assert set(_found(facts)) == ids
 
 
-def test_an_interrupted_takeover_is_the_only_finding() -> None:
+def test_interrupted_takeover_is_the_only_finding() -> None:
     broken = replace(WELL, adoption="/var/home/nix", answers=False)
     (finding,) = judge(broken)
     assert finding.id == "adoption-unfinished"
     assert finding.fix == "sudo nix-aurora adopt --yes"
 
 
-def test_full_disk_comes_before_what_fails_without_space() -> None:
-    """The fixes of the others do not help before."""
+def test_full_disk_is_named_before_failures_that_need_space() -> None:
+    """The fixes of the other findings need free space."""
     store = replace(BASICS.store, free=0, stamp=None)
     setup = {**UNITS, paths.SETUP: replace(UNITS[paths.SETUP], active="failed")}
     full = replace(_with(store=store, units=setup), answers=False)
@@ -371,7 +375,7 @@ def test_fedoras_packages_are_removed_by_the_hosts_own_command(host: Host, fix: 
 
 
 def test_import_follows_the_reinstallation_if_both_copies_are_damaged() -> None:
-    """On btrfs they share their blocks, and the stamp would prevent the import."""
+    """The copies share their blocks on btrfs, and the stamp would prevent the import."""
     fixes = _found(replace(WELL, packaged=DAMAGED, damaged=(NIX,)))
     reinstall = fixes["package-corrupt"] or ""
     assert fixes["closure-damaged"] == (
@@ -433,7 +437,7 @@ def test_only_errors_and_warnings_are_faults() -> None:
     assert scarce.severity is Severity.WARNING
 
 
-def test_few_inodes_are_a_warning_that_a_collection_cures() -> None:
+def test_few_inodes_are_a_warning_with_a_collection_as_fix() -> None:
     (few,) = judge(_store(inodes_free=12, inodes=6_500_000))
     assert few.severity is Severity.WARNING
     assert "12 of 6500000 inodes" in few.message
@@ -470,7 +474,7 @@ def test_root_that_any_user_can_make_is_a_note_with_an_escaped_name() -> None:
     ],
 )
 def test_newer_database_is_never_set_aside(host: Host, upgrades: Upgrades, wanted: str) -> None:
-    """It is intact: the newer Nix reads it, with everything that users have."""
+    """The database is intact, and the newer Nix reads it with all the users' paths."""
     facts = _database(schema=11, reads=10)
     facts = replace(facts, host=host, basics=replace(facts.basics, upgrades=upgrades))
     fix = _found(facts)["database-newer"] or ""
@@ -539,7 +543,7 @@ def test_unsafe_setting_is_named_with_its_line() -> None:
     assert sandbox.fix.startswith(r"printf '\n%s\n' 'sandbox = false' | ".replace("false", "true"))
 
 
-def test_link_to_a_removed_unit_is_put_aside() -> None:
+def test_link_to_a_removed_unit_is_set_aside() -> None:
     trace = _trace(Kind.UNIT, f"{_ETC}/{paths.SOCKET}", paths.SOCKET)
     gone = {**UNITS, paths.SOCKET: replace(UNITS[paths.SOCKET], load="not-found")}
     assert _found(_with(units=gone, former=Former((trace,)))) == {
@@ -547,7 +551,7 @@ def test_link_to_a_removed_unit_is_put_aside() -> None:
     }
 
 
-def test_leftovers_of_another_nix_are_put_aside_at_once() -> None:
+def test_leftovers_of_another_nix_are_set_aside_together() -> None:
     traces = (
         _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT),
         _trace(Kind.LINK, f"{_ETC}/nix-daemon.socket.requires/{paths.MOUNT}", paths.MOUNT),
@@ -564,7 +568,7 @@ def test_leftovers_of_another_nix_are_put_aside_at_once() -> None:
 
 
 def test_foreign_mount_unit_is_not_started() -> None:
-    """The usual fix for an unmounted /nix would start it."""
+    """The usual fix for an unmounted /nix would start this unit."""
     trace = _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT)
     store = replace(BASICS.store, nix=AtNix.DIRECTORY)
     assert set(_found(_with(store=store, former=Former((trace,))))) == {
@@ -572,7 +576,7 @@ def test_foreign_mount_unit_is_not_started() -> None:
     }
 
 
-def test_move_waits_until_its_obstacle_is_put_aside() -> None:
+def test_move_waits_until_its_obstacle_is_set_aside() -> None:
     trace = _trace(Kind.UNIT, f"{_ETC}/{paths.MOUNT}", paths.MOUNT)
     facts = _nix_root(unmoved=Unmoved.ANOTHER)
     facts = replace(facts, basics=replace(facts.basics, former=Former((trace,))))
@@ -599,14 +603,14 @@ def test_lost_profile_may_be_in_another_nixs_store() -> None:
     facts = replace(facts, person=replace(PERSON, lost_profile=LostProfile.FOLDER))
     fix = "sudo nix-aurora adopt"
     assert _found(replace(facts, keepers=stores)) == {"former-store": fix, "profile-lost": fix}
-    # Adopting a store without the path would change nothing, however often.
+    # A store that lacks the path cannot restore the profile, so adopt is not the fix for it.
     assert _found(facts) == {
         "former-store": fix,
         "profile-lost": "rm -f -- /home/u/.nix-profile",
     }
 
 
-def test_one_of_several_stores_is_named_to_adopt() -> None:
+def test_fix_names_which_of_several_stores_to_adopt() -> None:
     stores = (FormerStore("/var/home/nix"), FormerStore("", "LABEL=a b"))
     facts = _with(former=Former(stores=stores))
     person = replace(PERSON, lost_profile=LostProfile.CONTENT)
@@ -617,7 +621,7 @@ def test_one_of_several_stores_is_named_to_adopt() -> None:
 
 
 def test_files_in_nix_are_moved_or_hidden() -> None:
-    """Files of an image cannot be moved."""
+    """Files of an image cannot be moved, so they are hidden."""
     start = "sudo systemctl restart nix-layout.service nix.mount"
     facts = _store(nix=AtNix.OTHER_STORE)
     ordinary = replace(facts, host=replace(facts.host, root_writable=True))
@@ -632,8 +636,8 @@ def test_files_in_nix_are_moved_or_hidden() -> None:
 
 
 @pytest.mark.parametrize("name", ["a b; touch x", "$(touch x)", "-rf", "x\ny", "\x1b]0;x\x07", "'"])
-def test_name_in_a_home_runs_nothing(name: str, tmp_path: Path) -> None:
-    """The user runs the fix, and root runs it on the user's behalf."""
+def test_file_name_in_a_fix_runs_no_command(name: str, tmp_path: Path) -> None:
+    """The user runs the fix directly, and root runs it as the user."""
     path = f"{PERSON.home}/.config/environment.d/{name}.conf"
     for through_sudo in (False, True):
         person = replace(PERSON, through_sudo=through_sudo)

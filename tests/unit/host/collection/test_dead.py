@@ -1,4 +1,4 @@
-"""What a collection would free, from the database alone."""
+"""Test the estimate of what a collection would free, from the database alone."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ _LATER = time.monotonic() + 3600
 
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return a store where B needs A, and D was made by C."""
+    """Return a store where B refers to A, and C is the derivation that built D."""
     nix = make_nix(tmp_path / "nix", monkeypatch)
     for path_name in (A, B, C, D):
         nix.add(path_name)
@@ -34,16 +34,16 @@ def _path(name: str) -> str:
     ("roots", "paths"),
     [((), 4), ((A,), 3), ((B,), 2), ((D,), 2), ((B, D), 0), (("x" * 32 + "-unknown",), 4)],
 )
-def test_what_roots_do_not_keep_is_counted(nix: Nix, roots: tuple[str, ...], paths: int) -> None:
+def test_paths_without_a_root_are_counted(nix: Nix, roots: tuple[str, ...], paths: int) -> None:
     assert dead.ask([_path(name) for name in roots], _LATER) == Dead(paths, 1000 * paths)
 
 
-def test_it_ends_in_time(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_stops_at_its_deadline(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dead, "_STEPS", 1)
     assert dead.ask([_path(B)], time.monotonic() - 1) is None
 
 
-def test_without_a_database_nothing_is_known(nix: Nix) -> None:
+def test_missing_database_has_no_estimate(nix: Nix) -> None:
     nix.database.unlink()
     assert dead.ask([], _LATER) is None
 
@@ -57,13 +57,13 @@ def test_links_and_processes_are_roots(nix: Nix, monkeypatch: pytest.MonkeyPatch
     assert dead.estimate() == Dead(2, 2000)
 
 
-def test_only_root_can_know(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimate_needs_root(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert dead.estimate() is None
 
 
-def test_what_a_process_uses_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In its environment, say, as that of a shell of nix develop."""
+def test_store_paths_that_a_process_uses_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment of a shell of `nix develop`, for example, contains store paths."""
     path = "0123456789abcdfghijklmnpqrsvwxyz-tool-1.0"
     words = ["/bin/sh", "-c", "echo ready; read line"]
     environment = {"tool": f"/nix/store/{path}/bin"}

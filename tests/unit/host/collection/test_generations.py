@@ -1,4 +1,4 @@
-"""Old generations of profiles: whose they are, and that only their users touch them."""
+"""Test that old generations of profiles are found, and removed only as their owners."""
 
 import os
 import subprocess
@@ -24,19 +24,19 @@ def test_owners_of_profiles_are_found_and_root_is_first(
     assert generations.find_users([]) == sorted({0, os.getuid()})
     monkeypatch.setattr(generations, "_PER_USER", str(tmp_path / "missing"))
     assert generations.find_users([str(tmp_path / "gone")]) == [0]
-    (own / "link").symlink_to("/nowhere")  # a user may lead it anywhere
+    (own / "link").symlink_to("/nowhere")  # a user's link may have any target
     assert generations.find_users([str(own / "link")]) == sorted({0, os.getuid()})
 
 
-def test_a_user_is_looked_up_by_number() -> None:
+def test_user_is_looked_up_by_id() -> None:
     found = generations.find_person(0)
     assert found is not None
     assert (found.uid, found.name) == (0, "root")
     assert generations.find_person(2**31 - 5) is None
 
 
-def test_the_directories_of_a_user_are_fixed() -> None:
-    """Users name links as they like: none of them decides where generations are removed."""
+def test_directories_of_a_user_are_fixed() -> None:
+    """Users control their links, so no link decides where generations are removed."""
     assert generations.list_directories(_USER) == [
         f"{paths.PROFILES}/per-user/user",
         "/home/user/.local/state/nix/profiles",
@@ -44,7 +44,9 @@ def test_the_directories_of_a_user_are_fixed() -> None:
     assert generations.list_directories(_ROOT)[0] == paths.PROFILES
 
 
-def test_it_runs_as_the_user_without_the_users_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_removal_runs_as_the_user_without_the_users_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls: list[tuple[list[str], dict[str, object]]] = []
 
     def note(words: list[str], **options: object) -> Outcome:
@@ -71,7 +73,7 @@ def test_generations_are_counted() -> None:
 
 @pytest.fixture
 def wipe(tmp_path: Path) -> Path:
-    """Return the script, with a nix that prints how it was called and fails for one profile."""
+    """Return the script with a fake nix, which prints its arguments and fails for one profile."""
     nix = tmp_path / "nix"
     nix.write_text('#!/bin/sh\necho "$@"\ncase "$*" in *bad*) exit 1 ;; esac\n')
     nix.chmod(0o755)
@@ -102,7 +104,7 @@ def test_each_profile_is_wiped_and_nothing_else(wipe: Path, tmp_path: Path) -> N
     assert done.stdout.count("\n") == 2
 
 
-def test_a_dry_run_says_so_to_nix(wipe: Path, tmp_path: Path) -> None:
+def test_dry_run_is_passed_on_to_nix(wipe: Path, tmp_path: Path) -> None:
     directory = _profiles(tmp_path, "profile")
     done = subprocess.run(
         [wipe, "dry-run:7", directory], capture_output=True, text=True, check=True
@@ -110,7 +112,7 @@ def test_a_dry_run_says_so_to_nix(wipe: Path, tmp_path: Path) -> None:
     assert f"--dry-run --profile {directory}/profile --older-than 7d\n" in done.stdout
 
 
-def test_a_profile_that_fails_does_not_stop_the_others(wipe: Path, tmp_path: Path) -> None:
+def test_failed_profile_does_not_stop_the_others(wipe: Path, tmp_path: Path) -> None:
     directory = _profiles(tmp_path, "a-bad", "b")
     done = subprocess.run([wipe, "30", directory], capture_output=True, text=True, check=False)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Roots whose targets may only be out of sight, told from those that their users deleted."""
+"""Test which missing targets of roots may only be hidden, and which ones were deleted."""
 
 import os
 import pwd
@@ -25,7 +25,7 @@ Where=/home
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the home of a user, which has something in it; the user who tests is not root."""
+    """Return a user's home that is not empty; this process counts as an ordinary user."""
     monkeypatch.setattr(hidden, "_ROOT", _ME + 1)
     home = tmp_path / "home/user"
     (home / "project").mkdir(parents=True)
@@ -37,21 +37,21 @@ def _places(home: Path, user: int = _ME, unmounted: str = "/data") -> Places:
 
 
 @pytest.mark.parametrize("name", ["result", "gone/result", "project/gone/result"])
-def test_what_was_deleted_in_a_home_is_not_hidden(name: str, home: Path) -> None:
+def test_target_deleted_in_a_home_is_not_hidden(name: str, home: Path) -> None:
     assert why_hidden(f"{home}/{name}", _places(home)) is None
 
 
-def test_what_is_there_is_not_hidden_wherever_it_leads(home: Path) -> None:
+def test_existing_link_is_not_hidden_even_if_broken(home: Path) -> None:
     (home / "result").symlink_to("/nowhere")
     assert why_hidden(f"{home}/result", _places(home, unmounted=str(home))) is None
 
 
-def test_a_file_in_place_of_a_directory_hides_nothing(home: Path) -> None:
+def test_file_in_place_of_a_directory_hides_nothing(home: Path) -> None:
     (home / "file").touch()
     assert why_hidden(f"{home}/file/result", _places(home)) is None
 
 
-def test_a_home_that_is_missing_hides(home: Path) -> None:
+def test_missing_or_empty_home_hides_its_targets(home: Path) -> None:
     target, places = f"{home}/project/result", _places(home)
     home.rename(home.with_name("away"))
     assert why_hidden(target, places) == f"{home} is not there: No such file or directory"
@@ -59,38 +59,38 @@ def test_a_home_that_is_missing_hides(home: Path) -> None:
     assert why_hidden(target, places) == f"{home} is empty: it may not be mounted"
 
 
-def test_a_home_of_another_owner_hides(home: Path) -> None:
+def test_home_of_another_owner_hides_its_targets(home: Path) -> None:
     reason = why_hidden(f"{home}/result", _places(home, user=_ME + 1))
     assert reason == f"{home} does not belong to its user: it may not be mounted"
 
 
-def test_a_home_beside_those_of_users_hides(home: Path) -> None:
-    """It may be the one of a user whom the host does not list: of sssd, say."""
+def test_missing_directory_beside_homes_hides_its_targets(home: Path) -> None:
+    """The directory may be the home of a user that the host does not list, such as one of sssd."""
     missing = home.with_name("stranger")
     assert why_hidden(f"{missing}/result", _places(home)) == f"{missing} is not there"
 
 
-def test_what_is_to_be_mounted_hides(home: Path) -> None:
+def test_unmounted_mount_point_hides_its_targets(home: Path) -> None:
     places = _places(home, unmounted=f"{home}/disk")
     assert why_hidden(f"{home}/disk/a/result", places) == f"{home}/disk is not mounted"
     assert why_hidden(f"{home}/diskette/result", places) is None
 
 
-def test_a_link_on_the_way_is_followed(home: Path, tmp_path: Path) -> None:
-    """/home is one to /var/home."""
+def test_link_in_the_path_of_a_target_is_followed(home: Path, tmp_path: Path) -> None:
+    """On Atomic hosts, /home is a link to /var/home."""
     (tmp_path / "h").symlink_to("home")
     places = _places(home, unmounted=str(home / "disk"))
     assert why_hidden(f"{tmp_path}/h/user/disk/result", places) == f"{home}/disk is not mounted"
 
 
-def test_a_missing_top_level_directory_hides(home: Path) -> None:
+def test_missing_top_level_directory_hides_its_targets(home: Path) -> None:
     assert why_hidden("/no-such-disk/a/result", _places(home)) == "/no-such-disk is not there"
 
 
-def test_an_empty_directory_of_root_hides(
+def test_empty_directory_of_root_hides_its_targets(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A directory to mount on is one. Root's own home is none, and no directory of all."""
+    """Such a directory may be a mount point, unless in root's home or writable for all."""
     monkeypatch.setattr(hidden, "_ROOT", _ME)
     root = pwd.struct_passwd(("root", "", 0, 0, "", str(tmp_path / "root"), ""))
     monkeypatch.setattr(pwd, "getpwuid", lambda _: root)
@@ -108,7 +108,9 @@ def test_an_empty_directory_of_root_hides(
     assert why_hidden(f"{own}/a/result", _places(home)) is None
 
 
-def test_a_missing_disk_hides(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_disk_hides_its_targets(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     media = tmp_path / "media"
     (media / "user/other").mkdir(parents=True)
     monkeypatch.setattr(hidden, "_AREAS", {str(media): 2})
@@ -117,8 +119,8 @@ def test_a_missing_disk_hides(home: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert why_hidden(f"{media}/user/other/a/result", _places(home)) is None
 
 
-def test_what_may_not_be_looked_at_hides(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The collector skips it: nothing keeps its store path then."""
+def test_target_without_permission_is_hidden(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The collector skips such a root, so nothing keeps its store path."""
 
     def refuse(_: str) -> None:
         raise PermissionError(13, "Permission denied")
@@ -128,11 +130,11 @@ def test_what_may_not_be_looked_at_hides(home: Path, monkeypatch: pytest.MonkeyP
     assert reason == "cannot be looked at: Permission denied"
 
 
-def test_units_that_are_not_mounted_are_found() -> None:
+def test_inactive_mount_units_are_found() -> None:
     assert hidden.parse_units(_UNITS) == {"/data", "/home"}
 
 
-def test_the_host_is_asked_for_homes_and_mounts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_are_gathered_from_users_units_and_fstab(monkeypatch: pytest.MonkeyPatch) -> None:
     users = [("u", 1000, "/h/u"), ("daemon", 2, "/h/d"), ("odd", 1001, "/"), ("none", 1002, "")]
     entries = [
         pwd.struct_passwd((name, "x", number, 1, "", home, "")) for name, number, home in users
@@ -147,7 +149,7 @@ def test_the_host_is_asked_for_homes_and_mounts(monkeypatch: pytest.MonkeyPatch)
     assert places.unmounted == {"/data", "/home", "/more"}
 
 
-def test_roots_are_read_from_their_links(
+def test_hidden_roots_are_found_by_their_links(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "STATE", str(tmp_path / "state"))

@@ -1,4 +1,4 @@
-"""Nix's min-free and max-free: what suits a disk, and whose values hold."""
+"""Test Nix's min-free and max-free: the choice for a disk, and which values are in effect."""
 
 from pathlib import Path
 
@@ -36,15 +36,17 @@ def test_limits_suit_the_size_of_the_disk(size: int, least: int, wanted: int) ->
     assert limits.choose(size) == Limits(least, wanted)
 
 
-def test_this_disk_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_chosen_for_the_disk_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(paths, "BASE", str(tmp_path))
     here = limits.choose_here()
     assert here.wanted == 3 * here.least > 0
     monkeypatch.setattr(paths, "BASE", str(tmp_path / "missing"))
-    assert limits.choose_here().least > 0  # of /var
+    assert limits.choose_here().least > 0  # those of /var
 
 
-def test_what_is_written_holds_and_is_removed_again(etc: Path) -> None:
+def test_written_limits_are_in_effect_until_removed(etc: Path) -> None:
     assert limits.read_values() == {}
     assert not limits.remove()
     limits.write(Limits(10, 30))
@@ -54,15 +56,15 @@ def test_what_is_written_holds_and_is_removed_again(etc: Path) -> None:
     assert not Path(paths.GC_CONF).exists()
 
 
-def test_the_administrators_values_win(etc: Path) -> None:
+def test_values_of_the_administrator_win(etc: Path) -> None:
     limits.write(Limits(10, 30))
     with Path(paths.CUSTOM_CONF).open("a") as file:
         file.write("min-free = 5G\n")
     assert limits.read_values() == {"min-free": "5G", "max-free": "30"}
 
 
-def test_a_nix_conf_that_does_not_include_them_is_noticed(etc: Path) -> None:
-    """As determinate-nixd's, or one that an administrator changed before there was the line."""
+def test_nix_conf_that_does_not_include_the_limits_is_detected(etc: Path) -> None:
+    """The file may be determinate-nixd's, or edited before the package added the line."""
     assert limits.is_included()
     Path(paths.NIX_CONF).write_text("sandbox = true\n!include nix.custom.conf\n")
     limits.write(Limits(10, 30))

@@ -1,4 +1,4 @@
-"""The collection itself: what it refuses, and in which order it does the rest."""
+"""Test when a collection is refused, and the order of its steps."""
 
 import os
 import subprocess
@@ -20,7 +20,7 @@ _NAME = f"{'a' * 32}-nix-2.34.8"
 
 
 class Host:
-    """A host with two users; ``did`` is what was done, in order."""
+    """A host with two users; ``did`` lists the steps in order, ``said`` the printed messages."""
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.did: list[str] = []
@@ -64,7 +64,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     return Host(tmp_path, monkeypatch)
 
 
-def test_generations_go_first_and_then_what_they_kept(host: Host) -> None:
+def test_generations_are_removed_before_the_collection(host: Host) -> None:
     assert run.collect(dry_run=False) == 0
     assert host.did == ["user0 45", "user1000 45", "nix-collect-garbage"]
     assert host.said == [
@@ -74,19 +74,19 @@ def test_generations_go_first_and_then_what_they_kept(host: Host) -> None:
     ]
 
 
-def test_a_dry_run_collects_nothing(host: Host) -> None:
+def test_dry_run_collects_nothing(host: Host) -> None:
     assert run.collect(dry_run=True) == 0
     assert host.did == ["user0 45 dry", "user1000 45 dry"]
 
 
-def test_a_user_whose_generations_stay_does_not_stop_the_collection(host: Host) -> None:
+def test_failure_for_one_user_does_not_stop_the_collection(host: Host) -> None:
     host.failing = "user1000"
     assert run.collect(dry_run=False) == 0
     assert host.did[-1] == "nix-collect-garbage"
     assert "generations of user1000: not all could be removed: error: no\\x1b[2J" in host.said
 
 
-def test_generations_of_roots_that_stay_are_a_failure(host: Host) -> None:
+def test_failure_for_root_is_an_error_after_the_collection(host: Host) -> None:
     host.failing = "user0"
     assert run.collect(dry_run=False) == 1
     assert host.did[-1] == "nix-collect-garbage"
@@ -114,7 +114,7 @@ def _hidden(host: Host, _: Path) -> None:
         (_hidden, "missing or not mounted: 21", "sudo rm /s/gcroots/auto/0 /s"),
     ],
 )
-def test_it_refuses_what_would_lose_something(
+def test_collection_that_could_lose_paths_is_refused(
     host: Host, tmp_path: Path, fault: Callable[[Host, Path], None], message: str, hint: str
 ) -> None:
     fault(host, tmp_path)
@@ -125,14 +125,14 @@ def test_it_refuses_what_would_lose_something(
     assert host.did == []
 
 
-def test_the_hint_removes_nothing_in_a_directory_of_a_user(host: Host) -> None:
+def test_hint_removes_nothing_in_a_directory_of_a_user(host: Host) -> None:
     host.hidden = [Hidden("/s/gcroots/per-user/u/d/shadow", "/mnt/x", "/mnt is empty")]
     with pytest.raises(CommandError) as refusal:
         run.collect(dry_run=False)
     assert refusal.value.hint == "ls -l /s/gcroots/per-user/u/d/shadow"
 
 
-def test_it_refuses_while_a_takeover_has_not_ended(
+def test_collection_is_refused_during_a_takeover(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "pending", lambda: "/var/nix")
@@ -142,7 +142,7 @@ def test_it_refuses_while_a_takeover_has_not_ended(
     assert host.did == []
 
 
-def test_a_collector_that_fails_is_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_collector_is_reported(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     host.code = 7
     monkeypatch.setattr("sys.argv", ["collect"])
     assert run.main() == 1
@@ -157,10 +157,10 @@ def test_a_collector_that_fails_is_reported(host: Host, monkeypatch: pytest.Monk
     assert host.said[-2].endswith("nix-collect-garbage: No such file or directory")
 
 
-def test_collector_without_free_inodes_names_what_to_delete(
+def test_hint_without_free_inodes_finds_directories_to_clean(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Doctor's fix is the collection, so its hint must not be doctor."""
+    """Doctor would suggest a collection again, so the hint must not be doctor."""
     host.code = 1
     full = SimpleNamespace(f_files=20_000, f_ffree=0)
     monkeypatch.setattr(os, "statvfs", lambda _: full)

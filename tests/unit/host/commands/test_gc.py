@@ -1,4 +1,4 @@
-"""nix-aurora gc: what it changes, what it asks, and what it says."""
+"""Test nix-aurora gc: its changes, questions and messages."""
 
 import json
 import os
@@ -34,7 +34,7 @@ ExecMainExitTimestamp=Mon 2026-11-30 06:00:00 UTC
 
 
 class Host:
-    """A host; ``ran`` are the commands, ``said`` is what was printed for people."""
+    """A host; ``ran`` lists the commands that ran, ``said`` the messages."""
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.ran: list[str] = []
@@ -85,7 +85,7 @@ def test_each_trace_of_enable_is_found(host: Host) -> None:
     assert switch.is_on()
 
 
-def test_while_an_image_is_built_nothing_is_started(host: Host) -> None:
+def test_nothing_is_started_while_an_image_is_built(host: Host) -> None:
     (host.top / "systemd").rmdir()
     assert cli.main(["gc", "enable"]) == 0
     assert cli.main(["gc", "disable"]) == 0
@@ -95,14 +95,14 @@ def test_while_an_image_is_built_nothing_is_started(host: Host) -> None:
     ]
 
 
-def test_a_dry_run_of_enable_changes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dry_run_of_enable_changes_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert cli.main(["gc", "enable", "--dry-run"]) == 0
     assert host.ran == []
     assert not Path(paths.GC_CONF).exists()
 
 
-def test_where_nix_conf_does_not_include_the_limits_the_line_is_named(host: Host) -> None:
+def test_enable_names_the_line_that_nix_conf_lacks(host: Host) -> None:
     Path(paths.NIX_CONF).write_text("# determinate-nixd's\n")
     assert gc.enable(dry_run=False) == 0
     assert "so builds do not collect garbage." in host.said[2]
@@ -125,27 +125,27 @@ def test_disable_leaves_nothing(host: Host) -> None:
 
 
 @pytest.mark.parametrize("action", ["enable", "disable", "run"])
-def test_it_needs_root(host: Host, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
+def test_gc_needs_root(host: Host, monkeypatch: pytest.MonkeyPatch, action: str) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert cli.main(["gc", action]) == 2
     assert host.ran == []
 
 
-def test_what_systemd_refuses_is_an_error(host: Host) -> None:
+def test_failure_of_systemctl_is_an_error(host: Host) -> None:
     host.code = 1
     with pytest.raises(CommandError, match=r"cannot run systemctl .*: no\\x1b bus") as error:
         gc.enable(dry_run=False)
     assert error.value.hint == "journalctl -b -u nix-gc.timer"
 
 
-def test_a_file_that_cannot_be_written_is_named(host: Host) -> None:
+def test_unwritable_file_is_named(host: Host) -> None:
     Path(paths.GC_CONF).mkdir()
     with pytest.raises(CommandError, match=r"run gc enable: .*nix\.gc\.conf: Is a directory"):
         gc.enable(dry_run=False)
 
 
 def test_run_asks_first(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert cli.main(["gc", "run"]) == 2  # there is no terminal
+    assert cli.main(["gc", "run"]) == 2  # the test has no terminal
     monkeypatch.setattr(gc, "require_terminal", lambda *_: None)
     monkeypatch.setattr(gc, "confirm", lambda _: False)
     assert cli.main(["gc", "run"]) == 1
@@ -162,13 +162,15 @@ def test_run_returns_the_collectors_exit_code(host: Host) -> None:
     assert cli.main(["gc", "run", "--yes"]) == 1
 
 
-def test_a_dry_run_says_what_would_be_free(host: Host) -> None:
+def test_dry_run_of_run_prints_the_estimate(host: Host) -> None:
     assert cli.main(["gc", "run", "--dry-run"]) == 0
     assert host.ran[0].endswith("/collect --dry-run")
     assert host.said[0] == "a collection now would free about 3.0 MiB (12 store paths)"
 
 
-def test_status_shows_how_it_stands(host: Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_is_printed_as_text_and_as_json(
+    host: Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     gc.enable(dry_run=False)
     assert cli.main(["gc", "status"]) == 0
     assert capsys.readouterr().out.splitlines() == [
@@ -191,7 +193,7 @@ def test_status_shows_how_it_stands(host: Host, capsys: pytest.CaptureFixture[st
     }
 
 
-def test_what_is_off_or_unknown_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_status_names_what_is_off_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert render(Garbage()).splitlines() == [
         "not collected by itself: sudo nix-aurora gc enable",

@@ -1,4 +1,4 @@
-"""nix-aurora gpu: what it refuses, and what it says."""
+"""Test nix-aurora gpu: its refusals and messages."""
 
 import json
 from dataclasses import replace
@@ -16,7 +16,7 @@ _A = WELL.target or ""
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """Enable drivers as root on a host without any; return what is built and placed."""
+    """Act as root on a host without drivers; return what the command builds, shows and enables."""
     done: list[tuple[str, str]] = []
 
     def build_drivers(installable: str) -> str:
@@ -40,7 +40,7 @@ def _see(monkeypatch: pytest.MonkeyPatch, found: Gpu) -> None:
     monkeypatch.setattr(gpu, "gather_gpu", lambda: found)
 
 
-def test_mesa_is_the_default_and_what_is_enabled_comes_before(
+def test_enabled_installable_or_else_mesa_is_the_default(
     host: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -67,7 +67,7 @@ def test_mesa_is_the_default_and_what_is_enabled_comes_before(
         (replace(WELL, occupied=True, link=None), "/run/opengl-driver (it is no link)"),
     ],
 )
-def test_what_others_have_set_is_left_alone(
+def test_enable_refuses_to_replace_files_of_others(
     host: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -93,7 +93,7 @@ def test_nvidia_alone_is_refused_before_anything_is_built(
     for words in ("570.153.02", "Home Manager", "nixGL", "sudo nix-aurora gpu enable --software"):
         assert words in error
     assert host == []
-    # What an administrator has put together may have NVIDIA's libraries.
+    # An administrator's own installable may have NVIDIA's libraries, so it is built and checked.
     assert cli.main(["gpu", "enable", "path:/x#y"]) == 1
     assert host == [("build", "path:/x#y")]
     monkeypatch.setattr(drivers, "find_nvidia", lambda _path: "570.153.02")
@@ -101,7 +101,7 @@ def test_nvidia_alone_is_refused_before_anything_is_built(
     assert "as the kernel module" in capsys.readouterr().err
 
 
-def test_beside_another_gpu_and_for_software_mesa_is_enabled(
+def test_mesa_is_enabled_beside_another_gpu_or_for_software(
     host: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -115,7 +115,7 @@ def test_beside_another_gpu_and_for_software_mesa_is_enabled(
     assert len(host) == 4
 
 
-def test_a_dry_run_shows_what_would_be_done(
+def test_dry_run_shows_the_changes(
     host: list[tuple[str, str]],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -130,7 +130,9 @@ def test_a_dry_run_shows_what_would_be_done(
 
 
 @pytest.mark.usefixtures("host")
-def test_only_root_may(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_only_root_may_enable_or_disable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     assert cli.main(["gpu", "enable", "path:/a b#c"]) == 2
     assert "hint: sudo nix-aurora gpu enable 'path:/a b#c'\n" in capsys.readouterr().err
@@ -140,7 +142,7 @@ def test_only_root_may(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 @pytest.mark.usefixtures("host")
-def test_disable_says_what_is_removed(
+def test_disable_names_the_removed_files(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(place, "find_made", list)
@@ -153,7 +155,7 @@ def test_disable_says_what_is_removed(
 
 
 @pytest.mark.usefixtures("host")
-def test_a_file_that_cannot_be_written_is_a_message(
+def test_unwritable_file_is_an_error_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_words: object) -> None:
@@ -166,7 +168,7 @@ def test_a_file_that_cannot_be_written_is_a_message(
     assert error.endswith("hint: findmnt --target /etc/tmpfiles.d\n")
 
 
-def test_status_is_for_people_and_programs(
+def test_status_is_printed_as_text_and_as_json(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _see(monkeypatch, WELL)

@@ -46,7 +46,7 @@ def _enable() -> int:
     return mount.enable(yes=True, now=False, again=False, dry_run=False)
 
 
-# --- what the system says
+# --- the state of the system
 
 
 def test_failed_boots_are_read_from_the_marker() -> None:
@@ -93,7 +93,7 @@ def test_unit_of_a_process_is_read_from_its_cgroup(text: str, unit: str | None) 
             NixRoot(unmoved=Unmoved.ETC),
         ),
         ({"unmoved": "another word\n", "nix": False, "mounted": False}, _STOCK),
-        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # a line of this boot
+        ({"pending": "overlay 6.18 now\n"}, _MOVED),  # this boot wrote the line
         (
             {
                 **{"pending": "overlay 6.18 a\noverlay 6.18 b\n", "unmoved": "failed-boots\n"},
@@ -186,7 +186,7 @@ def test_disable_changes_nothing_if_the_root_has_a_nix(
 
 @pytest.fixture
 def etc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /etc and /run, on a stock host."""
+    """Return a directory in place of /etc and /run, on a stock host."""
     monkeypatch.setattr(settings, "gather_settings_file", SettingsFile)
     monkeypatch.setattr(mount, "gather_nix_root", lambda file: _STOCK)
     monkeypatch.setattr(mount, "_systemctl", lambda *words: pytest.fail(str(words)))
@@ -360,7 +360,7 @@ def test_answer_other_than_yes_changes_nothing(
     assert calls == []
 
 
-def test_only_root_may_change_it(
+def test_only_root_may_enable_or_disable(
     calls: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)

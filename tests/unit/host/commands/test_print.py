@@ -46,7 +46,7 @@ def test_user_learns_which_checks_need_root_before_the_verdict() -> None:
     assert "note: not seen [unread]\n" in doctor.render([_UNREAD], root=True)
 
 
-def test_host_with_only_notes_is_well() -> None:
+def test_host_with_only_notes_is_healthy() -> None:
     assert doctor.is_well([_NOTE])
     assert not doctor.is_well([_NOTE, _ERROR])
     assert doctor.describe([_ERROR]) == {
@@ -69,7 +69,7 @@ def test_status_names_a_missing_disk_in_place_of_its_space() -> None:
     )
 
 
-def test_purge_names_what_a_move_has_kept(
+def test_purge_names_the_store_that_a_move_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(leftovers, "BEFORE", str(tmp_path))

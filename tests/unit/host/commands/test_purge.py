@@ -59,7 +59,7 @@ def test_only_the_daemons_own_processes_are_ignored(text: str, expected: bool) -
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /var/lib/nix; root answers on a terminal."""
+    """Return an unused directory in place of /var/lib/nix; the caller is root."""
     base = tmp_path / "base"
     (base / "store").mkdir(parents=True)
     monkeypatch.setattr(purge, "_BASE", base)
@@ -71,7 +71,7 @@ def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def _refuse_to_stop() -> None:
-    pytest.fail("purge has stopped Nix")
+    pytest.fail("purge stopped Nix")
 
 
 @pytest.fixture
@@ -163,7 +163,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_purge_restarts_what_it_stopped(
     base: Path, monkeypatch: pytest.MonkeyPatch, started: list[str]
 ) -> None:
-    """After a refusal it starts everything that ran; after a removal only the timer."""
+    """After a refusal, purge starts all units that ran; after a removal, only the timer."""
     mount = f"1 1 0:1 / {base}/store rw - tmpfs tmpfs rw\n"
     monkeypatch.setattr(
         purge, "_unmount", lambda: monkeypatch.setattr(mounts, "read_table", lambda: mount)
@@ -184,7 +184,7 @@ def test_purge_restarts_what_it_stopped(
 def test_purge_switches_the_weekly_collection_off(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its link in /etc would lead nowhere once the package is gone from an image."""
+    """Otherwise, its link in /etc would be broken once an image lacks the package."""
     off: list[bool] = []
     monkeypatch.setattr(purge, "_unmount", lambda: None)
     monkeypatch.setattr(mounts, "read_table", lambda: "")
@@ -212,7 +212,7 @@ def test_purge_checks_again_after_stopping(base: Path, monkeypatch: pytest.Monke
 
 
 def test_mount_of_the_same_file_system_is_refused(tmp_path: Path) -> None:
-    """Two directories of one disk have the same st_dev, whether bound or not."""
+    """A bind mount has the same st_dev as its file system, so st_dev cannot reveal it."""
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
     inside = tmp_path / "base" / "store" / "x" / "bound"
@@ -237,7 +237,7 @@ class _KilledError(Exception):
 def test_killed_removal_leaves_no_half_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stamp, database and store are renamed in that order, each as a whole."""
+    """The stamp, the database and the store are renamed in this order, each as a whole."""
     calls = {name: getattr(os, name) for name in ("rename", "unlink", "rmdir", "mkdir", "fsync")}
     for after in range(200):
         base = tmp_path / str(after)
@@ -273,12 +273,12 @@ def test_killed_removal_leaves_no_half_store(
         there = [all((base / name).exists() for name in group) for group in wholes.values()]
         gone = [not (base / name).exists() for name in wholes]
         assert all(whole or empty for whole, empty in zip(there, gone, strict=True))
-        assert there == sorted(there), "the stamp goes first, and the store last"
+        assert there == sorted(there), "expected the stamp to be removed first, and the store last"
         removal.empty(str(base), purge._FIRST)
         assert list(base.iterdir()) == []
         if not killed:
             return
-    pytest.fail("the removal has no end")
+    pytest.fail("expected an end within 200 calls")
 
 
 # --- refusals and messages
@@ -370,7 +370,7 @@ def test_part_that_cannot_be_removed_is_an_error_message(
     assert caught.value.hint == f"sudo umount '{base}/m n' && sudo nix-aurora purge"
 
 
-def test_the_link_to_graphics_drivers_goes_with_the_store(
+def test_link_to_graphics_drivers_is_removed_with_the_store(
     base: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = ["/run/opengl-driver"]

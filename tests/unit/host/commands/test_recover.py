@@ -32,7 +32,7 @@ def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
 
 
 def _lose(nix: Nix, *kept: str) -> None:
-    """Replace the database by one that knows less, as Nix creates it after a loss."""
+    """Replace the database with one that knows only ``kept``, as after a loss."""
     shutil.rmtree(nix.database.parent)
     nix.make_database(kept)
 
@@ -51,7 +51,7 @@ def _paths(*names: str) -> list[str]:
 
 
 def test_paths_in_a_copy_are_registered_again(nix: Nix, capsys: pytest.CaptureFixture[str]) -> None:
-    """They get everything that the copy records; other paths in the store are not registered."""
+    """All data in the copy is restored; paths in no copy are not registered."""
     rows = nix.run("select path, hash, narSize, deriver, ultimate, sigs, ca from ValidPaths")
     _lose(nix, B)
     code, planned = _recover(capsys, dry_run=True)
@@ -87,7 +87,7 @@ _REALISATION_REFERENCES = (
 
 
 def _realise(nix: Nix) -> None:
-    """Add a realisation of each path, C's referring to B's and B's to A's, and copy all."""
+    """Add a realisation for each path, with the references of the paths, and make a copy."""
     nix.run(_REALISED)
     nix.run("insert into RealisationsRefs values (3, 2), (2, 1)")
     backup()
@@ -97,7 +97,7 @@ def _realise(nix: Nix) -> None:
 def test_realisations_are_restored_from_the_copy(
     nix: Nix, capsys: pytest.CaptureFixture[str], kept: tuple[str, ...]
 ) -> None:
-    """This includes those of registered paths; a newer realisation in the database stays."""
+    """Realisations of registered paths are restored, too; newer ones are kept."""
     _realise(nix)
     before = nix.run(_REALISATIONS), nix.run(_REALISATION_REFERENCES)
     _lose(nix, *kept)
@@ -125,7 +125,7 @@ def test_realisations_are_restored_from_the_copy(
 def test_realisation_of_an_invalid_path_is_left_out(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Realisations that refer to it are left out, too."""
+    """Realisations that refer to this one are left out, too."""
     _realise(nix)
     _lose(nix, A, C)
     shutil.rmtree(nix.store / B)
@@ -168,7 +168,7 @@ def test_tables_of_newer_revisions_are_restored_too(
 def test_content_without_a_copy_is_never_registered(
     nix: Nix, capsys: pytest.CaptureFixture[str], root: bool
 ) -> None:
-    """A failed build left it there under an honest name, and its user made it a root."""
+    """A failed build may leave such content under a valid name, and its user may make a root."""
     if root:
         nix.root("result", D)
     shutil.rmtree(nix.store / A)
@@ -193,7 +193,7 @@ def test_content_without_a_copy_is_never_registered(
 def test_each_copy_adds_paths_that_newer_copies_lack(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A database whose loss nobody noticed has been copied since."""
+    """If nobody notices a loss, the next copy is made of the new and smaller database."""
     _lose(nix, A)
     backup()
     _lose(nix)
@@ -206,7 +206,7 @@ def test_each_copy_adds_paths_that_newer_copies_lack(
     assert said["size"] == sum(size for (size,) in nix.run("select narSize from ValidPaths"))  # type: ignore[misc]
 
 
-def test_without_a_copy_it_lists_lost_paths_and_clears_the_marker(
+def test_recover_without_a_copy_lists_lost_paths_and_clears_the_marker(
     nix: Nix, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.rmtree(paths.COPIES)
@@ -237,7 +237,7 @@ def test_name_of_a_link_cannot_control_the_terminal(
 
 
 def test_path_that_is_being_built_is_skipped(nix: Nix, capsys: pytest.CaptureFixture[str]) -> None:
-    """Its builder may replace the content after the check."""
+    """The builder may replace the content after the check."""
     _lose(nix)
     with pathlocks.hold([B]) as held:
         assert held == {B}
@@ -280,7 +280,7 @@ def test_damaged_database_is_left_to_the_import(
 def test_newer_database_is_replaced_after_a_question(
     nix: Nix, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The import replaces and keeps it; without an older copy, nothing is changed."""
+    """The import replaces the database and keeps it. Without an older copy, nothing changes."""
     monkeypatch.setattr(recover, "find_newer", lambda _find_nix: Newer(11, 10))
     code, said = _recover(capsys, dry_run=True)
     assert code == 0

@@ -43,7 +43,7 @@ def test_only_root_may_relabel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 @pytest.fixture
 def restorecon(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the file of a fake restorecon for root, which records its options beside itself."""
+    """Act as root with a fake restorecon, which records its options; return its path."""
     program = tmp_path / "restorecon"
     program.write_text(
         f'#!/bin/sh\necho "$*" >>{tmp_path}/options\n'

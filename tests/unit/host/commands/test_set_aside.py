@@ -112,7 +112,7 @@ def test_mount_in_use_needs_a_reboot_and_the_rest_is_done(host: Host) -> None:
 def test_failed_start_is_reported_only_when_nothing_else_remains(host: Host) -> None:
     write(host.top, {_SOCKET: DETERMINATE[_SOCKET], _MOUNT: DETERMINATE[_MOUNT]})
     host.failing = "systemctl start nix-setup.service"
-    assert _set_aside(_MOUNT) == 0  # the other leftover may be the cause
+    assert _set_aside(_MOUNT) == 0  # the other leftover may cause the failure
     with pytest.raises(CommandError):
         _set_aside(_SOCKET)
     assert host.commands[-1] == "systemctl start nix-daemon.socket"

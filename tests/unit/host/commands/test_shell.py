@@ -20,7 +20,7 @@ from tests.unit.host.checks.test_checks import BASICS, WELL
 _STORE = replace(BASICS.store, layout="namespace", nix=AtNix.NOTHING)
 
 
-class _Started(Exception):  # noqa: N818 - what exec does instead of returning
+class _Started(Exception):  # noqa: N818 - raised in place of exec
     pass
 
 

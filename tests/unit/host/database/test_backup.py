@@ -91,14 +91,14 @@ def test_older_copies_move_to_the_next_generation(nix: Nix) -> None:
 
 
 def test_much_fuller_copy_is_never_dropped(nix: Nix) -> None:
-    """Nix may have created the database anew, and nobody knows of the loss."""
+    """Nix may have created a new database after a loss that nobody noticed."""
     _resize(nix, 100)
     backup()
     for count in (5, 6, 7, 2, 1):
         _resize(nix, count)
         backup()
     assert _counts() == {"1": 1, "2": 2, "fullest": 100}
-    for count in (60, 61, 62):  # no longer much fuller
+    for count in (60, 61, 62):  # "fullest" is no longer much fuller
         _resize(nix, count)
         backup()
     assert _counts() == {"1": 62, "2": 61}
@@ -163,7 +163,7 @@ def _break(path: Path, damage: str) -> None:
 
 
 def test_other_failure_is_not_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without descriptors, memory or rights, nothing proves that the database is broken."""
+    """A lack of descriptors, memory or rights does not prove that the database is broken."""
 
     def fail(*_: object) -> int:
         error = sqlite3.OperationalError("unable to open database file")
@@ -180,7 +180,7 @@ def test_other_failure_is_not_damage(nix: Nix, monkeypatch: pytest.MonkeyPatch) 
 def test_complete_copy_survives_a_kill_at_any_rename(
     nix: Nix, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    """The next run continues from there."""
+    """The next run finishes what the killed one began."""
     for count in (40, 41, 5):
         _resize(nix, count)
         backup()

@@ -111,7 +111,7 @@ def test_different_content_is_refused(store: Path, change: object, reason: str) 
 
 
 def test_no_link_is_followed_out_of_the_store(tmp_path: Path) -> None:
-    """A path that is a link is hashed as a link, wherever it leads."""
+    """A store path that is a link is hashed as a link, whatever its target is."""
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_bytes(b"secret")

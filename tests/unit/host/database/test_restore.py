@@ -21,7 +21,7 @@ PACKAGED = name("p", "nix-2.34")
 
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return a store whose database is lost, but was copied; C refers to B, and B to A and D."""
+    """Return a store with a copy of its lost database; C refers to B, and B to A and D."""
     nix = make_nix(tmp_path / "nix", monkeypatch)
     for path_name in (A, B, C, D, PACKAGED):
         nix.add(path_name)
@@ -76,7 +76,7 @@ def _dump(database: Path) -> dict[str, list[tuple[object, ...]]]:
 
 @pytest.mark.parametrize("how", ["changed", "gone", "a link", "an owner"])
 def test_path_that_differs_on_disk_is_dropped_with_its_referrers(nix: Nix, how: str) -> None:
-    """Above all, an attacker may have written content to an honest path."""
+    """An attacker, for example, may have written other content to a valid path."""
     program = nix.store / A / "bin/program"
     if how == "changed":
         program.write_bytes(b"evil" + program.read_bytes()[4:])
@@ -93,7 +93,7 @@ def test_path_that_differs_on_disk_is_dropped_with_its_referrers(nix: Nix, how: 
 
 
 def test_packaged_paths_are_registered_as_packaged(nix: Nix) -> None:
-    """The import creates them, so their current content does not matter."""
+    """The import creates these paths, so their current content does not matter."""
     shutil.rmtree(nix.store / PACKAGED)
     nix.add(PACKAGED, b"a newer build of the same path")
     assert _restored(nix) == {A, B, C, D, PACKAGED}
@@ -151,10 +151,10 @@ def test_unusable_copy_is_skipped_for_the_next(
 
 
 @pytest.mark.parametrize("others", [True, False])
-def test_without_a_copy_a_marker_names_unknown_paths(
+def test_loss_without_a_copy_is_marked_and_reported(
     nix: Nix, others: bool, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It is written only if the store has more than the package: a first import loses nothing."""
+    """The marker is written only if the store has other paths: a first import loses nothing."""
     shutil.rmtree(paths.COPIES)
     if not others:
         for path_name in (A, B, C, D):
@@ -190,7 +190,7 @@ def test_everybody_can_read_the_progress(
     assert "nix-aurora: checking the content of the store: 0.0 GiB" in capfd.readouterr().err
 
 
-# --- what is broken
+# --- detection of damage
 
 
 @pytest.mark.parametrize(

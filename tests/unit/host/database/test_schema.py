@@ -87,7 +87,7 @@ def test_directory_in_place_of_the_file_is_corrected(nix: Nix) -> None:
 
 
 def test_unknown_tables_are_replaced_by_a_copy(nix: Nix, capfd: pytest.CaptureFixture[str]) -> None:
-    """Only the Nix that created them could have written the right number."""
+    """Only the Nix that created the tables knows the right number."""
     nix.run("alter table ValidPaths add column newer text")
     _file(nix).write_bytes(b"x")
     assert not _mend(nix)
@@ -117,7 +117,7 @@ def test_schema_of_realisations_is_left_to_nix(nix: Nix) -> None:
 
 @pytest.mark.parametrize("content", [b"10", b"11", b"0", None])
 def test_readable_file_is_not_changed(nix: Nix, content: bytes | None) -> None:
-    """No file, or 0, means to Nix that it has to write the number."""
+    """If the file is missing or contains 0, Nix itself writes the number."""
     if content is None:
         _file(nix).unlink()
     else:
@@ -130,7 +130,7 @@ def test_readable_file_is_not_changed(nix: Nix, content: bytes | None) -> None:
 
 
 def test_old_number_fits_old_tables(nix: Nix) -> None:
-    """Nix migrates them itself."""
+    """Nix itself migrates the old tables."""
     shutil.rmtree(nix.database.parent)
     nix.database.parent.mkdir()
     with closing(sqlite3.connect(nix.database)) as connection:
@@ -141,7 +141,7 @@ def test_old_number_fits_old_tables(nix: Nix) -> None:
 
 @pytest.mark.parametrize("content", _CORRUPT)
 def test_timer_requests_an_import(nix: Nix, content: bytes) -> None:
-    """This also happens for an unchanged database; no copy contains such a file."""
+    """The timer does so even for an unchanged database, and no copy contains such a file."""
     backup()
     _file(nix).write_bytes(content)
     with pytest.raises(CommandError, match=r"cannot copy the database: .*/schema: expected "):

@@ -1,4 +1,4 @@
-"""Test that putting files aside keeps their content, records their places, and deletes nothing."""
+"""Test that setting files aside keeps their content, records their places, and deletes nothing."""
 
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def test_directory_is_only_for_root_and_names_the_origins(tmp_path: Path) -> Non
     assert "(unit of another Nix: leads to /nix/var/nix/profiles/x/" in line
 
 
-def test_existing_file_stays_and_the_next_gets_a_number(tmp_path: Path) -> None:
+def test_existing_file_is_kept_and_the_next_gets_a_number(tmp_path: Path) -> None:
     for number in range(3):
         write(tmp_path, {_MOUNT: f"[Mount]\nWhat=/{number}\nWhere=/nix\n"})
         _put_all(tmp_path)
@@ -84,7 +84,7 @@ def test_line_of_fstab_becomes_a_comment(tmp_path: Path) -> None:
     assert (tmp_path / kept[1:]).read_text() == text
 
 
-def test_bytes_that_are_not_text_stay(tmp_path: Path) -> None:
+def test_bytes_that_are_not_text_are_kept(tmp_path: Path) -> None:
     write(tmp_path, {"/etc/bashrc": BLOCK})
     file = tmp_path / "etc/bashrc"
     file.write_bytes(BLOCK.encode() + b"# \xff\xfe\n")
@@ -92,7 +92,7 @@ def test_bytes_that_are_not_text_stay(tmp_path: Path) -> None:
     assert file.read_bytes() == b"# \xff\xfe\n"
 
 
-def test_file_on_another_file_system_is_put_beside(
+def test_file_on_another_file_system_is_renamed_in_its_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(old: str, new: str) -> None:
@@ -154,7 +154,7 @@ def test_run_that_was_stopped_at_any_step_can_be_repeated(
         kept = [_content(file) for file in (top / FORMER[1:]).rglob("*") if not file.is_dir()]
         for path, text in before.items():
             assert text in kept or _content(top / path[1:]) == text
-    raise AssertionError("it never came to its end")
+    raise AssertionError("expected an end within 200 steps")
 
 
 def test_directory_of_another_owner_is_refused(tmp_path: Path) -> None:
@@ -180,7 +180,7 @@ def test_unit_is_moved_with_its_links_drop_ins_and_mount(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "/", "", "/etc/systemd/system/../x", "nix.mount"])
-def test_other_files_are_not_put_aside(path: str, tmp_path: Path) -> None:
+def test_other_files_are_not_set_aside(path: str, tmp_path: Path) -> None:
     write(tmp_path, DETERMINATE)
     with pytest.raises(CommandError) as caught:
         plan.select(_find(tmp_path), [path], Aside(str(tmp_path)).has)

@@ -8,7 +8,7 @@ from pathlib import Path
 import nix_aurora_host
 from nix_aurora_host.former.hidden import find_hidden
 
-# In a separate mount namespace, in which $1 gets a root directory with /nix, and a mount on that.
+# This makes a root directory with /nix in $1, and mounts over that /nix, in a new namespace.
 _MOUNT = """
 set -eu
 mount -t tmpfs root "$1"
@@ -38,7 +38,7 @@ def test_store_below_our_mount_is_found(tmp_path: Path) -> None:
     assert "'store'" in said
 
 
-def test_other_files_below_it_are_not_a_store(tmp_path: Path) -> None:
+def test_other_files_below_our_mount_are_not_a_store(tmp_path: Path) -> None:
     assert _look(tmp_path, "files") == ""
 
 

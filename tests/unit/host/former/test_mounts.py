@@ -41,7 +41,7 @@ def test_line_may_omit_type_and_options() -> None:
     assert (line.kind, line.options) == ("auto", ("defaults",))
 
 
-def test_the_last_mount_is_on_top() -> None:
+def test_last_mount_is_on_top() -> None:
     top = find_mount(_MOUNTINFO)
     assert top is not None
     assert top.effect == "an other (tmpfs) lies on /nix, in place of the store"

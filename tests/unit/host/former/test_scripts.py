@@ -40,7 +40,7 @@ def test_repeated_block_is_removed_twice() -> None:
         + ". /nix/var/nix/profiles/default/etc/profile.d/nix.sh\n# End Nix\n",
     ],
 )
-def test_similar_text_stays(text: str) -> None:
+def test_similar_text_is_kept(text: str) -> None:
     assert find_blocks(text) == ()
 
 

@@ -30,7 +30,7 @@ def test_store_without_a_database_is_ignored(tmp_path: Path) -> None:
     assert _found(tmp_path) == []
 
 
-def test_sources_of_mounts_are_checked_even_after_they_were_put_aside(tmp_path: Path) -> None:
+def test_sources_of_mounts_are_checked_even_after_they_were_set_aside(tmp_path: Path) -> None:
     former = "/etc/nix-aurora.former/etc"
     unit = "[Mount]\nWhat=/var/c\nWhere=/nix\n"
     write(tmp_path, {"/etc/fstab": "/var/a /nix none bind\n"})
@@ -42,7 +42,7 @@ def test_sources_of_mounts_are_checked_even_after_they_were_put_aside(tmp_path: 
 
 
 def test_store_with_two_names_is_listed_once(tmp_path: Path) -> None:
-    """A mount that shows it on /nix gives it a second name."""
+    """If the store is also mounted on /nix, it has two names."""
     write(tmp_path, {**_store("/var/home/nix"), "/nix": Link("var/home/nix")})
     assert _found(tmp_path, ours=False) == [FormerStore("/nix")]
 

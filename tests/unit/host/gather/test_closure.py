@@ -60,7 +60,7 @@ def test_accepted_advisories_are_read() -> None:
     assert parse_closure(accepted).accepted == ("GHSA-a",)
 
 
-def test_the_description_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_description_is_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     closure = parse_closure(json.dumps(_JSON))
     assert (closure.nix, closure.paths) == (_NIX, (_NIX, _CACERT, _PROFILE))
     assert closure.contents[_NIX.removeprefix("/nix/store/")] == (bytes(32), 7)

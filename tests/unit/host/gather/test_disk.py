@@ -1,4 +1,4 @@
-"""What the store lies on."""
+"""Test reading which directory, link or file system holds the store."""
 
 import fcntl
 import os
@@ -15,7 +15,7 @@ from nix_aurora_host.mounts import Mount
 
 @pytest.fixture
 def base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a directory that stands for /var/lib/nix."""
+    """Return a directory in place of /var/lib/nix."""
     base = tmp_path / "nix"
     (base / "store").mkdir(parents=True)
     monkeypatch.setattr(paths, "BASE", str(base))
@@ -29,7 +29,7 @@ def _mount(base: Path, monkeypatch: pytest.MonkeyPatch, kind: str, options: str 
     monkeypatch.setattr(disk, "read_mounts", lambda: [Mount(str(base), kind=kind, options=options)])
 
 
-def test_an_ordinary_directory_has_nothing_special(
+def test_ordinary_directory_differs_from_a_mount(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert gather_disk() == Disk()
@@ -37,13 +37,13 @@ def test_an_ordinary_directory_has_nothing_special(
     assert gather_disk() == Disk(mounted=True, lasting=False)
 
 
-def test_traces_of_a_move_are_seen(base: Path, tmp_path: Path) -> None:
+def test_traces_of_a_move_are_found(base: Path, tmp_path: Path) -> None:
     (tmp_path / "before").mkdir()
     (base / ".nix-aurora-move").touch()
     assert gather_disk() == Disk(before=True, unfinished=True)
 
 
-def test_a_link_to_a_disk_that_no_boot_mounts_is_told_apart(
+def test_link_to_a_disk_that_no_boot_mounts_is_recognized(
     base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     table = tmp_path / "fstab"
@@ -59,7 +59,7 @@ def test_a_link_to_a_disk_that_no_boot_mounts_is_told_apart(
     assert gather_disk().lasting
 
 
-def test_a_link_is_seen_also_where_it_leads_nowhere(base: Path, tmp_path: Path) -> None:
+def test_link_is_reported_even_if_broken(base: Path, tmp_path: Path) -> None:
     base.rename(tmp_path / "elsewhere")
     base.symlink_to("elsewhere")
     assert gather_disk() == Disk(link=str(tmp_path / "elsewhere"))
@@ -75,7 +75,7 @@ def test_a_link_is_seen_also_where_it_leads_nowhere(base: Path, tmp_path: Path) 
         ("rw,space_cache=v2", None),
     ],
 )
-def test_a_btrfs_without_checksums_is_seen(
+def test_btrfs_without_checksums_is_recognized(
     options: str, expected: str | None, base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert find_unsummed(Mount("/", options=options)) == expected
@@ -85,7 +85,7 @@ def test_a_btrfs_without_checksums_is_seen(
     assert gather_disk().unsummed is None
 
 
-def test_directories_whose_files_have_no_checksums_are_seen(
+def test_directories_without_checksums_are_found(
     base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _mount(base, monkeypatch, "btrfs")
@@ -99,7 +99,9 @@ def test_directories_whose_files_have_no_checksums_are_seen(
     assert gather_disk().nocow == (str(flagged),)
 
 
-def test_what_cannot_be_asked_has_no_flags(base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_directory_with_unreadable_flags_has_none(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*_: object) -> bytes:
         raise OSError(25, "not here")
 

@@ -1,4 +1,4 @@
-"""The graphics drivers of a host, read from a directory."""
+"""Test reading the graphics drivers of a host from a directory."""
 
 import os
 from pathlib import Path
@@ -30,11 +30,11 @@ def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
 
 
 @pytest.mark.usefixtures("nix")
-def test_a_host_without_drivers() -> None:
+def test_host_without_drivers_has_default_facts() -> None:
     assert gather_gpu() == Gpu()
 
 
-def test_what_enable_has_made_is_well(nix: Nix) -> None:
+def test_enabled_drivers_are_read(nix: Nix) -> None:
     place.enable("nixpkgs#mesa", _A, lambda _: None)
     (nix.store / A / "lib").mkdir()
     (nix.store / A / "lib/libEGL_nvidia.so.570.86.16").touch()
@@ -48,7 +48,7 @@ def test_what_enable_has_made_is_well(nix: Nix) -> None:
     )
 
 
-def test_what_is_missing_is_seen(nix: Nix) -> None:
+def test_missing_drivers_are_detected(nix: Nix) -> None:
     place.enable("nixpkgs#mesa", _B, lambda _: None)
     found = gather_gpu()
     assert (found.there, found.valid) == (False, False)
@@ -57,7 +57,7 @@ def test_what_is_missing_is_seen(nix: Nix) -> None:
 
 
 @pytest.mark.usefixtures("nix")
-def test_what_others_have_put_there_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_links_and_files_of_others_are_foreign(monkeypatch: pytest.MonkeyPatch) -> None:
     others = (Other("/etc/tmpfiles.d/x.conf", "a file of tmpfiles.d"),)
     monkeypatch.setattr(tmpfiles, "find_others", lambda: others)
     Path(paths.GPU_LINK).symlink_to(_B)
@@ -70,14 +70,14 @@ def test_what_others_have_put_there_is_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.usefixtures("nix")
-def test_a_store_path_of_another_layout_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_store_path_of_another_layout_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     place.enable("nixpkgs#mesa", _A, lambda _: None)
     monkeypatch.setattr(paths, "PREFIX", "/run/nix/store")
     assert not gather_gpu().there
 
 
 @pytest.mark.usefixtures("nix")
-def test_a_damaged_file_is_seen() -> None:
+def test_damaged_file_is_detected() -> None:
     place.enable("path:/x#y", _A, lambda _: None)
     Path(paths.GPU_TMPFILES).write_text('# installable: "path:/x#y"\nnonsense\n')
     found = gather_gpu()

@@ -12,7 +12,7 @@ from nix_aurora_host.person import Person
 _MARK = "\nnix-aurora: environment\n"
 
 
-def test_environment_comes_after_our_mark() -> None:
+def test_environment_is_read_after_our_mark() -> None:
     text = (
         f"Welcome!\nPATH=/not/this\n{_MARK}PATH=/a:/b\0EMPTY=\0TWO=x\ny\0BASH_FUNC_f%%=() {{ }}\0"
     )
@@ -111,7 +111,7 @@ def test_missing_files_are_empty(home: Path) -> None:
 def test_no_descriptor_is_left_open(home: Path) -> None:
     (home / "a" / "b").mkdir(parents=True)
     (home / "link").symlink_to("a/b/../b/none")
-    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - their names alone
+    before = sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only their names
     for name in ("a/b", "link", "..", "a/../a/b", "none"):
         others.read_untrusted(str(home), name)
         others.names_untrusted(str(home), name)

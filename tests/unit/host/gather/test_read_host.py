@@ -95,7 +95,7 @@ def test_build_users_are_the_members_of_their_group(
     assert gather_users().absent == ("root", "nobody-at-all")
 
 
-def test_person_under_sudo_is_the_one_who_called_it(
+def test_person_under_sudo_is_the_caller_of_sudo(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / ".nix-profile").symlink_to("/nix/var/nix/profiles/per-user/gone/profile")

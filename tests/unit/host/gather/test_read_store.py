@@ -65,8 +65,8 @@ def test_store_is_compared_with_the_closure_and_the_roots(nix: Nix) -> None:
     assert 0 < store.free <= store.size
 
 
-@pytest.mark.parametrize(("free", "count"), [(12, 6_500_000), (0, 0)])  # the latter as on btrfs
-def test_inodes_are_those_of_the_store_s_file_system(
+@pytest.mark.parametrize(("free", "count"), [(12, 6_500_000), (0, 0)])  # btrfs has 0 of both
+def test_inodes_of_the_stores_file_system_are_counted(
     nix: Nix, monkeypatch: pytest.MonkeyPatch, free: int, count: int
 ) -> None:
     real = os.statvfs

@@ -212,7 +212,7 @@ def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _gather(
     monkeypatch: pytest.MonkeyPatch, shared: Outcome, own: Outcome | None = None
 ) -> tuple[Settings, list[Sequence[str]]]:
-    """Return the settings if Nix answers like this for the daemon, and for the person."""
+    """Return the settings and Nix's calls, if Nix answers ``shared``, and ``own`` to a person."""
     asked: list[Sequence[str]] = []
 
     def run(command: Sequence[str], *, person: object = None, **_options: object) -> Outcome:
@@ -264,7 +264,7 @@ def test_error_of_one_person_does_not_concern_the_daemon(
 
 def test_nix_is_not_run_before_it_is_imported(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (files / "nix.conf").unlink()
-    monkeypatch.setattr(settings, "run", lambda *_words, **_options: pytest.fail("asked"))
+    monkeypatch.setattr(settings, "run", lambda *_words, **_options: pytest.fail("Nix was run"))
     store = replace(BASICS.store, missing=(_CLOSURE.nix,))
     assert settings.gather_settings(_CLOSURE, store, PERSON) == Settings(exists=False)
 

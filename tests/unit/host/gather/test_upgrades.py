@@ -42,7 +42,7 @@ _LOCKED = "# a comment\n[Daemon]\nAutomaticUpdatePolicy=stage\nLockLayering=true
             "[Daemon]\n#LockLayering=true\n",
             Upgrades(Way.FILES, files=_BOTH),
         ),
-        # Only the policy module comes from a file.
+        # Only the policy module is installed from a file.
         (
             f"{_COMMIT}{_REPOSITORY}requested-local={_DIGEST}:nix-aurora-selinux-1-1.noarch;\n",
             "",

@@ -1,4 +1,4 @@
-"""A store, and the files of gpu enable, in a directory of the test's."""
+"""Provide a store, and the paths of the files of gpu enable, in a test's directory."""
 
 import os
 from pathlib import Path
@@ -11,7 +11,7 @@ from tests.unit.host.nix_database import Nix, make_nix
 
 @pytest.fixture
 def nix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Nix:
-    """Return a store without a path; the link and the line are beside it, in run/ and etc/."""
+    """Return an empty store; gpu enable writes its link and line beside it, in run/ and etc/."""
     nix = make_nix(tmp_path / "nix", monkeypatch)
     changed = {
         "GPU_LINK": tmp_path / "run/opengl-driver",

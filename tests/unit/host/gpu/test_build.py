@@ -1,4 +1,4 @@
-"""What Nix is asked to build, and which of its outputs is taken."""
+"""Test what Nix is asked to build, and which of its outputs is used."""
 
 import subprocess
 
@@ -12,7 +12,7 @@ _A, _B = f"/nix/store/{A}", f"/nix/store/{B}"
 
 
 class _FakeNix:
-    """Answers with the outputs of each installable; what it does not know fails."""
+    """A fake nix that prints the outputs of each installable, and fails for unknown ones."""
 
     def __init__(self, outputs: dict[str, str]) -> None:
         self._outputs = outputs
@@ -38,16 +38,14 @@ def _drivers(nix: Nix, name: str) -> None:
     (nix.store / name / "share/vulkan/icd.d/x.json").touch()
 
 
-def test_the_output_with_drivers_is_taken(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_output_with_drivers_is_used(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     _drivers(nix, B)
     fake = _answer(monkeypatch, {"nixpkgs#mesa": f"{_A}\n{_B}\n"})
     assert build.build("nixpkgs#mesa") == _B
     assert fake.asked == ["nixpkgs#mesa"]
 
 
-def test_older_nixpkgs_have_the_drivers_in_another_output(
-    nix: Nix, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_output_drivers_of_older_nixpkgs_is_used(nix: Nix, monkeypatch: pytest.MonkeyPatch) -> None:
     _drivers(nix, B)
     fake = _answer(monkeypatch, {"nixpkgs#mesa": f"{_A}\n", "nixpkgs#mesa^drivers": f"{_B}\n"})
     assert build.build("nixpkgs#mesa") == _B
@@ -58,7 +56,7 @@ def test_older_nixpkgs_have_the_drivers_in_another_output(
 @pytest.mark.parametrize(
     ("installable", "asked"), [("nixpkgs#hello", 2), ("nixpkgs#mesa^out", 1), (_A, 1)]
 )
-def test_what_has_no_drivers_is_refused(
+def test_package_without_drivers_is_refused(
     monkeypatch: pytest.MonkeyPatch, installable: str, asked: int
 ) -> None:
     fake = _answer(monkeypatch, {installable: f"{_A}\nnonsense\n/etc\n"})
@@ -68,7 +66,7 @@ def test_what_has_no_drivers_is_refused(
     assert len(fake.asked) == asked
 
 
-def test_a_build_that_fails_is_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_build_is_an_error_message(monkeypatch: pytest.MonkeyPatch) -> None:
     _answer(monkeypatch, {})
     for act in (build.build, build.show):
         with pytest.raises(CommandError, match=r"cannot build x\\n#y: nix build .*exit code 1"):
@@ -77,7 +75,7 @@ def test_a_build_that_fails_is_a_message(monkeypatch: pytest.MonkeyPatch) -> Non
         build.keep(_A)
 
 
-def test_what_is_there_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_path_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     fake = _answer(monkeypatch, {_A: "", "nixpkgs#mesa": ""})
     build.keep(_A)
     build.show("nixpkgs#mesa")

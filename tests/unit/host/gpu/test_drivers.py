@@ -1,4 +1,4 @@
-"""Which output has drivers, and of which version NVIDIA's are."""
+"""Test which output has drivers, and the version of NVIDIA's libraries."""
 
 import pytest
 from nix_aurora_host.gpu.drivers import choose, find_nvidia
@@ -18,7 +18,7 @@ _A, _B = f"/nix/store/{A}", f"/nix/store/{B}"
         ([f"{A}/lib/libgbm.so", f"{B}/bin/x"], None),
     ],
 )
-def test_the_output_with_drivers_is_chosen(nix: Nix, files: list[str], found: str | None) -> None:
+def test_output_with_drivers_is_chosen(nix: Nix, files: list[str], found: str | None) -> None:
     for file in files:
         path = nix.store / file
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -26,8 +26,8 @@ def test_the_output_with_drivers_is_chosen(nix: Nix, files: list[str], found: st
     assert choose([_A, _B]) == found
 
 
-def test_drivers_behind_links_are_found_where_the_host_has_no_nix(nix: Nix) -> None:
-    """As those of a buildEnv, in the namespace layout."""
+def test_drivers_behind_links_are_found_without_nix_on_the_host(nix: Nix) -> None:
+    """A buildEnv has such links, and in the namespace layout the host has no /nix."""
     (nix.store / B / "share/vulkan/icd.d").mkdir(parents=True)
     (nix.store / B / "share/vulkan/icd.d/x.json").touch()
     (nix.store / A).mkdir()
@@ -35,12 +35,12 @@ def test_drivers_behind_links_are_found_where_the_host_has_no_nix(nix: Nix) -> N
     assert choose([_A]) == _A
 
 
-def test_an_empty_directory_is_no_driver(nix: Nix) -> None:
+def test_empty_directory_has_no_drivers(nix: Nix) -> None:
     (nix.store / A / "lib/dri").mkdir(parents=True)
     assert choose([_A]) is None
 
 
-def test_nvidia_libraries_have_their_version_in_the_name(nix: Nix) -> None:
+def test_version_of_nvidia_libraries_is_read_from_their_names(nix: Nix) -> None:
     assert find_nvidia(_A) is None
     (nix.store / A / "lib").mkdir(parents=True)
     for name in ("libGLX_nvidia.so.0", "libvulkan.so.1.4.3", "libGLX_nvidia.so.570.153.02"):

@@ -1,4 +1,4 @@
-"""Where NVIDIA's module is loaded, only libraries of its version work with it."""
+"""Test that a loaded NVIDIA module works only with libraries of its own version."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def _card(top: Path, name: str, driver: str) -> None:
     ("path", "text"),
     [("sys/module/nvidia/version", "570.153.02\n"), ("proc/driver/nvidia/version", _PROC)],
 )
-def test_the_module_and_other_gpus_are_found(tmp_path: Path, path: str, text: str) -> None:
+def test_module_and_other_gpus_are_found(tmp_path: Path, path: str, text: str) -> None:
     assert gather_nvidia(str(tmp_path)) == Nvidia()
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text(text)
@@ -34,7 +34,7 @@ def test_the_module_and_other_gpus_are_found(tmp_path: Path, path: str, text: st
     assert gather_nvidia(str(tmp_path)) == _HYBRID
 
 
-def test_without_the_module_other_gpus_do_not_matter(tmp_path: Path) -> None:
+def test_other_gpus_are_ignored_without_the_module(tmp_path: Path) -> None:
     _card(tmp_path, "card0", "nouveau")
     assert gather_nvidia(str(tmp_path)) == Nvidia()
 
@@ -52,7 +52,7 @@ def test_without_the_module_other_gpus_do_not_matter(tmp_path: Path) -> None:
         (_HYBRID, "565.77", False, True),
     ],
 )
-def test_what_cannot_work_is_refused(
+def test_drivers_that_cannot_work_are_refused(
     found: Nvidia, provides: str | None, software: bool, refused: bool
 ) -> None:
     reason = find_reason(found, provides, software=software)
@@ -71,6 +71,8 @@ def test_what_cannot_work_is_refused(
         (_ALONE, "565.77", "565.77, and the kernel module is 570.153.02"),
     ],
 )
-def test_what_programs_use_is_said(found: Nvidia, provides: str | None, words: str | None) -> None:
+def test_description_names_what_programs_use(
+    found: Nvidia, provides: str | None, words: str | None
+) -> None:
     said = describe(found, provides)
     assert said is None if words is None else words in (said or "")

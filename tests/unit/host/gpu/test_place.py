@@ -1,4 +1,4 @@
-"""Root, line and link: none of them ever leads to drivers without a root."""
+"""Test that the line and the link never name drivers without a root, even after a kill."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ _A, _B = f"/nix/store/{A}", f"/nix/store/{B}"
 
 
 def _keep(_path: str) -> None:
-    """Stand for Nix, which has the path."""
+    """Accept any path, as Nix accepts an existing one."""
 
 
 def _roots() -> set[str]:
@@ -24,7 +24,7 @@ def _roots() -> set[str]:
 
 
 def _state() -> tuple[str | None, str | None, set[str]]:
-    """Return where the line and the link lead, and what the roots keep."""
+    """Return the targets of the line, of the link, and of the roots."""
     line = tmpfiles.parse(system.read(paths.GPU_TMPFILES) or "")[1]
     return line, system.link(paths.GPU_LINK), _roots()
 
@@ -33,7 +33,7 @@ def _listing(top: Path) -> list[str]:
     return sorted(str(path) for path in top.rglob("*"))
 
 
-def test_enabling_twice_replaces_and_disabling_leaves_nothing(nix: Nix) -> None:
+def test_second_enable_replaces_and_disable_leaves_nothing(nix: Nix) -> None:
     top = nix.top.parent
     (top / "etc/tmpfiles.d").mkdir(parents=True)
     before = _listing(top)
@@ -50,7 +50,7 @@ def test_enabling_twice_replaces_and_disabling_leaves_nothing(nix: Nix) -> None:
 
 
 @pytest.mark.usefixtures("nix")
-def test_a_link_of_others_stays() -> None:
+def test_link_of_others_is_kept() -> None:
     place.enable("nixpkgs#mesa", _A, _keep)
     Path(paths.GPU_LINK).unlink()
     Path(paths.GPU_LINK).symlink_to("/somewhere")
@@ -59,7 +59,7 @@ def test_a_link_of_others_stays() -> None:
 
 
 @pytest.mark.usefixtures("nix")
-def test_what_was_collected_meanwhile_changes_nothing() -> None:
+def test_enable_of_a_collected_path_changes_nothing() -> None:
     def fail(_path: str) -> None:
         raise CommandError("it is gone")
 
@@ -83,19 +83,19 @@ def test_roots_of_another_layout_are_removed_too(nix: Nix, monkeypatch: pytest.M
     assert place.disable() == [str(other / A), str(other)]
 
 
-def test_without_a_store_the_line_and_the_link_are_removed(nix: Nix) -> None:
-    """After a purge."""
+def test_line_and_link_are_removed_without_a_store(nix: Nix) -> None:
+    """This is the state after a purge."""
     place.enable("nixpkgs#mesa", _A, _keep)
     nix.top.rename(nix.top.with_name("gone"))
     assert place.disable() == [paths.GPU_LINK, paths.GPU_TMPFILES]
 
 
 class _KilledError(BaseException):
-    """Stands for the end of the process."""
+    """The simulated end of the process."""
 
 
 def _kill_after(patch: pytest.MonkeyPatch, calls: int) -> None:
-    """Raise _KilledError in place of the call after so many that change something."""
+    """Allow this number of calls that change files, and then raise _KilledError."""
     left = calls
 
     def counted(call: Callable[..., object]) -> Callable[..., object]:
@@ -113,7 +113,7 @@ def _kill_after(patch: pytest.MonkeyPatch, calls: int) -> None:
 
 
 def _run_killed(act: Callable[[], object], calls: int) -> bool:
-    """Return whether ``act`` was killed after so many calls."""
+    """Run ``act``; return whether it was killed after this number of calls."""
     with pytest.MonkeyPatch.context() as patch:
         _kill_after(patch, calls)
         try:
@@ -124,21 +124,21 @@ def _run_killed(act: Callable[[], object], calls: int) -> bool:
 
 
 @pytest.mark.usefixtures("nix")
-def test_whatever_the_line_and_the_link_name_has_a_root_after_a_kill() -> None:
+def test_targets_of_line_and_link_have_a_root_after_a_kill() -> None:
     for calls in range(100):
         place.enable("nixpkgs#mesa", _A, _keep)
         killed = _run_killed(lambda: place.enable("nixpkgs#mesa", _B, _keep), calls)
         line, link, roots = _state()
         assert {line, link} <= roots
-        place.enable("nixpkgs#mesa", _B, _keep)  # a repeated run has the same end
+        place.enable("nixpkgs#mesa", _B, _keep)  # a repeated run has the same result
         assert _state() == (_B, _B, {_B})
         if not killed:
             return
-    pytest.fail("it has no end")
+    pytest.fail("expected an end within 100 calls")
 
 
 @pytest.mark.usefixtures("nix")
-def test_a_killed_disable_can_be_repeated() -> None:
+def test_killed_disable_can_be_repeated() -> None:
     for calls in range(100):
         place.enable("nixpkgs#mesa", _A, _keep)
         killed = _run_killed(place.disable, calls)
@@ -149,4 +149,4 @@ def test_a_killed_disable_can_be_repeated() -> None:
         assert _state() == (None, None, set())
         if not killed:
             return
-    pytest.fail("it has no end")
+    pytest.fail("expected an end within 100 calls")

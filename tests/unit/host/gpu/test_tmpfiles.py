@@ -1,4 +1,4 @@
-"""Lines of tmpfiles.d: ours, Home Manager's, an administrator's."""
+"""Test which lines of tmpfiles.d are ours, Home Manager's, or an administrator's."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ _LINE = f"L+ /run/opengl-driver - - - - {_TARGET}\n"
 
 
 @pytest.mark.parametrize("installable", ["nixpkgs#mesa", "path:/a b#c", "x\nL /etc/passwd - -", ""])
-def test_what_is_written_is_read_again(installable: str) -> None:
+def test_written_file_is_read_back(installable: str) -> None:
     text = render(installable, _TARGET)
     assert parse(text) == (installable, _TARGET)
     assert [line for line in text.splitlines() if not line.startswith("#")] == [
@@ -34,11 +34,11 @@ def test_what_is_written_is_read_again(installable: str) -> None:
         render("x", _TARGET).replace("/run/opengl-driver", "/run/other"),
     ],
 )
-def test_what_gpu_enable_has_not_written_is_no_line(text: str) -> None:
+def test_line_that_gpu_enable_did_not_write_is_ignored(text: str) -> None:
     assert parse(text)[1] is None
 
 
-def test_the_installable_is_read_from_a_damaged_file() -> None:
+def test_installable_is_read_from_a_damaged_file() -> None:
     assert parse(render("path:/x#y", _TARGET).replace("L ", "Q ")) == ("path:/x#y", None)
 
 
@@ -58,7 +58,7 @@ def test_the_installable_is_read_from_a_damaged_file() -> None:
         ("d /run/x", False),
     ],
 )
-def test_a_line_that_sets_the_link_is_known(line: str, sets: bool) -> None:
+def test_line_that_sets_the_link_is_recognized(line: str, sets: bool) -> None:
     assert sets_link(line) == sets
 
 
@@ -79,12 +79,12 @@ def test_a_line_that_sets_the_link_is_known(line: str, sets: bool) -> None:
         ({"/usr/lib/tmpfiles.d/x.conf": _LINE, "/etc/tmpfiles.d/x.conf": Link("/dev/null")}, ()),
     ],
 )
-def test_other_files_are_found(files: Files, found: tuple[str, ...], tmp_path: Path) -> None:
+def test_files_of_others_are_found(files: Files, found: tuple[str, ...], tmp_path: Path) -> None:
     write(tmp_path, files)
     assert tuple(other.path for other in find_others(str(tmp_path))) == found
 
 
-def test_a_link_to_a_file_is_followed(tmp_path: Path) -> None:
+def test_link_to_a_file_is_followed(tmp_path: Path) -> None:
     (tmp_path / "file").write_text(_LINE)
     write(tmp_path, {"/etc/tmpfiles.d/x.conf": Link("../../file")})
     assert find_others(str(tmp_path)) == (Other("/etc/tmpfiles.d/x.conf", "a file of tmpfiles.d"),)

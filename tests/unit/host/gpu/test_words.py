@@ -1,4 +1,4 @@
-"""The state of the drivers in words, each fault once, causes first."""
+"""Test the text about the state of the drivers: each fault is named once, causes first."""
 
 import pytest
 from nix_aurora_host import paths
@@ -45,7 +45,7 @@ def test_each_fault_is_found(gpu: Gpu, faults: list[Fault]) -> None:
     assert describe(gpu)["faults"] == [message for _, message in found]
 
 
-def test_who_else_sets_the_link_is_named() -> None:
+def test_others_that_set_the_link_are_named() -> None:
     assert find_others(Gpu(others=(_OTHER,), link="/x\x1b[2J")) == [
         "/etc/tmpfiles.d/x.conf (a file of tmpfiles.d)",
         f"{paths.GPU_LINK} (it leads to /x\\x1b[2J)",
@@ -54,7 +54,7 @@ def test_who_else_sets_the_link_is_named() -> None:
     assert "which nix-aurora leaves alone" in explain(Gpu(others=(_OTHER,)))[0]
 
 
-def test_the_state_says_what_is_enabled() -> None:
+def test_enabled_drivers_are_described() -> None:
     assert explain(WELL) == ["mesa-25.3, of nixpkgs#mesa"]
     assert explain(Gpu()) == ["no drivers for programs of nixpkgs: sudo nix-aurora gpu enable"]
     assert (
@@ -66,13 +66,13 @@ def test_the_state_says_what_is_enabled() -> None:
     assert f"store path  {_A}: there\nroot        kept\n" in render(WELL)
 
 
-def test_what_a_rollback_has_left_is_named() -> None:
-    """/etc is the older deployment's, without the line; the root is in /var."""
+def test_root_that_a_rollback_left_is_named() -> None:
+    """The older deployment's /etc lacks the line, but the root in /var remains."""
     lines = explain(Gpu(kept=(_A,)))
     assert lines[1].startswith("mesa-25.3: kept in the store, and not linked in this deployment")
 
 
-def test_json_has_null_for_what_is_not_known() -> None:
+def test_unknown_values_are_null_in_json() -> None:
     shown = describe(Gpu("nixpkgs#mesa", _A, link=_A, kept=(_A,)))
     assert (shown["linked"], shown["rooted"], shown["valid"]) == (True, True, None)
     shown = describe(Gpu())

@@ -1,6 +1,6 @@
-"""A package of small store paths, and a host's /var/lib/nix, in a test's directory.
+"""Make a package of small store paths, and a host's /var/lib/nix, in a test's directory.
 
-Nix cannot run there: a program of a few lines replaces its handling of a registration.
+Nix cannot run there. A short program replaces it, and loads registrations into the database.
 """
 
 import json
@@ -107,7 +107,7 @@ class Package:
             ],
         }
         content["id"] = closure_id(
-            SimpleNamespace(paths=infos, nix=content["nix"], cacert=content["cacert"], manual=None)  # type: ignore[arg-type] # what it reads of a closure
+            SimpleNamespace(paths=infos, nix=content["nix"], cacert=content["cacert"], manual=None)  # type: ignore[arg-type] # closure_id reads only these
         )
         Path(paths.DESCRIPTION).write_text(json.dumps(content | changed))
 

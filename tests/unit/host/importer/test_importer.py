@@ -174,7 +174,7 @@ def test_other_failure_is_raised(tmp_path: Path, code: int) -> None:
 def test_copy_of_zero_bytes_is_not_a_success(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Some file systems copied nothing of a file, and reported that with a zero."""
+    """Some file systems copy nothing, and return 0 in place of an error."""
     monkeypatch.setattr(os, "copy_file_range", lambda *_: 0)
     (tmp_path / "source").write_text("text")
     ways = (clone.copy_in_kernel, clone.copy)
@@ -249,7 +249,7 @@ def test_other_file_names_no_deployment(content: bytes) -> None:
     assert source.parse_booted(content) is None
 
 
-def test_files_of_the_deployment_come_first(package: Package) -> None:
+def test_files_of_the_deployment_are_the_first_source(package: Package) -> None:
     assert source.find_sources() == [paths.PACKAGED_STORE]
     deployment = package.top / "deploy/aurora/deploy/abc.0"
     inside = Path(f"{deployment}{paths.PACKAGED_STORE}")
@@ -459,7 +459,7 @@ def test_missing_users_are_created_or_reported(
     assert Path(paths.USERS_MISSING).exists()
 
 
-def test_users_from_elsewhere_are_only_copied(
+def test_users_known_only_to_nss_are_only_copied(
     package: Package, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(users, "_is_known", lambda: True)
@@ -512,7 +512,7 @@ def test_nix_finds_no_users_without_a_list_of_them(
     assert not users.has_build_users(f"{tmp_path}/passwd", f"{tmp_path}/group")
 
 
-def test_last_user_may_come_from_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_last_user_may_be_known_only_to_nss(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not users._is_known() or users.has_build_users()
     monkeypatch.setattr(pwd, "getpwnam", lambda _: SimpleNamespace(pw_gid=7))
     monkeypatch.setattr(grp, "getgrgid", lambda _: SimpleNamespace(gr_name="nixbld"))

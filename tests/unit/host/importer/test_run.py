@@ -89,7 +89,7 @@ def test_second_run_does_nothing(imported: Package, capfd: pytest.CaptureFixture
 def test_run_of_an_earlier_package_is_recognized(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """It wrote only its stamp, and may have left unpacked files when it was killed."""
+    """The earlier package wrote only its stamp, and a kill may have left unpacked files."""
     shutil.rmtree(paths.WORK)
     Path(paths.WORK, "store/half").mkdir(parents=True)
     imported.run_import()
@@ -100,7 +100,7 @@ def test_run_of_an_earlier_package_is_recognized(
 def test_import_of_an_earlier_package_removes_the_stamp(
     imported: Package, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """After a rollback to it, paths may have been collected, so the stamp must not survive."""
+    """After a rollback to that package, paths may have been collected, so the stamp is removed."""
     shutil.rmtree(paths.WORK)
     Path(paths.STAMP).write_text("another\n")
     imported.run_import()
@@ -183,7 +183,7 @@ def test_unregistered_half_path_is_replaced(
     package.check_whole()
 
 
-def test_equal_path_stays_unchanged(package: Package) -> None:
+def test_equal_path_is_not_changed(package: Package) -> None:
     inode = package.add_to_store(LIB).stat().st_ino
     package.run_import()
     package.check_whole()
@@ -200,8 +200,8 @@ def test_writable_path_is_not_equal(package: Package, part: str) -> None:
     assert (package.host.store / LIB).stat().st_ino != inode
 
 
-def test_variant_that_was_built_here_stays(package: Package) -> None:
-    """It is valid with its own hash."""
+def test_variant_that_was_built_here_is_kept(package: Package) -> None:
+    """A path that was built here is valid with its own hash."""
     package.host.add(CACERT, b"an own one")
     package.host.make_database([CACERT])
     package.run_import()
@@ -219,10 +219,10 @@ def test_path_without_a_readable_hash_is_replaced(imported: Package) -> None:
 
 
 @pytest.mark.parametrize("path_name", [LIB, FILE])
-def test_path_that_appears_meanwhile_is_not_taken_for_ours(
+def test_path_that_another_process_creates_is_not_used(
     package: Package, path_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not even an empty directory or a file is: rename(2) would replace both."""
+    """An empty directory or a file is not replaced either; rename(2) would replace both."""
     real = syscalls.rename_new
     taken = package.host.store / path_name
 
@@ -332,8 +332,8 @@ def test_broken_database_is_moved_aside(
     assert [aside.name for aside in Path(paths.ASIDE).glob("*/*")] == ["db"]
 
 
-def test_database_that_breaks_while_it_is_read_is_lost_too(imported: Package) -> None:
-    """The timer gave no hint before."""
+def test_damage_found_while_reading_counts_as_a_lost_database(imported: Package) -> None:
+    """In this case, no timer has found the damage and requested the import."""
     Path(paths.DATABASE).write_bytes(b"no database" * 1000)
     assert database.read(imported.closure) is None
 
@@ -385,7 +385,7 @@ def test_registration_that_nix_refuses_is_reported(
 # --- other processes
 
 
-def test_path_that_is_collected_meanwhile_is_staged_again(
+def test_path_that_is_collected_during_the_import_is_staged_again(
     imported: Package, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     real = roots.make_roots
@@ -528,7 +528,7 @@ def test_profile_of_nix_profile_is_upgraded(
     assert install[-1] == f"{paths.STORE}/{CACERT}"
 
 
-def test_another_nix_in_the_profile_stays(
+def test_another_nix_in_the_profile_is_kept(
     imported: Package, commands: list[tuple[str, ...]], capfd: pytest.CaptureFixture[str]
 ) -> None:
     own = imported.host.add(name("w", "own"))
@@ -540,7 +540,7 @@ def test_another_nix_in_the_profile_stays(
     assert commands == []
 
 
-def test_packaged_nix_in_the_profile_needs_nothing(
+def test_profile_with_the_packaged_nix_is_not_changed(
     imported: Package, commands: list[tuple[str, ...]]
 ) -> None:
     Path(f"{paths.PROFILE}-1-link").unlink()

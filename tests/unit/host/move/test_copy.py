@@ -1,4 +1,4 @@
-"""A copy has all that the original's files have, and a comparison finds what it has not."""
+"""Test that a copy of a tree is complete, and that a comparison finds each difference."""
 
 import os
 import socket
@@ -51,7 +51,7 @@ def done(top: Path, tmp_path: Path) -> Path:
     return target
 
 
-def test_nothing_differs(top: Path, done: Path) -> None:
+def test_copy_equals_the_original(top: Path, done: Path) -> None:
     assert find_difference(str(top), str(done)) is None
     assert (done / "store/a-program").samefile(done / "store/b-program")
     assert (done / "store").stat().st_mode & 0o7777 == 0o1775
@@ -78,8 +78,8 @@ _CHANGES: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("path", _CHANGES)
-def test_a_difference_is_found(path: str, top: Path, done: Path) -> None:
-    changed = done / os.path.dirname(path)  # noqa: PTH120 - half a path
+def test_each_difference_is_found(path: str, top: Path, done: Path) -> None:
+    changed = done / os.path.dirname(path)  # noqa: PTH120 - a relative path
     times = changed.stat().st_mtime_ns
     _CHANGES[path](done)
     if path != ".":
@@ -88,7 +88,7 @@ def test_a_difference_is_found(path: str, top: Path, done: Path) -> None:
     assert find_difference(str(done), str(top)) == path
 
 
-def test_a_link_that_a_user_puts_in_the_way_is_not_followed(top: Path, tmp_path: Path) -> None:
+def test_link_in_a_directory_of_a_user_is_not_followed(top: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").mkdir()
     (tmp_path / "secret/file").touch()
     (top / "var/nix/profiles/per-user/alice/evil").symlink_to(tmp_path / "secret")

@@ -1,4 +1,4 @@
-"""A move, its end and its way back, without Nix and systemd: killed at each of its steps."""
+"""Test a move and its undo, without Nix and systemd, with a kill at every step."""
 
 import itertools
 import os
@@ -27,10 +27,10 @@ _KILLED = 9
 
 
 class Disk:
-    """A host with a store and an empty disk, which is at ``new``.
+    """A host with a store, and with an empty disk that is mounted on ``new``.
 
-    Without a kernel's mounts, a mounted disk is renamed to its mount point, and what lies below to
-    a name beside it.
+    The kernel mounts nothing here. Instead, a mount renames the directory of the mount point to a
+    name beside it, and then renames the disk to the mount point.
     """
 
     def __init__(self, top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,12 +75,12 @@ class Disk:
         monkeypatch.setattr(replace, "sync", lambda _: None)
 
     def lines(self) -> str:
-        """Return the lines of fstab that count."""
+        """Return the lines of fstab without its comments."""
         text = self.fstab.read_text().splitlines()
         return "\n".join(line for line in text if not line.startswith("#"))
 
     def table(self) -> list[Mount]:
-        """Return what is mounted."""
+        """Return the current mounts of the disk."""
         return [Mount(str(point)) for point in (self.base, self.new) if self._below(point).exists()]
 
     @staticmethod
@@ -88,18 +88,18 @@ class Disk:
         return point.with_name(f"{point.name}.below")
 
     def mount(self, point: Path) -> None:
-        """Mount the disk."""
+        """Simulate a mount of the disk."""
         point.mkdir(exist_ok=True)
         point.rename(self._below(point))
         self.off.rename(point)
 
     def unmount(self, point: Path) -> None:
-        """Unmount the disk."""
+        """Simulate an unmount of the disk."""
         point.rename(self.off)
         self._below(point).rename(point)
 
     def run(self, words: list[str], **_: object) -> Outcome:
-        """Do what a program would do."""
+        """Simulate the programs that mount and unmount; ignore the others."""
         if words[0] == "umount":
             if words[1] in self.busy:
                 return Outcome(32, "", f"umount: {words[1]}: target is busy.")
@@ -111,7 +111,7 @@ class Disk:
         return Outcome(0, "", "")
 
     def boot(self) -> None:
-        """Do what a power cut and a boot do."""
+        """Simulate a power cut, and a boot that mounts the disk as fstab says."""
         for mount in self.table():
             self.unmount(Path(mount.point))
         for point in (self.base, self.new):
@@ -119,18 +119,18 @@ class Disk:
                 self.mount(point)
 
     def do(self, *words: str) -> int:
-        """Run the command."""
+        """Run nix-aurora move, and return its exit code."""
         return cli.main(["move", "--yes", *words])
 
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Disk:
-    """Return a host with a disk for its store."""
+    """Return a host with a store and an empty disk."""
     return Disk(tmp_path, monkeypatch)
 
 
 def _store(host: Disk) -> dict[str, str]:
-    """Return what the store has: links between files, databases and locks aside."""
+    """Return the content of the store directory, without Nix's state beside it."""
     found = listing(host.base)
     return {name: what for name, what in found.items() if name.startswith("store")}
 
@@ -139,7 +139,9 @@ def _check_database(host: Disk) -> None:
     assert sqlite.check_live(f"{host.base}/var/nix/db/db.sqlite") is None
 
 
-def test_a_move_and_its_way_back(host: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_undo_restores_the_state_before_the_move(
+    host: Disk, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = _store(host)
     assert host.do(str(host.new)) == 0
     said = capsys.readouterr()
@@ -157,7 +159,7 @@ def test_a_move_and_its_way_back(host: Disk, capsys: pytest.CaptureFixture[str])
 
 
 def _kill_at(number: int) -> Callable[[pytest.MonkeyPatch], None]:
-    """Return what has this process killed at its step of this number: before it, and after it."""
+    """Return a patch that ends this process at a point; each step has one before and one after."""
     left = [number]
 
     def count() -> None:
@@ -166,7 +168,7 @@ def _kill_at(number: int) -> Callable[[pytest.MonkeyPatch], None]:
             os._exit(_KILLED)
 
     def step(change: Callable[..., Any]) -> Callable[..., Any]:
-        def stepped(*words: Any, **more: Any) -> Any:  # noqa: ANN401 - as it is called
+        def stepped(*words: Any, **more: Any) -> Any:  # noqa: ANN401 - arguments of any step
             count()
             done = change(*words, **more)
             count()
@@ -188,7 +190,7 @@ def _kill_at(number: int) -> Callable[[pytest.MonkeyPatch], None]:
 
 
 def _killed(host: Disk, number: int, *words: str) -> bool:
-    """Run the command in a process that is killed at a step; return whether it was."""
+    """Run the command in a process that ends at a point; return whether it reached the point."""
     child = os.fork()
     if child == 0:
         with pytest.MonkeyPatch.context() as monkeypatch:
@@ -200,14 +202,14 @@ def _killed(host: Disk, number: int, *words: str) -> bool:
 
 
 @pytest.mark.parametrize("boots", chosen([True, False]))
-def test_a_move_killed_anywhere_loses_nothing(host: Disk, boots: bool, tmp_path: Path) -> None:
+def test_move_killed_at_any_step_loses_nothing(host: Disk, boots: bool, tmp_path: Path) -> None:
     before, saved = _store(host), tmp_path.with_name(f"{tmp_path.name}-saved")
     shutil.copytree(tmp_path, saved, symlinks=True)
     for number in itertools.count(1):
         killed = _killed(host, number, str(host.new))
         if killed and boots:
             host.boot()
-        elif killed and base_mount.is_missing():  # doctor's fix
+        elif killed and base_mount.is_missing():  # apply doctor's fix
             host.run(["systemctl", "start", base_mount.UNIT])
             if not host.off.exists() and base_mount.is_missing():
                 host.boot()
@@ -226,7 +228,7 @@ def test_a_move_killed_anywhere_loses_nothing(host: Disk, boots: bool, tmp_path:
     assert number > 10
 
 
-def test_a_way_back_killed_anywhere_loses_nothing(host: Disk, tmp_path: Path) -> None:
+def test_undo_killed_at_any_step_loses_nothing(host: Disk, tmp_path: Path) -> None:
     before, saved = _store(host), tmp_path.with_name(f"{tmp_path.name}-saved")
     host.do(str(host.new))
     shutil.copytree(tmp_path, saved, symlinks=True)
@@ -243,7 +245,7 @@ def test_a_way_back_killed_anywhere_loses_nothing(host: Disk, tmp_path: Path) ->
 
 
 def _refused(host: Disk, capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """Return why the command refuses; nothing is changed then."""
+    """Return the message of a refusal that changes nothing."""
     before, text = _store(host), host.fstab.read_text()
     capsys.readouterr()
     assert host.do(*words) == 1
@@ -253,7 +255,7 @@ def _refused(host: Disk, capsys: pytest.CaptureFixture[str], *words: str) -> str
     return said[-2]
 
 
-def test_what_is_not_fit_is_refused(host: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unsuitable_disk_or_host_is_refused(host: Disk, capsys: pytest.CaptureFixture[str]) -> None:
     new = str(host.new)
     (host.new / "file").touch()
     assert "expected an empty file system, got file" in _refused(host, capsys, new)
@@ -281,7 +283,7 @@ def test_what_is_not_fit_is_refused(host: Disk, capsys: pytest.CaptureFixture[st
     ("flag", "message"),
     [(os.ST_RDONLY, "it is mounted with ro"), (os.ST_NOEXEC, "it is mounted with noexec")],
 )
-def test_options_that_break_nix_are_refused(
+def test_unsuitable_mount_options_and_lack_of_space_are_refused(
     host: Disk,
     flag: int,
     message: str,
@@ -297,17 +299,17 @@ def test_options_that_break_nix_are_refused(
     monkeypatch.setattr(os, "statvfs", look)
 
 
-def test_a_busy_store_stays_where_it_is(host: Disk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_busy_store_is_not_moved(host: Disk, capsys: pytest.CaptureFixture[str]) -> None:
     host.busy.add(str(host.new))
     assert "target is busy" in _refused(host, capsys, str(host.new))
-    assert host.do(str(host.new)) == 1  # what was copied is removed, and copied anew
+    assert host.do(str(host.new)) == 1  # this run removes the first copy, and copies again
     host.busy.clear()
     assert host.do(str(host.new)) == 0
     host.busy.add(str(host.base))
     assert "target is busy" in _refused(host, capsys, "--undo")
 
 
-def test_a_damaged_path_or_database_is_not_moved(
+def test_damaged_path_or_database_is_not_moved(
     host: Disk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     program = host.base / "store" / A / "bin/program"
@@ -320,11 +322,11 @@ def test_a_damaged_path_or_database_is_not_moved(
         log.unlink()
     database.write_bytes(b"no database" * 1000)
     assert f"{database}: " in _refused(host, capsys, "--no-check", str(host.new))
-    database.unlink()  # before a first import
+    database.unlink()  # as before a first import
     assert host.do(str(host.new)) == 0
 
 
-def test_what_was_killed_when_the_copy_was_in_use_is_finished(
+def test_move_that_was_killed_after_the_switch_is_finished(
     host: Disk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = _store(host)
@@ -337,7 +339,7 @@ def test_what_was_killed_when_the_copy_was_in_use_is_finished(
     assert _store(host) == before
 
 
-def test_only_root_moves_it_and_without_a_terminal_it_does_not_ask(
+def test_move_needs_root_and_a_terminal_for_its_question(
     host: Disk, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.stdin", StringIO("yes\n"))

@@ -1,4 +1,4 @@
-"""Test the records of boots that have not come up, and of kinds of root that failed before."""
+"""Test the records of boots that may have failed, and of kinds of root that failed before."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def pending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize(("text", "count"), [(None, 0), ("", 1), ("a b c\n", 1), (_TEXT, 2)])
 def test_boots_are_counted(text: str | None, count: int) -> None:
-    """An older package left an empty file for one boot."""
+    """An older package wrote an empty file, which counts as one boot."""
     assert boots.count(text) == count
 
 

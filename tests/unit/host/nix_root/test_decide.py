@@ -34,20 +34,20 @@ def _word(stay: Stay | None) -> str:
     return stay.word
 
 
-def test_early_boot_of_a_stock_host_moves() -> None:
+def test_stock_host_is_moved_in_an_early_boot() -> None:
     assert _decide() is None
 
 
-def test_boot_after_one_failure_moves() -> None:
+def test_host_is_moved_after_one_failed_boot() -> None:
     assert _decide(failed_boots=1) is None
 
 
-def test_running_system_stays() -> None:
+def test_running_system_is_not_moved() -> None:
     assert _word(_decide(in_time=False)) == unmoved.LATE
 
 
-def test_host_where_another_nix_mounts_its_store_stays() -> None:
-    """Its unit would mount that store, which may be empty, on the new /nix."""
+def test_host_where_another_nix_mounts_its_store_is_not_moved() -> None:
+    """The other Nix's unit would mount its store, which may be empty, on the new /nix."""
     stay = _decide(mounter="/etc/systemd/system/nix.mount")
     assert _word(stay) == unmoved.ANOTHER
     assert stay is not None
@@ -55,22 +55,22 @@ def test_host_where_another_nix_mounts_its_store_stays() -> None:
     assert stay.hint == "sudo nix-aurora set-aside, and reboot"
 
 
-def test_host_without_a_persistent_etc_stays() -> None:
+def test_host_without_a_persistent_etc_is_not_moved() -> None:
     assert _word(_decide(etc_is_writable=False)) == unmoved.ETC
 
 
-def test_host_stays_after_two_failed_boots() -> None:
+def test_host_is_not_moved_after_two_failed_boots() -> None:
     stay = _decide(failed_boots=2)
     assert _word(stay) == unmoved.FAILED_BOOTS
     assert stay is not None
     assert stay.reason == "the last 2 boots with another root directory failed"
 
 
-def test_host_with_two_mounts_on_the_root_directory_stays() -> None:
+def test_host_with_two_mounts_on_the_root_directory_is_not_moved() -> None:
     assert _word(_decide(mounts=(_ROOT, _ROOT, _ETC))) == unmoved.STACKED
 
 
-def test_host_without_a_kind_left_learns_how_to_retry() -> None:
+def test_hint_names_the_retry_if_no_kind_of_root_is_left() -> None:
     assert _word(exhausted()) == unmoved.EXHAUSTED
     assert "mount enable --again" in exhausted().hint
 
@@ -107,11 +107,11 @@ def test_note_persists_in_an_etc_that_is_not_a_mount() -> None:
         ({"ActiveState": "inactive", "Job": "2"}, {"ActiveState": "inactive", "Job": "3"}, True),
         ({"ActiveState": "active"}, {"ActiveState": "active"}, False),
         ({"ActiveState": "active"}, {"ActiveState": "inactive", "Job": "3"}, False),
-        ({"ActiveState": "inactive"}, {"ActiveState": "inactive"}, False),  # rescue.target
+        ({"ActiveState": "inactive"}, {"ActiveState": "inactive"}, False),  # in rescue.target
         ({"ActiveState": "inactive"}, {"ActiveState": "inactive", "Job": "0"}, False),
     ],
 )
-def test_early_boot_is_one_on_its_way_to_multi_user(
+def test_boot_is_early_before_sysinit_on_the_way_to_multi_user(
     sysinit: dict[str, str], multi_user: dict[str, str], early: bool
 ) -> None:
     assert is_early_boot([sysinit, multi_user]) is early

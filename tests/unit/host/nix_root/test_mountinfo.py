@@ -1,4 +1,4 @@
-"""Test nix-root's questions about the table of mounts."""
+"""Test how nix-root reads the table of mounts."""
 
 from nix_aurora_host.mounts import Mount, parse
 from nix_aurora_host.nix_root.mountinfo import count, outermost, topmost

@@ -16,7 +16,7 @@ _ROOT = Mount("/", "ro", "overlay", "composefs", "ro")
 
 
 class _Host:
-    """A stock host in an early boot; ``done`` has the steps that were done to it."""
+    """A stock host in an early boot; ``done`` lists the steps that ran."""
 
     def __init__(self, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
@@ -31,7 +31,7 @@ class _Host:
         monkeypatch.setattr(paths, "MOVE_NOW", str(self.move_now))
         monkeypatch.setattr(paths, "PENDING", str(self.pending))
         monkeypatch.setattr(program, "_needs_nothing", lambda: self.has_nix)
-        monkeypatch.setattr(os, "access", lambda *_: True)  # /etc
+        monkeypatch.setattr(os, "access", lambda *_: True)  # /etc is writable
         monkeypatch.setattr(ask, "ask_layout", lambda: self.layout)
         monkeypatch.setattr(ask, "ask_units", lambda *_: self.units)
         monkeypatch.setattr(program, "read_mounts", lambda: [_ROOT])
@@ -46,11 +46,11 @@ class _Host:
 
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Host:
-    """Return such a host."""
+    """Return a stock host in an early boot."""
     return _Host(tmp_path, monkeypatch)
 
 
-def test_boot_moves(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_early_boot_moves_the_host(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
     host.unmoved.write_text("failed\n")
     assert program.main([]) == 0
     assert host.done == ["move: overlay", "clean"]
@@ -85,7 +85,7 @@ def test_later_start_keeps_the_reason_of_the_boot(host: _Host) -> None:
     assert (host.done, host.note()) == ([], "failed")
 
 
-def test_running_system_moves_once_on_request(host: _Host) -> None:
+def test_running_system_is_moved_once_on_request(host: _Host) -> None:
     host.units = _UP
     host.move_now.touch()
     assert program.main([]) == 0
@@ -93,7 +93,9 @@ def test_running_system_moves_once_on_request(host: _Host) -> None:
     assert not host.move_now.exists()
 
 
-def test_host_stays_after_two_failed_boots(host: _Host, capsys: pytest.CaptureFixture[str]) -> None:
+def test_host_is_not_moved_after_two_failed_boots(
+    host: _Host, capsys: pytest.CaptureFixture[str]
+) -> None:
     host.pending.write_text("overlay 6.18 first\noverlay 6.18 second\n")
     assert program.main([]) == 0
     assert (host.done, host.note()) == ([], "failed-boots")
@@ -104,7 +106,7 @@ def test_host_stays_after_two_failed_boots(host: _Host, capsys: pytest.CaptureFi
     )
 
 
-def test_host_without_a_kind_left_cleans_up_and_stays(host: _Host) -> None:
+def test_host_without_a_kind_of_root_left_is_not_moved(host: _Host) -> None:
     host.build = lambda: None
     assert program.main([]) == 0
     assert (host.done, host.note()) == (["clean"], "exhausted")
@@ -144,7 +146,7 @@ def test_cleanup_records_a_failure(
     result: str, note: str | None, host: _Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SERVICE_RESULT", result)
-    monkeypatch.setattr(os.path, "isdir", lambda _: False)  # /nix
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)  # /nix is missing
     assert program.main(["--clean"]) == 0
     assert (host.done, host.note()) == (["clean"], note)
 
