@@ -27,7 +27,7 @@ def test_findings_are_printed_with_their_fixes() -> None:
         "error: it is broken [broken:it]\n"
         "  fix: sudo mend it\n"
         "note: by the way [note]\n"
-        "nix-aurora doctor: 1 fault; start with the first fix, then look again\n"
+        "nix-aurora doctor: 1 fault; apply the first fix, then run doctor again\n"
     )
     assert doctor.render([], root=False) == (
         "not checked: a build by an ordinary user, which doctor does not run\n"
@@ -41,7 +41,7 @@ def test_user_learns_which_checks_need_root_before_the_verdict() -> None:
         "error: it is broken [broken:it]",
         "  fix: sudo mend it",
         "not checked: files that only root can read: sudo nix-aurora doctor",
-        "nix-aurora doctor: 1 fault; start with the first fix, then look again",
+        "nix-aurora doctor: 1 fault; apply the first fix, then run doctor again",
     ]
     assert "note: not seen [unread]\n" in doctor.render([_UNREAD], root=True)
 
