@@ -69,7 +69,7 @@ def test_the_state_says_what_is_enabled() -> None:
 def test_what_a_rollback_has_left_is_named() -> None:
     """/etc is the older deployment's, without the line; the root is in /var."""
     lines = explain(Gpu(kept=(_A,)))
-    assert lines[1].startswith("mesa-25.3: kept in the store, and not linked in this deployment")
+    assert lines[1].startswith("mesa-25.3: kept in the store, but not linked in this deployment")
 
 
 def test_json_has_null_for_what_is_not_known() -> None:

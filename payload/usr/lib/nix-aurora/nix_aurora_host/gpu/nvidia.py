@@ -39,12 +39,15 @@ def find_reason(nvidia: Nvidia, provides: str | None, *, software: bool) -> str 
     if nvidia.module is None or provides == nvidia.module:
         return None
     if provides is not None:
-        return f"expected NVIDIA's libraries {nvidia.module}, the kernel module's, got {provides}"
+        return (
+            f"expected NVIDIA's libraries {nvidia.module}, the version of the kernel module, got "
+            f"{provides}"
+        )
     if nvidia.others or software:
         return None
     return (
-        f"NVIDIA's kernel module {nvidia.module} drives the GPU, and works with NVIDIA's own "
-        f"libraries of version {nvidia.module} alone"
+        f"NVIDIA's kernel module {nvidia.module} drives the GPU, and works only with NVIDIA's own "
+        f"libraries of version {nvidia.module}"
     )
 
 
@@ -53,7 +56,7 @@ def describe(nvidia: Nvidia, provides: str | None) -> str | None:
     if nvidia.module is None:
         return None
     if provides == nvidia.module:
-        return f"NVIDIA's libraries {provides}, as the kernel module"
+        return f"NVIDIA's libraries {provides}, the same version as the kernel module"
     if provides is not None:
         return f"NVIDIA's libraries are {provides}, and the kernel module is {nvidia.module}"
     if nvidia.others:
