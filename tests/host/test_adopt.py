@@ -116,7 +116,7 @@ def test_store_on_another_file_system_is_copied_with_its_links(make_root: RootMa
     linked = root.run(_LINKED.format(FORMER)).stdout
     said = root.run(ADOPT).stderr
     assert "It is copied to /var/lib/nix, and stays where it is. The copies take " in said
-    assert f"Once you need it no longer: sudo rm -r {FORMER}/store {FORMER}/var" in said
+    assert f"when you no longer need it: sudo rm -r {FORMER}/store {FORMER}/var" in said
     assert root.run(_LINKED.format("/var/lib/nix")).stdout == linked
     assert int(linked) > 300
     assert root.run(listing).stdout == before
