@@ -87,7 +87,7 @@ def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
         return None
     if wanted.version is None and _numbers(release.version) < _numbers(pinned.version):
         raise PinError(
-            f"{name}: release.version: expected one up to the newest, {release.version}, "
+            f"{name}: release.version: expected at most the newest, {release.version}, "
             f"got {pinned.version}",
             hint=f"build.py pins update --version {release.version}",
         )
@@ -150,7 +150,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
         raise VerificationError(
             f"cannot confirm with GitHub's API: {asset.url}: expected {announced.size} bytes with "
             f"SHA-256 {announced.sha256}, got {found.size} with {found.sha256}",
-            hint="the file was replaced, or changed on its way here",
+            hint="the file was replaced, or changed during the download",
         )
     if asset.sha256 is None:
         log.warn(f"{asset.url}: GitHub publishes no digest for it; trusted as downloaded over TLS")

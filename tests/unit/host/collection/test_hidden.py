@@ -125,7 +125,7 @@ def test_what_may_not_be_looked_at_hides(home: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "lstat", refuse)
     reason = why_hidden(f"{home}/result", _places(home))
-    assert reason == "cannot be looked at: Permission denied"
+    assert reason == "cannot be read: Permission denied"
 
 
 def test_units_that_are_not_mounted_are_found() -> None:

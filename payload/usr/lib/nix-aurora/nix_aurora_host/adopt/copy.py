@@ -129,13 +129,13 @@ class _Copier:
         except FileNotFoundError:
             if os.path.lexists(source):
                 raise
-            return "it is not in the store"
+            return "it is missing from the store"
         os.rename(part, f"{self._target}/{row.name}")
         return None
 
     def _verify(self, part: str, row: Row, progress: Progress) -> None:
         if row.digest is None:
-            raise nar.ContentError("the database has no hash of it that can be read")
+            raise nar.ContentError("the database has no valid hash for it")
         nar.verify(*os.path.split(part), row.digest, row.size, progress.add)
 
     def _link(self, old: str, status: os.stat_result, new: str) -> bool:

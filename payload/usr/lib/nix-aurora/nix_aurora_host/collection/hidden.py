@@ -99,7 +99,7 @@ def why_hidden(target: str, places: Places) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
-        return f"cannot be looked at: {error.strerror}"
+        return f"cannot be read: {error.strerror}"
     else:
         return None
     directory, name = os.path.split(os.path.normpath(target))

@@ -48,7 +48,9 @@ def backup() -> str:
         if not own:
             return "not copied: an import is running"
         with files.lock(paths.DATABASE_LOCK, fcntl.LOCK_SH, patience=_PATIENCE) as open_:
-            return (_not_due() or _copy()) if open_ else "not copied: the database is in use alone"
+            if not open_:
+                return "not copied: another process has locked the database"
+            return _not_due() or _copy()
 
 
 def request_import(reason: str) -> CommandError:
