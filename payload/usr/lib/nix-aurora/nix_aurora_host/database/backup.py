@@ -101,8 +101,11 @@ def _copy() -> str:
         if Path(f"{paths.DATABASE}{ending}").exists()
     )
     space = os.statvfs(paths.COPIES)
-    if space.f_bavail * space.f_frsize < need + _SPARE:
-        return f"not copied: {paths.COPIES}: expected {(need + _SPARE) >> 20} MiB of free space"
+    if (free := space.f_bavail * space.f_frsize) < need + _SPARE:
+        return (
+            f"not copied: {paths.COPIES}: expected {(need + _SPARE) >> 20} MiB of free space, got "
+            f"{free >> 20}"
+        )
     new = f"{paths.COPIES}/{_NEW}"
     Path(new).mkdir(mode=0o700)
     source = _source()
