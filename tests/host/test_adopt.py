@@ -70,7 +70,7 @@ def test_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
     planned = root.run("nix-aurora adopt --dry-run").stderr
     assert "It is moved to /var/lib/nix: it is on the same file system" in planned
     assert "users: other, root, tester" in planned
-    assert "profiles: 4 with 9 generations, of these channels: 1" in planned
+    assert "profiles: 4 with 9 generations; channels among them: 1" in planned
     assert root.run(f"ls -A {FORMER}/store | sort").stdout == before
     done = json.loads(root.run(f"{ADOPT} --json").stdout)
     assert done["adopted"]

@@ -18,10 +18,8 @@ def describe_plan(plan: Plan, *, check: bool) -> Iterator[str]:
     count = sum(state.profiles.values())
     yield f"Another Nix's store: {plan.name}: {len(former.rows)} store paths, {human(former.size)}"
     yield f"  users: {', '.join(state.people) or 'none with a directory of their own'}"
-    yield (
-        f"  profiles: {len(state.profiles)} with {count} generations; {len(state.channels)} of the "
-        "profiles are channels"
-    )
+    profiles, channels = len(state.profiles), len(state.channels)
+    yield f"  profiles: {profiles} with {count} generations; channels among them: {channels}"
     yield f"  other roots: {len(state.roots)}"
     yield from _describe_way(plan)
     if plan.way in {Way.MOVE, Way.COPY}:
