@@ -55,7 +55,7 @@ def find_faults() -> dict[str, str]:
             text = printable(content[:40].decode(errors="surrogateescape"))
             faults[name] = f"expected a number, got '{text}'"
         elif name == SCHEMAS[0] and 0 < number < CURRENT and "ca" in _read_shape(paths.DATABASE)[0]:
-            faults[name] = f"expected {CURRENT}, as the tables are, got {number}"
+            faults[name] = f"expected {CURRENT}, the schema of the tables, got {number}"
     return faults
 
 
@@ -102,7 +102,7 @@ def mend(make_fresh: Callable[[], str], copies: Sequence[str]) -> bool:
         if number is None and name == SCHEMAS[0]:
             return False
         _replace(name, number)
-        now = "Nix writes it again" if number is None else f"it now has {number}"
+        now = "Nix creates it again" if number is None else f"it now has {number}"
         print(f"nix-aurora: corrected {_live(name)}: {reason}; {now}", flush=True)
     return True
 
