@@ -42,7 +42,7 @@ def describe(
             if entry.name not in frozenset(File):
                 raise UsageError(
                     f"cannot describe the closure: {destination_dir}: "
-                    "expected an empty directory or an earlier description, "
+                    "expected a directory of its own, "
                     f"got one with {entry.name}"
                 )
     closure, store = staged.closure, staged.root / "store"

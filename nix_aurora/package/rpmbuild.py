@@ -186,7 +186,7 @@ def _move_verified(built: Path, out: Path) -> list[Path]:
     """Verify the packages that rpmbuild wrote below ``built``, and move them to ``out``."""
     packages = sorted(built.rglob("*.rpm"))
     if not packages:
-        raise VerificationError(f"cannot find the packages: {built}: expected *.rpm, got none")
+        raise VerificationError(f"cannot find a package that rpmbuild wrote: {built}: it has none")
     for path in packages:
         verify(path)
     return [path.replace(out / path.name) for path in packages]

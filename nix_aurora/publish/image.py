@@ -131,7 +131,7 @@ def _packages(built: Path) -> list[_Package]:
     for package in packages:
         if package.name == _PROPRIETARY:
             raise VerificationError(
-                f"cannot make an image: {package.path}: expected only free software, got "
+                f"cannot make an image: {package.path}: expected free software alone, got "
                 "determinate-nixd",
                 hint=f"rm {package.path}",
             )

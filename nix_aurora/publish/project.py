@@ -35,7 +35,7 @@ def known_chroots(client: Client, asked: Sequence[str]) -> list[str]:
             f"which COPR has, got {', '.join(unknown)}"
         )
     for chroot in unknown:
-        log.warn(f"{chroot}: left out, because COPR does not have it")
+        log.warn(f"{chroot}: left out, for COPR does not have it")
     return chroots
 
 

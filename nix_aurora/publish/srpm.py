@@ -39,7 +39,7 @@ def check_srpm(path: Path) -> tuple[str, ...]:
     for name in _names(path):
         if "nixd" in name.rpartition("/")[2]:
             raise VerificationError(
-                f"cannot publish {path.name}: {name}: expected only free software, got what looks "
+                f"cannot publish {path.name}: {name}: expected free software alone, got what looks "
                 "like determinate-nixd",
                 hint="build.py srpm",
             )

@@ -150,7 +150,7 @@ def _installer(release: Release, arch: str, cache: Path) -> Artifact:
         raise VerificationError(
             f"cannot confirm with GitHub's API: {asset.url}: expected {announced.size} bytes with "
             f"SHA-256 {announced.sha256}, got {found.size} with {found.sha256}",
-            hint="the file was replaced, or changed during the download",
+            hint="the file was replaced, or changed on its way here",
         )
     if asset.sha256 is None:
         log.warn(f"{asset.url}: GitHub publishes no digest for it; trusted as downloaded over TLS")

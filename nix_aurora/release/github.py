@@ -102,7 +102,7 @@ def _token() -> str | None:
     token = os.environ.get("GITHUB_TOKEN", "").strip()
     # requests would quote a value that cannot be a header in its error.
     if not re.fullmatch(r"[!-~]*", token):
-        raise UsageError("GITHUB_TOKEN: expected a GitHub token, got invalid characters")
+        raise UsageError("GITHUB_TOKEN: expected a token of GitHub's, got other characters")
     return token or None
 
 

@@ -41,7 +41,7 @@ def download(artifact: Artifact, file: BinaryIO, patience: Patience = PATIENCE) 
     found = _download(artifact.url, artifact.size, file, patience, pinned=True)
     if found.sha256 != artifact.sha256:
         problem = f"expected SHA-256 {artifact.sha256}, got {found.sha256}"
-        raise fault(artifact.url, problem, "the file was replaced, or changed during the download")
+        raise fault(artifact.url, problem, "the file was replaced, or changed on its way here")
 
 
 def download_unpinned(url: str, file: BinaryIO, patience: Patience = PATIENCE) -> Digest:

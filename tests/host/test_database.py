@@ -317,7 +317,7 @@ def test_changed_content_is_dropped_with_its_referrers(root: Scratch) -> None:
     said = root.run(IMPORT).output
     assert "restored the database without 3 store paths:" in said
     assert "-inner: the content differs from what was registered" in said
-    assert "-mine: it depends on one of these" in said
+    assert "-mine: it needs one of these" in said
     check_clean(root.run(WHOLE))
     recovered: Result = root.run("nix-aurora recover --yes")
     assert "are in a copy, but cannot be registered" in recovered.stderr

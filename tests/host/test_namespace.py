@@ -238,7 +238,7 @@ def test_interactive_shell_explains_itself(host: Host) -> None:
     )
     assert shown.count("sudo, su and pkexec do not work in it") == 1
     assert shown.count("sudo nix-aurora mount enable") == 1
-    assert "exit returns to the outer one" in shown
+    assert "exit leads back to the outer one" in shown
     assert shown.endswith("exit 4\n")
 
 

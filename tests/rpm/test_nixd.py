@@ -185,7 +185,7 @@ def test_publish_refuses_nixd(packages: list[Path], tmp_path: Path) -> None:
     words = ("publish", "--project", "me/nix-aurora", "--config", tmp_path / "none")
     done = build_py(*words, "--srpm", packages[0])
     assert (done.returncode, done.stdout) == (5, "")
-    assert re.search(r"nixd-\w+\.tar: expected only free software, got what looks", done.stderr)
+    assert re.search(r"nixd-\w+\.tar: expected free software alone, got what looks", done.stderr)
     assert build_py(*words, "--with", "nixd").returncode == 2
 
 
@@ -195,7 +195,7 @@ def test_coprs_makefile_refuses_nixd(flags: str, tmp_path: Path) -> None:
     words = ("make", "-f", TOP / ".copr/Makefile", "srpm", f"outdir={tmp_path}", f"FLAGS={flags}")
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "expected only free software, got nixd" in done.stderr
+    assert "expected free software alone, got nixd" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -210,7 +210,7 @@ def test_proprietary_package_is_refused(small: Built, tmp_path: Path) -> None:
     package = tiny_rpm(out, name="nix-aurora-nixd")
     done = oci(out)
     assert (done.returncode, done.stdout) == (5, "")
-    assert f"{package}: expected only free software, got determinate-nixd" in done.stderr
+    assert f"{package}: expected free software alone, got determinate-nixd" in done.stderr
     assert not (out / ARCHIVE).exists()
 
 

@@ -189,7 +189,7 @@ def test_foreign_directory_is_not_replaced(staged: Staged, tmp_path: Path) -> No
     (tmp_path / "sources").mkdir()
     (tmp_path / "sources/nix-aurora.spec").touch()
     with pytest.raises(
-        UsageError, match=r"or an earlier description, got one with nix-aurora\.spec"
+        UsageError, match=r"expected a directory of its own, got one with nix-aurora\.spec"
     ):
         describe(staged, tmp_path / "sources", date=DATE)
     assert [entry.name for entry in (tmp_path / "sources").iterdir()] == ["nix-aurora.spec"]

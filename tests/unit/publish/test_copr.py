@@ -167,7 +167,7 @@ def test_default_chroot_that_copr_dropped_is_left_out(run: Run, copr: Copr) -> N
     copr.serve("chroots", mock_chroots([name for name in CHROOTS if "-43-" not in name]))
     code, _, err = run()
     assert code == 0, err
-    assert "warning: fedora-43-x86_64: left out, because COPR does not have it\n" in err
+    assert "warning: fedora-43-x86_64: left out, for COPR does not have it\n" in err
     assert len(copr.sent("check")["chroots"]) == 6  # type: ignore[arg-type]
 
 
@@ -229,7 +229,7 @@ def test_nixd_is_refused_for_copr(
     monkeypatch.setattr(source, "_names", lambda _path: listed)
     code, out, err = run()
     assert (code, out) == (5, "")
-    assert "determinate-nixd: expected only free software, got what looks like" in err
+    assert "determinate-nixd: expected free software alone, got what looks like" in err
     assert copr.asked() == []
 
 

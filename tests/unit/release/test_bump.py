@@ -645,7 +645,7 @@ def test_invalid_token_is_refused_before_any_request(
 ) -> None:
     monkeypatch.setenv("GITHUB_TOKEN", token)
     message = refused(2)
-    assert "GITHUB_TOKEN: expected a GitHub token" in message
+    assert "GITHUB_TOKEN: expected a token" in message
     assert TOKEN not in message
     assert hub.asked == []
 

@@ -54,7 +54,7 @@ def test_a_file_in_place_of_a_directory_hides_nothing(home: Path) -> None:
 def test_a_home_that_is_missing_hides(home: Path) -> None:
     target, places = f"{home}/project/result", _places(home)
     home.rename(home.with_name("away"))
-    assert why_hidden(target, places) == f"{home} cannot be read: No such file or directory"
+    assert why_hidden(target, places) == f"{home} is not there: No such file or directory"
     home.mkdir()
     assert why_hidden(target, places) == f"{home} is empty: it may not be mounted"
 
@@ -67,7 +67,7 @@ def test_a_home_of_another_owner_hides(home: Path) -> None:
 def test_a_home_beside_those_of_users_hides(home: Path) -> None:
     """It may be the one of a user whom the host does not list: of sssd, say."""
     missing = home.with_name("stranger")
-    assert why_hidden(f"{missing}/result", _places(home)) == f"{missing} is missing"
+    assert why_hidden(f"{missing}/result", _places(home)) == f"{missing} is not there"
 
 
 def test_what_is_to_be_mounted_hides(home: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_link_on_the_way_is_followed(home: Path, tmp_path: Path) -> None:
 
 
 def test_a_missing_top_level_directory_hides(home: Path) -> None:
-    assert why_hidden("/no-such-disk/a/result", _places(home)) == "/no-such-disk is missing"
+    assert why_hidden("/no-such-disk/a/result", _places(home)) == "/no-such-disk is not there"
 
 
 def test_an_empty_directory_of_root_hides(
@@ -112,7 +112,7 @@ def test_a_missing_disk_hides(home: Path, tmp_path: Path, monkeypatch: pytest.Mo
     media = tmp_path / "media"
     (media / "user/other").mkdir(parents=True)
     monkeypatch.setattr(hidden, "_AREAS", {str(media): 2})
-    reason = f"{media}/user/disk is missing: its disk may not be mounted"
+    reason = f"{media}/user/disk is not there: a disk may be missing"
     assert why_hidden(f"{media}/user/disk/a/result", _places(home)) == reason
     assert why_hidden(f"{media}/user/other/a/result", _places(home)) is None
 
@@ -125,7 +125,7 @@ def test_what_may_not_be_looked_at_hides(home: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "lstat", refuse)
     reason = why_hidden(f"{home}/result", _places(home))
-    assert reason == "cannot be read: Permission denied"
+    assert reason == "cannot be looked at: Permission denied"
 
 
 def test_units_that_are_not_mounted_are_found() -> None:

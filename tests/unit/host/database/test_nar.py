@@ -94,7 +94,7 @@ def test_path_may_be_deeper_than_python_recurses(
         (lambda top: (top / "a-b").chmod(0o755), "expected a NAR"),
         (lambda top: (top / "more").touch(), "expected a NAR"),
         (lambda top: (top / "link").unlink(), "expected a NAR"),
-        (lambda top: os.mkfifo(top / "empty/fifo"), "something other than files"),
+        (lambda top: os.mkfifo(top / "empty/fifo"), "something else than files"),
         (lambda top: os.chown(top / "a-b", 30001, 0), "expected owner 0, got 30001"),
         (lambda top: os.truncate(top / "a-b", 15 << 40), "expected a NAR"),
     ],

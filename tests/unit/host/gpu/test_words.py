@@ -63,7 +63,7 @@ def test_the_state_says_what_is_enabled() -> None:
             1
         ]
     )
-    assert f"store path  {_A}: in the store\nroot        kept\n" in render(WELL)
+    assert f"store path  {_A}: there\nroot        kept\n" in render(WELL)
 
 
 def test_what_a_rollback_has_left_is_named() -> None:

@@ -129,7 +129,7 @@ class _Copier:
         except FileNotFoundError:
             if os.path.lexists(source):
                 raise
-            return "it is missing from the store"
+            return "it is not in the store"
         os.rename(part, f"{self._target}/{row.name}")
         return None
 

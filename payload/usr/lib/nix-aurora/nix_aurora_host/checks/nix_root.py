@@ -37,14 +37,14 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
         # nix-root does not retry the kind that failed.
         message = f"{paths.ROOT} no longer adds /nix to /: {describe_failed(nix_root)}"
         if nix_root.exhausted:
-            message += "; to try again anyway: sudo nix-aurora mount enable --again"
+            message += "; to try again nevertheless: sudo nix-aurora mount enable --again"
         fix = fixes.sudo("nix-aurora", "mount", "disable") if nix_root.exhausted else _NOW
         yield found(NIX_ROOT_STOPPED, message, fix)
     elif reason := unsuitable(nix_root):
-        message = f"{paths.ROOT} does not add /nix to /: {reason}"
+        message = f"{paths.ROOT} does not make a /nix in /: {reason}"
         yield found(NIX_ROOT_UNSUITABLE, message, fixes.sudo("nix-aurora", "mount", "disable"))
     elif nix_root.unmoved is Unmoved.FAILED:
-        message = f"{paths.ROOT} cannot add /nix to /: see journalctl -b -u {paths.ROOT}"
+        message = f"{paths.ROOT} cannot make a /nix in /: see journalctl -b -u {paths.ROOT}"
         yield found(NIX_ROOT_FAILED, message, _NOW)
     elif any(map(is_mounter, facts.basics.former.traces)):
         return  # nix-root waits until that is set aside

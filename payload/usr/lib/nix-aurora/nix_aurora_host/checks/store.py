@@ -49,8 +49,8 @@ def check_package(facts: Facts) -> Iterator[Finding]:
         yield found(PACKAGE_CORRUPT, message, fixes.reinstall(facts))
     elif packaged.foreign:
         message = (
-            f"{paths.PACKAGED_STORE} has {len(packaged.foreign)} files that do not belong to the "
-            f"package: {printable(packaged.foreign[0])}"
+            f"{paths.PACKAGED_STORE} has {len(packaged.foreign)} files that are not the package's: "
+            f"{printable(packaged.foreign[0])}"
         )
         yield found(PACKAGE_CORRUPT, message, fixes.reinstall(facts))
 
@@ -75,7 +75,7 @@ def check_users(facts: Facts) -> Iterator[Finding]:
 def check_import(facts: Facts) -> Iterator[Finding]:
     """Check that the packaged closure is in the store, registered, whole and rooted."""
     if fixes.unit(facts, paths.SETUP).active == "activating":
-        message = "the import is running: run doctor again when it has ended"
+        message = "the import is running: look again when it has ended"
         yield found(IMPORT_RUNNING, message, fixes.command("journalctl", "-b", "-u", paths.SETUP))
         return
     store, closure = facts.basics.store, facts.basics.closure
@@ -100,8 +100,8 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
     elif store.missing or store.unregistered:
         absent, unknown = len(store.missing), len(store.unregistered)
         message = (
-            f"of {len(closure.paths)} packaged store paths, {absent} are missing and {unknown} are "
-            "not in the database"
+            f"of {len(closure.paths)} packaged store paths {absent} are missing and "
+            f"{unknown} are unknown to the database"
         )
         yield found(CLOSURE_INCOMPLETE, message, fix)
     elif facts.damaged or not (facts.settings.starts or store.noexec):

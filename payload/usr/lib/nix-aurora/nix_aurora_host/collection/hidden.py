@@ -99,7 +99,7 @@ def why_hidden(target: str, places: Places) -> str | None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return f"cannot be looked at: {error.strerror}"
     else:
         return None
     directory, name = os.path.split(os.path.normpath(target))
@@ -123,7 +123,7 @@ def _why_no_home(home: str, user: int) -> str | None:
             return f"{home} does not belong to its user: it may not be mounted"
         return None if os.listdir(home) else f"{home} is empty: it may not be mounted"  # noqa: PTH208
     except OSError as error:
-        return f"{home} cannot be read: {error.strerror}"
+        return f"{home} is not there: {error.strerror}"
 
 
 def _why_no_directory(whole: str, places: Places) -> str | None:
@@ -132,9 +132,9 @@ def _why_no_directory(whole: str, places: Places) -> str | None:
         missing, parent = parent, os.path.dirname(parent)  # noqa: PTH120 - as the rest
     above = {os.path.dirname(home) for home in places.homes}  # noqa: PTH120 - as the rest
     if parent in {"/", os.path.realpath("/home"), *above} - {*_EMPTIED}:
-        return f"{missing} is missing"
+        return f"{missing} is not there"
     if _is_place_of_disk(missing) and not os.path.ismount(parent):
-        return f"{missing} is missing: its disk may not be mounted"
+        return f"{missing} is not there: a disk may be missing"
     status = os.stat(parent)  # noqa: PTH116 - as the rest
     if status.st_uid != _ROOT or status.st_mode & stat.S_ISVTX or os.listdir(parent):  # noqa: PTH208
         return None

@@ -64,8 +64,8 @@ def refuse_unfinished() -> None:
     """Raise CommandError while the database does not know all paths in the store."""
     if os.path.lexists(paths.DATABASE_LOST):
         raise CommandError(
-            "cannot collect garbage: the database was lost, and a collection would delete store "
-            "paths that are not yet registered in the new one; nothing was changed",
+            "cannot collect garbage: the database was lost, and a collection would delete the "
+            "store paths that are not registered again yet; nothing was changed",
             "sudo nix-aurora recover",
         )
     if (store := pending()) is not None:
@@ -135,8 +135,8 @@ def _collect_garbage() -> None:
         ) from error
     if done.returncode and not _has_inodes():
         raise CommandError(
-            f"cannot collect garbage: {paths.BASE} has no free inodes, and a collection needs "
-            "some: delete other files there first",
+            f"cannot collect garbage: {paths.BASE} has no free inodes, and a collection needs a "
+            "few: delete other files there first",
             "sudo du -x --inodes --max-depth=3 /var | sort -n | tail",
         )
     if done.returncode:

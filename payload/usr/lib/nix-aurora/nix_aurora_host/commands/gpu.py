@@ -133,7 +133,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "disable",
         "remove the link, so that a garbage collection deletes the drivers",
         f"Remove {paths.GPU_LINK}, {paths.GPU_TMPFILES} and the root of the drivers. Links that "
-        "nix-aurora did not make are kept.",
+        "others have made stay.",
     )
     add_dry_run(disable)
     status = add_command(

@@ -154,7 +154,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "move the system. Then this command makes them try the other kind of root directory.",
     )
     enable.add_argument("--now", action="store_true", help="also move the running system")
-    enable.add_argument("--again", action="store_true", help="also try what failed before")
+    enable.add_argument("--again", action="store_true", help="also try what has failed before")
     add_yes(enable)
     add_dry_run(enable)
     add_command(

@@ -93,7 +93,7 @@ def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
     say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
     say(f"The import restores this copy, and moves the newer database into {paths.ASIDE}.")
     say(f"Packages that were installed after {copy.date} must be installed again.")
-    say("To keep them, do not confirm; upgrade the system instead.")
+    say("To keep them, do not confirm, and upgrade the system instead.")
     if dry_run or not (yes or confirm("restore the copy")):
         if as_json:
             _print(Found(broken=reason), registered=False)

@@ -79,8 +79,8 @@ def _put(aside: Aside, trace: Trace) -> str:
         return aside.put(trace)
     except OSError as error:
         raise CommandError(
-            f"cannot set aside {printable(trace.path)}: {error.strerror}; the files that "
-            f"are already set aside are in {FORMER}",
+            f"cannot set aside {printable(trace.path)}: {error.strerror}; files that were set "
+            f"aside before are in {FORMER}",
             command(["findmnt", "--target", trace.path]),
         ) from error
 

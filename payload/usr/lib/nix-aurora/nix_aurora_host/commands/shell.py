@@ -22,8 +22,8 @@ def shell(command: Sequence[str]) -> NoReturn:
     """Become ``command``, or the user's shell if it is empty, with /nix and its environment."""
     if paths.RELOCATED:
         raise CommandError(
-            "cannot start a shell with /nix: the relocated layout has no /nix, and its programs "
-            "start in every shell",
+            "cannot start a shell with /nix: the relocated layout has none, and its programs start "
+            "in every shell",
             code=USAGE,
         )
     if not command and os.isatty(0) and os.isatty(2):
@@ -45,7 +45,7 @@ def greeting(*, namespace: bool, inside: bool, root: bool) -> str:
     if not namespace:
         return ""
     if inside:
-        return "nix-aurora: a shell inside nix-aurora shell; exit returns to the outer one\n"
+        return "nix-aurora: a shell inside nix-aurora shell; exit leads back to the outer one\n"
     limit = "" if root else "sudo, su and pkexec do not work in it. "
     return (
         "nix-aurora: a shell that sees /nix and the programs of your profile; exit leaves it.\n"

@@ -35,7 +35,7 @@ def find_flaw(row: Row, progress: Progress | None = None, store: str | None = No
     if row.digest is None:
         return "the database has no valid hash for it"
     if not os.path.lexists(f"{place}/{row.name}"):
-        return "it is missing from the store"
+        return "it is not in the store"
     try:
         if progress is None:
             nar.verify(place, row.name, row.digest, row.size)

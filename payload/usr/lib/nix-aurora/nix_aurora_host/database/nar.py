@@ -132,7 +132,7 @@ def _node(
         sink.put(_SYMLINK + _string(os.readlink(name, dir_fd=directory)) + _CLOSE)
         return None
     if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
-        raise ContentError("it contains something other than files, directories and links")
+        raise ContentError("it has something else than files, directories and links")
     descriptor = os.open(name, _FLAGS, dir_fd=directory)
     try:
         opened = os.fstat(descriptor)

@@ -92,8 +92,7 @@ def _remove_changed(old: sqlite3.Connection, packaged: dict[str, Row]) -> dict[s
     gone = with_referrers(bad, rows, read_references(old))
     remove(old, gone)
     return {
-        rows[number].name: flaws.get(rows[number].name, "it depends on one of these")
-        for number in gone
+        rows[number].name: flaws.get(rows[number].name, "it needs one of these") for number in gone
     }
 
 

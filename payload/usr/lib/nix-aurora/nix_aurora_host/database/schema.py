@@ -102,7 +102,7 @@ def mend(make_fresh: Callable[[], str], copies: Sequence[str]) -> bool:
         if number is None and name == SCHEMAS[0]:
             return False
         _replace(name, number)
-        now = "Nix creates it again" if number is None else f"it now has {number}"
+        now = "Nix writes it again" if number is None else f"it now has {number}"
         print(f"nix-aurora: corrected {_live(name)}: {reason}; {now}", flush=True)
     return True
 

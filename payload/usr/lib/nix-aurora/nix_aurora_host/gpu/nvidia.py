@@ -56,7 +56,7 @@ def describe(nvidia: Nvidia, provides: str | None) -> str | None:
     if nvidia.module is None:
         return None
     if provides == nvidia.module:
-        return f"NVIDIA's libraries {provides}, the same version as the kernel module"
+        return f"NVIDIA's libraries {provides}, as the kernel module"
     if provides is not None:
         return f"NVIDIA's libraries are {provides}, and the kernel module is {nvidia.module}"
     if nvidia.others:

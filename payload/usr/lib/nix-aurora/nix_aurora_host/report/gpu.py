@@ -32,8 +32,7 @@ def render_lines(gpu: Gpu) -> list[str]:
     """Return the lines about the state."""
     lines = [f"every boot  {'enabled' if gpu.enabled else 'not enabled'}"]
     if gpu.target is not None:
-        unknown = "this user cannot see whether it is valid"
-        known = {True: "in the store", False: "missing", None: unknown}
+        known = {True: "there", False: "missing", None: "this user cannot see whether it is valid"}
         valid = False if not gpu.there else gpu.valid
         lines += [
             f"store path  {gpu.target}: {known[valid]}",
