@@ -95,7 +95,7 @@ def _check_known(accept: Iterable[str], known: Mapping[str, Advisory]) -> None:
     for name in accept:
         if name not in known:
             raise UsageError(
-                f"--accept: expected an advisory that advisories.toml has, got {quoted(name)}",
+                f"--accept: expected an advisory in advisories.toml, got {quoted(name)}",
                 hint="build.py pins update",
             )
 
@@ -111,7 +111,7 @@ def _refuse(affecting: list[Advisory], subject: Subject) -> None:
         details=[
             f"{each.id}: {each.title}; fixed in {_fixed(each)}: {each.url}" for each in affecting
         ],
-        hint=f"{update}to build it all the same: {accept}",
+        hint=f"{update}to build it anyway: {accept}",
     )
 
 

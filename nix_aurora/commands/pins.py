@@ -52,7 +52,8 @@ def _run(options: Options, words: argparse.Namespace) -> list[str]:
     }
     for option, (given, actions) in of_others.items():
         if given and words.action not in actions:
-            raise UsageError(f"{option}: expected none with pins {words.action}, got it")
+            accepted = " or ".join(f"pins {action}" for action in sorted(actions))
+            raise UsageError(f"{option}: expected {accepted}, got pins {words.action}")
     if words.action == "update":
         return _update(options, _bump(words))
     if words.action == "advisories":

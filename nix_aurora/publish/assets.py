@@ -22,7 +22,7 @@ def make_assets(
     name = packages[0].name.removesuffix(".src.rpm")  # nix-aurora-VERSION-RELEASE
     _, _, version = name.partition("nix-aurora-")
     if tag not in {None, f"v{version}"}:
-        raise UsageError(f"--tag: expected v{version}, as the packages are, got {tag}")
+        raise UsageError(f"--tag: expected v{version}, the version of the packages, got {tag}")
     with files.new_directory(directory) as work:
         for package in packages:
             shutil.copyfile(package, work / package.name)

@@ -106,7 +106,7 @@ def _check_directory(directory: Path) -> None:
         )
     if any(directory.iterdir()) and not is_ours:
         raise UsageError(
-            f"cannot make a repository: {directory}: expected nothing, or a repository to replace, "
+            f"cannot make a repository: {directory}: expected an empty directory or a repository, "
             "got other files",
             hint="make repo REPO=DIRECTORY",
         )
@@ -130,7 +130,7 @@ def _signer(wanted: Repository) -> str | None:
             raise
         raise UsageError(
             f"cannot make a repository: --key {wanted.key}: "
-            "expected a secret key of yours, got none",
+            "expected one of your secret keys, got none",
             hint=hint,
         ) from error
     # https://github.com/gpg/gnupg/blob/master/doc/DETAILS: "fpr" follows the "sec" record that it

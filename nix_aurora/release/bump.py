@@ -87,7 +87,7 @@ def _choose(pinned: Pins, wanted: Bump, name: str) -> Release | None:
         return None
     if wanted.version is None and _numbers(release.version) < _numbers(pinned.version):
         raise PinError(
-            f"{name}: release.version: expected one up to the newest, {release.version}, "
+            f"{name}: release.version: expected at most the newest, {release.version}, "
             f"got {pinned.version}",
             hint=f"build.py pins update --version {release.version}",
         )

@@ -100,7 +100,7 @@ def from_argument(text: str, sha256: str | None, cache: Path, *, offline: bool =
         got = "something else" if path.exists() else "nothing there"
         raise UsageError(f"--source: {text}: expected a file or an https URL, got {got}")
     if not os.access(path, os.R_OK):
-        raise UsageError(f"--source: {text}: expected a readable file, got one that is not")
+        raise UsageError(f"--source: {text}: expected a readable file, got: permission denied")
     if sha256 is not None and (got := files.sha256_file(path)) != sha256:
         raise VerificationError(f"--source: {text}: expected SHA-256 {sha256}, got {got}")
     return _resolve(path, Origin.FILE, path.name, cache)
@@ -113,7 +113,7 @@ def _from_url(url: str, sha256: str | None, cache: Path, *, offline: bool) -> So
         raise UsageError(f"--source: {error}", hint="--source PATH") from error
     if sha256 is None:
         raise UsageError(
-            f"--source: {url}: expected its digest as well, got none",
+            f"--source: {url}: expected --sha256 with its digest, got none",
             hint="--sha256 HEX",
         )
     path = fetch(Artifact(url, None, sha256), cache, offline=offline)

@@ -70,7 +70,7 @@ def test_store_on_the_same_file_system_is_moved(make_root: RootMaker) -> None:
     planned = root.run("nix-aurora adopt --dry-run").stderr
     assert "It is moved to /var/lib/nix: it is on the same file system" in planned
     assert "users: other, root, tester" in planned
-    assert "profiles: 4 with 9 generations, of these channels: 1" in planned
+    assert "profiles: 4 with 9 generations; channels among them: 1" in planned
     assert root.run(f"ls -A {FORMER}/store | sort").stdout == before
     done = json.loads(root.run(f"{ADOPT} --json").stdout)
     assert done["adopted"]
@@ -116,7 +116,7 @@ def test_store_on_another_file_system_is_copied_with_its_links(make_root: RootMa
     linked = root.run(_LINKED.format(FORMER)).stdout
     said = root.run(ADOPT).stderr
     assert "It is copied to /var/lib/nix, and stays where it is. The copies take " in said
-    assert f"Once you need it no longer: sudo rm -r {FORMER}/store {FORMER}/var" in said
+    assert f"when you no longer need it: sudo rm -r {FORMER}/store {FORMER}/var" in said
     assert root.run(_LINKED.format("/var/lib/nix")).stdout == linked
     assert int(linked) > 300
     assert root.run(listing).stdout == before

@@ -99,7 +99,7 @@ def test_namespace_layout_is_chosen(host: Host) -> None:
         "namespace"
     )
     text = host.run_as("tester", "nix-aurora status").stdout
-    assert "to have one: sudo nix-aurora mount enable" in text
+    assert "to enable it: sudo nix-aurora mount enable" in text
     assert max(map(len, text.splitlines())) <= 100
 
 

@@ -74,7 +74,8 @@ def test_administrators_nix_differs_from_ours(nix_tree: Tree, make_host: HostMak
     host.run(_ADMINISTRATOR_S)
     state = json.loads(host.run("nix-aurora status --json").stdout)
     assert state["profile"]["owner"] == "administrator"
-    assert "the administrator's own, which stays" in host.run("nix-aurora status").stdout
+    text = host.run("nix-aurora status").stdout
+    assert "the administrator's own, which imports do not replace" in text
     assert state["commands_run"] == state["packaged"]["nix"]
     host.reboot()
     assert json.loads(host.run("nix-aurora status --json").stdout)["profile"] == state["profile"]

@@ -52,7 +52,7 @@ def test_affected_release_is_refused(planted: Path, tmp_path: Path, command: str
     assert (done.returncode, done.stdout) == (5, "")
     assert f"\n{_ID}: Planted, 100%; fixed in Determinate Nix 3.22.2: https://" in done.stderr
     assert done.stderr.endswith(
-        f"hint: build.py pins update --version 3.22.2; to build it all the same: --accept {_ID}\n"
+        f"hint: build.py pins update --version 3.22.2; to build it anyway: --accept {_ID}\n"
     )
     assert not list(tmp_path.rglob("*.rpm"))
 

@@ -204,7 +204,7 @@ def test_same_packages_make_the_same_repository(small: Built, tmp_path: Path) ->
 @pytest.mark.parametrize("key", ["0123456789ABCDEF0123456789ABCDEF01234567", "nobody@x.invalid"])
 def test_missing_key_is_reported(key: str, small: Built, keyring: Keyring, tmp_path: Path) -> None:
     done = repo(small, tmp_path / "repo", "--key", key, env=keyring.environment)
-    refused(done, 2, f"--key {key}: expected a secret key of yours, got none\nhint: gpg --list-sec")
+    refused(done, 2, f"--key {key}: expected one of your secret keys, got none\nhint: gpg --list")
     assert not list(tmp_path.iterdir())
 
 
@@ -213,7 +213,7 @@ def test_public_key_alone_does_not_sign(signed: Path, small: Built, tmp_path: Pa
         env = {"GNUPGHOME": str(home)}
         run(["gpg", "--batch", "--quiet", "--import", signed / KEY_NAME], env=env)
         done = repo(small, tmp_path / "repo", "--key", "tests@nix-aurora.invalid", env=env)
-    refused(done, 2, "expected a secret key of yours, got none")
+    refused(done, 2, "expected one of your secret keys, got none")
     assert not (tmp_path / "repo").exists()
 
 
@@ -244,7 +244,7 @@ def test_directory_that_is_not_a_repository_is_not_replaced(small: Built, tmp_pa
     precious.parent.mkdir()
     precious.write_text("words")
     done = repo(small, precious.parent, "--unsigned")
-    refused(done, 2, "expected nothing, or a repository to replace, got other files")
+    refused(done, 2, "expected an empty directory or a repository, got other files")
     refused(repo(small, precious, "--unsigned"), 2, "expected a directory, got another file")
     link = tmp_path / "link"
     link.symlink_to(precious.parent)

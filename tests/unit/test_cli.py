@@ -212,7 +212,7 @@ def test_unknown_words_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
         (["--source", "T", "--sha256", "0"], "--sha256: expected 64 hex digits"),
         (["--source", "nowhere"], "--source: nowhere: expected a file or an https URL, got noth"),
         (["--source", "http://x/y"], "--source: expected an https URL"),
-        (["--source", "https://x/y"], "expected its digest as well, got none"),
+        (["--source", "https://x/y"], "expected --sha256 with its digest, got none"),
     ],
 )
 def test_wrong_usage_is_refused(

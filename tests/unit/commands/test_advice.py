@@ -127,7 +127,7 @@ def test_advisories_that_apply_are_refused_with_the_fixed_release(
     )
     assert caught.value.hint == (
         "build.py pins update --version 3.23.0; "
-        f"to build it all the same: --accept {APPLIES} --accept {TOO}"
+        f"to build it anyway: --accept {APPLIES} --accept {TOO}"
     )
     assert warnings(capsys) == []
 
@@ -148,7 +148,7 @@ def test_pinned_release_is_refused_before_its_download(tmp_path: Path) -> None:
 def test_hint_is_accept_if_no_release_has_the_fix(advise: Advise) -> None:
     with pytest.raises(VerificationError) as caught:
         advise(ONE.replace('["3.22.2"]', "[]"))
-    assert caught.value.hint == f"to build it all the same: --accept {APPLIES}"
+    assert caught.value.hint == f"to build it anyway: --accept {APPLIES}"
     assert "fixed in no release that is known: https://" in caught.value.details[0]
 
 
@@ -177,7 +177,7 @@ def test_advisory_that_does_not_apply_is_not_recorded(
 def test_unknown_advisory_id_is_refused(advise: Advise, name: str) -> None:
     with pytest.raises(UsageError) as caught:
         advise(ONE, APPLIES, name)
-    assert "--accept: expected an advisory that advisories.toml has, got '" in caught.value.message
+    assert "--accept: expected an advisory in advisories.toml, got '" in caught.value.message
     assert "\x1b" not in caught.value.message
 
 

@@ -172,4 +172,4 @@ def test_command_does_not_wait_without_a_running_system(
     monkeypatch.setattr(await_setup, "_SYSTEMD", tmp_path / "none")
     assert await_setup.main(_PROGRAM, []) == 1
     said = capsys.readouterr().err
-    assert said.startswith("nix: Nix is set up when the system boots, and no system is running")
+    assert said.startswith("nix: Nix is set up at boot by systemd, which is not running here.")

@@ -461,7 +461,7 @@ def test_replaced_files_of_a_release_are_refused(
 def test_older_release_is_not_pinned_by_default(refused: Callable[..., str], hub: GitHub) -> None:
     hub.publish("3.9.0")  # numerically less than 3.22.1
     message = refused(3)
-    assert "release.version: expected one up to the newest, 3.9.0, got 3.22.1" in message
+    assert "release.version: expected at most the newest, 3.9.0, got 3.22.1" in message
     assert "hint: build.py pins update --version 3.9.0" in message
     assert hub.downloaded == []
 
@@ -827,10 +827,10 @@ def test_untrusted_certificate_is_reported(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["show", "--version", "3.23.0"], "--version: expected none with pins show"),
-        (["--dry-run"], "--dry-run: expected none with pins show"),
-        (["update", "--json"], "--json: expected none with pins update"),
-        (["update", "--offline"], "--offline: expected none with pins update"),
+        (["show", "--version", "3.23.0"], "--version: expected pins update, got pins show"),
+        (["--dry-run"], "--dry-run: expected pins update, got pins show"),
+        (["update", "--json"], "--json: expected pins show, got pins update"),
+        (["update", "--offline"], "--offline: expected pins advisories or pins show, got"),
         (["update", "--version", "newest"], "expected a version such as 3.22.1, got 'newest'"),
         (["update", "--github", "http://x"], "expected an https URL"),
         (["update", "--nixd", "https://user:secret@x"], "expected a URL without credentials"),

@@ -187,7 +187,7 @@ def test_digest_other_than_given_is_refused(tarball: Path, cache: Path) -> None:
     [
         ("missing.tar.xz", None, "expected a file or an https URL, got nothing there"),
         (".", None, "got something else"),
-        (URL, None, "expected its digest as well"),
+        (URL, None, "expected --sha256 with its digest"),
         ("http://host.example/x", "0" * 64, "expected an https URL"),
         ("file:///x", "0" * 64, "expected an https URL"),
         ("https://user:secret@host.example/x", "0" * 64, "without credentials"),

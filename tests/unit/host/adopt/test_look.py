@@ -175,14 +175,14 @@ def test_plan_describes_the_takeover(stores: Stores, way: Way) -> None:
     plan = Plan(way, former, "/somewhere", former.rows, line=line)
     text = "\n".join(words.describe_plan(plan, check=True))
     said = {
-        Way.MOVE: "It is moved to ",
+        Way.MOVE: ": it is on the same file system",
         Way.COPY: "It is copied to ",
         Way.MERGE: "Users keep packages in both stores.",
         Way.MOUNT: "/etc/fstab mounts UUID=1 on ",
     }
     assert "Another Nix's store: /somewhere: 4 store paths, " in text
     assert said[way] in text
-    assert ("goes to " in text) == (way in {Way.MOVE, Way.COPY})
+    assert ("It is moved to\n" in text) == (way in {Way.MOVE, Way.COPY})
 
 
 @pytest.mark.parametrize("way", Way)

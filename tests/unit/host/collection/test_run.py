@@ -111,7 +111,7 @@ def _hidden(host: Host, _: Path) -> None:
     [
         (_mistyped, "line 3: GC_KEEP_DAYS: expected a number", "sudo nix-aurora doctor"),
         (_lost, "the database was lost", "sudo nix-aurora recover"),
-        (_hidden, "missing or not mounted: 21", "sudo rm /s/gcroots/auto/0 /s"),
+        (_hidden, r"missing or not mounted \(21 found\)", "sudo rm /s/gcroots/auto/0 /s"),
     ],
 )
 def test_collection_that_could_lose_paths_is_refused(

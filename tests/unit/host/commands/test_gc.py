@@ -174,10 +174,10 @@ def test_status_is_printed_as_text_and_as_json(
     gc.enable(dry_run=False)
     assert cli.main(["gc", "status"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "collected each week, but for 45 days of generations",
+        "collected each week; generations are kept for 45 days",
         "next: Mon 2026-12-07 05:12:33 UTC",
         "last: Mon 2026-11-30 06:00:00 UTC, which failed: sudo nix-aurora doctor",
-        "a build collects where less than 1.0 GiB are free, until 3.0 GiB are",
+        "a build collects garbage if less than 1.0 GiB is free, until 3.0 GiB is free",
         "a collection now would free about 3.0 MiB (12 store paths)",
     ]
     assert cli.main(["gc", "status", "--json"]) == 0
@@ -196,12 +196,12 @@ def test_status_is_printed_as_text_and_as_json(
 def test_status_names_what_is_off_or_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert render(Garbage()).splitlines() == [
-        "not collected by itself: sudo nix-aurora gc enable",
-        "no build collects: Nix has no min-free",
-        "what a collection would free, only root can see: sudo nix-aurora status",
+        "not collected automatically; to enable that: sudo nix-aurora gc enable",
+        "builds do not collect garbage: min-free is not set",
+        "only root can see what a collection would free: sudo nix-aurora status",
     ]
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert render(Garbage(limits={"min-free": "5G"})).splitlines()[1:] == [
-        "a build collects where less than 5G are free",
+        "a build collects garbage if less than 5G is free",
         "what a collection would free is unknown: the database did not answer in time",
     ]

@@ -261,8 +261,8 @@ def test_read_only_etc_is_an_error_message(
         (replace(_MOVED, done="\x1b[2J"), "/ is \\x1b[2J, with /nix"),
         (NixRoot(own=True), "the root directory has its own /nix"),
         (NixRoot(writable=True), "/ is writable, and every boot creates /nix"),
-        (_STOPPED, "no /nix: the last 2 boots with it failed (kind overlay, kernel 6.18); to try"),
-        (NixRoot(unmoved=Unmoved.EXHAUSTED), "no /nix: each kind of root directory that has it"),
+        (_STOPPED, "no /nix: the last 2 boots with /nix failed (kind overlay, kernel 6.18); to"),
+        (NixRoot(unmoved=Unmoved.EXHAUSTED), "no /nix: boots with each kind of root directory"),
         (NixRoot(unmoved=Unmoved.ETC), "no /nix: /etc cannot keep a note of boots that fail"),
         (NixRoot(unmoved=Unmoved.ANOTHER), "no /nix: another Nix would have mounted its store"),
         (

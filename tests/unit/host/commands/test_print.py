@@ -27,7 +27,7 @@ def test_findings_are_printed_with_their_fixes() -> None:
         "error: it is broken [broken:it]\n"
         "  fix: sudo mend it\n"
         "note: by the way [note]\n"
-        "nix-aurora doctor: 1 fault; start with the first fix, then look again\n"
+        "nix-aurora doctor: 1 fault; apply the first fix, then run doctor again\n"
     )
     assert doctor.render([], root=False) == (
         "not checked: a build by an ordinary user, which doctor does not run\n"
@@ -41,7 +41,7 @@ def test_user_learns_which_checks_need_root_before_the_verdict() -> None:
         "error: it is broken [broken:it]",
         "  fix: sudo mend it",
         "not checked: files that only root can read: sudo nix-aurora doctor",
-        "nix-aurora doctor: 1 fault; start with the first fix, then look again",
+        "nix-aurora doctor: 1 fault; apply the first fix, then run doctor again",
     ]
     assert "note: not seen [unread]\n" in doctor.render([_UNREAD], root=True)
 
@@ -100,7 +100,7 @@ def test_status_names_faults() -> None:
         replace(BASICS, store=store, profile=profile, daemon=None, units={}, listening=frozenset())
     )
     assert "imported  no: sudo nix-aurora doctor" in text
-    assert "nix-2.26.3 in the default profile: the administrator's own, which stays" in text
+    assert "nix-2.26.3 in the default profile: the administrator's own, which imports do" in text
     assert "the first connection starts it" in text
     assert text.count("no process listens") == 2
     assert "systemd does not answer" in text
@@ -116,7 +116,7 @@ def test_unreadable_facts_are_not_reported_as_missing() -> None:
     (note,) = judge(replace(WELL, basics=basics))
     assert (note.id, note.fix) == ("import-unread", "sudo nix-aurora doctor")
     other = replace(basics, store=replace(hidden, roots={"nix": OTHER}))
-    assert "imported  not as packaged" in status.render(other)
+    assert "imported  differs from the package" in status.render(other)
 
 
 def test_status_names_the_limits_of_a_layout() -> None:

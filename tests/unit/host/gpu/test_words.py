@@ -69,7 +69,7 @@ def test_enabled_drivers_are_described() -> None:
 def test_root_that_a_rollback_left_is_named() -> None:
     """The older deployment's /etc lacks the line, but the root in /var remains."""
     lines = explain(Gpu(kept=(_A,)))
-    assert lines[1].startswith("mesa-25.3: kept in the store, and not linked in this deployment")
+    assert lines[1].startswith("mesa-25.3: kept in the store, but not linked in this deployment")
 
 
 def test_unknown_values_are_null_in_json() -> None:

@@ -63,7 +63,7 @@ def test_host_is_not_moved_after_two_failed_boots() -> None:
     stay = _decide(failed_boots=2)
     assert _word(stay) == unmoved.FAILED_BOOTS
     assert stay is not None
-    assert stay.reason == "the last 2 boots with another root directory failed"
+    assert stay.reason == "the last 2 boots with /nix failed"
 
 
 def test_host_with_two_mounts_on_the_root_directory_is_not_moved() -> None:

@@ -100,8 +100,7 @@ def test_host_is_not_moved_after_two_failed_boots(
     assert program.main([]) == 0
     assert (host.done, host.note()) == ([], "failed-boots")
     assert capsys.readouterr().out == (
-        "nix-root: cannot add /nix to the root directory: the last 2 boots with another root "
-        "directory failed\n"
+        "nix-root: cannot add /nix to the root directory: the last 2 boots with /nix failed\n"
         "hint: sudo nix-aurora mount enable, and reboot\n"
     )
 

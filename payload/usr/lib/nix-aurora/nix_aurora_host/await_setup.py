@@ -30,8 +30,8 @@ def main(program: str, arguments: Sequence[str]) -> int:
     if not _SYSTEMD.is_dir():
         _say(
             name,
-            "Nix is set up when the system boots, and no system is running here.",
-            "boot this image, or start the container with the host's /nix as its own",
+            "Nix is set up at boot by systemd, which is not running here.",
+            "boot this image, or start the container with the host's /nix mounted",
         )
         return _FAILED
     if base_mount.is_missing():

@@ -135,7 +135,7 @@ class _Copier:
 
     def _verify(self, part: str, row: Row, progress: Progress) -> None:
         if row.digest is None:
-            raise nar.ContentError("the database has no hash of it that can be read")
+            raise nar.ContentError("the database has no valid hash for it")
         nar.verify(*os.path.split(part), row.digest, row.size, progress.add)
 
     def _link(self, old: str, status: os.stat_result, new: str) -> bool:

@@ -55,7 +55,7 @@ def choose(directory: str | None) -> Candidate:
     if not found:
         raise CommandError(
             "cannot find another Nix's store: expected a directory with store and var/nix at "
-            f"{NIX}, {', '.join(USUAL)}, or where {fstab.FILE} or nix.mount has one, got none",
+            f"{NIX}, {', '.join(USUAL)}, or mounted on /nix by {fstab.FILE} or nix.mount, got none",
             "sudo nix-aurora adopt --from DIRECTORY",
         )
     if len(found) > 1:

@@ -18,19 +18,19 @@ def describe_plan(plan: Plan, *, check: bool) -> Iterator[str]:
     count = sum(state.profiles.values())
     yield f"Another Nix's store: {plan.name}: {len(former.rows)} store paths, {human(former.size)}"
     yield f"  users: {', '.join(state.people) or 'none with a directory of their own'}"
-    yield f"  profiles: {len(state.profiles)} with {count} generations, of these channels: " + str(
-        len(state.channels)
-    )
+    profiles, channels = len(state.profiles), len(state.channels)
+    yield f"  profiles: {profiles} with {count} generations; channels among them: {channels}"
     yield f"  other roots: {len(state.roots)}"
     yield from _describe_way(plan)
     if plan.way in {Way.MOVE, Way.COPY}:
-        yield f"The store that this host has, which holds only the package, goes to {paths.ASIDE}."
+        yield "This host's own store contains only the package. It is moved to"
+        yield f"{paths.ASIDE}."
     if former.receipt and plan.lasting:
-        yield "receipt.json is renamed, for the uninstaller that reads it deletes the store."
+        yield "receipt.json is renamed, because the uninstaller that reads it deletes the store."
     if check:
         size = sum(row.size for row in (plan.copied if plan.way is Way.MERGE else former.rows))
-        yield f"Every store path is compared with what was recorded: {human(size)} to read."
-    yield "Nix's daemon is stopped meanwhile, with its builds."
+        yield f"Every store path is compared with its recorded hash: {human(size)} to read."
+    yield "Nix's daemon and its builds are stopped during the takeover."
 
 
 def _describe_way(plan: Plan) -> Iterator[str]:
@@ -39,8 +39,8 @@ def _describe_way(plan: Plan) -> Iterator[str]:
     elif plan.way is Way.COPY:
         yield f"It is copied to {paths.BASE}, and stays where it is. {_space(plan)}"
     elif plan.way is Way.MERGE:
-        yield "Users keep packages in both stores. What this one lacks is copied, and stays there:"
-        yield f"  {len(plan.copied)} store paths. {_space(plan)}"
+        yield "Users keep packages in both stores. Only what this host's store lacks is copied:"
+        yield f"  {len(plan.copied)} store paths. {_space(plan)} The other store is not changed."
     elif plan.line is not None:
         yield f"From the next boot on, {fstab.FILE} mounts {plan.line.source} on {paths.BASE}, and"
         yield "not on /nix."
@@ -57,22 +57,22 @@ def describe_done(done: Done, proposal: Sequence[str]) -> Iterator[str]:
     count = f" with {done.paths} store paths" if done.paths else ""
     yield f"adopt: done: the store in {done.source} was taken over{count}"
     if done.kept:
-        yield "This host has other profiles or roots by these names. Theirs stay in "
-        yield f"{done.source}/var/nix:"
+        yield "This host has different profiles or roots with these names. Those of the other store"
+        yield f"were not copied. They are still in {done.source}/var/nix:"
         yield from _some(done.kept)
     if done.left_out:
-        yield "Not copied, for they are no links, and not root's:"
+        yield "Not copied, because they are special files or do not belong to root:"
         yield from _some([f"var/{name}" for name in done.left_out])
     if done.way is Way.MERGE:
-        yield "To have equal files share their space: sudo nix-store --optimise"
+        yield "To save space by linking equal files: sudo nix-store --optimise"
     if done.way is Way.MOUNT:
-        yield "Reboot now. The store that this host has had stays below the mount."
+        yield "Reboot now. This host's former store stays below the new mount."
         yield "With SELinux, after the reboot: sudo nix-aurora relabel"
     if done.way in {Way.COPY, Way.MERGE}:
         yield "The original was not changed."
     if done.way in {Way.COPY, Way.MERGE} and done.lasting:
         words = ["sudo", "rm", "-r", f"{done.source}/store", f"{done.source}/var"]
-        yield f"Once you need it no longer: {command(words)}"
+        yield f"To delete it when you no longer need it: {command(words)}"
     if proposal:
         yield "The former Nix had these settings. To keep one, write it into"
         yield "/etc/nix/nix.custom.conf:"

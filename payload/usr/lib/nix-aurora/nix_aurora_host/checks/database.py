@@ -68,15 +68,15 @@ def check_lost(facts: Facts) -> Iterator[Finding]:
         return
     if database.vouched:
         message = (
-            "the database does not know store paths that users keep, and that a copy of it knows "
-            f"({printable(database.vouched[0])}, …): the next garbage "
-            "collection deletes them"
+            "store paths that users keep are missing from the database, but recorded in a copy of "
+            f"it ({printable(database.vouched[0])}, …): the next garbage collection deletes these "
+            "paths"
         )
         yield found(PATHS_UNREGISTERED, message, _RECOVER)
     elif database.lost:
         message = (
-            "the database was lost, and there was no copy of it; copies are off until you have "
-            "seen what the new one lacks"
+            "the database was lost, and there was no copy of it; the daily copy is disabled until "
+            "nix-aurora recover has listed what the new database lacks"
         )
         yield found(DATABASE_LOST, message, _RECOVER)
     if database.unknown and not (database.vouched or database.lost):

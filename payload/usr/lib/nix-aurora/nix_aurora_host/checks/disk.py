@@ -41,8 +41,8 @@ def check_read_only(facts: Facts) -> Iterator[Finding]:
     if not is_read_only(facts):
         return
     message = (
-        f"{paths.BASE} is mounted read-only: Nix can neither build nor install. Where /etc/fstab "
-        "has the option ro, remove it there; after errors of the disk, see journalctl -k"
+        f"{paths.BASE} is mounted read-only: Nix can neither build nor install. If /etc/fstab has "
+        "the option ro, remove it there; if the disk has errors, see journalctl -k"
     )
     steps = [fixes.sudo("mount", "-o", "remount,rw", paths.BASE)]
     if facts.basics.store.read_only:
@@ -56,13 +56,13 @@ def check_link(facts: Facts) -> Iterator[Finding]:
     if target is None:
         return
     message = (
-        f"{paths.BASE} is a link to {printable(target)}: no boot waits for the disk behind it, "
-        "SELinux labels it by its other name, and purge refuses it. A bind mount does the same "
-        "without that"
+        f"{paths.BASE} is a link to {printable(target)}: boots do not wait for its disk, SELinux "
+        "labels the store by the path that the link leads to, and purge refuses to run. Replace "
+        "the link with a bind mount"
     )
     if not facts.basics.disk.lasting:
         # systemd makes what a bind mount is to show, where it is missing: an empty store.
-        message += f"; but first write a line for that disk into {fstab.FILE}, which has none"
+        message += f"; before that, add a line for the disk to {fstab.FILE}, which has none"
         yield found(LINK_TO_UNLISTED, message, None)
         return
     line = fstab.new_line(target, "none", ("bind", "nofail")).decode(errors="surrogateescape")
@@ -79,12 +79,15 @@ def check_link(facts: Facts) -> Iterator[Finding]:
 def check_checksums(facts: Facts) -> Iterator[Finding]:
     """Btrfs keeps no checksums of files that it does not copy on write: btrfs(5)."""
     disk = facts.basics.disk
-    lost = "neither checksums nor compression: only nix-store --verify finds damage"
+    lost = (
+        "have neither checksums nor compression; only nix-store --verify --check-contents finds "
+        "damage"
+    )
     if disk.unsummed is not None:
-        message = f"{paths.BASE} is on a btrfs with {disk.unsummed}, which has {lost}"
+        message = f"{paths.BASE} is on a btrfs with the mount option {disk.unsummed}: files {lost}"
         yield found(DISK_UNSUMMED, message, None)
     elif disk.nocow:
-        message = f"{' and '.join(disk.nocow)}: chattr +C: new files have {lost}"
+        message = f"chattr +C is set on {' and '.join(disk.nocow)}: new files there {lost}"
         yield found(DISK_UNSUMMED, message, fixes.sudo("chattr", "-C", *disk.nocow))
 
 
@@ -92,7 +95,8 @@ def check_before(facts: Facts) -> Iterator[Finding]:
     """Report the store from before a move, and a move that was killed."""
     if facts.basics.disk.unfinished:
         message = (
-            "a move was interrupted when the copy was in use: the former store still lies below"
+            "a move was interrupted after the copy was mounted: the former store is still below "
+            "the mount"
         )
         fix = fixes.sudo("nix-aurora", "move", "--yes", paths.BASE)
         yield found(MOVE_UNFINISHED, message, fix)

@@ -54,7 +54,7 @@ def check_remotes(facts: Facts) -> Iterator[Finding]:
     stale = [remote for remote in facts.remotes if remote.value not in _FITTING]
     files = sorted({remote.path: remote.value for remote in stale if remote.path}.items())
     for path, value in files:
-        message = f"{printable(path)} sets NIX_REMOTE={printable(value)}, which avoids the daemon"
+        message = f"{printable(path)} sets NIX_REMOTE={printable(value)}, which bypasses the daemon"
         words = fixes.edit(path, _comment(path))
         own = path.startswith(f"{facts.person.home}/")
         fix = fixes.as_person(facts, fixes.command(*words)) if own else fixes.sudo(*words)
@@ -62,7 +62,7 @@ def check_remotes(facts: Facts) -> Iterator[Finding]:
     # A value from a file is also in the environment, until the next login.
     if not files and (here := [remote for remote in stale if remote.path is None]):
         value = printable(here[0].value)
-        message = f"NIX_REMOTE={value} is set in this shell, which avoids the daemon"
+        message = f"NIX_REMOTE={value} is set in this shell, which bypasses the daemon"
         yield found(NIX_REMOTE, message, fixes.command("unset", "NIX_REMOTE"))
 
 

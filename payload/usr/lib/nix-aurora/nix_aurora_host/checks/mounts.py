@@ -90,8 +90,8 @@ def _check_relocated(facts: Facts, layout: Mapping[str, str]) -> Iterator[Findin
     unit = fixes.unit(facts, layout["mount"])
     if facts.basics.store.nix == AtNix.OURS:
         message = (
-            f"{paths.SETTINGS} asks for the {layout['layout']} layout: no binary cache of "
-            "/nix/store, so everything is built from source, and no devbox"
+            f"{paths.SETTINGS} sets the {layout['layout']} layout: Nix cannot use binary caches "
+            "for /nix/store and builds everything from source, and devbox does not work"
         )
         fix = fixes.chain(*settings_file.ask_for_auto(facts), fixes.systemctl("reboot"))
         yield found(LAYOUT_RELOCATED, message, fix)
@@ -107,7 +107,7 @@ def check_noexec(facts: Facts) -> Iterator[Finding]:
     if not points:
         return
     message = (
-        f"{' and '.join(points)}: mounted with noexec: no program of the store starts. Where "
+        f"mounted with noexec: {' and '.join(points)}: programs of the store do not start. If "
         "/etc/fstab or a mount unit sets noexec, remove it there, too"
     )
     remount = [fixes.sudo("mount", "-o", "remount,bind,exec", point) for point in points]

@@ -31,7 +31,7 @@ def check_nix_root(facts: Facts) -> Iterator[Finding]:
     if not nix_root.enabled or nix_root.done or nix_root.own or nix_root.writable:
         return
     if nix_root.off:
-        message = f"the kernel argument {paths.ROOT_OFF} keeps this boot without a /nix"
+        message = f"this boot has no /nix, because of the kernel argument {paths.ROOT_OFF}"
         yield found(NIX_ROOT_SWITCHED_OFF, message, fixes.systemctl("reboot"))
     elif nix_root.stopped:
         # nix-root does not retry the kind that failed.

@@ -52,11 +52,14 @@ def check_devbox(facts: Facts) -> Iterator[Finding]:
     if profile.nix is None:
         return
     if not profile.script:
-        message = f"devbox: {paths.PROFILE} has no etc/profile.d/nix-daemon.sh"
+        message = f"devbox cannot use Nix: {paths.PROFILE} has no etc/profile.d/nix-daemon.sh"
         yield found(DEVBOX_SCRIPT, message, _replace_profile(facts))
     if profile.version is not None and profile.version < _DEVBOX:
         version = ".".join(map(str, profile.version))
-        message = f"devbox: the default profile has Nix {version}: expected 2.18 or newer"
+        message = (
+            "devbox cannot use Nix: expected version 2.18 or newer in the default profile, "
+            f"got {version}"
+        )
         yield found(DEVBOX_VERSION, message, _replace_profile(facts))
 
 

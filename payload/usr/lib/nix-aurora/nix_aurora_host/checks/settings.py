@@ -29,9 +29,9 @@ _SAFE = {
 }
 _EFFECT = {
     "build-users-group": "builds run as root",
-    "require-sigs": "store paths are taken from anybody who offers them",
+    "require-sigs": "Nix accepts store paths without a trusted signature",
     "sandbox": "builds see the host's files and network",
-    "sandbox-fallback": "builds run without a sandbox where none can be made",
+    "sandbox-fallback": "if the sandbox cannot be created, builds run without it",
     "trusted-users": "the users in it can do anything that root can; name users one by one",
 }
 
@@ -47,7 +47,7 @@ def check_settings(facts: Facts) -> Iterator[Finding]:
         fix = fixes.command("diff", "-u", f"{paths.PRISTINE}/nix/nix.conf", _CONF)
         yield found(NIX_CONF_CHANGED, message, fix)
     if settings.private:
-        message = f"{_CUSTOM} is readable by root only: users' commands do without it"
+        message = f"{_CUSTOM} is readable only by root: nix commands of users ignore it"
         yield found(NIX_CONF_PRIVATE, message, fixes.sudo("chmod", "0644", _CUSTOM))
     if settings.error is not None:
         place = settings.place or Place(_CUSTOM, 0)

@@ -25,7 +25,7 @@ def check_space(facts: Facts) -> Iterator[Finding]:
         return
     free, size = store.free >> 20, store.size >> 20
     message = (
-        f"{paths.BASE} has {free} MiB free of {size} MiB. Where collecting garbage is not "
+        f"{paths.BASE} has {free} MiB free of {size} MiB. If collecting garbage is not "
         "enough: sudo du -xh --max-depth=3 /var | sort -h | tail"
     )
     fix = fixes.COLLECT
@@ -44,7 +44,7 @@ def check_inodes(facts: Facts) -> Iterator[Finding]:
         return
     message = (
         f"{paths.BASE} has {store.inodes_free} of {store.inodes} inodes free: new files soon fail "
-        "with No space left on device. Where collecting garbage fails or is not enough, look for "
+        "with No space left on device. If collecting garbage fails or is not enough, look for "
         "other files to delete: sudo du -x --inodes --max-depth=3 /var | sort -n | tail"
     )
     fix = fixes.COLLECT

@@ -68,7 +68,7 @@ def check_users(facts: Facts) -> Iterator[Finding]:
         message = f"build users are missing, or not in nixbld: {', '.join(users.absent)}"
         yield found(NIXBLD_USERS_MISSING, message, fix)
     elif group not in {None, users.group}:
-        message = f"{paths.STORE}: expected group {users.group}, nixbld's, got {group}"
+        message = f"{paths.STORE}: expected the group nixbld ({users.group}), got {group}"
         yield found(STORE_GROUP, message, fix)
 
 
@@ -93,8 +93,8 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
     fix = fixes.cure_import(facts)
     if not store.database:
         message = (
-            f"{paths.DATABASE} is gone: the import restores it from a copy, or makes a new one "
-            "that knows the packaged Nix alone"
+            f"{paths.DATABASE} is missing: the import restores it from a copy, or creates a new "
+            "one that contains only the packaged Nix"
         )
         yield found(DATABASE_MISSING, message, fix)
     elif store.missing or store.unregistered:
@@ -109,7 +109,7 @@ def _check_content(facts: Facts) -> Iterator[Finding]:
         if facts.damaged:
             names = ", ".join(paths.store_name(path) for path in facts.damaged[:3])
             more = f" and {len(facts.damaged) - 3} more" if len(facts.damaged) > 3 else ""
-            message = f"the content of {printable(names)}{more} is not what the database says"
+            message = f"the content of {printable(names)}{more} does not match the database"
         # On btrfs both copies share their blocks: if the package's copy is damaged too, restore it
         # first.
         cure = fixes.chain(fix, fixes.restart_daemon())
@@ -132,7 +132,7 @@ def _check_stamp(facts: Facts) -> Iterator[Finding]:
         yield found(IMPORT_UNFINISHED, message, fix)
     elif store.stamp != closure.id:
         version = printable(closure.version)
-        message = f"the last import was of another closure than the package's ({version})"
+        message = f"the installed package (Nix {version}) differs from the last imported one"
         yield found(IMPORT_STALE, message, fix)
 
 
@@ -144,7 +144,7 @@ def check_roots(facts: Facts) -> Iterator[Finding]:
     for name, wanted in (("nix", closure.nix), ("cacert", closure.cacert)):
         if store.roots.get(name) != wanted:
             path = printable(wanted)
-            message = f"{paths.ROOTS}/{name} does not keep {path} from being collected"
+            message = f"{paths.ROOTS}/{name} does not protect {path} from garbage collection"
             yield found(GCROOT_MISSING, message, fixes.cure_import(facts), name)
 
 

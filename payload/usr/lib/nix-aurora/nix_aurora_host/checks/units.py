@@ -24,16 +24,16 @@ DAEMON_SILENT = Kind("daemon-silent", Severity.ERROR)
 DAEMON_OUTDATED = Kind("daemon-outdated", Severity.WARNING)
 
 _EFFECT = {
-    paths.LAYOUT: "no boot makes /nix or decides where the store appears",
-    paths.MOUNT: "no boot shows the store on /nix",
+    paths.LAYOUT: "boots do not create /nix or choose where the store appears",
+    paths.MOUNT: "boots do not mount the store on /nix",
     **{
-        layout["mount"]: f"no boot shows the {layout['layout']} store on {layout['store']}"
+        layout["mount"]: f"boots do not mount the {layout['layout']} store on {layout['store']}"
         for layout in layouts.read_all()
         if layouts.is_relocated(layout)
     },
-    paths.SETUP: "no boot imports the packaged Nix",
-    paths.SOCKET: "no client reaches the daemon",
-    paths.DAEMON: "no client gets an answer",
+    paths.SETUP: "boots do not import the packaged Nix",
+    paths.SOCKET: "nix commands cannot reach the daemon",
+    paths.DAEMON: "nix commands get no answer from the daemon",
 }
 _GENERATED = "/run/systemd/generator"
 
@@ -59,7 +59,7 @@ def check_disabled(facts: Facts) -> Iterator[Finding]:
     """Find units that the next boot would not start."""
     for name, unit in facts.basics.units.items():
         if unit.file_state == "disabled" and name != paths.DAEMON:
-            message = f"{name} is disabled: {_EFFECT.get(name, 'no boot starts it')}"
+            message = f"{name} is disabled: {_EFFECT.get(name, 'boots do not start it')}"
             enable = fixes.systemctl("enable", "--now", name)
             fix = fixes.start_socket(facts) if name == paths.SOCKET else enable
             yield found(UNIT_DISABLED, message, fix, name)
@@ -103,7 +103,7 @@ def check_missing(facts: Facts) -> Iterator[Finding]:
         message = f"{name} is unknown to systemd: {_EFFECT.get(name, 'it does not start')}"
         fix = fixes.systemctl("daemon-reload")
         if trace := facts.basics.former.of_unit(name):  # a link to a unit of a Nix that was removed
-            message = f"{printable(trace.path)} leads nowhere: {name} is unknown to systemd"
+            message = f"{printable(trace.path)} is a broken link: {name} is unknown to systemd"
             fix = fixes.set_aside(facts, trace)
         yield found(UNIT_MISSING, message, fix, name)
     if not facts.basics.units:
@@ -119,7 +119,7 @@ def check_socket(facts: Facts) -> Iterator[Finding]:
     if unit.file_state == "disabled" or unit.active == "failed":
         return
     if unit.active == "inactive":
-        message = f"{paths.SOCKET} is stopped: no client reaches the daemon"
+        message = f"{paths.SOCKET} is stopped: nix commands cannot reach the daemon"
         yield found(SOCKET_STOPPED, message, fixes.start_socket(facts))
     elif silent := [path for path in paths.SOCKETS if path not in facts.basics.listening]:
         message = f"no process listens on {', '.join(silent)}, though {paths.SOCKET} is started"

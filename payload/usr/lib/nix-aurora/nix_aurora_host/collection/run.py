@@ -88,8 +88,8 @@ def refuse_hidden(found: Sequence[Hidden]) -> None:
     # Root removes no file in a directory of a user, who can put a link in its place.
     own = [root.link for root in found[:_SHOWN] if root.link.startswith(f"{paths.STATE}/{_AUTO}")]
     raise CommandError(
-        "cannot collect garbage: it would remove roots whose targets are missing or not mounted: "
-        f"{len(found)}; nothing was changed",
+        "cannot collect garbage: it would remove roots whose targets are missing or not mounted "
+        f"({len(found)} found); nothing was changed",
         command(
             ["sudo", "rm", *own] if own else ["ls", "-l", *(root.link for root in found[:_SHOWN])]
         ),

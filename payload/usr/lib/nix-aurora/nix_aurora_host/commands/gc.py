@@ -93,19 +93,19 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "collect each week, and while builds run short of space",
         f"Start {paths.GC_TIMER}, which collects each week on AC power, and set Nix's min-free and "
         f"max-free in {paths.GC_CONF} to values that suit the disk. Values in "
-        f"{paths.CUSTOM_CONF} win. Run it again when the disk has another size.",
+        f"{paths.CUSTOM_CONF} win. Run it again if the size of the disk changes.",
     )
     add_dry_run(enable)
     add_command(
         actions,
         "disable",
-        "no longer collect by itself",
+        "stop automatic collection",
         f"Stop {paths.GC_TIMER}, and remove {paths.GC_CONF}. This is the default.",
     )
     status = add_command(
         actions,
         "status",
-        "show how it stands",
+        "show the state of garbage collection",
         "Show whether and when garbage is collected, and, as root, what a collection would free.",
     )
     add_json(status)
@@ -134,7 +134,7 @@ def _run(arguments: argparse.Namespace) -> int:
 COMMAND = Command(
     "collect garbage, now or each week",
     "Collect garbage: remove old generations of the profiles of root and all users, and then the "
-    "store paths that nothing keeps. Unless it is enabled, nothing is collected by itself.",
+    "store paths that nothing keeps. Automatic collection is disabled by default.",
     _run,
     _add_arguments,
     (

@@ -120,7 +120,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
         "if only NVIDIA's proprietary driver can use the GPU.",
     )
     enable.add_argument(
-        "installable", metavar="INSTALLABLE", nargs="?", help="what has the drivers, as for nix"
+        "installable", metavar="INSTALLABLE", nargs="?", help="the drivers, named as for nix build"
     )
     enable.add_argument(
         "--software",
@@ -131,7 +131,7 @@ def _add_arguments(parser: argparse.ArgumentParser) -> None:
     disable = add_command(
         actions,
         "disable",
-        "remove the link, and let the drivers be collected",
+        "remove the link, so that a garbage collection deletes the drivers",
         f"Remove {paths.GPU_LINK}, {paths.GPU_TMPFILES} and the root of the drivers. Links that "
         "others have made stay.",
     )

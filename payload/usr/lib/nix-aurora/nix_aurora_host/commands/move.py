@@ -36,8 +36,8 @@ def move(directory: str, *, yes: bool, dry_run: bool, check: bool) -> int:
 
 
 def _finish(*, yes: bool, dry_run: bool) -> int:
-    say(f"A move was interrupted. The copy is complete, and mounted on {paths.BASE}. What is left")
-    say(f"is that the former store below it becomes {BEFORE}.")
+    say(f"A move was interrupted. The copy is complete, and mounted on {paths.BASE}. To finish,")
+    say(f"the former store below this mount is renamed to {BEFORE}.")
     if dry_run:
         return 0
     if not (yes or confirm("finish it")):
@@ -52,24 +52,24 @@ def _finish(*, yes: bool, dry_run: bool) -> int:
 def _tell_former() -> None:
     say(f"The former store is kept in {BEFORE}. To return to it:")
     say("  sudo nix-aurora move --undo")
-    say("Once you need it no longer:")
+    say("To delete it when you no longer need it:")
     say(f"  {command(['sudo', 'rm', '-r', '--one-file-system', BEFORE])}")
 
 
 def _describe(plan: Plan, *, check: bool) -> None:
-    say(f"{paths.BASE}: {human(plan.size)} to copy to {plan.directory}, which has")
-    say(f"{human(plan.free)} of free space. The line of /etc/fstab for it is then")
-    say(f"the one for {paths.BASE}.")
+    say(f"{paths.BASE}: {human(plan.size)} are copied to {plan.directory}, which has")
+    say(f"{human(plan.free)} of free space. Then the line of /etc/fstab for {plan.directory} is")
+    say(f"changed, so that it mounts the copy on {paths.BASE}.")
     if plan.again:
-        say("A move was interrupted: what it has copied is removed first.")
+        say("An earlier move was interrupted. Its incomplete copy is removed first.")
     if check:
-        say("Every store path in the copy is compared with what the database has recorded.")
-    say("Nix's daemon is stopped meanwhile, with its builds.")
+        say("Every store path in the copy is compared with its recorded hash.")
+    say("Nix's daemon and its builds are stopped during the move.")
 
 
 def _go_back(*, yes: bool, dry_run: bool) -> int:
-    say(f"The store in {BEFORE} becomes {paths.BASE} again. What was installed since")
-    say("the move stays in the other one, and is missing here.")
+    say(f"The store in {BEFORE} becomes {paths.BASE} again. Packages that were installed")
+    say("after the move stay in the other store, and are missing from this one.")
     if dry_run:
         return 0
     if not (yes or confirm("return to it")):

@@ -92,7 +92,7 @@ def _replace_newer(*, yes: bool, dry_run: bool, as_json: bool) -> int | None:
     say(f"A newer Nix has changed the database: {reason}")
     say(f"Newest copy that the packaged Nix reads: {copy.date}, {copy.count} store paths.")
     say(f"The import restores this copy, and moves the newer database into {paths.ASIDE}.")
-    say("Packages that were installed after that must be installed again.")
+    say(f"Packages that were installed after {copy.date} must be installed again.")
     say("To keep them, do not confirm, and upgrade the system instead.")
     if dry_run or not (yes or confirm("restore the copy")):
         if as_json:

@@ -70,7 +70,7 @@ def _act(traces: Sequence[Trace], aside: Aside) -> dict[str, str]:
             revive.start(traces, whole=not _hinders())
     if any(trace.kind is Kind.SETTINGS for trace in traces):
         revive.reload_daemon()
-    say("set-aside: done; to look again: sudo nix-aurora doctor")
+    say("set-aside: done; to check the result: sudo nix-aurora doctor")
     return kept
 
 
@@ -99,7 +99,7 @@ def _print(traces: Sequence[Trace], kept: dict[str, str], *, as_json: bool) -> N
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, named as by doctor")
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, as doctor shows them")
     add_yes(parser)
     add_dry_run(parser)
     add_json(parser)

@@ -48,8 +48,8 @@ def greeting(*, namespace: bool, inside: bool, root: bool) -> str:
         return "nix-aurora: a shell inside nix-aurora shell; exit leads back to the outer one\n"
     limit = "" if root else "sudo, su and pkexec do not work in it. "
     return (
-        "nix-aurora: a shell that sees /nix, and so your profile's programs; exit leaves it.\n"
-        f"{limit}Everywhere, and for good: sudo nix-aurora mount enable\n"
+        "nix-aurora: a shell that sees /nix and the programs of your profile; exit leaves it.\n"
+        f"{limit}To have /nix in every program: sudo nix-aurora mount enable\n"
     )
 
 

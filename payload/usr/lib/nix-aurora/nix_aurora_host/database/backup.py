@@ -48,7 +48,9 @@ def backup() -> str:
         if not own:
             return "not copied: an import is running"
         with files.lock(paths.DATABASE_LOCK, fcntl.LOCK_SH, patience=_PATIENCE) as open_:
-            return (_not_due() or _copy()) if open_ else "not copied: the database is in use alone"
+            if not open_:
+                return "not copied: another process has locked the database"
+            return _not_due() or _copy()
 
 
 def request_import(reason: str) -> CommandError:
@@ -99,8 +101,11 @@ def _copy() -> str:
         if Path(f"{paths.DATABASE}{ending}").exists()
     )
     space = os.statvfs(paths.COPIES)
-    if space.f_bavail * space.f_frsize < need + _SPARE:
-        return f"not copied: {paths.COPIES}: expected {(need + _SPARE) >> 20} MiB of free space"
+    if (free := space.f_bavail * space.f_frsize) < need + _SPARE:
+        return (
+            f"not copied: {paths.COPIES}: expected {(need + _SPARE) >> 20} MiB of free space, got "
+            f"{free >> 20}"
+        )
     new = f"{paths.COPIES}/{_NEW}"
     Path(new).mkdir(mode=0o700)
     source = _source()

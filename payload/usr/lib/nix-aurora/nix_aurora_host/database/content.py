@@ -33,7 +33,7 @@ def find_flaw(row: Row, progress: Progress | None = None, store: str | None = No
     """Return why a path's content differs from its record, or None if it does not."""
     place = store or paths.STORE
     if row.digest is None:
-        return "the database has no hash of it that can be read"
+        return "the database has no valid hash for it"
     if not os.path.lexists(f"{place}/{row.name}"):
         return "it is not in the store"
     try:

@@ -55,7 +55,7 @@ def find_faults() -> dict[str, str]:
             text = printable(content[:40].decode(errors="surrogateescape"))
             faults[name] = f"expected a number, got '{text}'"
         elif name == SCHEMAS[0] and 0 < number < CURRENT and "ca" in _read_shape(paths.DATABASE)[0]:
-            faults[name] = f"expected {CURRENT}, as the tables are, got {number}"
+            faults[name] = f"expected {CURRENT}, the schema of the tables, got {number}"
     return faults
 
 

@@ -39,12 +39,15 @@ def find_reason(nvidia: Nvidia, provides: str | None, *, software: bool) -> str 
     if nvidia.module is None or provides == nvidia.module:
         return None
     if provides is not None:
-        return f"expected NVIDIA's libraries {nvidia.module}, the kernel module's, got {provides}"
+        return (
+            f"expected NVIDIA's libraries {nvidia.module}, the version of the kernel module, got "
+            f"{provides}"
+        )
     if nvidia.others or software:
         return None
     return (
-        f"NVIDIA's kernel module {nvidia.module} drives the GPU, and works with NVIDIA's own "
-        f"libraries of version {nvidia.module} alone"
+        f"NVIDIA's kernel module {nvidia.module} drives the GPU, and works only with NVIDIA's own "
+        f"libraries of version {nvidia.module}"
     )
 
 

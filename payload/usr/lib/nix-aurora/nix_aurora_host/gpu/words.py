@@ -84,6 +84,6 @@ def _explain(gpu: Gpu) -> Iterator[str]:
         yield "no drivers for programs of nixpkgs: sudo nix-aurora gpu enable"
     if gpu.target is None and gpu.kept:
         yield (
-            f"{', '.join(map(name, gpu.kept))}: kept in the store, and not linked in this "
-            "deployment: sudo nix-aurora gpu enable, or disable"
+            f"{', '.join(map(name, gpu.kept))}: kept in the store, but not linked in this "
+            "deployment; to link or remove it: sudo nix-aurora gpu enable, or disable"
         )

@@ -43,7 +43,7 @@ def decide(
         reason = "/etc cannot keep a note of boots that fail"
         return Stay(unmoved.ETC, reason, "findmnt --target /etc")
     if failed_boots >= BOOT_LIMIT:
-        reason = f"the last {failed_boots} boots with another root directory failed"
+        reason = f"the last {failed_boots} boots with /nix failed"
         return Stay(unmoved.FAILED_BOOTS, reason, "sudo nix-aurora mount enable, and reboot")
     if count(mounts, "/") > 1:  # the cleanup could not distinguish the old root from these
         reason = "more than one file system is mounted on /"

@@ -44,8 +44,8 @@ def decide_enable(
         )
     if reason := needless(nix_root):
         if forbidden:
-            line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS} keeps the store out of it"
-            return Step.ALLOW, f"mount: {reason}; {line} and will be removed"
+            line = f"the line STORE_LAYOUT=namespace in {paths.SETTINGS}"
+            return Step.ALLOW, f"mount: {reason}; {line} prevents its use and will be removed"
         return Step.NOTHING, f"mount: {reason}: there is nothing to enable{_how_to_mount(nix_root)}"
     needed = nix_root.stopped or again or unsuitable(nix_root) or (now and not nix_root.done)
     if nix_root.enabled and not needed:

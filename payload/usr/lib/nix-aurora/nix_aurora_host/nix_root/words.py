@@ -25,8 +25,8 @@ def explain(nix_root: NixRoot) -> tuple[str, ...]:
     if reason := needless(nix_root):
         return (reason,)
     if not nix_root.enabled:
-        asked = f"the root directory has no /nix, as {paths.SETTINGS} asks"
-        return asked, f"to have one: {RETRY}"
+        asked = f"the root directory has no /nix, because {paths.SETTINGS} disables it"
+        return asked, f"to enable it: {RETRY}"
     if nix_root.off:
         return (f"no /nix in this boot: the kernel argument {paths.ROOT_OFF} forbids it",)
     return _explain_unmoved(nix_root)
@@ -49,11 +49,11 @@ def _explain_unmoved(nix_root: NixRoot) -> tuple[str, ...]:
 def describe_failed(nix_root: NixRoot) -> str:
     """Return which boots failed, if failed boots keep the system from moving."""
     if not nix_root.failed:
-        return "each kind of root directory that has it failed with this kernel"
+        return "boots with each kind of root directory failed with this kernel"
     kinds = ", ".join(dict.fromkeys(printable(boot.kind) for boot in nix_root.failed))
     kernels = ", ".join(dict.fromkeys(printable(boot.kernel) for boot in nix_root.failed))
     count = len(nix_root.failed)
-    return f"the last {count} boots with it failed (kind {kinds}, kernel {kernels})"
+    return f"the last {count} boots with /nix failed (kind {kinds}, kernel {kernels})"
 
 
 def unsuitable(nix_root: NixRoot) -> str | None:

@@ -28,8 +28,8 @@ def render(garbage: Garbage) -> str:
 
 def _timer(garbage: Garbage) -> str:
     if not garbage.enabled:
-        return "not collected by itself: sudo nix-aurora gc enable"
-    lines = [f"collected each week, but for {garbage.days} days of generations"]
+        return "not collected automatically; to enable that: sudo nix-aurora gc enable"
+    lines = [f"collected each week; generations are kept for {garbage.days} days"]
     if garbage.next:
         lines.append(f"next: {garbage.next}")
     if garbage.last:
@@ -41,10 +41,10 @@ def _timer(garbage: Garbage) -> str:
 def _limits(garbage: Garbage) -> str:
     least = garbage.limits.get("min-free")
     if least is None:
-        return "no build collects: Nix has no min-free"
+        return "builds do not collect garbage: min-free is not set"
     wanted = garbage.limits.get("max-free")
-    until = f", until {_size(wanted)} are" if wanted is not None else ""
-    return f"a build collects where less than {_size(least)} are free{until}"
+    until = f", until {_size(wanted)} is free" if wanted is not None else ""
+    return f"a build collects garbage if less than {_size(least)} is free{until}"
 
 
 def _size(value: str) -> str:
@@ -56,5 +56,5 @@ def _dead(garbage: Garbage) -> str:
     if dead is not None:
         return f"a collection now would free about {human(dead.size)} ({dead.paths} store paths)"
     if os.geteuid() != 0:
-        return "what a collection would free, only root can see: sudo nix-aurora status"
+        return "only root can see what a collection would free: sudo nix-aurora status"
     return "what a collection would free is unknown: the database did not answer in time"

@@ -23,10 +23,10 @@ def render(database: Database) -> str:
     if database.copies is None:
         lines.append("only root can see the copies")
     elif not database.copies:
-        lines.append("not copied yet: once a day, by nix-database-backup.timer")
+        lines.append("not copied yet; nix-database-backup.timer copies it once a day")
     for copy in database.copies or ():
         date = time.strftime("%Y-%m-%d %H:%M", time.localtime(copy.time))
         lines.append(f"copied {date}: {copy.count} store paths")
     if database.lost:
-        lines.append("an earlier one was lost: sudo nix-aurora recover")
+        lines.append("an earlier database was lost: sudo nix-aurora recover")
     return "\n".join(lines)

@@ -50,7 +50,7 @@ def render(findings: Sequence[Finding], *, root: bool) -> str:
     faults = sum(finding.severity is not Severity.NOTE for finding in findings)
     if faults:
         count = "1 fault" if faults == 1 else f"{faults} faults"
-        lines.append(f"nix-aurora doctor: {count}; start with the first fix, then look again")
+        lines.append(f"nix-aurora doctor: {count}; apply the first fix, then run doctor again")
     else:
         lines += [_NOT_CHECKED, "nix-aurora doctor: all is well"]
     return "\n".join(lines) + "\n"

@@ -12,12 +12,12 @@ from nix_aurora_host.text import human, printable
 
 _OWNERS = {
     "packaged": "the packaged one",
-    "imported": "of an earlier import",
-    "administrator": "the administrator's own, which stays",
+    "imported": "from an earlier import",
+    "administrator": "the administrator's own, which imports do not replace",
 }
 # The limits of a layout, by its name, or because it is relocated.
 _LIMITS = {
-    "namespace": ("a profile's programs start in nix-aurora shell alone",),
+    "namespace": ("programs of a profile start only in nix-aurora shell",),
     "relocated": (
         "no binary cache of /nix/store",
         "everything is built here, from source",
@@ -133,10 +133,10 @@ def _shown(basics: Basics) -> str:
     if store.layout != "namespace":
         return f"{printable(store.layout)}: {_NIX[store.nix]}"
     if store.nix == AtNix.OURS:
-        return f"namespace: {_NIX[store.nix]}, in nix-aurora shell alone"
+        return f"namespace: {_NIX[store.nix]}, only in nix-aurora shell"
     return (
-        f"namespace: {_NIX[store.nix]}: nix commands bring their own; programs of a profile start "
-        "in\nnix-aurora shell"
+        f"namespace: {_NIX[store.nix]}: nix commands use a private one;\n"
+        "programs of a profile start only in nix-aurora shell"
     )
 
 
@@ -154,7 +154,7 @@ def _imported(basics: Basics) -> str:
         return f"yes: {len(closure.paths)} store paths"
     if store.stamp is None and store.stamp_read:
         return "no: sudo nix-aurora doctor"
-    return "not as packaged: sudo nix-aurora doctor"
+    return "differs from the package: sudo nix-aurora doctor"
 
 
 def _is_current(basics: Basics) -> bool:
@@ -168,7 +168,7 @@ def _is_current(basics: Basics) -> bool:
 def _profile(basics: Basics) -> str:
     profile = basics.profile
     if profile.nix is None and basics.store.relocated:
-        return "no Nix in the default profile: in this layout none can start from it"
+        return "no Nix in the default profile: this layout cannot start one from there"
     if profile.nix is None:
         return "no Nix in the default profile"
     name = printable(paths.store_name(profile.nix))
