@@ -104,9 +104,10 @@ bench: sample ## measure the time and space that builder and host take (root)
 	@$(PYTHON) -m bench "$$(readlink -f $(SAMPLE_OUT)/$(shell uname -m))"
 
 TIERS := lint types unit rpm host ostree image
-# Run tiers, and print where the time went.
-RUN_TIERS = rm -rf out/times; status=0; $(TOX) run -e $(1) || status=$$?; \
-    $(PYTHON) -m tests.times out/times; exit $$status
+# Make the environments of tiers side by side, run the tiers, and print where the time went.
+RUN_TIERS = rm -rf out/times; status=0; \
+    $(TOX) run-parallel --quiet --notest --parallel-no-spinner -e $(1) || exit; \
+    $(TOX) run -e $(1) || status=$$?; $(PYTHON) -m tests.times out/times; exit $$status
 
 .PHONY: $(TIERS:%=test-%) lint types test check torture
 lint: test-lint ## run the tier lint: ruff, shellcheck, shfmt, actionlint, mandoc

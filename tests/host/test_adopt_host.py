@@ -12,6 +12,7 @@ from tests.host.adopting import FORMER, LEAVE, USERS
 from tests.host.conftest import NixTreeMaker
 from tests.host.former import cure, has_come_up
 from tests.leftovers import DETERMINATE, Files, write
+from tests.torture import chosen
 from tests.whole import add_program, build, check_clean, check_store, check_whole, version
 
 pytestmark = pytest.mark.long
@@ -133,7 +134,7 @@ def test_users_keep_their_packages(host: Host) -> None:
     check_clean(host.run("NIX_REMOTE=local nix-store --verify --check-contents"))
 
 
-@pytest.mark.parametrize("first", ["doctor's fixes", "adopt"])
+@pytest.mark.parametrize("first", chosen(["doctor's fixes", "adopt"]))
 def test_complete_former_installation_is_taken_over_in_either_order(
     host: Host, tmp_path: Path, first: str
 ) -> None:

@@ -21,6 +21,7 @@ from tests.nix_root import (
     break_nix_root,
     mend_nix_root,
 )
+from tests.torture import chosen
 from tests.whole import WHOLE, add_program, check_profile, check_session, check_works
 
 _ENABLE = "nix-aurora mount enable --yes"
@@ -282,7 +283,7 @@ def test_two_failed_boots_disable_the_move(stock_tree: Tree, make_host: HostMake
     assert _status(host)["root"] == "overlay"
 
 
-@pytest.mark.parametrize("name", _UNSUITABLE)
+@pytest.mark.parametrize("name", chosen(list(_UNSUITABLE)))
 def test_host_that_cannot_record_failed_boots_does_not_move(
     name: str, stock_tree: Tree, make_host: HostMaker
 ) -> None:
@@ -318,7 +319,7 @@ def test_mount_points_of_systemd_stay_mount_points_with_any_image(
     assert host.run(modes).stdout.splitlines()[1] == "700 2:0"
 
 
-@pytest.mark.parametrize("name", _FAULTS)
+@pytest.mark.parametrize("name", chosen(list(_FAULTS)))
 def test_fault_leaves_a_whole_system(name: str, stock_tree: Tree, make_host: HostMaker) -> None:
     fault, (root, failed) = _FAULTS[name]
     host = make_host(stock_tree)

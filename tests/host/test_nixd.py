@@ -15,6 +15,7 @@ from tests.host.conftest import HostMaker
 from tests.nixd import pinned
 from tests.nixd_standin import ANSWER, HEADER
 from tests.packages import fit_for_sample, sample
+from tests.torture import chosen
 from tests.whole import add_program, build, check_profile, check_whole
 
 pytestmark = pytest.mark.long
@@ -81,7 +82,7 @@ def _rpm(host: Host, action: str) -> None:
     assert not _FAULTS.search(host.run(f"rpm --nosignature {action}").output)
 
 
-@pytest.mark.parametrize("layout", ["mount", "namespace"])
+@pytest.mark.parametrize("layout", chosen(["mount", "namespace"]))
 def test_nixd_is_added_and_removed_with_an_image(
     layout: str,
     packages: list[Path],

@@ -8,6 +8,7 @@ from tests.nix_root import avoid_overlay
 from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.sources import check_sources
 from tests.ostree.upgrades import check_upgrades
+from tests.torture import chosen
 from tests.whole import add_program, check_profile, check_whole, check_works, version
 
 # These are the steps of rpm-ostree's apply-live: /usr gets a writable overlay with the new files,
@@ -42,7 +43,7 @@ def _switch(host: Deployment, branch: str) -> None:
     assert host.run(booted).stdout == f"{branch}\n"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", chosen(list(KINDS)))
 def test_nix_follows_the_deployment(kind: str, make_deployment: DeploymentMaker) -> None:
     host = make_deployment("nix-trixie", arguments=KINDS[kind])
     host.boot()
@@ -87,7 +88,7 @@ def test_image_with_a_nix_directory_does_not_move(
     check_upgrades(host)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", chosen(list(KINDS)))
 def test_package_applied_live_needs_one_command(
     kind: str, make_deployment: DeploymentMaker
 ) -> None:

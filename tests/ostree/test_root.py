@@ -6,6 +6,7 @@ from tests.harness.deployment import Deployment
 from tests.nix_root import ROOT_OFF
 from tests.ostree.conftest import KINDS, DeploymentMaker
 from tests.ostree.test_mount import check_everywhere, is_as_before
+from tests.torture import chosen
 from tests.whole import add_program, check_profile
 
 # Installers write such a line for /, and systemd-remount-fs.service remounts / with it.
@@ -21,7 +22,7 @@ def _mount_of_root(host: Deployment) -> list[str]:
     return host.run(f"findmnt --noheadings --output {columns} /").stdout.split()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", chosen(list(KINDS)))
 def test_root_keeps_its_mount(kind: str, make_deployment: DeploymentMaker) -> None:
     """Compare the mount's source, type and options, and the failed units, with the stock host's."""
     host = make_deployment("nix-forky", arguments=KINDS[kind])
@@ -43,7 +44,7 @@ def test_root_keeps_its_mount(kind: str, make_deployment: DeploymentMaker) -> No
     check_everywhere(host, kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", chosen(list(KINDS)))
 def test_disable_restores_the_root_and_enable_moves_it(
     kind: str, make_deployment: DeploymentMaker
 ) -> None:

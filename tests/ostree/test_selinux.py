@@ -14,7 +14,14 @@ from tests.harness.tree import Tree
 from tests.host.adopting import FORMER, LEAVE
 from tests.nix_root import TAKE_BINDS
 from tests.ostree.accepting import judge_selinux
-from tests.ostree.enforcing import STORE, check_enforced, check_labels, denials, enforcing_disk
+from tests.ostree.enforcing import (
+    STORE,
+    check_doctor,
+    check_enforced,
+    check_labels,
+    denials,
+    enforcing_disk,
+)
 from tests.whole import add_program, build, check_profile, check_session, check_store, version
 
 pytestmark = pytest.mark.long
@@ -40,6 +47,7 @@ def test_first_boot_moves(machine: Machine) -> None:
     machine.linger("tester")
     check_session(machine)
     check_store(machine)
+    check_doctor(machine)
     check_enforced(machine)
     assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
 
@@ -80,6 +88,7 @@ def test_adopted_store_is_labeled_before_anything_is_started(machine: Machine) -
     machine.run("nix-aurora adopt --yes")
     check_profile(machine)
     check_store(machine)
+    check_doctor(machine)
     check_enforced(machine)
 
 

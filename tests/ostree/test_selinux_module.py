@@ -13,7 +13,7 @@ from tests.harness.qemu import Machine
 from tests.harness.tree import Tree
 from tests.nix_root import TAKE_BINDS
 from tests.ostree.accepting import judge_selinux
-from tests.ostree.enforcing import SOCKETS, check_enforced, denials, enforcing_disk
+from tests.ostree.enforcing import SOCKETS, check_doctor, check_enforced, denials, enforcing_disk
 from tests.whole import add_program, build, check_session
 
 pytestmark = pytest.mark.long
@@ -63,4 +63,5 @@ def test_module_can_be_installed_after_a_boot(bare: Machine, enforcing: Mapping[
     bare.run("nix-aurora relabel --yes")
     bare.linger("tester")
     check_session(bare)
+    check_doctor(bare)
     check_enforced(bare)
