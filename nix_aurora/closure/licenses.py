@@ -94,9 +94,9 @@ def _candidates(store: Path, name: str) -> Iterator[str]:
         return  # a file, or a link, which os.walk() would follow to this machine's /nix
     for folder, _, files in os.walk(base + name.encode()):
         inside = _decode(folder[len(base) :])
-        told = any(_DIRECTORY.fullmatch(part) for part in inside.split("/")[1:])
+        in_license_directory = any(_DIRECTORY.fullmatch(part) for part in inside.split("/")[1:])
         for file in map(_decode, files):
-            if told or _FILE.fullmatch(file):
+            if in_license_directory or _FILE.fullmatch(file):
                 yield f"{STORE}/{inside}/{file}"
 
 

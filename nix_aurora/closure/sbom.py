@@ -91,7 +91,7 @@ def _comments(finding: Finding) -> str:
     lines = []
     for text in finding.texts:
         names = f", which names: {'; '.join(map(escape, text.names))}" if text.names else ""
-        lines.append(f"Told by {escape(text.path)} (SHA-256 {text.sha256}){names}.")
+        lines.append(f"Found in {escape(text.path)} (SHA-256 {text.sha256}){names}.")
     return "\n".join(lines)
 
 

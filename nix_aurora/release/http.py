@@ -76,7 +76,7 @@ def _download(
                     jitter = random.uniform(1, 1.25)  # noqa: S311 - no secret
                     pause = min(patience.pause * 2**attempt * jitter, patience.longest)
                 elif pause > patience.longest:
-                    problem = f"{error}, and is told to wait {pause:.0f} s"
+                    problem = f"{error}, and the server asks to wait {pause:.0f} s"
                     raise fault(url, problem, "try again later") from error
                 log.warn(f"cannot download {url}: {error}; trying again in {pause:.1f} s")
                 time.sleep(pause)

@@ -275,6 +275,6 @@ def test_sbom_agrees_with_the_listing(tmp_path: Path) -> None:
     libc, nix = packages[f"{STORE}/{LIBC}"], packages[f"{STORE}/{NIX}"]
     assert (libc["licenseDeclared"], libc["licenseConcluded"]) == ("MIT", "MIT")
     (told,) = findings[f"{STORE}/{LIBC}"].texts
-    assert libc["licenseComments"] == f"Told by {told.path} (SHA-256 {told.sha256})."
+    assert libc["licenseComments"] == f"Found in {told.path} (SHA-256 {told.sha256})."
     assert (nix["licenseDeclared"], nix["licenseConcluded"]) == (NOASSERTION, NOASSERTION)
     assert nix["licenseComments"] == "The store path contains no file about its license."

@@ -227,7 +227,7 @@ def test_retry_after_is_honored(
 @pytest.mark.parametrize("when", ["3600", formatdate(2**32, usegmt=True)])
 def test_long_retry_after_is_refused(server: Server, tmp_path: Path, when: str) -> None:
     error = refused(artifact(server.serve("/file", status(503, retry_after=when))), tmp_path)
-    assert "told to wait" in error.message
+    assert "asks to wait" in error.message
     assert len(server.requests) == 1
 
 
