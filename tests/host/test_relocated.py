@@ -151,7 +151,7 @@ def test_doctor_finds_the_layout_healthy_and_names_how_to_leave_it(host: Host) -
         told = json.loads(host.run_as(user, "nix-aurora doctor --json").stdout)
         found = {finding["id"]: finding for finding in told["findings"]}
         assert told["well"], found
-        assert "everything is built from source" in found["layout-relocated"]["message"]
+        assert "builds everything from source" in found["layout-relocated"]["message"]
         assert "/etc/nix-aurora.conf" in found["layout-relocated"]["fix"]
 
 
