@@ -1,4 +1,4 @@
-"""Check the space for the store. Without it, the import fails, and its unit."""
+"""Check that the store's file system has free space and free inodes."""
 
 from collections.abc import Iterator
 
@@ -48,7 +48,7 @@ def check_inodes(facts: Facts) -> Iterator[Finding]:
         "other files to delete: sudo du -x --inodes --max-depth=3 /var | sort -n | tail"
     )
     fix = fixes.COLLECT
-    if facts.basics.closure.nix in store.missing:  # and the journal has only a few files
+    if facts.basics.closure.nix in store.missing:  # the journal has too few files to help
         fix = fixes.sudo("systemd-tmpfiles", "--clean")
     yield found(INODES_SCARCE, message, fix)
 

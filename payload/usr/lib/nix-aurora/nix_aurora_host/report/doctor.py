@@ -38,7 +38,11 @@ def render(findings: Sequence[Finding], *, root: bool) -> str:
     to repeat: every healthy host has some.
     """
     lines = []
-    unread = [] if root else [finding for finding in findings if finding.fix == _AS_ROOT]
+    unread = [
+        finding
+        for finding in findings
+        if not root and finding.severity is Severity.NOTE and finding.fix == _AS_ROOT
+    ]
     for finding in findings:
         if finding in unread:
             continue
