@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.cache import cached
@@ -53,8 +54,15 @@ def enforcing_trees(package: PackageMaker, top: Path) -> Mapping[str, Tree]:
     }
 
 
-def enforcing_disk(trees: Mapping[str, Tree], branch: str, top: Path) -> Path:
-    """Return a disk with the commits of all trees, which boots ``branch`` for the first time."""
+@contextmanager
+def enforcing_machine(
+    trees: Mapping[str, Tree], branch: str, top: Path, place: Path
+) -> Iterator[Machine]:
+    """Yield a machine that is off, and that will boot ``branch`` for the first time.
+
+    The processes of a test run share the disk with the commits of all trees, which is in ``top``.
+    ``place`` is the directory for the machine, whose disk is removed at the end.
+    """
 
     def commit(place: Path) -> None:
         make_disk(trees, place / "disk.img")
@@ -64,7 +72,13 @@ def enforcing_disk(trees: Mapping[str, Tree], branch: str, top: Path) -> Path:
         deploy(trees[branch], branch, place / "disk.img")
 
     commits = cached("enforcing-disks", "commits", commit, top=top)
-    return cached("enforcing-disks", branch, deployed, top=top) / "disk.img"
+    machine = Machine(cached("enforcing-disks", branch, deployed, top=top) / "disk.img", place)
+    machine.open()
+    try:
+        yield machine
+    finally:
+        machine.close()
+        machine.disk.unlink()
 
 
 def denials(machine: Machine) -> list[str]:
@@ -108,10 +122,6 @@ def check_enforced(machine: Machine) -> None:
         assert machine.run(_ROOT_LABELS).stdout == f"{_ROOT}\n{STORE}\n"
     else:
         assert machine.run("stat --format=%C /").stdout == f"{_ROOT}\n"
-    assert denials(machine) == []
-
-
-def check_doctor(machine: Machine) -> None:
-    """Fail unless doctor finds no wrong label."""
     found = json.loads(machine.run("nix-aurora doctor --json", check=False).stdout)["findings"]
     assert [finding for finding in found if finding["id"].startswith("label:")] == []
+    assert denials(machine) == []

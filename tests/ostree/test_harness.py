@@ -97,6 +97,14 @@ def test_soft_reboot_keeps_the_kernel(machine: Machine) -> None:
     assert machine.failed_units() == []
 
 
+def test_wrong_end_is_reported(machine: Machine) -> None:
+    machine.run("systemd-run --quiet --on-active=1 systemctl poweroff")
+    with pytest.raises(ToolError, match="expected guest-reset, got guest-shutdown"):
+        machine.wait_for_exit(REBOOT)
+    machine.kill()
+    machine.boot()
+
+
 def test_power_cut_loses_data_that_is_not_on_the_disk(machine: Machine) -> None:
     machine.run("echo kept >/var/kept; sync; echo lost >/var/lost")
     machine.kill()

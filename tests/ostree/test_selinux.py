@@ -16,11 +16,10 @@ from tests.nix_root import TAKE_BINDS
 from tests.ostree.accepting import judge_selinux
 from tests.ostree.enforcing import (
     STORE,
-    check_doctor,
     check_enforced,
     check_labels,
     denials,
-    enforcing_disk,
+    enforcing_machine,
 )
 from tests.whole import add_program, build, check_profile, check_session, check_store, version
 
@@ -33,11 +32,8 @@ def machine(
 ) -> Iterator[Machine]:
     """Yield a machine with the module, off, that has never booted."""
     place = tmp_path_factory.mktemp("labeled") / "machine"
-    machine = Machine(enforcing_disk(enforcing, "older", shared), place)
-    machine.open()
-    yield machine
-    machine.close()
-    machine.disk.unlink()
+    with enforcing_machine(enforcing, "older", shared, place) as machine:
+        yield machine
 
 
 def test_first_boot_moves(machine: Machine) -> None:
@@ -47,7 +43,6 @@ def test_first_boot_moves(machine: Machine) -> None:
     machine.linger("tester")
     check_session(machine)
     check_store(machine)
-    check_doctor(machine)
     check_enforced(machine)
     assert {outcome.result for outcome in judge_selinux(machine)} == {Result.OK}
 
@@ -88,7 +83,6 @@ def test_adopted_store_is_labeled_before_anything_is_started(machine: Machine) -
     machine.run("nix-aurora adopt --yes")
     check_profile(machine)
     check_store(machine)
-    check_doctor(machine)
     check_enforced(machine)
 
 

@@ -13,7 +13,7 @@ from tests.harness.qemu import Machine
 from tests.harness.tree import Tree
 from tests.nix_root import TAKE_BINDS
 from tests.ostree.accepting import judge_selinux
-from tests.ostree.enforcing import SOCKETS, check_doctor, check_enforced, denials, enforcing_disk
+from tests.ostree.enforcing import SOCKETS, check_enforced, denials, enforcing_machine
 from tests.whole import add_program, build, check_session
 
 pytestmark = pytest.mark.long
@@ -25,14 +25,9 @@ def bare(
 ) -> Iterator[Machine]:
     """Yield a machine without the module, in its first boot, on the root of binds."""
     place = tmp_path_factory.mktemp("bare") / "machine"
-    machine = Machine(enforcing_disk(enforcing, "bare", shared), place)
-    machine.open()
-    try:
+    with enforcing_machine(enforcing, "bare", shared, place) as machine:
         machine.boot(arguments=f"{ENFORCING} {TAKE_BINDS}")
         yield machine
-    finally:
-        machine.close()
-        machine.disk.unlink()
 
 
 def test_daemon_makes_its_socket_without_the_module(bare: Machine) -> None:
@@ -63,5 +58,4 @@ def test_module_can_be_installed_after_a_boot(bare: Machine, enforcing: Mapping[
     bare.run("nix-aurora relabel --yes")
     bare.linger("tester")
     check_session(bare)
-    check_doctor(bare)
     check_enforced(bare)
